@@ -1,0 +1,53 @@
+# make repro: raw data to registered model.  make test: all tests.  Both create .venv and install by themselves.
+.DEFAULT_GOAL := help
+VENV := .venv
+BIN := $(VENV)/bin
+INSTALLED := $(VENV)/.installed
+WORKERS ?= 2
+
+.PHONY: help install repro test check bench ui lock clean-venv
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+install: $(INSTALLED) ## create .venv and install what requirements.lock names
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@set -e; found=; \
+	for candidate in $(PYTHON) python3.12 python3.11 python3.13 python3 python; do \
+	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
+	  then found="$$candidate"; break; fi; \
+	done; \
+	if [ -z "$$found" ]; then \
+	  echo "error: Makefile: needs Python 3.11, 3.12 or 3.13 with venv and pip (install one, or run make PYTHON=/path/to/python)" >&2; exit 4; \
+	fi; \
+	echo "Installing into $(VENV) with $$($$found --version) (about 6 GB, some minutes)"; \
+	"$$found" -m venv --clear $(VENV); \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock; \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
+	touch $@
+
+repro: $(INSTALLED) ## raw data to registered model
+	@$(BIN)/rootstock repro
+
+test: $(INSTALLED) ## all tests
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+
+check: $(INSTALLED) ## lint, format, types, import rules
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/python -m pytest -q tests/pipeline/test_layers.py tests/pipeline/test_dvc_yaml.py
+
+bench: $(INSTALLED) ## side-by-side measurements; never part of the tests
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+
+ui: $(INSTALLED) ## the MLflow UI on the local database
+	@$(BIN)/rootstock ui
+
+lock: ## renew requirements.lock from pyproject.toml (needs uv)
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes \
+	  --no-emit-index-url --no-header --quiet --output-file requirements.lock
+
+clean-venv: ## remove .venv
+	rm -rf $(VENV)

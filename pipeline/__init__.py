@@ -1,0 +1,1 @@
+"""Rootstock: a transfer-learning pipeline from raw pictures to a registered model."""
