@@ -1,0 +1,187 @@
+"""Files appear whole or not at all, and equal content gives equal bytes.
+
+A file is written beside its target under a temporary name, flushed to disk, and renamed over it.
+A folder likewise. What a killed process leaves behind starts with `.tmp-` and is removed by the
+next writer of the same target.
+"""
+
+import csv
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.errors import DataError, IntegrityError
+
+_BLOCK_BYTES = 1 << 20
+
+
+def _scratch(target: Path) -> Path:
+    """Give a fresh temporary name beside `target`, after removing what dead writers left there."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".tmp-{target.name}-"
+    for stale in target.parent.glob(f"{prefix}*"):
+        if not _is_alive(int(stale.name.removeprefix(prefix))):
+            _remove(stale)
+    return target.parent / f"{prefix}{os.getpid()}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; it becomes `target` if the block ends without an error."""
+    scratch = _scratch(target)
+    try:
+        yield scratch
+        _sync(scratch)
+        scratch.replace(target)
+        _sync(target.parent)
+    except BaseException:
+        _remove(scratch)
+        raise
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Give an empty temporary folder; it becomes `target` if the block ends without an error.
+
+    An older `target` is removed first, so a reader sees the old folder, none, or the new one.
+    """
+    scratch = _scratch(target)
+    _remove(scratch)
+    scratch.mkdir()
+    try:
+        yield scratch
+        for path in sorted(scratch.rglob("*")):
+            _sync(path)
+        _sync(scratch)
+        _remove(target)
+        scratch.replace(target)
+        _sync(target.parent)
+    except BaseException:
+        _remove(scratch)
+        raise
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text."""
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8", newline="\n")
+
+
+def canonical_json(value: Any) -> str:
+    """Give the one JSON text of a value: sorted keys, no spaces, no NaN or infinity.
+
+    Raises:
+        ValueError: There is a NaN or an infinity.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON for people and `git diff`: two spaces, sorted keys, a final newline."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that this project wrote.
+
+    Raises:
+        DataError: The file is missing.
+        IntegrityError: It is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file", remedy="run `dvc repro`") from error
+    except ValueError as error:
+        raise IntegrityError(
+            path, f"not valid JSON ({error})", remedy="run `dvc repro` or `dvc checkout`"
+        ) from error
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a parquet file without an index; equal tables give equal bytes."""
+    with replacing(path) as scratch:
+        table.to_parquet(scratch, index=False, engine="pyarrow", compression="zstd")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a parquet file that this project wrote.
+
+    Raises:
+        DataError: The file is missing.
+        IntegrityError: It is not parquet.
+    """
+    try:
+        return pd.read_parquet(path, engine="pyarrow")
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file", remedy="run `dvc repro`") from error
+    except (OSError, ValueError) as error:
+        raise IntegrityError(
+            path, "not a readable parquet file", remedy="run `dvc repro` or `dvc checkout`"
+        ) from error
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
+    """Write a CSV file with a header; floats in the shortest form that reads back as the same."""
+    with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def sha256_file(path: Path) -> str:
+    """Give the SHA-256 of a file's bytes, in hex."""
+    return _digest(path, "sha256")
+
+
+def md5_file(path: Path) -> str:
+    """Give the MD5 of a file's bytes, in hex: what DVC records of it. Not a security measure."""
+    return _digest(path, "md5")
+
+
+def sha256_json(value: Any) -> str:
+    """Give the SHA-256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

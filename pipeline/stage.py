@@ -1,0 +1,182 @@
+"""Run one stage: options, params, log, lock, signals, exit code.
+
+A stage's `main` is its own interface: positional parameters are sections of params.yaml by name,
+keyword-only parameters are paths, given on the command line as options of the same name.
+"""
+
+import argparse
+import errno
+import fcntl
+import inspect
+import json
+import logging
+import os
+import platform
+import signal
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from types import FrameType
+from typing import Any, get_type_hints
+
+from pipeline.errors import Interrupted, MachineError, ParamsError, PipelineError
+from pipeline.parallel import die_with_parent
+from pipeline.params import Section, load_section, load_value, read_params, refuse_unknown_sections
+
+PARAMS = Path("params.yaml")
+LOCKS = Path(".rootstock") / "locks"
+FAILURE = Path(".rootstock") / "failure.json"
+"""The last failed stage's line and exit code: DVC itself ends with 255 whatever the stage said."""
+
+_MACHINE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO)
+
+
+def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> int:
+    """Run a stage's `main` as the whole of a process, and give its exit code."""
+    name = _stage_name(main)
+    _start_logging(sys.stderr)
+    try:
+        with _signals(name):
+            arguments = _paths(main, name, argv)
+            sections = _sections(main)
+            with stage_lock(name):
+                main(*sections, **arguments)
+    except PipelineError as error:
+        return _fail(str(error), error.exit_code)
+    except OSError as error:
+        if error.errno not in _MACHINE_ERRNOS:
+            traceback.print_exc()
+            return 1
+        where = error.filename or name
+        return _fail(f"{where}: {os.strerror(error.errno or 0)} (free space or mend access, then "
+                     "run again)", MachineError.exit_code)  # fmt: skip
+    except MemoryError:
+        return _fail(
+            f"{name}: out of memory (lower machine.workers or the batch size)",
+            MachineError.exit_code,
+        )
+    return 0
+
+
+def _fail(text: str, exit_code: int) -> int:
+    FAILURE.parent.mkdir(parents=True, exist_ok=True)
+    FAILURE.write_text(json.dumps({"text": text, "exit_code": exit_code}), encoding="utf-8")
+    sys.stdout.flush()
+    sys.stderr.write(f"error: {text}\n")
+    sys.stderr.flush()
+    return exit_code
+
+
+def _stage_name(main: Callable[..., None]) -> str:
+    spec = inspect.getmodule(main)
+    file = getattr(spec, "__file__", None)
+    return Path(file).stem if file else main.__module__
+
+
+class _Formatter(logging.Formatter):
+    def format(self, record: logging.LogRecord) -> str:
+        text = super().format(record)
+        return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
+
+
+def _start_logging(stream: Any) -> None:
+    handler = logging.StreamHandler(stream)
+    handler.setFormatter(_Formatter("%(message)s"))
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(logging.WARNING)
+    logging.getLogger("pipeline").setLevel(logging.INFO)
+    logging.getLogger("stages").setLevel(logging.INFO)
+
+
+def _paths(main: Callable[..., None], name: str, argv: Sequence[str] | None) -> dict[str, Path]:
+    parser = argparse.ArgumentParser(f"python -m stages.{name}", description=main.__doc__)
+    for parameter in inspect.signature(main).parameters.values():
+        if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
+            parser.add_argument(f"--{parameter.name.replace('_', '-')}", type=Path, required=True)
+    return vars(parser.parse_args(argv))
+
+
+def _sections(main: Callable[..., None]) -> list[Any]:
+    wanted = [
+        parameter.name
+        for parameter in inspect.signature(main).parameters.values()
+        if parameter.kind is not inspect.Parameter.KEYWORD_ONLY
+    ]
+    if not wanted:
+        return []
+    raw = read_params(PARAMS)
+    refuse_unknown_sections(raw, path=PARAMS)
+    hints = get_type_hints(main)
+    sections: list[Any] = []
+    problems: list[str] = []
+    for name in wanted:
+        kind = hints[name]
+        is_section = isinstance(kind, type) and issubclass(kind, Section)
+        load = load_section if is_section else load_value
+        try:
+            sections.append(load(raw, name, kind, path=PARAMS))
+        except ParamsError as error:
+            problems.append(str(error).removeprefix(f"{PARAMS}: "))
+    if problems:
+        raise ParamsError(PARAMS, "; ".join(problems))
+    return sections
+
+
+@contextmanager
+def _signals(stage: str) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Interrupted`, and end with the process that started us."""
+
+    def stop(signum: int, frame: FrameType | None) -> None:
+        del frame
+        for each in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(each, signal.SIG_IGN)
+        raise Interrupted(stage, signum, remedy="run `dvc repro` to go on")
+
+    old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
+    for each in old:
+        signal.signal(each, stop)
+    if "DVC_STAGE" in os.environ:
+        die_with_parent(os.getppid())
+    try:
+        yield
+    finally:
+        for each, handler in old.items():
+            signal.signal(each, handler)
+
+
+@contextmanager
+def stage_lock(name: str) -> Iterator[None]:
+    """Hold the lock of a stage in this working tree: DVC does not guard against its own orphans.
+
+    Raises:
+        MachineError: Another process runs the same stage here.
+    """
+    path = LOCKS / f"{name}.lock"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("a+", encoding="utf-8") as stream:
+        try:
+            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            stream.seek(0)
+            raise MachineError(
+                path,
+                f"stage {name!r} is running already: {stream.read().strip() or 'starting'}",
+                remedy="wait for it, or stop it",
+            ) from error
+        stream.seek(0)
+        stream.truncate()
+        stream.write(json.dumps(_identity(), sort_keys=True))
+        stream.flush()
+        yield
+
+
+def _identity() -> dict[str, str | int]:
+    boot = Path("/proc/sys/kernel/random/boot_id")
+    return {
+        "pid": os.getpid(),
+        "host": platform.node(),
+        "boot": boot.read_text(encoding="ascii").strip() if boot.exists() else "",
+    }
