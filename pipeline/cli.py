@@ -1,0 +1,120 @@
+"""The command `rootstock`: thin, each subcommand a few calls into the library."""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.guard import refuse_unsafe_entries
+from pipeline.data.items import DataParams
+from pipeline.errors import MachineError, ParamsError, PipelineError
+from pipeline.files import read_json
+from pipeline.params import load_section, read_params, refuse_unknown_sections
+from pipeline.stage import FAILURE, PARAMS
+from pipeline.summary import summarize
+
+STATE = Path(".rootstock")
+QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+"""Nothing that we start reports home."""
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; gives the exit code."""
+    parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    repro = commands.add_parser(
+        "repro", help="look at the raw data, run `dvc repro`, say what was made"
+    )
+    repro.add_argument("dvc_args", nargs=argparse.REMAINDER, help="passed on to `dvc repro`")
+    ui = commands.add_parser("ui", help="open the MLflow UI on the runs of this repository")
+    ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
+    arguments = parser.parse_args(argv)
+    try:
+        if arguments.command == "repro":
+            return _repro(arguments.dvc_args)
+        return _ui(arguments.port)
+    except PipelineError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    except KeyboardInterrupt:
+        return 130
+
+
+def _repro(dvc_args: list[str]) -> int:
+    raw = read_params(PARAMS)
+    refuse_unknown_sections(raw, path=PARAMS)
+    data = load_section(raw, "data", DataParams, path=PARAMS)
+    refuse_unsafe_entries(Path(data.path))
+    _look_at_locks()
+    FAILURE.unlink(missing_ok=True)
+    start = time.monotonic()
+    code = _run([sys.executable, "-m", "dvc", "repro", *dvc_args])
+    if code != 0:
+        return _tell_failure(code)
+    sys.stdout.write(summarize(elapsed_s=time.monotonic() - start))
+    return 0
+
+
+def _look_at_locks() -> None:
+    """Refuse a lock file that git left in conflict; keep a copy of the sound ones.
+
+    DVC does not write them atomically, and a cut one stops every DVC command.
+    """
+    for lock in [Path("dvc.lock"), *sorted(Path("data").glob("*/dvc.lock"))]:
+        if not lock.exists():
+            continue
+        text = lock.read_text(encoding="utf-8", errors="replace")
+        if "<<<<<<< " in text:
+            raise ParamsError(
+                lock,
+                "has the markers of an unresolved merge",
+                remedy=f"run `git checkout --theirs {lock}`, then `dvc repro`",
+            )
+        try:
+            sound = isinstance(read_params(lock).get("stages"), dict)
+        except ParamsError:
+            sound = False
+        if not sound:
+            raise MachineError(
+                lock,
+                "is cut or damaged",
+                remedy=f"restore it: `cp {STATE / 'backup' / lock} {lock}` or "
+                f"`git checkout {lock}`, then `dvc repro`",
+            )
+        backup = STATE / "backup" / lock
+        backup.parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(lock, backup)
+
+
+def _tell_failure(code: int) -> int:
+    """Repeat the failed stage's own line as the last one, and give its exit code."""
+    if not FAILURE.exists():
+        return code
+    failure: dict[str, Any] = read_json(FAILURE)
+    sys.stderr.write(f"error: {failure['text']}\n")
+    return int(failure["exit_code"])
+
+
+def _ui(port: int) -> int:
+    from pipeline.track.tracking import tracking_uri  # slow to import
+
+    command = ["mlflow", "ui", "--backend-store-uri", tracking_uri(), "--port", str(port)]
+    sys.stdout.write(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)\n")
+    sys.stdout.flush()
+    return _run([sys.executable, "-m", *command])
+
+
+def _run(command: list[str]) -> int:
+    """Run a program of this environment in the foreground; Ctrl-C reaches it by the terminal."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    with subprocess.Popen(command, env=os.environ | QUIET | {"PATH": path}) as process:
+        while True:
+            try:
+                return process.wait()
+            except KeyboardInterrupt:
+                continue

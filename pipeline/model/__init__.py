@@ -1,0 +1,1 @@
+"""Pretrained weights, backbones, features, and the bundle that ships."""

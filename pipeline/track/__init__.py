@@ -1,0 +1,1 @@
+"""From versioned artifacts to MLflow runs and registered models."""

@@ -1,0 +1,149 @@
+"""dvc.yaml says what the stages do: deps are imports, params are sections, options are paths."""
+
+import importlib
+import inspect
+import shlex
+from pathlib import Path
+
+import pytest
+import yaml
+
+from pipeline.params import SECTIONS, read_params
+from tests.closure import ROOT, closure
+
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+FETCH = yaml.safe_load((ROOT / "data/elpv/dvc.yaml").read_text(encoding="utf-8"))
+STAGES = {**GRAPH["stages"], "fetch": FETCH["stages"]["fetch"]}
+FREE = {"machine", "tracking", "registry"}
+"""Sections that change no result: params of no stage but `publish`."""
+
+ORDER = ("clean", "transform", "weights", "normalize", "features", "train", "evaluate", "publish")
+
+
+def names(entries):
+    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries or []]
+
+
+def module(stage):
+    return "data.elpv.fetch" if stage == "fetch" else f"stages.{stage}"
+
+
+def words(stage):
+    return shlex.split(STAGES[stage]["cmd"])
+
+
+def options(stage):
+    rest = words(stage)[3:]
+    return dict(zip([o.removeprefix("--") for o in rest[::2]], rest[1::2], strict=True))
+
+
+def parameters(stage):
+    return inspect.signature(importlib.import_module(module(stage)).main).parameters.values()
+
+
+def outs(stage):
+    entry = STAGES[stage]
+    return names(entry.get("outs")) + names(entry.get("metrics"))
+
+
+def test_the_stages_are_those_of_the_design():
+    assert tuple(GRAPH["stages"]) == ORDER
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_the_command_runs_the_module_with_python_m(stage):
+    assert words(stage)[:3] == ["python", "-m", module(stage)]
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_code_deps_are_the_import_closure(stage):
+    listed = [dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")]
+    assert listed == sorted(closure(module(stage))), "deps differ from what the stage imports"
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_options_are_the_keyword_only_parameters(stage):
+    wanted = [p.name.replace("_", "-") for p in parameters(stage) if p.kind is p.KEYWORD_ONLY]
+    assert list(options(stage)) == wanted
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_params_are_the_sections_that_main_takes(stage):
+    taken = {p.name for p in parameters(stage) if p.kind is not p.KEYWORD_ONLY}
+    listed = {str(name).split(".")[0] for name in STAGES[stage].get("params", [])}
+    assert taken <= set(SECTIONS)
+    assert listed - FREE == taken - FREE
+    if stage != "publish":
+        assert not listed & FREE, "a section that changes no result must not re-run a stage"
+
+
+def test_a_stage_that_lists_part_of_a_section_reads_only_that_part():
+    files = closure("stages.features") | closure("stages.evaluate")
+    for stage in ("features", "evaluate"):
+        assert {n for n in STAGES[stage]["params"] if n.startswith("runtime")} == {
+            "runtime.threads",
+            "runtime.device",
+            "runtime.precision",
+        }
+    for file in files:
+        assert "runtime.seed" not in (ROOT / file).read_text(encoding="utf-8"), file
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_path_of_the_command_is_a_dep_or_an_out(stage):
+    known = set(outs(stage)) | set(names(STAGES[stage].get("deps")))
+    for name, path in options(stage).items():
+        assert path in known, f"--{name} {path} is neither a dep nor an out"
+    data = {dep for dep in known if not dep.endswith(".py")}
+    assert data - set(options(stage).values()) == set(), "listed but not given to the command"
+
+
+def test_outs_lie_under_the_stage_s_own_folder():
+    for stage in ORDER:
+        for out in outs(stage):
+            assert out.startswith(f"artifacts/{stage}/")
+
+
+def test_every_dep_is_made_upstream_or_committed():
+    made = {out for stage in STAGES for out in outs(stage)}
+    for stage in STAGES:
+        for dep in names(STAGES[stage]["deps"]):
+            assert dep in made or dep.startswith("${data.") or (ROOT / dep).exists(), dep
+
+
+def test_what_pull_requests_should_show_is_in_git():
+    shown = [
+        next(iter(entry))
+        for stage in GRAPH["stages"].values()
+        for entry in [*stage.get("outs", []), *stage.get("metrics", [])]
+        if isinstance(entry, dict) and entry[next(iter(entry))]["cache"] is False
+    ]
+    assert sorted(shown) == [
+        "artifacts/clean/report.json",
+        "artifacts/evaluate/metrics.json",
+        "artifacts/normalize/normalization.json",
+    ]
+
+
+def test_nothing_persists_and_only_publish_always_runs():
+    for name, stage in STAGES.items():
+        assert stage.get("always_changed", False) == (name == "publish")
+        for entry in stage.get("outs", []):
+            assert "persist" not in str(entry)
+
+
+def test_every_param_of_the_file_is_read_by_some_stage():
+    raw = read_params(ROOT / "params.yaml")
+    taken = {p.name for stage in STAGES for p in parameters(stage)}
+    assert set(raw) <= taken
+
+
+def test_ignore_patterns_are_anchored():
+    for path in [ROOT / ".gitignore", *ROOT.glob("data/*/.gitignore")]:
+        for line in Path(path).read_text(encoding="utf-8").split():
+            assert line.startswith(("/", "!/", "__pycache__", ".", "*.egg")), f"{path}: {line}"
+
+
+if __name__ == "__main__":
+    for name in STAGES:
+        print(name, *(f"      - {file}" for file in sorted(closure(module(name)))), sep="\n")

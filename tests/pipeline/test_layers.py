@@ -1,0 +1,115 @@
+"""Imports point down the layers, each big dependency has one home, and stage scripts stay thin."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.closure import ROOT, closure, imports, module_file
+
+LAYERS = (
+    {"errors"},
+    {"files", "params", "seeds"},
+    {"parallel", "plots"},
+    {"device"},
+    {"data"},
+    {"model"},
+    {"train"},
+    {"track"},
+    {"stage"},
+    {"summary"},
+    {"cli"},
+)
+HOMES = {
+    "mlflow": ("pipeline/track/",),
+    "timm": ("pipeline/model/backbones.py",),
+    "PIL": ("pipeline/data/decode.py",),
+    "matplotlib": ("pipeline/plots.py",),
+    "yaml": ("pipeline/params.py",),
+}
+PACKAGES = sorted((ROOT / "pipeline").rglob("__init__.py"))
+FILES = sorted(set((ROOT / "pipeline").rglob("*.py")) - set(PACKAGES))
+STAGES = [*sorted((ROOT / "stages").glob("[a-z]*.py")), ROOT / "data/elpv/fetch.py"]
+
+
+def layer(module: str) -> int:
+    part = module.split(".")[1]
+    return next(rank for rank, names in enumerate(LAYERS) if part in names)
+
+
+def name_of(path: Path) -> str:
+    return ".".join(path.relative_to(ROOT).with_suffix("").parts)
+
+
+@pytest.mark.parametrize("path", FILES, ids=name_of)
+def test_imports_point_down(path):
+    for name in imports(path):
+        assert not name.startswith("stages"), f"{path} imports a stage"
+        if name.startswith("pipeline.") and module_file(name):
+            assert layer(name) <= layer(name_of(path)), f"{path} imports {name}, which is above it"
+
+
+def test_no_import_cycles():
+    for path in FILES:
+        own = path.relative_to(ROOT).as_posix()
+        for name in imports(path):
+            if name.startswith("pipeline.") and module_file(name):
+                assert own not in closure(name), f"{own} and {name} import each other"
+
+
+@pytest.mark.parametrize("path", FILES + STAGES, ids=name_of)
+def test_each_big_dependency_has_one_home(path):
+    own = path.relative_to(ROOT).as_posix()
+    for name in imports(path):
+        homes = HOMES.get(name.split(".")[0])
+        assert homes is None or own.startswith(homes), f"{own} imports {name}; its home is {homes}"
+
+
+@pytest.mark.parametrize("path", PACKAGES, ids=name_of)
+def test_packages_hold_a_docstring_and_nothing_else(path):
+    body = ast.parse(path.read_text(encoding="utf-8")).body
+    assert len(body) == 1
+    assert isinstance(body[0], ast.Expr)
+
+
+@pytest.mark.parametrize("path", STAGES, ids=name_of)
+def test_stages_are_thin(path):
+    text = path.read_text(encoding="utf-8")
+    tree = ast.parse(text)
+    limit = 60 if path.parent.name == "stages" else 100
+    assert len(text.splitlines()) <= limit
+    functions = [node.name for node in tree.body if isinstance(node, ast.FunctionDef)]
+    if path.parent.name == "stages":
+        assert functions == ["main"]
+    docstring = ast.get_docstring(tree) or ""
+    assert "Reads" in docstring
+    assert "Writes" in docstring
+
+
+@pytest.mark.parametrize("stage", ["clean", "transform", "normalize"])
+def test_stages_that_do_not_compute_with_torch_do_not_import_it(stage):
+    code = (
+        f"import sys, stages.{stage}; sys.exit('torch' in sys.modules or 'mlflow' in sys.modules)"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, check=False)
+    assert done.returncode == 0
+
+
+def test_training_does_not_import_the_tracker():
+    files = closure("stages.train") | closure("stages.evaluate")
+    for file in files:
+        for name in imports(ROOT / file):
+            assert name.split(".")[0] != "mlflow", f"{file} imports mlflow"
+
+
+def test_git_holds_no_big_files_and_no_notebooks():
+    tracked = subprocess.run(
+        ["git", "ls-files", "-z"], cwd=ROOT, check=True, capture_output=True, text=True
+    )
+    for name in filter(None, tracked.stdout.split("\0")):
+        path = ROOT / name
+        if path.exists():
+            assert path.stat().st_size <= 500_000, f"{name} is over 500 kB"
+            assert path.suffix != ".ipynb"

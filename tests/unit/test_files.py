@@ -1,0 +1,92 @@
+"""Files appear whole or not at all, and equal content gives equal bytes."""
+
+import hashlib
+import os
+
+import pandas as pd
+import pytest
+
+from pipeline.errors import DataError, IntegrityError
+from pipeline.files import (
+    canonical_json,
+    md5_file,
+    read_json,
+    read_table,
+    replacing,
+    replacing_folder,
+    sha256_file,
+    write_json,
+    write_rows,
+    write_table,
+)
+
+DEAD_PID = 2**22 + 1
+
+
+def test_an_error_leaves_the_old_file_and_no_scratch(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old", encoding="utf-8")
+    with pytest.raises(RuntimeError), replacing(target) as scratch:
+        scratch.write_text("half", encoding="utf-8")
+        raise RuntimeError
+    assert target.read_text(encoding="utf-8") == "old"
+    assert [path.name for path in tmp_path.iterdir()] == ["a.txt"]
+
+
+def test_a_folder_is_replaced_as_a_whole(tmp_path):
+    target = tmp_path / "out"
+    for names in (["a", "b"], ["c"]):
+        with replacing_folder(target) as folder:
+            for name in names:
+                (folder / name).write_text(name, encoding="utf-8")
+    assert sorted(path.name for path in target.iterdir()) == ["c"]
+    with pytest.raises(RuntimeError), replacing_folder(target) as folder:
+        (folder / "d").write_text("d", encoding="utf-8")
+        raise RuntimeError
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+    assert sorted(path.name for path in target.iterdir()) == ["c"]
+
+
+def test_what_a_killed_writer_left_is_removed_and_a_live_one_is_not(tmp_path):
+    dead = tmp_path / f".tmp-a.txt-{DEAD_PID}"
+    dead.write_text("half", encoding="utf-8")
+    alive = tmp_path / f".tmp-a.txt-{os.getppid()}"
+    alive.write_text("writing", encoding="utf-8")
+    with replacing(tmp_path / "a.txt") as scratch:
+        scratch.write_text("new", encoding="utf-8")
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, "a.txt"])
+
+
+def test_canonical_json_has_one_form():
+    assert canonical_json({"b": 1, "a": [1.5, "é"]}) == '{"a":[1.5,"\\u00e9"],"b":1}'
+    with pytest.raises(ValueError, match="not JSON compliant"):
+        canonical_json(float("nan"))
+
+
+def test_tables_and_rows_have_stable_bytes(tmp_path):
+    table = pd.DataFrame({"path": ["b", "a"], "x": [1.5, None]})
+    for name in ("one", "two"):
+        write_table(tmp_path / name, table)
+        write_rows(tmp_path / f"{name}.csv", [{"x": 0.1}, {"x": 1e-7}], columns=["x"])
+        write_json(tmp_path / f"{name}.json", {"b": 1, "a": "é"})
+    assert sha256_file(tmp_path / "one") == sha256_file(tmp_path / "two")
+    assert (tmp_path / "one.csv").read_bytes() == b"x\n0.1\n1e-07\n"
+    assert (tmp_path / "one.json").read_bytes() == '{\n  "a": "é",\n  "b": 1\n}\n'.encode()
+    pd.testing.assert_frame_equal(read_table(tmp_path / "one"), table)
+
+
+def test_digests_are_those_of_the_bytes(tmp_path):
+    path = tmp_path / "x"
+    path.write_bytes(b"abc" * 1_000_000)
+    assert md5_file(path) == hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
+    assert sha256_file(path) == hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize("read", [read_json, read_table], ids=["json", "table"])
+def test_missing_and_damaged_files_are_told_apart(tmp_path, read):
+    path = tmp_path / "x"
+    with pytest.raises(DataError, match=r"no such file \(run `dvc repro`\)"):
+        read(path)
+    path.write_bytes(b"{")
+    with pytest.raises(IntegrityError, match="dvc checkout"):
+        read(path)
