@@ -118,3 +118,7 @@ def _run(command: list[str]) -> int:
                 return process.wait()
             except KeyboardInterrupt:
                 continue
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

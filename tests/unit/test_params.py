@@ -19,9 +19,9 @@ from pipeline.params import (
 from tests.closure import ROOT
 
 AGREED = (
-    "1e-3 1e3 1E5 1.0E-5 1.e3 .5 5. .5e-3 .5e3 -.5 +.5 -0.0 1.5e3 +3 010 -010 007 08 00 0777 0o17 +0o17 "
-    "0x1F -0x1F 0o8 0x 0o 1e 1.2.3 12:30 12:30:45 no on yes off y n NO Off true TRUE True false null Null "
-    "~ 'x' a:b 1.0 0 -1 1,5 1__a _1 e3 +e3 .e3 nan inf NaN"
+    "1e-3 1e3 1E5 1.0E-5 1.e3 .5 5. .5e-3 .5e3 -.5 +.5 -0.0 1.5e3 +3 010 -010 007 08 00 0777 "
+    "0o17 +0o17 0x1F -0x1F 0o8 0x 0o 1e 1.2.3 12:30 12:30:45 no on yes off y n NO Off true TRUE "
+    "True false null Null ~ 'x' a:b 1.0 0 -1 1,5 1__a _1 e3 +e3 .e3 nan inf NaN"
 ).split(" ")
 REFUSED = ["1_000", "1_0.5", "0b11", "-0b1", "0x1_F", ".nan", ".NaN", ".inf", "-.inf", "2024-01-02"]
 

@@ -1,0 +1,69 @@
+"""Whatever is killed, and whenever: the next `dvc repro` ends with an undisturbed run's bytes."""
+
+import random
+import subprocess
+import time
+
+import psutil
+import pytest
+
+from tests.pipeline.test_repro import hashes, published
+from tests.project import ENVIRONMENT, run, small_project
+
+pytestmark = pytest.mark.slow
+
+KILLS = 6
+
+
+def stage_processes(dvc):
+    """Give the running processes of a stage: the python ones below dvc."""
+    try:
+        below = psutil.Process(dvc.pid).children(recursive=True)
+        return [each for each in below if "stages." in " ".join(each.cmdline())]
+    except psutil.NoSuchProcess:
+        return []
+
+
+def kill_somewhere(project, moment, what):
+    """Start `dvc repro` and kill it, or the stage that it runs, after a while."""
+    process = subprocess.Popen(
+        ["dvc", "repro"],
+        cwd=project,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    time.sleep(moment)
+    stages = stage_processes(process)
+    victims = stages if what == "stage" and stages else [psutil.Process(process.pid)]
+    names = [" ".join(each.cmdline()[1:3]) for each in victims if each.is_running()]
+    for each in victims:
+        each.kill()
+    process.wait(timeout=300)
+    _, alive = psutil.wait_procs(stages, timeout=20)
+    assert not alive, f"orphans go on after the kill: {alive}"
+    return names
+
+
+def test_kills_at_random_moments_cost_nothing_but_time(tmp_path):
+    undisturbed = small_project(tmp_path / "undisturbed", items=60)
+    start = time.monotonic()
+    run(undisturbed, "dvc", "repro")
+    whole_s = time.monotonic() - start
+    disturbed = small_project(tmp_path / "disturbed", items=60)
+    seed = random.SystemRandom().randrange(1 << 32)
+    chance = random.Random(seed)
+    told = []
+    for number in range(KILLS):
+        moment = chance.uniform(0.05, 0.8) * whole_s
+        told.append(
+            (round(moment, 2), *kill_somewhere(disturbed, moment, ["dvc", "stage"][number % 2]))
+        )
+    print(f"seed {seed}, killed: {told}")
+    run(disturbed, "dvc", "repro")
+    assert hashes(disturbed) == hashes(undisturbed), f"seed {seed}: {told}"
+    assert not list((disturbed / "artifacts").rglob(".tmp-*")), f"seed {seed}: {told}"
+    runs, versions, aliases = published(disturbed)
+    assert [status for _, status in runs] == ["FINISHED"]
+    assert versions == [(1,)]
+    assert aliases == [("candidate", 1), ("champion", 1)]

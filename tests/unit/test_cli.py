@@ -1,0 +1,60 @@
+"""The command line looks before it runs, and its last line says what is wrong."""
+
+import subprocess
+import sys
+
+import pytest
+
+from pipeline.cli import main
+from tests.closure import ROOT
+
+LOCK = "schema: '2.0'\nstages:\n  a:\n    cmd: x\n"
+
+
+@pytest.fixture
+def project(tmp_path, monkeypatch):
+    (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    ("text", "code", "message"),
+    [
+        ("<<<<<<< HEAD\nstages: {}\n", 2, "dvc.lock: has the markers of an unresolved merge"),
+        (LOCK + "    deps: [", 4, "dvc.lock: is cut or damaged"),
+        (LOCK[:10], 4, "dvc.lock: is cut or damaged"),
+        ("", 4, "dvc.lock: is cut or damaged"),
+    ],
+    ids=["merge", "cut-late", "cut-early", "empty"],
+)
+def test_a_bad_lock_file_is_named_with_its_remedy(project, capsys, text, code, message):
+    (project / "dvc.lock").write_text(text, encoding="utf-8")
+    assert main(["repro"]) == code
+    stderr = capsys.readouterr().err
+    assert stderr.startswith(f"error: {message}")
+    assert "git checkout" in stderr
+    assert len(stderr.splitlines()) == 1
+
+
+def test_unsafe_raw_data_is_refused_before_dvc_meets_it(project, capsys):
+    raw = project / "data/elpv/raw"
+    raw.mkdir(parents=True)
+    (raw / "out.png").symlink_to("/etc/hostname")
+    assert main(["repro"]) == 3
+    assert "a link that leaves the data folder" in capsys.readouterr().err
+
+
+def test_params_are_looked_at_first(project, capsys):
+    (project / "params.yaml").write_text("lr: 1_000\n", encoding="utf-8")
+    assert main(["repro"]) == 2
+    assert capsys.readouterr().err.startswith("error: params.yaml:1: '1_000' is read differently")
+
+
+def test_help_names_the_commands():
+    done = subprocess.run(
+        [sys.executable, "-m", "pipeline.cli", "--help"],
+        cwd=ROOT, capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert "repro" in done.stdout
+    assert "ui" in done.stdout

@@ -1,0 +1,48 @@
+"""Device, precision and threads are chosen once, and the fingerprint says what was chosen."""
+
+import pytest
+import torch
+
+from pipeline.device import RuntimeParams, open_runtime
+from pipeline.errors import MachineError
+
+
+def params(**changes):
+    values = {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32"}
+    return RuntimeParams(**values | changes)
+
+
+def test_the_fingerprint_names_what_decides_the_bits():
+    prints = [
+        open_runtime(params(threads=threads, precision=precision)).fingerprint()
+        for threads in (1, 2)
+        for precision in ("fp32", "bf16")
+    ]
+    assert len({tuple(sorted(each.items())) for each in prints}) == 4
+    assert prints[0]["torch"] == torch.__version__
+    assert prints[0]["device"] == "cpu"
+    open_runtime(params())
+    assert torch.get_num_threads() == 1
+
+
+def test_bf16_runs_in_bf16_and_fp32_does_not():
+    weights = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
+    for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
+        with open_runtime(params(precision=precision)).autocast():
+            assert (weights @ weights).dtype == dtype
+
+
+def test_auto_chooses_something_that_is_there():
+    runtime = open_runtime(params(device="auto", precision="auto"))
+    assert runtime.precision in ("fp32", "bf16")
+    torch.zeros(1, device=runtime.device)
+
+
+@pytest.mark.parametrize("device", ["cuda", "mps"])
+def test_an_absent_device_is_one_line_with_exit_code_4(device):
+    present = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if present[device]:
+        open_runtime(params(device=device))
+        return
+    with pytest.raises(MachineError, match=f"runtime.device: .* got '{device}' .set `runtime"):
+        open_runtime(params(device=device))
