@@ -54,6 +54,17 @@ class PipelineError(Exception):
             text += f" ({remedy})"
         super().__init__(" ".join(text.splitlines()))
 
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), self.exit_code)
+
+
+def _rebuild(kind: type[PipelineError], text: str, exit_code: int) -> PipelineError:
+    """Make an error again in another process, where worker processes sent it."""
+    error = kind.__new__(kind)
+    Exception.__init__(error, text)
+    error.exit_code = exit_code
+    return error
+
 
 class ParamsError(PipelineError):
     """A value in params.yaml or on the command line cannot be used."""

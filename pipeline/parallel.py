@@ -22,6 +22,11 @@ A = TypeVar("A")
 R = TypeVar("R")
 
 _PR_SET_PDEATHSIG = 1
+_MAX_CHUNK = 16
+"""Items sent to a worker at once; with `_WINDOW` it bounds the memory of results in flight."""
+
+_WINDOW = 3
+"""Chunks in flight for each worker."""
 
 
 class MachineParams(Section):
@@ -79,13 +84,13 @@ def map_in_order(
         yield from progress(map(function, items), machine, total=len(items), title=title,
                             unit="items")  # fmt: skip
         return
-    chunk = max(1, min(64, len(items) // (workers * 8)))
+    chunk = max(1, min(_MAX_CHUNK, len(items) // (workers * 8)))
     chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
     with ProcessPoolExecutor(
         workers, multiprocessing.get_context("spawn"), initializer=_start_worker,
         initargs=(os.getpid(),),
     ) as pool:  # fmt: skip
-        results = _windowed(pool, function, chunks, 4 * workers)
+        results = _windowed(pool, function, chunks, _WINDOW * workers)
         flat = (result for results_of_chunk in results for result in results_of_chunk)
         yield from progress(flat, machine, total=len(items), title=title, unit="items")
 

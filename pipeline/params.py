@@ -114,6 +114,15 @@ def read_params(path: Path) -> dict[str, Any]:
         raise ParamsError(path, "no such file", remedy=f"run `git checkout {path}`") from error
     except UnicodeDecodeError as error:
         raise ParamsError(path, "must be UTF-8") from error
+    return parse_params(text, path)
+
+
+def parse_params(text: str, path: Path | str) -> dict[str, Any]:
+    """Read the text of params.yaml, or of a DVC file, as plain values; `path` is named in errors.
+
+    Raises:
+        ParamsError: As for `read_params`.
+    """
     if re.search(r"^(?:<<<<<<<|>>>>>>>) ", text, re.MULTILINE):
         raise ParamsError(path, "has the markers of an unresolved merge", remedy="resolve it")
     try:

@@ -89,6 +89,8 @@ def _start_logging(stream: Any) -> None:
     root.setLevel(logging.WARNING)
     logging.getLogger("pipeline").setLevel(logging.INFO)
     logging.getLogger("stages").setLevel(logging.INFO)
+    # Its readers log what they then raise; the manifest tells it with the file's name.
+    logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
 def _paths(main: Callable[..., None], name: str, argv: Sequence[str] | None) -> dict[str, Path]:

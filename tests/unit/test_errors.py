@@ -1,5 +1,6 @@
 """Every error is one line that names file, field, rule, value and remedy, with its exit code."""
 
+import pickle
 import signal
 
 import pytest
@@ -35,6 +36,17 @@ def test_parts_may_be_absent_but_none_is_a_value(parts, text):
 
 def test_it_is_one_line_whatever_goes_in():
     assert "\n" not in str(DataError("a\nb", "c\r\nd", got="e\nf"))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [DataError("f", "rule", field="x", got=1, remedy="do"), Interrupted("train", signal.SIGINT)],
+    ids=["data", "interrupted"],
+)
+def test_it_survives_the_way_from_a_worker_process(error):
+    back = pickle.loads(pickle.dumps(error))
+    assert type(back) is type(error)
+    assert (str(back), back.exit_code) == (str(error), error.exit_code)
 
 
 def test_exit_codes():
