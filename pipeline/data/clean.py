@@ -1,0 +1,270 @@
+"""Cleaning: every raw item is judged once and gets one row; no file is changed.
+
+The first reason stands: what a path, then a file, then a picture, then a label, then another item
+has against it.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+import pandas as pd
+from pydantic import Field
+
+from pipeline.data.checks import refuse_too_many_bad, refuse_unusable, size_fault
+from pipeline.data.decode import MAX_PIXELS
+from pipeline.data.duplicates import find_duplicates
+from pipeline.data.items import Item, RawItems
+from pipeline.data.labels import MissingLabel, check_labels, fill_labels
+from pipeline.data.manifest import DROPPED, KEPT, META, QUARANTINED, TEXT, typed_manifest
+from pipeline.data.probe import Limits, Probe, probe_all
+from pipeline.data.report import Findings, build_report
+from pipeline.data.review import Decision
+from pipeline.data.split import SplitParams, assign_splits, expected_shares
+from pipeline.parallel import MachineParams
+from pipeline.params import Section, Task
+
+log = logging.getLogger(__name__)
+
+_LOGGED = 20
+_TEXTS = (
+    "path", "id", "label", "split", "group", "status", "reason", "detail", "mode", "format",
+    "pixel_hash", "where",
+)  # fmt: skip
+
+
+class CleanParams(Section):
+    """`clean`: what is good enough to learn from."""
+
+    missing_label: MissingLabel
+    """What happens to items without a label; mean and median are for regression."""
+
+    max_bad_frac: float = Field(ge=0.0, le=1.0)
+    """Largest share of quarantined items among all; above it the stage stops."""
+
+    min_side_px: int = Field(ge=1)
+    """Smallest side of a picture, pixels."""
+
+    max_pixels: int = Field(ge=1, le=MAX_PIXELS)
+    """Largest picture, pixels; larger ones are not decoded."""
+
+    max_aspect: float = Field(ge=1.0)
+    """Largest ratio of the longer to the shorter side."""
+
+    animated: Literal["first", "reject"]
+    """Of several frames or pages: take the first and note it, or quarantine."""
+
+    def limits(self) -> Limits:
+        """Give what decides whether a file is decoded."""
+        return Limits(self.max_pixels, self.animated)
+
+
+@dataclass(frozen=True)
+class Rules:
+    """The sections of params.yaml that decide what is kept, and where."""
+
+    task: Task
+    clean: CleanParams
+    split: SplitParams
+
+
+@dataclass(frozen=True)
+class Cleaned:
+    """One row for every raw item, and the report on them."""
+
+    manifest: pd.DataFrame
+    report: dict[str, Any]
+
+
+class Verdict(NamedTuple):
+    """Why a row of the table, by its index, is not kept."""
+
+    row: Any
+    status: str
+    reason: str
+    detail: str
+
+
+def clean_items(
+    raw: Path,
+    found: RawItems,
+    *,
+    decisions: Mapping[str, Decision],
+    rules: Rules,
+    machine: MachineParams,
+) -> Cleaned:
+    """Probe every item and judge them all.
+
+    Raises:
+        DataError: Too much is bad, or what is left cannot be learned from.
+    """
+    openable = [item.path for item in found.items if item.reason in (None, "conflict")]
+    probes = dict(
+        zip(openable, probe_all(raw, openable, rules.clean.limits(), machine), strict=True)
+    )
+    table = tabulate(found, probes)
+    cleaned = judge(table, found, decisions=decisions, rules=rules, where=str(raw))
+    _tell(cleaned.report)
+    return cleaned
+
+
+def tabulate(found: RawItems, probes: Mapping[str, Probe]) -> pd.DataFrame:
+    """Join items and probes to one table: the manifest's columns, and what only judging needs."""
+    rows = [_row(item, probes.get(item.path), found.meta_names) for item in found.items]
+    table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows)))
+    types = {name: TEXT for name in table.columns if name in _TEXTS or name.startswith(META)}
+    return table.astype(types | dict.fromkeys(("width", "height", "row"), "Int64"))
+
+
+def judge(
+    table: pd.DataFrame,
+    found: RawItems,
+    *,
+    decisions: Mapping[str, Decision],
+    rules: Rules,
+    where: str,
+) -> Cleaned:
+    """Judge all items of a table from `tabulate`, and report; pure but for the table, used up.
+
+    Raises:
+        DataError: Too much is bad, or what is left cannot be learned from.
+    """
+    warnings = [*found.warnings, *_review(table, decisions)]
+    table["label"], twins = check_labels(table, rules.task)
+    _judge_sizes(table, decisions, rules.clean)
+    filled = _settle_missing_labels(table, rules)
+    _settle_duplicates(table)
+    _tell_lost(table)
+    refuse_too_many_bad(table, rules.clean.max_bad_frac, where=where)
+    is_kept = table["status"] == KEPT
+    is_given = bool(table["split"][is_kept].notna().any())
+    table["split"] = assign_splits(table[is_kept], rules.split).reindex(table.index)
+    refuse_unusable(table, is_classification=rules.task == "classification", where=where)
+    warnings += _idle_keeps(table, decisions)
+    splits = table["split"][is_kept]
+    findings = Findings(
+        task=rules.task,
+        layout=found.layout,
+        ignored=found.ignored,
+        expected_shares=expected_shares(splits, rules.split, is_given=is_given),
+        policy=rules.clean.missing_label,
+        filled=filled,
+        warnings=[*warnings, *twins],
+    )
+    return Cleaned(typed_manifest(table), build_report(table, findings))
+
+
+def _row(item: Item, probe: Probe | None, meta_names: Sequence[str]) -> dict[str, Any]:
+    seen = probe or Probe()
+    reason, detail = (seen.reason, seen.detail) if seen.reason else (item.reason, item.detail)
+    row = {
+        "path": item.path, "id": seen.id, "label": item.label, "split": item.split,
+        "group": item.group, "weight": item.weight,
+        "status": QUARANTINED if reason else KEPT, "reason": reason, "detail": detail,
+        "width": seen.width, "height": seen.height, "mode": seen.mode,
+        "format": seen.format, "pixel_hash": seen.pixel_hash, "notes": seen.notes,
+        "row": item.row, "where": item.where,
+    }  # fmt: skip
+    meta = item.meta or (None,) * len(meta_names)
+    return row | {META + name: cell for name, cell in zip(meta_names, meta, strict=True)}
+
+
+def _set_aside(table: pd.DataFrame, verdicts: Sequence[Verdict]) -> None:
+    """Take kept rows out of use, all at once: text columns are copied whenever they are set."""
+    rows = [verdict.row for verdict in verdicts]
+    for name in ("status", "reason", "detail"):
+        table.loc[rows, name] = [getattr(verdict, name) for verdict in verdicts]
+
+
+def _review(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]:
+    """Apply what people decided; tell what had no effect."""
+    decided = [(row, decisions[each]) for row, each in table["id"].items() if each in decisions]
+    drops = [(row, each) for row, each in decided if each.action == "drop"]
+    _set_aside(table, [Verdict(row, DROPPED, "review", each.where) for row, each in drops])
+    relabels = [(row, each) for row, each in decided if each.action == "relabel"]
+    rows = [row for row, _ in relabels]
+    settled = table.index.isin(rows) & (table["reason"] == "conflict")
+    table.loc[settled, ["status", "reason", "detail"]] = [KEPT, None, ""]
+    table.loc[rows, "label"] = [each.label for _, each in relabels]
+    table.loc[rows, "where"] = [each.where for _, each in relabels]
+    unknown = sorted(set(decisions) - set(table["id"].dropna()))
+    if not unknown:
+        return []
+    first = decisions[unknown[0]].where
+    return [f"{first}: no item has this id; {len(unknown)} of {len(decisions)} decisions are so"]
+
+
+def _idle_keeps(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]:
+    """Tell of items that people wanted to keep and that cannot be."""
+    lost = table[table["status"] != KEPT]
+    return [
+        f"{decisions[each].where}: {path} is to be kept, and cannot be: {reason}"
+        for each, path, reason in zip(lost["id"], lost["path"], lost["reason"], strict=True)
+        if each in decisions and decisions[each].action == "keep"
+    ]
+
+
+def _judge_sizes(
+    table: pd.DataFrame, decisions: Mapping[str, Decision], params: CleanParams
+) -> None:
+    kept = table[table["status"] == KEPT]
+    verdicts = []
+    for row, each, width, height in zip(
+        kept.index, kept["id"], kept["width"], kept["height"], strict=True
+    ):
+        is_wanted = each in decisions and decisions[each].action == "keep"
+        fault = size_fault(
+            width, height, min_side_px=params.min_side_px, max_aspect=params.max_aspect
+        )
+        if fault and not is_wanted:
+            verdicts.append(Verdict(row, QUARANTINED, *fault))
+    _set_aside(table, verdicts)
+
+
+def _settle_missing_labels(table: pd.DataFrame, rules: Rules) -> pd.Series:
+    """Fill labels by the policy, and set aside what stays without; give what was filled."""
+    is_kept = table["status"] == KEPT
+    labeled = table[is_kept & table["label"].notna()]
+    asked = table[["path", "label", "row"]].assign(
+        split=assign_splits(labeled, rules.split).reindex(table.index),
+        is_missing=is_kept & table["label"].isna(),
+    )
+    filled = fill_labels(asked, rules.clean.missing_label, rules.task)
+    table.loc[filled.index, "label"] = filled
+    status = DROPPED if rules.clean.missing_label == "drop" else QUARANTINED
+    missing = table.index[is_kept & table["label"].isna()]
+    _set_aside(table, [Verdict(row, status, "no_label", "") for row in missing])
+    return filled
+
+
+def _settle_duplicates(table: pd.DataFrame) -> None:
+    statuses = {"duplicate": DROPPED, "conflict": QUARANTINED}
+    _set_aside(
+        table,
+        [
+            Verdict(each.row, statuses[each.reason], each.reason, each.detail)
+            for each in find_duplicates(table[table["status"] == KEPT])
+        ],
+    )
+
+
+def _tell_lost(table: pd.DataFrame) -> None:
+    """Log what is not kept, before a rule stops the stage."""
+    lost = table[table["status"] != KEPT]
+    for row in lost[:_LOGGED].itertuples():
+        log.info("%s: %s, %s: %s", row.path, row.status, row.reason, row.detail)
+    if len(lost) > _LOGGED:
+        log.info("... and %d more", len(lost) - _LOGGED)
+
+
+def _tell(report: Mapping[str, Any]) -> None:
+    """Log what a person should see of the report."""
+    for entry in report["missing_label"]["filled"][:_LOGGED]:
+        log.info("%s: no label; filled with %r", entry["path"], entry["label"])
+    for warning in report["warnings"][:_LOGGED]:
+        log.warning("%s", warning)
+    kept = report["status"].get(KEPT, 0)
+    named = ", ".join(f"{reason} {n}" for reason, n in report["reasons"].items())
+    log.info("kept %d of %d items%s", kept, report["items"], f"; {named}" if named else "")

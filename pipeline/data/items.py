@@ -1,0 +1,221 @@
+"""From the raw folder to a list of items with their raw labels; the layout is found by looking.
+
+    labels.csv or labels.parquet, in the folder or beside it      the label file says it all
+    <class>/**/<file>                                             the first folder is the label
+    train|val|test/<class>/**/<file>                              the first is the split
+
+Every file becomes an item, whatever it holds: none is left out without a row in the manifest.
+"""
+
+import unicodedata
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, field_validator
+
+from pipeline.data.folder import Folder, look_at
+from pipeline.data.labelfile import LabelFile, LabelRow, read_label_file
+from pipeline.data.split import split_name
+from pipeline.errors import DataError, ParamsError
+from pipeline.params import Section
+
+LABEL_FILES = ("labels.csv", "labels.parquet")
+
+Layout = Literal["label file", "class folders", "split folders"]
+
+
+class DataParams(Section):
+    """`data`: where the raw files and their labels are."""
+
+    path: str = Field(min_length=1)
+    """The folder of raw files, relative to the repository."""
+
+    labels: str = Field(min_length=1)
+    """The same folder, to be looked through, or one label file."""
+
+    target: str = Field(min_length=1)
+    """The label file's column with the labels."""
+
+    @field_validator("path", "labels")
+    @classmethod
+    def _stay_inside(cls, value: str) -> str:
+        if value.startswith(("/", "~")) or "$" in value or ".." in Path(value).parts:
+            raise ValueError(f"must be a path inside the repository, got {value!r}")
+        return value
+
+
+@dataclass(frozen=True, slots=True)
+class Item:
+    """One raw item, before anybody has opened it; what is not known is None."""
+
+    path: str
+    label: str | None = None
+    split: str | None = None
+    group: str | None = None
+    weight: float = 1.0
+    meta: tuple[str, ...] | None = None
+    row: int | None = None
+    """Its place in the label file, from 0; None for a file without a row."""
+    where: str = ""
+    """Where its label stands, for error messages."""
+    reason: str | None = None
+    """Why it is quarantined unopened: a code of the manifest."""
+    detail: str = ""
+
+
+@dataclass(frozen=True)
+class RawItems:
+    """All items, sorted by path, and what was noticed while looking."""
+
+    items: tuple[Item, ...]
+    layout: Layout
+    meta_names: tuple[str, ...] = ()
+    ignored: int = 0
+    warnings: tuple[str, ...] = ()
+
+
+def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
+    """Look through the raw folder and read the labels; no item is opened.
+
+    Args:
+        raw: The folder.
+        labels: The folder again, or a label file.
+        target: The label file's column with the labels.
+
+    Raises:
+        DataError: There is nothing to work with, or the label file is wrong.
+        ParamsError: `labels` is another folder.
+    """
+    folder = look_at(raw)
+    label_file = _choose_label_file(raw, labels, folder)
+    own = [_relative(label_file, raw), *LABEL_FILES] if label_file else []
+    folder = replace(folder, files=tuple(path for path in folder.files if path not in own))
+    if not folder.files:
+        raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
+    if label_file is None:
+        found = _from_folders(raw, folder)
+    else:
+        found = _from_label_file(read_label_file(label_file, target=target), folder)
+    unsafe = [Item(path, reason="unsafe_path", detail=fault) for path, fault in folder.unsafe]
+    items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
+    return replace(
+        found,
+        items=tuple(items),
+        ignored=folder.ignored,
+        warnings=(*found.warnings, *_similar_names(folder.files)),
+    )
+
+
+def _choose_label_file(raw: Path, labels: Path, folder: Folder) -> Path | None:
+    if not (labels.is_dir() or labels == raw):
+        return labels
+    if labels.resolve() != raw.resolve():
+        raise ParamsError(
+            "params.yaml",
+            "must be data.path or a label file, and not another folder",
+            field="data.labels",
+            got=str(labels),
+            remedy=f"write {raw}, or {labels / LABEL_FILES[0]}",
+        )
+    present = [name for name in LABEL_FILES if name in folder.files]
+    if len(present) > 1:
+        raise DataError(raw, f"has both {' and '.join(present)}", remedy="remove one")
+    return raw / present[0] if present else None
+
+
+def _relative(path: Path, folder: Path) -> str:
+    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
+
+
+def _from_folders(raw: Path, folder: Folder) -> RawItems:
+    tops = {path.split("/")[0] for path in folder.files if "/" in path}
+    if not tops:
+        raise DataError(
+            raw,
+            "has neither a label file nor folders that name the classes",
+            remedy=f"add {LABEL_FILES[0]} with the columns path and label",
+        )
+    has_splits = all(map(split_name, tops)) and "train" in map(split_name, tops)
+    items = tuple(_from_path(raw, path, has_splits=has_splits) for path in folder.files)
+    return RawItems(items, "split folders" if has_splits else "class folders")
+
+
+def _from_path(raw: Path, path: str, *, has_splits: bool) -> Item:
+    *folders, _ = path.split("/")
+    split = split_name(folders.pop(0)) if has_splits and folders else None
+    label = folders[0] if folders and folders[0].strip() else None
+    return Item(path, label=label, split=split, where=str(raw / path))
+
+
+def _from_label_file(labels: LabelFile, folder: Folder) -> RawItems:
+    on_disk = _by_nfc(folder.files)
+    warnings: list[str] = []
+    repeated: list[str] = []
+    items: dict[str, Item] = {}
+    for number, row in enumerate(labels.rows):
+        item = _from_row(row, number, on_disk)
+        earlier = items.get(item.path)
+        if earlier is None:
+            items[item.path] = item
+        elif earlier.label == item.label:
+            repeated.append(f"{row.where}: {item.path!r} again, as in {earlier.where}")
+        else:
+            items[item.path] = _disagreeing(earlier, item)
+    if repeated:
+        warnings.append(f"{repeated[0]}; {len(repeated)} rows are such repeats, and do not count")
+    without_row = [path for path in folder.files if path not in items]
+    if without_row:
+        warnings.append(
+            f"{len(without_row)} of {len(folder.files)} files have no row in {labels.path.name}; "
+            f"first: {without_row[0]!r}"
+        )
+    items |= {path: Item(path, where=str(labels.path)) for path in without_row}
+    return RawItems(tuple(items.values()), "label file", labels.meta_names, 0, tuple(warnings))
+
+
+def _from_row(row: LabelRow, number: int, on_disk: Mapping[str, str]) -> Item:
+    path = on_disk.get(row.path) or on_disk.get(unicodedata.normalize("NFC", row.path))
+    reason = "unsafe_path" if row.fault else None if path else "missing_file"
+    return Item(
+        path=row.path if row.fault or path is None else path,
+        label=row.label,
+        split=row.split,
+        group=row.group,
+        weight=row.weight,
+        meta=row.meta,
+        row=number,
+        where=row.where,
+        reason=reason,
+        detail=f"{row.where}: {row.fault or 'no such file'}" if reason else "",
+    )
+
+
+def _disagreeing(first: Item, second: Item) -> Item:
+    """Keep one item for two rows that disagree; an older reason stands."""
+    detail = f"{first.label!r} in {first.where}, {second.label!r} in {second.where}"
+    return first if first.reason else replace(first, reason="conflict", detail=detail)
+
+
+def _by_nfc(files: Iterable[str]) -> dict[str, str]:
+    """Map the names on disk, and their composed forms, to the names on disk."""
+    composed = {unicodedata.normalize("NFC", path): path for path in files}
+    return composed | {path: path for path in files}
+
+
+def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str]]) -> list[Item]:
+    taken = {path for path, _ in unsafe}
+    return [item for item in items if item.path not in taken]
+
+
+def _similar_names(files: Iterable[str]) -> list[str]:
+    keys = Counter(unicodedata.normalize("NFC", path).casefold() for path in files)
+    twice = sorted(key for key, n in keys.items() if n > 1)
+    if not twice:
+        return []
+    return [
+        f"{len(twice)} file names differ only in case or in composed accents, and collide on other "
+        f"machines; first: {twice[0]!r}"
+    ]

@@ -1,0 +1,49 @@
+"""Stage `clean`: judge every raw item; change none.
+
+Reads   --raw --labels  the raw folder, and the same folder or a label file
+        --review        people's decisions on single items
+Writes  --manifest      one row for every raw item, kept or not, with the reason
+        --report        counts, shares, fills and warnings
+        --plots         a sheet of what was quarantined, and the balance of the classes
+"""
+
+from pathlib import Path
+
+from pipeline.data.clean import CleanParams, Rules, clean_items
+from pipeline.data.clean_plots import write_plots
+from pipeline.data.items import DataParams, find_items
+from pipeline.data.manifest import write_manifest
+from pipeline.data.review import read_review
+from pipeline.data.split import SplitParams
+from pipeline.files import write_json
+from pipeline.parallel import MachineParams
+from pipeline.params import Task
+from pipeline.stage import run_stage
+
+
+def main(
+    task: Task,
+    data: DataParams,
+    clean: CleanParams,
+    split: SplitParams,
+    machine: MachineParams,
+    *,
+    raw: Path,
+    labels: Path,
+    review: Path,
+    manifest: Path,
+    report: Path,
+    plots: Path,
+) -> None:
+    """Judge every item in the raw folder."""
+    rules = Rules(task, clean, split)
+    found = find_items(raw, labels, target=data.target)
+    decisions = read_review(review, raw)
+    cleaned = clean_items(raw, found, decisions=decisions, rules=rules, machine=machine)
+    write_manifest(manifest, cleaned.manifest)
+    write_json(report, cleaned.report)
+    write_plots(plots, cleaned, raw=raw, rules=rules)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))

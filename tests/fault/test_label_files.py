@@ -1,0 +1,126 @@
+"""A wrong label file is refused with one line that names the file, the line and the remedy."""
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.data.items import find_items
+from pipeline.errors import DataError
+
+GOOD = "path,label\n1.png,cat\n2.png,dog\n"
+
+FAULTS = {
+    "empty": (b"", r"labels\.csv: is empty"),
+    "blank": (b"\xef\xbb\xbf \n\n", r"labels\.csv: is empty"),
+    "header-only": (b"path,label\n", r"labels\.csv: has a header and no rows"),
+    "no-header": (
+        b"1.png,cat\n2.png,dog\n",
+        r"the column 'path' is missing \(the first line must be a header, and looks like an item",
+    ),
+    "utf-16": (GOOD.encode("utf-16"), r"must be UTF-8, and looks like UTF-16 \(save it as UTF-8"),
+    "utf-16-without-mark": (GOOD.encode("utf-16-le"), "looks like UTF-16"),
+    "latin-1": (
+        GOOD.replace("dog", "caf\u00e9").encode("latin-1"),
+        r"labels\.csv:3: must be UTF-8; byte 30 is 0xe9, as in Latin-1",
+    ),
+    "semicolons": (
+        GOOD.replace(",", ";").encode(),
+        "must be separated by commas, and looks separated by semicolons",
+    ),
+    "tabs": (GOOD.replace(",", "\t").encode(), "looks separated by tabs"),
+    "nul-bytes": (
+        GOOD.encode() + b"\0\0\0",
+        r"labels\.csv:4: must not hold NUL bytes; the first of 3 is byte 31",
+    ),
+    "short-row": (
+        b"path,label\n1.png,cat\n2.png\n",
+        r"labels\.csv:3: must have 2 cells, as the header has, got 1",
+    ),
+    "long-row": (
+        b"path,label\n1.png,cat,big\n2.png,dog\n",
+        r"labels\.csv:2: must have 2 cells, as the header has, got 3 \(a cell that holds a comma",
+    ),
+    "line-after-a-long-cell": (
+        b'path,label\n1.png,"cat\nwith\nlines"\n2.png\n',
+        r"labels\.csv:5: must have 2 cells",
+    ),
+    "unclosed-quote": (
+        b'path,label\n1.png,cat\n2.png,"dog\n3.png,cat\n',
+        r"labels\.csv:3: not valid CSV: a quote is opened and never closed",
+    ),
+    "text-after-quote": (b'path,label\n1.png,"cat"s\n', r"labels\.csv:2: not valid CSV"),
+    "huge-cell": (b"path,label\n1.png," + b"x" * 200_000 + b"\n", "not valid CSV: field larger"),
+    "column-twice": (
+        b"path,label,label\n1.png,cat,dog\n",
+        r"labels\.csv: the column 'label' stands twice \(rename one\)",
+    ),
+    "no-path": (b"file,label\n1.png,cat\n", r"the column 'path' is missing \(the file has 'file'"),
+    "no-target": (
+        b"path,labels\n1.png,cat\n",
+        r"the column 'label' is missing \(did you mean 'labels'\?\)",
+    ),
+    "space-in-header": (b"path, label\n1.png,cat\n", r"did you mean ' label'\?"),
+    "unknown-split": (
+        b"path,label,split\n1.png,cat,train\n2.png,dog,dev\n",
+        r"labels\.csv:3: column 'split': must be one of train, val, .* in every row, got 'dev'",
+    ),
+    "split-for-some": (
+        b"path,label,split\n1.png,cat,train\n2.png,dog,\n",
+        r"labels\.csv:3: column 'split': must be one of .*, got ''",
+    ),
+    "weight-with-comma": (
+        b'path,label,weight\n1.png,cat,"0,5"\n',
+        r"labels\.csv:2: column 'weight': .*got '0,5' \(write a decimal point, not a comma\)",
+    ),
+    "negative-weight": (b"path,label,weight\n1.png,cat,-1\n", "must be a number of at least 0"),
+    "infinite-weight": (b"path,label,weight\n1.png,cat,inf\n", "must be a number of at least 0"),
+}
+
+
+@pytest.fixture
+def raw(tmp_path):
+    folder = tmp_path / "raw"
+    folder.mkdir()
+    for name in ("1.png", "2.png"):
+        (folder / name).write_bytes(b"x")
+    return folder
+
+
+@pytest.mark.parametrize(("content", "message"), FAULTS.values(), ids=FAULTS)
+def test_csv(raw, content, message):
+    (raw / "labels.csv").write_bytes(content)
+    with pytest.raises(DataError, match=message) as caught:
+        find_items(raw, raw, target="label")
+    text = str(caught.value)
+    assert text.startswith(str(raw / "labels.csv"))
+    assert "\n" not in text
+    assert caught.value.exit_code == 3
+
+
+def test_the_good_file_is_good(raw):
+    (raw / "labels.csv").write_text(GOOD, encoding="utf-8")
+    found = find_items(raw, raw, target="label")
+    assert [item.label for item in found.items] == ["cat", "dog"]
+
+
+def test_parquet(raw):
+    labels = raw / "labels.parquet"
+    labels.write_bytes(b"PAR1 cut")
+    with pytest.raises(DataError, match=r"labels\.parquet: not a readable parquet file"):
+        find_items(raw, raw, target="label")
+    pq.write_table(pa.table({"path": ["1.png"], "label": [["cat"]]}), labels)
+    with pytest.raises(DataError, match=r"column 'label': must hold text or numbers, got 'list<"):
+        find_items(raw, raw, target="label")
+    pq.write_table(pa.table({"path": pa.array([], "string"), "label": pa.array([], "string")}),
+                   labels)  # fmt: skip
+    with pytest.raises(DataError, match="has a header and no rows"):
+        find_items(raw, raw, target="label")
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [("labels.xlsx", r"must be a \.csv or \.parquet file"), ("none.csv", "no such file")],
+)
+def test_other_files(raw, tmp_path, name, message):
+    with pytest.raises(DataError, match=message):
+        find_items(raw, tmp_path / name, target="label")

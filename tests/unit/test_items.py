@@ -1,0 +1,267 @@
+"""The layout of a raw folder is found by looking, and every file in it becomes an item."""
+
+import os
+import unicodedata
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from pydantic import ValidationError
+
+from pipeline.data.folder import look_at
+from pipeline.data.items import DataParams, find_items
+from pipeline.data.labelfile import safe_path
+from pipeline.errors import DataError, ParamsError
+from tests.rawfolder import write_labels
+
+
+def touch(raw, *names):
+    for name in names:
+        (raw / name).parent.mkdir(parents=True, exist_ok=True)
+        (raw / name).write_bytes(b"x")
+
+
+def find(raw, labels=None, target="label"):
+    return find_items(raw, labels or raw, target=target)
+
+
+def table(found):
+    return {item.path: (item.label, item.split) for item in found.items}
+
+
+def test_class_folders(tmp_path):
+    touch(tmp_path, "cat/1.png", "dog/deep/er/2.png", "README.md")
+    found = find(tmp_path)
+    assert found.layout == "class folders"
+    assert table(found) == {
+        "README.md": (None, None),
+        "cat/1.png": ("cat", None),
+        "dog/deep/er/2.png": ("dog", None),
+    }
+
+
+def test_split_folders_under_any_of_their_names(tmp_path):
+    touch(tmp_path, "Train/cat/1.png", "valid/cat/2.png", "validation/dog/3.png", "test/4.png")
+    found = find(tmp_path)
+    assert found.layout == "split folders"
+    assert table(found) == {
+        "Train/cat/1.png": ("cat", "train"),
+        "test/4.png": (None, "test"),
+        "valid/cat/2.png": ("cat", "val"),
+        "validation/dog/3.png": ("dog", "val"),
+    }
+
+
+def test_a_class_may_be_called_test(tmp_path):
+    touch(tmp_path / "a", "test/1.png", "train/2.png", "control/3.png")
+    assert find(tmp_path / "a").layout == "class folders"
+    assert table(find(tmp_path / "a"))["test/1.png"] == ("test", None)
+    touch(tmp_path / "b", "test/1.png", "valid/2.png")
+    assert find(tmp_path / "b").layout == "class folders"
+
+
+def test_a_folder_is_listed_in_code_point_order(tmp_path):
+    names = [f"{number:x}/{place}.png" for number in range(40) for place in "Zaé"]
+    touch(tmp_path, *names[::-1])
+    assert look_at(tmp_path).files == tuple(sorted(names))
+
+
+def test_empty_folders_change_nothing_since_dvc_does_not_keep_them(tmp_path):
+    touch(tmp_path, "train/cat/1.png")
+    (tmp_path / "car").mkdir()
+    assert find(tmp_path).layout == "split folders"
+
+
+def test_a_label_file_says_it_all(tmp_path):
+    touch(tmp_path, "x/1.png", "x/2.png", "x/3.png")
+    write_labels(
+        tmp_path,
+        ["x/2.png,NA,valid,g1,0.5,north,", "./x//1.png,001,TRAIN,,,south,é"],
+        header="path,label,split,group,weight,site,note",
+    )
+    found = find(tmp_path)
+    assert found.layout == "label file"
+    assert found.meta_names == ("site", "note")
+    first, second, third = found.items
+    assert (first.path, first.label, first.split, first.group) == ("x/1.png", "001", "train", None)
+    assert (first.weight, first.meta, first.row) == (1.0, ("south", "é"), 1)
+    assert (second.label, second.split, second.group) == ("NA", "val", "g1")
+    assert (second.weight, second.meta, second.row) == (0.5, ("north", ""), 0)
+    assert second.where == f"{tmp_path}/labels.csv:2"
+    assert (third.label, third.row, third.reason) == (None, None, None)
+    assert found.warnings == (
+        "1 of 3 files have no row in labels.csv; first: 'x/3.png'",
+    )  # fmt: skip
+
+
+def test_a_label_file_outside_the_folder(tmp_path):
+    raw = tmp_path / "raw"
+    touch(raw, "1.png", "labels.csv")
+    labels = write_labels(tmp_path, ["1.png,cat"])
+    assert table(find(raw, labels)) == {"1.png": ("cat", None)}
+
+
+def test_a_parquet_label_file_and_its_types(tmp_path):
+    touch(tmp_path, "1.png", "2.png")
+    columns = {
+        "path": ["1.png", "2.png"],
+        "label": pa.array([1, None], pa.int64()),
+        "site": pa.array(["a", "b"]).dictionary_encode(),
+        "height_m": [0.5, None],
+    }
+    pq.write_table(pa.table(columns), tmp_path / "labels.parquet")
+    first, second = find(tmp_path).items
+    assert (first.label, first.meta) == ("1", ("a", "0.5"))
+    assert (second.label, second.meta) == (None, ("b", ""))
+    assert second.where.endswith("labels.parquet:2")
+
+
+def test_the_target_names_the_label_column_and_the_other_passes_through(tmp_path):
+    touch(tmp_path, "1.png")
+    write_labels(tmp_path, ["1.png,cat,0.3"], header="path,label,score")
+    found = find(tmp_path, target="score")
+    assert found.items[0].label == "0.3"
+    assert (found.meta_names, found.items[0].meta) == (("label",), ("cat",))
+
+
+def test_bytes_order_mark_crlf_and_quotes_are_read(tmp_path):
+    touch(tmp_path, "a,b.png", "2.png")
+    text = '\ufeffpath,label\r\n"a,b.png","x ""y"""\r\n\r\n2.png,\r\n'
+    (tmp_path / "labels.csv").write_bytes(text.encode())
+    assert table(find(tmp_path)) == {"a,b.png": ('x "y"', None), "2.png": (None, None)}
+
+
+def test_composed_and_decomposed_names_are_the_same_file(tmp_path):
+    on_disk, in_file = (unicodedata.normalize(form, "é.png") for form in ("NFD", "NFC"))
+    touch(tmp_path, on_disk)
+    write_labels(tmp_path, [f"{in_file},cat"])
+    assert table(find(tmp_path)) == {on_disk: ("cat", None)}
+
+
+def test_rows_without_file_and_unsafe_rows_are_items_too(tmp_path):
+    touch(tmp_path, "1.png")
+    write_labels(tmp_path, ["1.png,a", "2.png,b", "../../etc/passwd,a", "C:\\x.png,a"])
+    found = {item.path: item for item in find(tmp_path).items}
+    assert found["2.png"].reason == "missing_file"
+    assert found["../../etc/passwd"].reason == "unsafe_path"
+    assert found["C:\\x.png"].detail.endswith("labels.csv:5: an absolute path")
+    assert found["1.png"].reason is None
+
+
+def test_a_path_twice_with_one_label_is_told_and_with_two_is_a_conflict(tmp_path):
+    touch(tmp_path, "1.png", "2.png")
+    write_labels(tmp_path, ["1.png,a", ".\\1.png,a", "2.png,a", "2.png,b"])
+    found = find(tmp_path)
+    assert [(item.label, item.reason) for item in found.items] == [("a", None), ("a", "conflict")]
+    assert "labels.csv:3: '1.png' again, as in " in found.warnings[0]
+    assert "'a' in " in found.items[1].detail
+    assert "labels.csv:5" in found.items[1].detail
+
+
+def test_hidden_and_system_entries_are_counted_and_left_alone(tmp_path):
+    touch(tmp_path, "cat/1.png", ".DS_Store", "cat/._1.png", "Thumbs.db", "__MACOSX/cat/1.png")
+    found = find(tmp_path)
+    assert list(table(found)) == ["cat/1.png"]
+    assert found.ignored == 4
+
+
+def test_links_pipes_and_bad_names_are_quarantined_unopened(tmp_path):
+    raw = tmp_path / "raw"
+    touch(raw, "cat/1.png")
+    touch(tmp_path, "secret.png")
+    (raw / "cat/in.png").symlink_to("1.png")
+    (raw / "cat/out.png").symlink_to(tmp_path / "secret.png")
+    (raw / "cat/nothing.png").symlink_to("nothing")
+    (raw / "folder").symlink_to("cat")
+    os.mkfifo(raw / "cat/pipe.png")
+    (raw / os.fsdecode(b"cat/\xff.png")).touch()
+    found = {item.path: item for item in find(raw).items}
+    assert {path: item.detail for path, item in found.items() if item.reason} == {
+        "cat/out.png": "a link that leaves the data folder",
+        "cat/nothing.png": "a link to nothing",
+        "cat/pipe.png": "a FIFO",
+        "cat/\\xff.png": "named in bytes that are not UTF-8",
+        "folder": "a link to a folder",
+    }
+    assert all(item.reason in (None, "unsafe_path") for item in found.values())
+    assert found["cat/in.png"].label == "cat"
+
+
+def test_a_row_that_names_an_unsafe_entry_does_not_open_it(tmp_path):
+    raw = tmp_path / "raw"
+    touch(raw, "1.png")
+    (raw / "out.png").symlink_to("/etc/hostname")
+    write_labels(raw, ["1.png,a", "out.png,b"])
+    found = {item.path: item for item in find(raw).items}
+    assert found["out.png"].reason == "unsafe_path"
+    assert len(found) == 2
+
+
+def test_names_that_collide_elsewhere_are_told(tmp_path):
+    touch(tmp_path, "cat/A.png", "cat/a.png")
+    assert find(tmp_path).warnings == (
+        "1 file names differ only in case or in composed accents, and collide on other machines; "
+        "first: 'cat/a.png'",
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a/b.png", ("a/b.png", None)),
+        ("a\\b.png", ("a/b.png", None)),
+        ("./a//b.png", ("a/b.png", None)),
+        ("a..b/c.png", ("a..b/c.png", None)),
+        ("/etc/passwd", ("/etc/passwd", "an absolute path")),
+        ("C:\\a.png", ("C:\\a.png", "an absolute path")),
+        ("\\\\server\\a.png", ("\\\\server\\a.png", "an absolute path")),
+        ("a/../../b.png", ("a/../../b.png", "a path that leaves the data folder")),
+        ("..\\b.png", ("..\\b.png", "a path that leaves the data folder")),
+        ("https://x/y.png", ("https://x/y.png", "a URL")),
+        ("file:///y.png", ("file:///y.png", "a URL")),
+        ("", ("", "no file name")),
+        ("./", ("./", "no file name")),
+    ],
+)
+def test_paths_of_the_label_file(text, expected):
+    assert safe_path(text) == expected
+
+
+def test_folders_with_nothing_to_work_with(tmp_path):
+    with pytest.raises(DataError, match=r"raw: data\.path: no such folder"):
+        find(tmp_path / "raw")
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    with pytest.raises(DataError, match="has no files to work with"):
+        find(raw)
+    write_labels(raw, ["1.png,a"])
+    with pytest.raises(DataError, match="has no files to work with"):
+        find(raw)
+    (raw / "labels.csv").rename(raw / "x.png")
+    with pytest.raises(DataError, match="neither a label file nor folders that name the classes"):
+        find(raw)
+    with pytest.raises(DataError, match=r"data\.path: must be a folder"):
+        find(raw / "x.png")
+
+
+def test_two_label_files_and_another_folder_for_labels_are_refused(tmp_path):
+    touch(tmp_path, "raw/labels.csv", "raw/labels.parquet", "raw/1.png", "more/labels.csv")
+    with pytest.raises(DataError, match=r"has both labels\.csv and labels\.parquet"):
+        find(tmp_path / "raw")
+    with pytest.raises(ParamsError, match=r"data\.labels: must be data\.path or a label file"):
+        find(tmp_path / "raw", tmp_path / "more")
+
+
+def test_the_target_must_not_be_a_column_with_another_meaning(tmp_path):
+    touch(tmp_path, "1.png")
+    write_labels(tmp_path, ["1.png,a"])
+    with pytest.raises(ParamsError, match=r"data\.target: must be another column"):
+        find(tmp_path, target="path")
+
+
+@pytest.mark.parametrize("path", ["/data/raw", "~/raw", "$HOME/raw", "data/../../raw", ""])
+def test_data_lies_inside_the_repository(path):
+    with pytest.raises(ValidationError):
+        DataParams(path=path, labels="data/x/raw", target="label")
+    with pytest.raises(ValidationError):
+        DataParams(path="data/x/raw", labels=path, target="label")

@@ -1,0 +1,119 @@
+"""People's decisions on single items are read strictly, and follow the bytes of a file."""
+
+import pytest
+
+from pipeline.data.review import Decision, read_review
+from pipeline.errors import DataError
+from pipeline.files import sha256_file
+from tests.rawfolder import by_path, class_folders, clean_folder, save_picture, write_labels
+
+HEADER = "id,decision,by,when,note"
+
+
+def read(tmp_path, *lines):
+    write_labels(tmp_path, lines, header=HEADER, name="mine.csv")
+    return read_review(tmp_path, tmp_path / "mine" / "raw")
+
+
+def test_decisions_by_id(tmp_path):
+    found = read(tmp_path, "AB,keep,eva,2025-01-01,fine", "cd,drop,,,", "ef,relabel: cat ,,,")
+    assert found == {
+        "ab": Decision("keep", None, f"{tmp_path}/mine.csv:2"),
+        "cd": Decision("drop", None, f"{tmp_path}/mine.csv:3"),
+        "ef": Decision("relabel", "cat", f"{tmp_path}/mine.csv:4"),
+    }
+
+
+def test_no_file_or_no_rows_are_no_decisions(tmp_path):
+    assert read_review(tmp_path / "review", tmp_path / "raw") == {}
+    assert read(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("lines", "message"),
+    [
+        (["ab,Keep,,,"], r"mine\.csv:2: column 'decision': must be keep, drop or relabel:<label>"),
+        (["ab,relabel:,,,"], "must be keep, drop or relabel"),
+        (["ab,,,,"], "must be keep, drop or relabel"),
+        (["ab,keep,,,", "ab,drop,,,"], r"mine\.csv:3.*must not contradict .*mine\.csv:2"),
+        (["ab,relabel:a,,,", "ab,relabel:b,,,"], "must not contradict"),
+    ],
+)
+def test_faults_are_named_by_line(tmp_path, lines, message):
+    with pytest.raises(DataError, match=message):
+        read(tmp_path, *lines)
+
+
+def test_the_same_decision_twice_is_one(tmp_path):
+    assert len(read(tmp_path, "ab,keep,eva,,", "ab,keep,tom,,")) == 1
+
+
+def decide(raw, path, action, label=None):
+    return {sha256_file(raw / path): Decision(action, label, "review/mine.csv:2")}
+
+
+def test_drop(tmp_path):
+    class_folders(tmp_path)
+    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, "cat/03.png", "drop"))
+    row = by_path(cleaned)["cat/03.png"]
+    assert (row["status"], row["reason"]) == ("dropped", "review")
+    assert row["split"] not in ("train", "val", "test")
+    assert cleaned.report["status"] == {"kept": 47, "quarantined": 0, "dropped": 1}
+
+
+def test_a_whole_class_may_be_dropped_by_people(tmp_path):
+    class_folders(tmp_path)
+    save_picture(tmp_path / "cow/1.png", 5000)
+    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, "cow/1.png", "drop"))
+    assert cleaned.report["classes"] == ["cat", "dog"]
+
+
+def test_drop_settles_what_would_be_quarantined(tmp_path):
+    class_folders(tmp_path)
+    (tmp_path / "cat/bad.png").write_bytes(b"<html>")
+    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, "cat/bad.png", "drop"))
+    assert by_path(cleaned)["cat/bad.png"]["status"] == "dropped"
+    assert cleaned.report["bad_frac"] == 0.0
+
+
+def test_relabel(tmp_path):
+    class_folders(tmp_path)
+    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, "cat/03.png", "relabel", "dog"))
+    assert by_path(cleaned)["cat/03.png"]["label"] == "dog"
+
+
+def test_relabel_settles_rows_that_disagree(tmp_path):
+    class_folders(tmp_path / "raw")
+    rows = [f"{path.parent.name}/{path.name},{path.parent.name}"
+            for path in sorted((tmp_path / "raw").glob("*/*"))]  # fmt: skip
+    labels = write_labels(tmp_path, [*rows, "cat/00.png,dog"])
+    bad = by_path(clean_folder(tmp_path / "raw", labels=labels))["cat/00.png"]
+    assert (bad["status"], bad["reason"]) == ("quarantined", "conflict")
+    decisions = {bad["id"]: Decision("relabel", "dog", "review/mine.csv:2")}
+    settled = clean_folder(tmp_path / "raw", labels=labels, decisions=decisions)
+    row = by_path(settled)["cat/00.png"]
+    assert (row["status"], row["label"]) == ("kept", "dog")
+
+
+def test_keep_lifts_a_size_and_nothing_else(tmp_path):
+    class_folders(tmp_path)
+    save_picture(tmp_path / "cat/small.png", 77, size=(7, 12))
+    decisions = decide(tmp_path, "cat/small.png", "keep")
+    assert by_path(clean_folder(tmp_path))["cat/small.png"]["reason"] == "too_small"
+    assert by_path(clean_folder(tmp_path, decisions=decisions))["cat/small.png"]["status"] == "kept"
+    (tmp_path / "cat/bad.png").write_bytes(b"<html>")
+    decisions = decide(tmp_path, "cat/bad.png", "keep")
+    cleaned = clean_folder(tmp_path, decisions=decisions)
+    assert by_path(cleaned)["cat/bad.png"]["status"] == "quarantined"
+    assert (
+        "review/mine.csv:2: cat/bad.png is to be kept, and cannot be: not_image"
+        in (cleaned.report["warnings"])
+    )
+
+
+def test_decisions_on_unknown_items_are_told(tmp_path):
+    class_folders(tmp_path)
+    cleaned = clean_folder(tmp_path, decisions={"ff": Decision("drop", None, "review/mine.csv:9")})
+    assert cleaned.report["warnings"][0] == (
+        "review/mine.csv:9: no item has this id; 1 of 1 decisions are so"
+    )
