@@ -1,0 +1,25 @@
+"""Stage `transform`: decode every kept picture to one size.
+
+Reads   --raw       the folder with the raw files
+        --manifest  the rows to keep, with the hash of each file
+Writes  --store     the tensor store: uint8 shards, index.parquet, store.json
+"""
+
+from pathlib import Path
+
+from pipeline.data.manifest import kept, read_manifest
+from pipeline.data.store import TransformParams, write_store
+from pipeline.parallel import MachineParams
+from pipeline.stage import run_stage
+
+
+def main(
+    transform: TransformParams, machine: MachineParams, *, raw: Path, manifest: Path, store: Path
+) -> None:
+    """Write the tensor store of the manifest's kept rows."""
+    rows = kept(read_manifest(manifest))
+    write_store(store, rows, raw=raw, params=transform, machine=machine)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))
