@@ -1,0 +1,103 @@
+"""The whole model: uint8 pictures in, outputs out.
+
+Axes: B = pictures, H = W = size, D = pooled features, K = outputs (classes, or 1).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from pipeline.data.normalization import Normalization
+from pipeline.model.backbones import Backbone, Pooling
+from pipeline.model.head import Head
+
+
+class Trunk(nn.Module):
+    """What can be computed once and kept: normalization, backbone, pooling.
+
+    Run it inside `Runtime.autocast()`, which sets the precision of the backbone.
+
+    Args:
+        backbone: Pretrained or not.
+        normalization: How bytes become numbers.
+        pooling: Over the last feature map.
+    """
+
+    multiplier: Tensor
+    offset: Tensor
+
+    def __init__(
+        self, backbone: Backbone, *, normalization: Normalization, pooling: Pooling
+    ) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.normalization = normalization
+        self.pooling: Pooling = pooling
+        self.is_folded = False
+        # not persistent: `normalization` says the same, exactly
+        for name in ("multiplier", "offset"):
+            values = torch.from_numpy(getattr(normalization, name)).view(-1, 1, 1)
+            self.register_buffer(name, values, persistent=False)
+
+    @property
+    def dim(self) -> int:
+        """D, the number of pooled features."""
+        return self.backbone.pooled_dim(self.pooling)
+
+    def normalize(self, images_BCHW: Tensor) -> Tensor:
+        """Give what the backbone gets: float32, channels last.
+
+        Args:
+            images_BCHW: uint8, or float32 on the same scale 0..255, as augmentation gives it.
+        """
+        # two operations: a fused one rounds the last pixels of a thread's share differently
+        values = images_BCHW.to(torch.float32, copy=True).mul_(self.multiplier).add_(self.offset)
+        return values.contiguous(memory_format=torch.channels_last)
+
+    def pooled(self, images_BCHW: Tensor) -> Tensor:
+        """Give pooled features of uint8 pictures: float32 [B, D]."""
+        return self.backbone.pooled(self.normalize(images_BCHW), self.pooling)
+
+    def fold(self) -> None:
+        """Make ready for inference: eval mode, batch normalization folded, no gradients.
+
+        Whoever computes features or predictions calls it, so that all compute the same. There is no
+        way back, and a folded model cannot be saved.
+        """
+        self.eval().requires_grad_(requires_grad=False)
+        self.backbone.fold()
+        self.is_folded = True
+
+
+class Network(Trunk):
+    """A trunk with a head on it.
+
+    Args:
+        backbone: Pretrained or not.
+        head: Takes as many features as the pooled backbone gives.
+        normalization: How bytes become numbers.
+        pooling: Over the last feature map.
+    """
+
+    def __init__(
+        self, backbone: Backbone, head: Head, *, normalization: Normalization, pooling: Pooling
+    ) -> None:
+        super().__init__(backbone, normalization=normalization, pooling=pooling)
+        self.head = head
+        if head.in_features != self.dim:
+            raise ValueError(f"the head takes {head.in_features} features, there are {self.dim}")
+
+    def forward(self, images_BCHW: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Give outputs, float32 [B, K].
+
+        In eval mode a picture's outputs do not depend on its place in the batch, nor on the others
+        there; the batch's shape they may depend on.
+
+        Args:
+            images_BCHW: uint8, or float32 on the same scale.
+            generator: Of dropout while training; None takes torch's own.
+        """
+        features_BD = self.pooled(images_BCHW)
+        if self.training:
+            outputs: Tensor = self.head(features_BD, generator)
+            return outputs
+        return self.head.by_row(features_BD)

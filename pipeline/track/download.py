@@ -1,0 +1,50 @@
+"""The weights of a registered model, on this machine: for the source `model:` of `weights`."""
+
+from pathlib import Path
+
+from pipeline.errors import ParamsError
+from pipeline.track.journal import state_folder
+from pipeline.track.tracking import configure, probe, tracking_uri, translated_errors
+
+_FILE = "artifacts/model.safetensors"
+"""Where a registered model of ours holds its weights."""
+_NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
+
+
+def download_model_file(uri: str) -> Path:
+    """Give the `model.safetensors` of a registered model; it is downloaded anew each time.
+
+    Args:
+        uri: `models:/<name>@<alias>` or `models:/<name>/<version>`.
+
+    Raises:
+        ParamsError: There is no such model or version, or it is not one of ours.
+        TrackingError: The registry is away.
+    """
+    address = tracking_uri()
+    configure()
+    probe(address)
+    from mlflow import set_registry_uri, set_tracking_uri
+    from mlflow.artifacts import download_artifacts
+    from mlflow.exceptions import MlflowException
+
+    set_tracking_uri(address)
+    set_registry_uri(address)
+    target = state_folder() / "downloads"
+    target.mkdir(parents=True, exist_ok=True)
+    with translated_errors(address):
+        try:
+            found = download_artifacts(artifact_uri=f"{uri}/{_FILE}", dst_path=str(target))
+        except (MlflowException, OSError) as error:
+            if getattr(error, "error_code", "") not in _NOT_THERE and not isinstance(
+                error, OSError
+            ):
+                raise
+            raise ParamsError(
+                "params.yaml",
+                f"the registry has no such model with a {Path(_FILE).name}",
+                field="weights.source",
+                got=f"model:{uri}",
+                remedy="see the models in `make ui`",
+            ) from error
+    return Path(found)

@@ -1,0 +1,253 @@
+"""Features are computed once, for every row, whole or not at all, in the same bytes."""
+
+import json
+import logging
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from PIL import Image
+
+from pipeline.data.normalization import Normalization
+from pipeline.data.store import Store, TransformParams, write_store
+from pipeline.device import Runtime
+from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
+from pipeline.files import sha256_file
+from pipeline.model import features as module
+from pipeline.model.backbones import build_backbone, preprocessing
+from pipeline.model.features import (
+    Features,
+    FeaturesParams,
+    extract,
+    warn_about_size,
+    write_empty,
+)
+from pipeline.model.network import Trunk
+from pipeline.model.weights import BackboneRecord
+from pipeline.parallel import MachineParams
+from pipeline.params import load_section
+
+ROWS = 7
+QUIET = MachineParams(workers=1, progress="none")
+PARAMS = FeaturesParams(pooled=True, cut="none", pooling="mean+max", batch_size=4)
+CPU = Runtime(torch.device("cpu"), "fp32", threads=1)
+
+
+@pytest.fixture(autouse=True)
+def _one_thread():
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("data")
+    raw, generator = folder / "raw", np.random.default_rng(0)
+    raw.mkdir()
+    names = [f"{number}.png" for number in range(ROWS)]
+    for name in names:
+        pixels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(raw / name)
+    rows = pd.DataFrame({
+        "path": names, "id": [sha256_file(raw / name) for name in names], "label": "a",
+        "split": "train", "group": "", "weight": 1.0,
+    })  # fmt: skip
+    params = TransformParams(
+        size_px=40, resize="squash", interpolation="bilinear", background=(0, 0, 0), shard_rows=3
+    )
+    write_store(folder / "store", rows, raw=raw, params=params, machine=QUIET)
+    return Store.open(folder / "store")
+
+
+def trunk(pooling="mean+max"):
+    normalization = Normalization("pretrained", 1 / 255, (0.5,) * 3, (0.5,) * 3)
+    return Trunk(build_backbone("test_efficientnet"), normalization=normalization, pooling=pooling)
+
+
+def run(store, out, params=PARAMS, machine=QUIET, runtime=CPU, the_trunk=None):
+    extract(store, the_trunk or trunk(), params, runtime=runtime, machine=machine, out=out)
+    return Features.open(out)
+
+
+def test_every_row_stands_where_the_store_has_it(store, tmp_path):
+    features = run(store, tmp_path / "out")
+    pooled = features.require_pooled()
+    assert pooled.shape == (ROWS, 512)
+    assert pooled.dtype == np.float32
+    folded = trunk()
+    folded.fold()
+    for row in range(ROWS):
+        image = torch.from_numpy(store.read(np.array([row])))
+        with torch.inference_mode():
+            assert np.allclose(pooled[row], folded.pooled(image)[0], rtol=1e-4, atol=1e-4)
+
+
+def test_the_record_says_what_they_are(store, tmp_path):
+    meta = run(store, tmp_path / "out").meta
+    assert meta.pop("sha256") == sha256_file(tmp_path / "out" / "pooled.npy")
+    assert meta.pop("fingerprint") == CPU.fingerprint()
+    assert meta == {
+        "format": "rootstock-features", "version": 1, "cut": "none", "pooled": True, "rows": ROWS,
+        "dim": 512, "pooling": "mean+max", "architecture": "test_efficientnet", "batch_size": 4,
+        "size_px": 40,
+    }  # fmt: skip
+
+
+def test_the_same_input_gives_the_same_bytes_whatever_machine_says(store, tmp_path):
+    run(store, tmp_path / "one")
+    run(store, tmp_path / "two", machine=MachineParams(workers=2, progress="bar"))
+    for name in ("pooled.npy", "features.json"):
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_the_last_batch_is_filled_up_so_that_every_forward_has_one_shape(store, tmp_path):
+    shapes = []
+    watched = trunk()
+    watched.backbone.register_forward_pre_hook(
+        lambda _module, inputs: shapes.append(tuple(inputs[0].shape))
+    )
+    run(store, tmp_path / "out", the_trunk=watched)
+    assert shapes == [(4, 3, 40, 40)] * 2
+
+
+def test_progress_is_told_line_by_line_without_a_terminal(store, tmp_path, caplog):
+    with caplog.at_level(logging.INFO):
+        run(store, tmp_path / "out", machine=MachineParams(workers=1, progress="lines"))
+    assert "features: 4 of 7 images" in caplog.text
+    assert "features: 7 of 7 images" in caplog.text
+    assert "features: 7 images, 512 features each, " in caplog.text
+    assert "images/s" in caplog.text
+
+
+def test_features_that_are_not_finite_stop_the_stage_and_name_the_picture(store, tmp_path):
+    broken = trunk()
+    with torch.no_grad():
+        broken.multiplier.fill_(torch.finfo(torch.float32).max)
+    with pytest.raises(DataError) as caught:
+        run(store, tmp_path / "out", the_trunk=broken)
+    assert str(caught.value) == (
+        "0.png: its features must be finite, but the backbone gives NaN or infinities "
+        "(see runtime.precision and weights.source)"
+    )
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_row_that_was_forgotten_is_our_bug_and_told_as_such(store, tmp_path):
+    parts = iter([(np.array([0, 2]), np.zeros((2, 3), np.float32))])
+    with pytest.raises(RuntimeError, match="1 of 3 rows were not computed"):
+        module._fill(tmp_path / "pooled.npy", (3, 3), parts, store)
+
+
+def test_a_full_disk_is_told_before_anything_is_computed(tmp_path):
+    with pytest.raises(MachineError) as caught:
+        module._check_disk(tmp_path / "out", 10**18)
+    text = str(caught.value)
+    assert "needs 2000000000000 MB with DVC's copy, " in text
+    assert text.endswith("MB are free (free space, or set features.pooling: mean)")
+
+
+def test_a_size_that_the_architecture_cannot_take_is_told(store, tmp_path):
+    normalization = Normalization("pretrained", 1 / 255, (0.5,) * 3, (0.5,) * 3)
+    vit = Trunk(build_backbone("test_vit"), normalization=normalization, pooling="mean")
+    with pytest.raises(ParamsError, match=r"transform\.size_px: must be 160"):
+        run(store, tmp_path / "out", the_trunk=vit)
+
+
+def test_another_size_than_the_weights_were_trained_with_is_warned_of(caplog):
+    facts = preprocessing("test_efficientnet")
+    record = BackboneRecord(
+        architecture="test_efficientnet", source="none", sha256=None, license=None,
+        input_size=facts.input_size, mean=facts.mean, std=facts.std, interpolation="bicubic",
+        num_parameters=1,
+    )  # fmt: skip
+    warn_about_size(160, record)
+    assert caplog.text == ""
+    warn_about_size(224, record)
+    assert "pictures are 224 px, the weights were trained with 160 px" in caplog.text
+
+
+def test_none_are_written_where_none_are_asked_for(tmp_path):
+    write_empty(PARAMS.model_copy(update={"pooled": False}), out=tmp_path / "out")
+    features = Features.open(tmp_path / "out")
+    assert features.pooled is None
+    # training end to end needs these too
+    assert (features.meta["pooling"], features.meta["batch_size"]) == ("mean+max", 4)
+    with pytest.raises(ParamsError) as caught:
+        features.require_pooled()
+    assert str(caught.value) == (
+        "params.yaml: features.pooled: train.strategy: head needs pooled features, got False "
+        "(set features.pooled: true, or train.strategy: full)"
+    )
+
+
+def damage_record(folder):
+    (folder / "features.json").write_text("{}")
+
+
+def damage_version(folder):
+    path = folder / "features.json"
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
+
+
+def cut_values(folder):
+    path = folder / "pooled.npy"
+    path.write_bytes(path.read_bytes()[:-100])
+
+
+def drop_rows(folder):
+    np.save(folder / "pooled.npy", np.zeros((3, 512), np.float32))
+
+
+def lose_values(folder):
+    (folder / "pooled.npy").unlink()
+
+
+def flip_a_bit(folder):
+    path = folder / "pooled.npy"
+    raw = bytearray(path.read_bytes())
+    raw[-1] ^= 1
+    path.write_bytes(raw)
+
+
+@pytest.mark.parametrize(
+    ("damage", "text"),
+    [
+        (damage_record, "is no features record: 'format'"),
+        (damage_version, "is no features record: its format is 'rootstock-features', version 2"),
+        (cut_values, "truncated or damaged"),
+        (drop_rows, r"must be float32 \(7, 512\), got 'float32 \(3, 512\)'"),
+        (lose_values, "pooled.npy: no such file"),
+        (flip_a_bit, "its values were changed"),
+    ],
+    ids=lambda value: getattr(value, "__name__", ""),
+)
+def test_damage_is_told(store, tmp_path, damage, text):
+    run(store, tmp_path / "out")
+    damage(tmp_path / "out")
+    with pytest.raises(IntegrityError, match=text):
+        Features.open(tmp_path / "out").require_pooled()
+
+
+def test_a_folder_without_a_record_holds_no_features(tmp_path):
+    with pytest.raises(DataError, match="no such file"):
+        Features.open(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"cut": "block4"}, "must be none, got 'block4' (cuts are not there yet)"),
+        ({"pooling": "avg"}, "features.pooling: must be 'mean', 'max' or 'mean+max', got 'avg'"),
+        ({"batch_size": 0}, "features.batch_size: must be greater than or equal to 1, got 0"),
+        ({"pooled": "yes"}, "features.pooled: must be a valid boolean, got 'yes'"),
+    ],
+    ids=["cut", "pooling", "batch_size", "pooled"],
+)
+def test_wrong_params_are_told(change, text, tmp_path):
+    raw = {"features": PARAMS.model_dump() | change}
+    with pytest.raises(ParamsError) as caught:
+        load_section(raw, "features", FeaturesParams, path=tmp_path / "params.yaml")
+    assert text in str(caught.value)
