@@ -1,0 +1,150 @@
+"""From the store's labels and pictures, or cached features, to what the loop trains on.
+
+Axes: N items of a split, B items of a batch, K outputs, D features.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+import torch
+from torch import Tensor
+
+from pipeline.data.augment import AugmentParams, augment_batch
+from pipeline.data.manifest import class_names
+from pipeline.data.store import Store
+from pipeline.errors import DataError
+from pipeline.params import Task
+from pipeline.seeds import derive
+from pipeline.train.loop import Examples
+from pipeline.train.metrics import quick_scores
+from pipeline.train.temperature import probabilities
+
+_CONSTANT_STD = 1e-12
+
+
+@dataclass(frozen=True)
+class Targets:
+    """What the model's outputs stand for."""
+
+    task: Task
+    classes: tuple[str, ...]
+    """In the order of the outputs; none for regression."""
+
+    mean: float
+    std: float
+    """Of train; regression learns (value - mean) / std. Classification: 0 and 1."""
+
+    @property
+    def outputs(self) -> int:
+        """K: one for each class; one for a value."""
+        return len(self.classes) or 1
+
+    def encode(self, labels: pd.Series) -> Tensor:
+        """Give class numbers (int64), or standardized values (float32)."""
+        if self.task == "regression":
+            values = labels.astype(np.float64).to_numpy()
+            return torch.from_numpy((values - self.mean) / self.std).float()
+        places = {name: number for number, name in enumerate(self.classes)}
+        return torch.from_numpy(labels.map(places).to_numpy(dtype=np.int64, copy=True))
+
+    def score(self, outputs_NK: Tensor, targets_N: Tensor) -> Mapping[str, float]:
+        """Give the metrics of validation; those of regression in the target's own units."""
+        if self.task == "regression":
+            error_N = (outputs_NK[:, 0] - targets_N).double() * self.std
+            return {
+                "mae": float(error_N.abs().mean()),
+                "rmse": float(error_N.square().mean().sqrt()),
+            }
+        return quick_scores(probabilities(outputs_NK.numpy(), 1.0), targets_N.numpy())
+
+
+def find_targets(task: Task, store: Store) -> Targets:
+    """Find the classes, from the labels of all splits, or the scale of the values, from train's.
+
+    Raises:
+        DataError: There is a single class, or train's values are all equal or are no numbers.
+    """
+    index, where = store.index, store.folder
+    if task == "classification":
+        classes = class_names(index["label"])
+        if len(classes) < 2:
+            raise DataError(where, "must hold two classes or more", field="label", got=classes)
+        return Targets(task, classes, 0.0, 1.0)
+    try:
+        values = index["label"][index["split"] == "train"].astype(np.float64)
+    except ValueError as error:
+        raise DataError(
+            where,
+            f"must be numbers for `task: regression` ({error})",
+            field="label",
+            remedy="set data.target to a column of numbers, or task: classification",
+        ) from error
+    mean, std = float(values.mean()), float(values.std(ddof=0))
+    if not std > _CONSTANT_STD * max(abs(mean), 1e-300):
+        raise DataError(where, "must differ within the train split", field="label", got=mean)
+    return Targets(task, (), mean, std)
+
+
+@dataclass(frozen=True)
+class Split:
+    """The rows of one split in the store, and what they are to give."""
+
+    rows_N: np.ndarray
+    """int64, in the order of the loop's positions."""
+
+    targets_N: Tensor
+    weights_N: Tensor
+    """float32."""
+
+    def of_features(self, pooled: np.ndarray) -> Examples:
+        """Give examples of cached features, [all rows of the store, D] float32."""
+        device = self.targets_N.device
+
+        def read(positions: np.ndarray, epoch: int) -> Tensor:
+            return torch.from_numpy(pooled[self.rows_N[positions]]).to(device)
+
+        return Examples(self.targets_N, self.weights_N, read)
+
+    def of_pictures(self, store: Store, augment: AugmentParams, *, seed: int) -> Examples:
+        """Give examples of pictures, uint8 [B, 3, H, W]; those of training vary with the epoch.
+
+        How a picture varies follows from the seed, the epoch and the picture's own id.
+        """
+        device = self.targets_N.device
+        ids = store.index["id"].to_numpy()
+
+        def read(positions: np.ndarray, epoch: int) -> Tensor:
+            rows = self.rows_N[positions]
+            images = torch.from_numpy(store.read(rows)).to(device)
+            if epoch == 0:
+                return images
+            seeds = [derive(seed, "augment", epoch, ids[row]) for row in rows]
+            return augment_batch(images, augment, seeds)
+
+        return Examples(self.targets_N, self.weights_N, read)
+
+
+def find_split(
+    name: str, store: Store, targets: Targets, *, sample_weights: bool, device: torch.device
+) -> Split:
+    """Find the rows of a split, their targets and their weights.
+
+    Raises:
+        DataError: The split is empty, or all its weights are 0.
+    """
+    rows = store.rows(name)
+    if not len(rows):
+        raise DataError(store.folder, f"the {name} split is empty", remedy=f"raise split.{name}")
+    index = store.index.iloc[rows]
+    weights = torch.ones(len(rows))
+    if sample_weights:
+        weights = torch.from_numpy(index["weight"].to_numpy(dtype=np.float32, copy=True))
+    if not bool(weights.any()):
+        raise DataError(
+            store.folder,
+            f"the weights of the {name} split must not all be 0",
+            remedy="set loss.sample_weights: false",
+        )
+    return Split(rows, targets.encode(index["label"]).to(device), weights.to(device))

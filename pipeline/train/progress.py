@@ -1,0 +1,41 @@
+"""What a person sees of a training: a bar on a terminal, a line for each epoch elsewhere."""
+
+import logging
+import time
+from collections.abc import Iterator
+
+from pipeline.parallel import MachineParams, progress
+from pipeline.train.checkpoint import Checkpoints
+from pipeline.train.loop import EpochReport
+from pipeline.train.trainer import Training
+
+log = logging.getLogger(__name__)
+
+
+def show(
+    training: Training, checkpoints: Checkpoints, machine: MachineParams
+) -> Iterator[EpochReport]:
+    """Run a training and show how it goes: losses, the monitored number, images/s."""
+    epochs, items = training.plan.recipe.train.epochs, len(training.train)
+    total = epochs * items
+    with progress(range(total), machine, total=total, title="train", unit="images") as bar:
+        bar.initial = bar.n = len(training.reports) * items
+        training.watch(bar.update)
+        start = time.monotonic()
+        for report in training.run(checkpoints):
+            bar.set_postfix_str(_numbers(training, report))
+            if machine.shows_lines():
+                rate = report.images / max(time.monotonic() - start, 1e-9)
+                numbers = _numbers(training, report)
+                log.info("epoch %d of %d: %s, %.0f images/s", report.epoch, epochs, numbers, rate)
+            yield report
+            start = time.monotonic()
+
+
+def _numbers(training: Training, report: EpochReport) -> str:
+    monitor = training.best.monitor
+    parts = [f"loss {report.train_loss:.4f}", f"val loss {report.val_loss:.4f}"]
+    name = "accuracy" if "accuracy" in report.metrics else "mae"
+    names = [name] if monitor in ("loss", name) else [name, monitor]
+    parts += [f"val {each} {report.metrics[each]:.4f}" for each in names]
+    return ", ".join(parts) + (" (best)" if training.best.epoch == report.epoch else "")

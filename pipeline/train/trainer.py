@@ -1,0 +1,275 @@
+"""A whole training: from the files that earlier stages wrote to the three that this one writes.
+
+Axes: N items of a split, K outputs, D features.
+"""
+
+import logging
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from pipeline.data.augment import AugmentParams
+from pipeline.data.normalization import Normalization
+from pipeline.data.store import Store
+from pipeline.device import Runtime
+from pipeline.errors import ParamsError
+from pipeline.files import write_rows
+from pipeline.model.backbones import Backbone
+from pipeline.model.bundle import VERSION, Bundle, save_model
+from pipeline.model.features import Features
+from pipeline.model.head import Head
+from pipeline.model.network import Network
+from pipeline.model.weights import BackboneRecord, load_backbone
+from pipeline.params import Task
+from pipeline.train.best import Best, check_monitor
+from pipeline.train.checkpoint import Checkpoints
+from pipeline.train.examples import Split, Targets, find_split, find_targets
+from pipeline.train.loop import EpochReport, Examples, Learner, Recipe, fit, predict
+from pipeline.train.losses import LossParams, build_loss, check_loss
+from pipeline.train.optim import build_optimizer
+from pipeline.train.temperature import Temperature, fit_temperature
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All params of a training."""
+
+    task: Task
+    target: str
+    """Name of what is predicted."""
+
+    recipe: Recipe
+    loss: LossParams
+    augment: AugmentParams
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The files that a training reads."""
+
+    features: Path
+    store: Path
+    normalization: Path
+    backbone: Path
+    record: Path
+
+
+@dataclass(frozen=True)
+class Parts:
+    """What the sources hold, opened."""
+
+    features: Features
+    store: Store
+    normalization: Normalization
+    backbone: Backbone
+    record: BackboneRecord
+
+
+@dataclass
+class Training:
+    """A training that is ready to start, under way, or done."""
+
+    plan: Plan
+    parts: Parts
+    runtime: Runtime
+    targets: Targets
+    learner: Learner
+    head: Head
+    """Part of the learner's model, or the whole of it."""
+
+    train: Examples
+    val: Examples
+    best: Best
+    reports: list[EpochReport] = field(default_factory=list)
+
+    def resume(self, checkpoints: Checkpoints) -> int:
+        """Go on from the last good checkpoint, if there is one; give the number of epochs done."""
+        self.reports = checkpoints.resume(self.learner, self.best)
+        return len(self.reports)
+
+    def watch(self, on_items: Callable[[int], object]) -> None:
+        """Have a function told of every batch that is trained on, by its number of items."""
+        read = self.train.read
+
+        def told(positions: np.ndarray, epoch: int) -> Tensor:
+            on_items(len(positions))
+            return read(positions, epoch)
+
+        self.train = replace(self.train, read=told)
+
+    def run(self, checkpoints: Checkpoints) -> Iterator[EpochReport]:
+        """Train to the end, or until patience is over; report every epoch.
+
+        The checkpoint of an epoch is saved when the next report is asked for, so that whoever notes
+        reports down has noted all that a resumed training will not give again.
+        """
+        recipe = self.plan.recipe
+        reports = fit(self.learner, self.train, self.val, recipe=recipe, done=len(self.reports))
+        while not self.is_over():
+            report = next(reports)
+            self.reports.append(report)
+            self.best.offer(report, self.learner.model)
+            yield report
+            checkpoints.save(self.learner, self.best, self.reports)
+
+    def is_over(self) -> bool:
+        """Tell whether all epochs are done, or the best one is too long ago."""
+        done, params = len(self.reports), self.plan.recipe.train
+        return done >= params.epochs or 0 < params.patience <= self.best.stale(done)
+
+    def write(self, model: Path, *, bundle: Path, history: Path) -> None:
+        """Write the best epoch's model, what prediction needs beside it, and the curve."""
+        self.learner.model.load_state_dict(self.best.state)
+        self._bundle().save(bundle)
+        network = self.learner.model
+        if not isinstance(network, Network):
+            network = _network(self.parts, self.head)
+        save_model(model, network)
+        rows = [{"epoch": each.epoch, **each.values()} for each in self.reports]
+        write_rows(history, rows, columns=list(rows[0]))
+
+    def identity(self) -> dict[str, Any]:
+        """Give what a checkpoint must come from to be gone on from: JSON."""
+        return {"fingerprint": self.runtime.fingerprint()}
+
+    def info(self) -> dict[str, Any]:
+        """Give what readers of the journal may want to know: JSON."""
+        return {
+            "task": self.plan.task,
+            "classes": list(self.targets.classes),
+            "epochs": self.plan.recipe.train.epochs,
+            "items": {"train": len(self.train), "val": len(self.val)},
+            "parameters": sum(each.numel() for each in self.learner.model.parameters()),
+            "fingerprint": self.runtime.fingerprint(),
+        }
+
+    def _bundle(self) -> Bundle:
+        parts, targets = self.parts, self.targets
+        return Bundle(
+            version=VERSION,
+            task=targets.task,
+            classes=targets.classes,
+            target=self.plan.target,
+            target_mean=targets.mean,
+            target_std=targets.std,
+            architecture=parts.record.architecture,
+            pooling=parts.features.meta["pooling"],
+            decode=parts.store.spec,
+            normalization=parts.normalization,
+            temperature=self._temperature(),
+            precision=self.runtime.precision,
+            batch_size=parts.features.meta["batch_size"],
+            threads=self.runtime.threads,
+            fingerprint=self.runtime.fingerprint(),
+            weights_sha256=parts.record.sha256,
+            input_size=parts.record.input_size,
+            dropout=self.plan.recipe.train.dropout,
+        )
+
+    def _temperature(self) -> float:
+        if self.targets.task == "regression":
+            return 1.0
+        logits_NK = predict(self.learner, self.val).numpy()
+        fitted: Temperature = fit_temperature(logits_NK, self.val.targets_N.cpu().numpy())
+        note = f" ({fitted.note})" if fitted.note else ""
+        log.info("best epoch %d; temperature %.4f%s", self.best.epoch, fitted.value, note)
+        return fitted.value
+
+
+def open_training(plan: Plan, sources: Sources, runtime: Runtime) -> Training:
+    """Check the params against each other and the data, and make ready.
+
+    Raises:
+        ParamsError: Loss or monitor do not fit the task, features are missing for the strategy, or
+            `train.batch_size` exceeds the train split.
+        DataError: A split is empty, or the labels do not fit the task.
+    """
+    check_loss(plan.task, plan.loss)
+    check_monitor(plan.task, plan.recipe.train.monitor)
+    parts = _open(sources)
+    targets = find_targets(plan.task, parts.store)
+    train, val = (
+        find_split(name, parts.store, targets, sample_weights=plan.loss.sample_weights,
+                   device=runtime.device)
+        for name in ("train", "val")
+    )  # fmt: skip
+    _check_batch_size(plan.recipe.train.batch_size, len(train.rows_N))
+    build = _head_strategy if plan.recipe.train.strategy == "head" else _full_strategy
+    model, head, examples = build(plan, parts, targets, train=train, val=val)
+    model.to(runtime.device)
+    loss = build_loss(plan.loss, train.targets_N, weights_N=train.weights_N,
+                      classes=len(targets.classes))  # fmt: skip
+    learner = Learner(model, build_optimizer(model, plan.recipe.optim), loss, targets.score,
+                      runtime.autocast)  # fmt: skip
+    best = Best(plan.recipe.train.monitor)
+    return Training(plan, parts, runtime, targets, learner, head, *examples, best=best)
+
+
+def _open(sources: Sources) -> Parts:
+    backbone, record = load_backbone(sources.backbone, sources.record)
+    parts = Parts(
+        features=Features.open(sources.features),
+        store=Store.open(sources.store),
+        normalization=Normalization.load(sources.normalization),
+        backbone=backbone,
+        record=record,
+    )
+    backbone.check_size(parts.store.size_px)
+    return parts
+
+
+def _check_batch_size(batch_size: int | Literal["full"], items: int) -> None:
+    if batch_size != "full" and batch_size > items:
+        raise ParamsError(
+            "params.yaml",
+            f"must be at most {items}, the items of the train split",
+            field="train.batch_size",
+            got=batch_size,
+            remedy="lower it, or set it to `full`",
+        )
+
+
+def _head_strategy(
+    plan: Plan, parts: Parts, targets: Targets, *, train: Split, val: Split
+) -> tuple[nn.Module, Head, tuple[Examples, Examples]]:
+    """Train the head alone, on cached features."""
+    pooled = parts.features.require_pooled()
+    head = _head(plan, parts, targets, pooled[train.rows_N])
+    return head, head, (train.of_features(pooled), val.of_features(pooled))
+
+
+def _full_strategy(
+    plan: Plan, parts: Parts, targets: Targets, *, train: Split, val: Split
+) -> tuple[nn.Module, Head, tuple[Examples, Examples]]:
+    """Train every layer, on pictures.
+
+    Where pooled features were computed, the head starts scaled to them.
+    """
+    pooled = parts.features.pooled
+    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
+    seed = plan.recipe.seed
+    examples = (
+        train.of_pictures(parts.store, plan.augment, seed=seed),
+        val.of_pictures(parts.store, plan.augment, seed=seed),
+    )
+    return _network(parts, head), head, examples
+
+
+def _head(plan: Plan, parts: Parts, targets: Targets, pooled_ND: np.ndarray | None) -> Head:
+    dim = parts.backbone.pooled_dim(parts.features.meta["pooling"])
+    head = Head(dim, targets.outputs, dropout=plan.recipe.train.dropout)
+    if pooled_ND is not None:
+        head.fit_scaling(torch.from_numpy(pooled_ND))
+    return head
+
+
+def _network(parts: Parts, head: Head) -> Network:
+    pooling = parts.features.meta["pooling"]
+    return Network(parts.backbone, head, normalization=parts.normalization, pooling=pooling)

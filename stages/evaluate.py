@@ -1,0 +1,50 @@
+"""Stage `evaluate`: judge the test split, once, with exactly what ships.
+
+Reads   --store           pictures and labels
+        --model --bundle  what `train` wrote
+Writes  --metrics         numbers, intervals and baselines
+        --predictions     a row for every item of the test split
+        --plots           curves as CSV and PNG, and a sheet of the worst mistakes
+"""
+
+import logging
+from pathlib import Path
+
+from pipeline.data.store import Store
+from pipeline.device import RuntimeParams, open_runtime
+from pipeline.files import replacing_folder, write_json, write_table
+from pipeline.model.bundle import Predictor
+from pipeline.parallel import MachineParams
+from pipeline.stage import run_stage
+from pipeline.train.drawing import draw
+from pipeline.train.evaluation import EvaluateParams, judge, summary
+
+log = logging.getLogger(__name__)
+
+
+def main(
+    evaluate: EvaluateParams,
+    runtime: RuntimeParams,
+    machine: MachineParams,
+    *,
+    store: Path,
+    model: Path,
+    bundle: Path,
+    metrics: Path,
+    predictions: Path,
+    plots: Path,
+) -> None:
+    """Write metrics, predictions and plots."""
+    pictures = Store.open(store)
+    pictures.verify()
+    predictor = Predictor.load(model, bundle, device=str(open_runtime(runtime).device))
+    found = judge(pictures, predictor, evaluate, machine)
+    with replacing_folder(plots) as folder:
+        draw(found, folder, store=pictures, params=evaluate)
+    write_table(predictions, found.predictions)
+    write_json(metrics, found.metrics)
+    log.info(summary(found.metrics))
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))

@@ -1,0 +1,66 @@
+"""Stage `train`: fine-tune, keep the best epoch on validation, fit the temperature.
+
+Reads   --features --store --normalization --backbone --record  what earlier stages wrote
+Writes  --model    all tensors: backbone and head
+        --bundle   what else prediction needs
+        --history  losses and metrics of every epoch
+
+Beside them, not versioned: a journal and checkpoints, named by the training's key.
+"""
+
+from pathlib import Path
+
+from pipeline.data.augment import AugmentParams
+from pipeline.data.items import DataParams
+from pipeline.device import RuntimeParams, open_runtime
+from pipeline.parallel import MachineParams
+from pipeline.params import Task
+from pipeline.stage import run_stage
+from pipeline.track.journal import Journal, start_follower, state_folder
+from pipeline.track.lineage import train_key
+from pipeline.train.checkpoint import Checkpoints
+from pipeline.train.loop import Recipe, TrainParams
+from pipeline.train.losses import LossParams
+from pipeline.train.optim import OptimParams
+from pipeline.train.progress import show
+from pipeline.train.schedule import ScheduleParams
+from pipeline.train.trainer import Plan, Sources, open_training
+
+
+def main(
+    task: Task,
+    data: DataParams,
+    train: TrainParams,
+    optim: OptimParams,
+    schedule: ScheduleParams,
+    loss: LossParams,
+    augment: AugmentParams,
+    runtime: RuntimeParams,
+    machine: MachineParams,
+    *,
+    features: Path,
+    store: Path,
+    normalization: Path,
+    backbone: Path,
+    record: Path,
+    model: Path,
+    bundle: Path,
+    history: Path,
+) -> None:
+    """Train, or go on where a killed training stopped."""
+    plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
+    sources = Sources(features, store, normalization, backbone, record)
+    training = open_training(plan, sources, open_runtime(runtime))
+    key = train_key(Path())
+    checkpoints = Checkpoints(state_folder() / "checkpoints" / key, training.identity())
+    done = training.resume(checkpoints)
+    with Journal.open(key, training.info(), first_epoch=done + 1) as journal:
+        start_follower(journal.path)
+        for report in show(training, checkpoints, machine):
+            journal.epoch(report.epoch, report.values())
+        training.write(model, bundle=bundle, history=history)
+    checkpoints.clear()
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))

@@ -1,0 +1,191 @@
+"""Whatever happens to a training process, what is written in the end is what would have been."""
+
+import errno
+import json
+import logging
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+
+import pytest
+import yaml
+
+from pipeline.params import SECTIONS as KNOWN
+from pipeline.stage import run_stage
+from stages.train import main
+from tests.closure import ROOT
+from tests.trainable import SECTIONS, make_sources
+
+OUTS = ("model", "bundle", "history")
+PARAMS = {
+    "task": "classification",
+    "data": {"path": "raw", "labels": "raw", "target": "label"},
+    **SECTIONS,
+    "machine": {"workers": 1, "progress": "lines"},
+}
+GRAPH = {
+    "train": {
+        "deps": ["features", "store"],
+        "params": ["task", "train", "optim", "schedule", "loss", "augment", "runtime"],
+    }
+}
+LOCK = {
+    "features": {"outs": [{"path": name, "md5": f"{name}.dir"} for name in ("features", "store")]}
+}
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return make_sources(tmp_path_factory.mktemp("faults"), items=60)
+
+
+def workspace(folder, **changes):
+    """Make a folder in which `python -m stages.train` runs."""
+    folder.mkdir()
+    params = {name: {**value, **changes.get(name, {})} if isinstance(value, dict) else value
+              for name, value in PARAMS.items()}  # fmt: skip
+    assert set(params) <= set(KNOWN)
+    for name, content in (("params.yaml", params), ("dvc.yaml", {"stages": GRAPH}),
+                          ("dvc.lock", {"schema": "2.0", "stages": LOCK})):  # fmt: skip
+        (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    return folder
+
+
+def options(sources) -> list[str]:
+    paths = {name: getattr(sources, name) for name in sources.__dataclass_fields__}
+    paths |= {name: f"out/{name}" for name in OUTS}
+    return [word for name, path in paths.items() for word in (f"--{name}", str(path))]
+
+
+def start(folder, sources) -> subprocess.Popen:
+    """Start the stage as DVC would; its messages go to `errors.txt`."""
+    command = [sys.executable, "-W", "ignore", "-m", "stages.train", *options(sources)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ROOTSTOCK_FOLLOW": "0"}
+    with (folder / "errors.txt").open("w") as errors:
+        return subprocess.Popen(command, cwd=folder, stderr=errors, env=environment)
+
+
+def messages(folder) -> list[str]:
+    return (folder / "errors.txt").read_text(encoding="utf-8").splitlines()
+
+
+def finish(folder, sources) -> None:
+    assert start(folder, sources).wait(timeout=300) == 0, messages(folder)
+
+
+def here(folder, sources, monkeypatch) -> int:
+    """Run the stage in this process; give its exit code."""
+    monkeypatch.chdir(folder)
+    monkeypatch.setenv("ROOTSTOCK_FOLLOW", "0")
+    root = logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    try:
+        return run_stage(main, options(sources))
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+
+
+def journal(folder) -> list[dict]:
+    paths = list((folder / ".rootstock/journals").glob("*.jsonl"))
+    return [json.loads(line) for path in paths for line in path.read_text().splitlines()]
+
+
+def epochs(folder) -> int:
+    """Count the epochs that are noted, over all attempts."""
+    paths = (folder / ".rootstock/journals").glob("*.jsonl")
+    return sum(path.read_text().count('"kind":"epoch"') for path in paths)
+
+
+def outputs(folder) -> dict[str, bytes]:
+    return {name: (folder / "out" / name).read_bytes() for name in OUTS}
+
+
+def kill_after(folder, sources, *, more_epochs, delay_s, how=signal.SIGKILL) -> subprocess.Popen:
+    """Start the stage and kill it a moment after it noted some more epochs."""
+    wanted = epochs(folder) + more_epochs
+    process = start(folder, sources)
+    while epochs(folder) < wanted:
+        assert process.poll() is None, messages(folder)
+        time.sleep(0.002)
+    time.sleep(delay_s)
+    process.send_signal(how)
+    process.wait(timeout=60)
+    return process
+
+
+@pytest.mark.slow
+def test_a_training_killed_again_and_again_writes_the_bytes_of_one_that_was_not(sources, tmp_path):
+    changes = {"train": {"strategy": "full", "epochs": 40, "batch_norm": "batch"}}
+    calm, stormy = (workspace(tmp_path / name, **changes) for name in ("calm", "stormy"))
+    finish(calm, sources)
+    chance = random.Random(0)
+    for _ in range(3):
+        process = kill_after(stormy, sources, more_epochs=chance.randint(3, 7),
+                             delay_s=chance.uniform(0.0, 0.05))  # fmt: skip
+        assert process.returncode == -signal.SIGKILL
+    assert not (stormy / "out").exists()
+    (checkpoints,) = (stormy / ".rootstock/checkpoints").iterdir()
+    last = max(checkpoints.glob("*.json")).with_suffix(".safetensors")
+    last.write_bytes(last.read_bytes()[:100])
+    finish(stormy, sources)
+    assert any("a checkpoint is damaged, so the one before is taken" in line
+               for line in messages(stormy))  # fmt: skip
+    assert outputs(stormy) == outputs(calm)
+    starts = [event["first_epoch"] for event in journal(stormy) if event["kind"] == "start"]
+    assert starts[0] == 1
+    assert starts == sorted(set(starts))  # each went on, none started anew
+    assert list((stormy / ".rootstock/checkpoints").iterdir()) == []
+
+
+@pytest.mark.slow
+def test_ctrl_c_ends_in_one_line_and_keeps_what_was_done(sources, tmp_path):
+    folder = workspace(tmp_path / "w", train={"strategy": "full", "epochs": 200})
+    process = kill_after(folder, sources, more_epochs=2, delay_s=0.01, how=signal.SIGINT)
+    assert process.returncode == 130
+    errors = messages(folder)
+    assert errors[-1] == "error: train: stopped by SIGINT (run `dvc repro` to go on)"
+    assert not any(line.startswith("Traceback") for line in errors)
+    assert journal(folder)[-1]["status"] == "stopped"
+    assert not (folder / "out").exists()
+    (checkpoints,) = (folder / ".rootstock/checkpoints").iterdir()
+    assert len(list(checkpoints.glob("*.safetensors"))) in (1, 2)
+
+
+def test_a_finished_training_that_is_forced_is_done_again(sources, tmp_path, monkeypatch):
+    folder = workspace(tmp_path / "w", train={"epochs": 2})
+    assert here(folder, sources, monkeypatch) == 0
+    before = outputs(folder)
+    assert here(folder, sources, monkeypatch) == 0
+    assert outputs(folder) == before
+    events = [(event["kind"], event.get("first_epoch")) for event in journal(folder)]
+    assert events == [("start", 1), ("epoch", None), ("epoch", None), ("end", None)] * 2
+
+
+def test_a_loss_that_is_not_finite_ends_with_exit_code_3_and_no_model(
+    sources, tmp_path, monkeypatch, capfd
+):
+    folder = workspace(
+        tmp_path / "w", train={"strategy": "full"}, optim={"name": "sgd", "lr": 10.0}
+    )
+    assert here(folder, sources, monkeypatch) == 3
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert re.match(r"error: train: the loss .* epoch \d.* no model was written\)$", last)
+    assert not (folder / "out").exists()
+    assert journal(folder)[-1]["status"] == "failed"
+
+
+def test_a_full_disk_while_saving_a_checkpoint_is_one_line(sources, tmp_path, monkeypatch, capfd):
+    folder = workspace(tmp_path / "w")
+
+    def full(*arguments):
+        raise OSError(errno.ENOSPC, "No space left on device", "epoch-000001.safetensors")
+
+    monkeypatch.setattr("pipeline.train.checkpoint.save_tensors", full)
+    assert here(folder, sources, monkeypatch) == 4
+    last = capfd.readouterr().err.splitlines()[-1]
+    assert last.startswith("error: epoch-000001.safetensors: No space left on device")
