@@ -1,5 +1,7 @@
-"""A look at a folder before DVC meets it: DVC hangs on a FIFO, dies on an undecodable name, and
-follows a symbolic link out of the folder, so that foreign files land in the cache and the remote.
+"""A look at a folder before DVC meets it.
+
+DVC hangs on a FIFO, dies on an undecodable name, and follows a symbolic link out of the folder, so
+that foreign files land in its cache and on the remote.
 """
 
 import os

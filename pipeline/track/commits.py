@@ -1,0 +1,128 @@
+"""What git knows of a result: the commit it was made from, and the commit that records it.
+
+Git is asked by its command line, with a timeout; a working tree without git is a fact like others.
+"""
+
+import os
+import subprocess
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from pipeline.errors import ParamsError
+from pipeline.track.lineage import LOCK, Lock, run_keys
+from pipeline.track.tracking import redact
+
+_TIMEOUT_S = 60
+_MAX_COMMITS = 100
+_REFS = (("--branches", "--tags", "--remotes", "HEAD"), ("--glob=refs/exps",))
+"""Where commits are looked for: what people made first, then experiments."""
+
+
+@dataclass(frozen=True)
+class GitFacts:
+    """The state of the working tree."""
+
+    commit: str
+    branch: str
+    """Empty on a detached HEAD."""
+
+    remote: str
+    """Address of `origin` without credentials; empty if there is none."""
+
+    is_dirty: bool
+    """Whether files differ from the commit, other than what the pipeline itself writes."""
+
+    diff: str
+    """`git diff HEAD`."""
+
+    author: str
+
+
+def git_facts(root: Path, *, written: Sequence[str]) -> GitFacts | None:
+    """Look at the working tree; None where there is no git or no commit.
+
+    Args:
+        root: A folder in the working tree.
+        written: Paths, relative to `root`, that the pipeline writes: they, and all lock files,
+            never make a tree dirty.
+    """
+    commit = _git(root, "rev-parse", "HEAD")
+    if commit is None:
+        return None
+    return GitFacts(
+        # Under `dvc exp run`, HEAD may be a commit that DVC made up for the occasion.
+        commit=os.environ.get("DVC_EXP_BASELINE_REV") or commit.strip(),
+        branch=_line(root, "symbolic-ref", "--quiet", "--short", "HEAD"),
+        remote=redact(_line(root, "remote", "get-url", "origin")),
+        is_dirty=any(not _is_written(path, written) for path in _changed(root)),
+        diff=_git(root, "diff", "--no-ext-diff", "--binary", "HEAD") or "",
+        author=_line(root, "config", "user.name"),
+    )
+
+
+def find_commit(root: Path, key: str, lock: Lock) -> str | None:
+    """Find the newest commit whose own dvc.lock yields a key.
+
+    Args:
+        root: A folder in the working tree.
+        key: A `dvc.key`.
+        lock: A dvc.lock that yields it. Whose text lacks an md5 of these deps cannot yield it, and
+            is not parsed.
+    """
+    needed = lock.deps("train").values()
+    for refs in _REFS:
+        for commit, text in _locks(root, refs):
+            if all(md5 in text for md5 in needed) and _key(text, commit) == key:
+                return commit
+    return None
+
+
+def _key(text: str, commit: str) -> str | None:
+    """Give the key that a commit's dvc.lock yields; None for one that is unfinished or damaged."""
+    try:
+        return run_keys(Lock.parse(text, f"{LOCK} of {commit[:12]}")).key
+    except ParamsError:
+        return None
+
+
+def _locks(root: Path, refs: Sequence[str]) -> Iterator[tuple[str, str]]:
+    """Give (commit, text of dvc.lock) for commits that changed it, newest first."""
+    found = _git(root, "log", f"-{_MAX_COMMITS}", "--format=%H", *refs, "--", LOCK)
+    for commit in (found or "").split():
+        text = _git(root, "show", f"{commit}:./{LOCK}")
+        if text:
+            yield commit, text
+
+
+def _changed(root: Path) -> list[str]:
+    """Give the changed and untracked files, relative to `root`."""
+    tracked = _git(root, "diff", "--name-only", "--relative", "-z", "HEAD") or ""
+    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z") or ""
+    return [path for path in (tracked + untracked).split("\0") if path]
+
+
+def _is_written(path: str, written: Sequence[str]) -> bool:
+    if Path(path).name == LOCK:
+        return True
+    return any(path == out or path.startswith(f"{out}/") for out in written)
+
+
+def _line(root: Path, *arguments: str) -> str:
+    return (_git(root, *arguments) or "").strip()
+
+
+def _git(root: Path, *arguments: str) -> str | None:
+    """Run git; None where it fails, is not installed, or hangs."""
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=True,
+            stdin=subprocess.DEVNULL,
+            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.decode("utf-8", "replace")

@@ -1,0 +1,80 @@
+"""Load a registered model far from the repository, and predict files with it.
+
+`verify.py` copies this file out of the repository and runs it with `python -I`, so that a model
+which needs anything but itself and the installed packages fails here, and not at a user's. It
+imports nothing of `pipeline` but through the model.
+
+    python -I fresh.py REQUEST ANSWER
+
+REQUEST is JSON: `uri`, the model's; `folder`, an existing one to download it to; `repository`;
+`paths`, of encoded pictures; `batch`, how many are predicted at once. ANSWER will be JSON: `rows`,
+a list of mappings as the model gives them, and `fingerprint`.
+"""
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
+
+
+def main(request: Path, answer: Path) -> None:
+    """Answer a request.
+
+    Raises:
+        RuntimeError: The model runs code that is not its own.
+    """
+    asked: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))
+    leave_repository(Path(asked["repository"]))
+
+    import mlflow.pyfunc
+    import pandas as pd
+
+    model = mlflow.pyfunc.load_model(asked["uri"], dst_path=asked["folder"])
+    _check_home(Path(asked["folder"]))
+    rows: list[dict[str, Any]] = []
+    for start in range(0, len(asked["paths"]), asked["batch"]):
+        paths = asked["paths"][start : start + asked["batch"]]
+        table = pd.DataFrame({"image": [Path(path).read_bytes() for path in paths]})
+        answers = model.predict(table)
+        rows += answers.astype(object).where(answers.notna(), None).to_dict("records")
+    fingerprint = model.unwrap_python_model().fingerprint()
+    text = json.dumps({"rows": rows, "fingerprint": fingerprint})
+    answer.write_text(text, encoding="utf-8")
+
+
+def leave_repository(repository: Path) -> None:
+    """Take the repository off the import path, also where it is installed as editable.
+
+    Raises:
+        RuntimeError: It can still be imported.
+    """
+    if repository.name in _PACKAGE_FOLDERS:
+        return  # the stages themselves run from an installed copy
+    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != repository]
+    sys.meta_path[:] = [
+        finder for finder in sys.meta_path if "__editable__" not in _module_of(finder)
+    ]
+    sys.path_importer_cache.clear()
+    spec = importlib.util.find_spec("pipeline")
+    origin = Path(spec.origin) if spec is not None and spec.origin else Path("/")
+    if origin.is_relative_to(repository) and not _PACKAGE_FOLDERS & set(origin.parts):
+        raise RuntimeError(f"{origin} can still be imported")
+
+
+def _module_of(finder: object) -> str:
+    return getattr(finder, "__module__", "") + type(finder).__module__
+
+
+def _check_home(folder: Path) -> None:
+    import pipeline
+
+    home = Path(pipeline.__file__).resolve()
+    if not home.is_relative_to(folder.resolve()):
+        raise RuntimeError(f"the model took {home}, which is not its own code")
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]), Path(sys.argv[2]))

@@ -1,0 +1,175 @@
+"""What there is to publish: one result, gathered from the files that the stages wrote.
+
+Nothing here knows MLflow, and nothing here is slow: an unchanged result is gathered in a moment.
+"""
+
+import csv
+import shutil
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import DataError
+from pipeline.files import canonical_json, read_json
+from pipeline.track.commits import GitFacts, git_facts
+from pipeline.track.journal import Record, journal_path, read_journal
+from pipeline.track.lineage import GRAPH, PARAMS, Lock, RunKeys, run_keys
+from pipeline.track.runs import Point, metric_name
+
+PREDICTIONS = "results/predictions.parquet"
+"""Place of predictions.parquet among a run's artifacts."""
+
+_REPRO = "run `dvc repro`"
+
+
+@dataclass(frozen=True)
+class Results:
+    """Where the stages left what is published."""
+
+    lock: Path
+    raw: Path
+    report: Path
+    normalization: Path
+    record: Path
+    model: Path
+    bundle: Path
+    history: Path
+    metrics: Path
+    predictions: Path
+    plots: tuple[Path, ...]
+    """Folders, each `<stage>/plots`."""
+
+
+class Outcome:
+    """One result: its keys, numbers and surroundings.
+
+    Raises:
+        ParamsError: dvc.lock is missing, damaged or unfinished.
+        DataError: A file is missing.
+        IntegrityError: A file is damaged.
+    """
+
+    def __init__(self, results: Results) -> None:
+        self.results = results
+        self.lock = Lock.read(results.lock)
+        self.keys: RunKeys = run_keys(self.lock)
+        self.metrics: dict[str, Any] = read_json(results.metrics)
+        self.bundle: dict[str, Any] = read_json(results.bundle)
+        self.record: dict[str, Any] = read_json(results.record)
+        self.params = self.lock.all_params(without="publish")
+
+    @cached_property
+    def journal(self) -> Record | None:
+        """The training's journal; None in a clone that pulled or restored the result."""
+        try:
+            return read_journal(journal_path(self.keys.train))
+        except DataError:
+            return None
+
+    @cached_property
+    def git(self) -> GitFacts | None:
+        """The state of the working tree; None without git."""
+        return git_facts(Path(), written=sorted(self.lock.all_outs()))
+
+    @property
+    def weights_sha256(self) -> str:
+        """The sha256 of the pretrained weights; empty for a random start."""
+        return str(self.record.get("sha256") or "")
+
+    def identity(self) -> dict[str, str]:
+        """Give the tags that say which result this is, other than its keys."""
+        return {
+            "dvc.params": self.keys.params,
+            "dvc.data": self.keys.data,
+            "dvc.model": self.keys.model,
+            "dvc.metrics": self.keys.metrics,
+            "weights.sha256": self.weights_sha256,
+        }
+
+    def tags(self) -> dict[str, str]:
+        """Give all tags of a new run but the last one, that it is complete."""
+        tags = {
+            "dvc.key": self.keys.key,
+            "dvc.keys": self.keys.key,
+            "dvc.train": self.keys.train,
+            **self.identity(),
+            "fingerprint": self.fingerprint,
+            "weights.source": str(self.record.get("source", "")),
+            "mlflow.source.name": "dvc repro",
+        }
+        if self.git:
+            tags |= {
+                "git.commit": self.git.commit,
+                "git.commit.provisional": "true",
+                "git.branch": self.git.branch,
+                "git.dirty": str(self.git.is_dirty).lower(),
+                "git.remote": self.git.remote,
+                "mlflow.source.git.commit": self.git.commit,
+                "mlflow.user": self.git.author,
+            }
+        return tags
+
+    @property
+    def fingerprint(self) -> str:
+        """What decided the bits of the result, as JSON."""
+        return canonical_json(self.bundle.get("fingerprint", {}))
+
+    def curve(self, *, start_ms: int) -> list[Point]:
+        """Give history.csv as points, at the times of the journal where it has them.
+
+        Args:
+            start_ms: Where there is no journal, epoch e is said to have ended e ms after this.
+        """
+        times = (
+            {epoch.epoch: epoch.time_ms for epoch in self.journal.epochs} if self.journal else {}
+        )
+        points = []
+        for row in _read_history(self.results.history):
+            epoch = int(row.pop("epoch"))
+            time_ms = times.get(epoch, start_ms + epoch)
+            points += [
+                Point(metric_name(name), float(text), epoch, time_ms)
+                for name, text in row.items()
+                if text
+            ]
+        return points
+
+    def copy_files(self, folder: Path) -> None:
+        """Copy what a run keeps as artifacts: lineage, results, plots."""
+        results = self.results
+        data = results.raw.parent
+        lineage = [Path(PARAMS), Path(GRAPH), results.lock]
+        sources = [data / "dvc.lock", data / "dvc.yaml", data / f"{results.raw.name}.dvc"]
+        for path in [*lineage, *filter(Path.exists, sources)]:
+            _copy(path, folder / "lineage" / path)
+        if self.git and self.git.diff:
+            (folder / "lineage" / "git-diff-HEAD.patch").write_text(self.git.diff, encoding="utf-8")
+        for path in (results.report, results.normalization, results.record, results.bundle,
+                     results.history, results.metrics):  # fmt: skip
+            _copy(path, folder / "results" / path.name)
+        _copy(results.predictions, folder / PREDICTIONS)
+        for plots in filter(Path.is_dir, results.plots):
+            shutil.copytree(plots, folder / "plots" / plots.parent.name)
+
+
+def _read_history(path: Path) -> list[dict[str, str]]:
+    try:
+        with path.open(encoding="utf-8", newline="") as stream:
+            return list(csv.DictReader(stream))
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file", remedy=_REPRO) from error
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.parent.mkdir(parents=True, exist_ok=True)
+    try:
+        shutil.copyfile(source, target)
+    except FileNotFoundError as error:
+        raise DataError(source, "no such file", remedy=_REPRO) from error
+
+
+def same_identity(outcome: Outcome, tags: Mapping[str, str]) -> bool:
+    """Tell whether a run's tags are of the same params, data, weights, model and metrics."""
+    return all(tags.get(name) == value for name, value in outcome.identity().items())

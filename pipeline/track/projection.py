@@ -1,0 +1,219 @@
+"""Bring one result to MLflow as exactly one complete run.
+
+A run is a projection of versioned files, and everything here can be done again: after a kill at any
+moment, on another machine, with the database deleted. Which run it is, the keys decide:
+
+1. A complete run has this `dvc.key`: it is the run. If its `dvc.model` is another one (the same
+   inputs, trained under another fingerprint), it is tagged as confirmed, and nothing is added.
+2. No run has the key, but a complete one has the same params, data, weights, model and metrics
+   (code was touched without effect): that run gets the key as well.
+3. Else a run is completed: one that an earlier attempt left, or the one that was streamed while
+   training, found by `dvc.train`, or a new one. The tag `publish.complete` comes last.
+"""
+
+import fcntl
+import logging
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pandas as pd
+
+from pipeline.files import canonical_json, read_table
+from pipeline.track.commits import find_commit
+from pipeline.track.describe import describe_run, run_name
+from pipeline.track.follow import follow_lock
+from pipeline.track.journal import journal_path
+from pipeline.track.outcome import PREDICTIONS, Outcome, same_identity
+from pipeline.track.runs import (
+    COMPLETE,
+    find_runs,
+    is_complete,
+    log_params,
+    log_points,
+    metric_points,
+    set_tags,
+)
+from pipeline.track.tracking import Tracking
+from pipeline.track.verify import TOLERANCE
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
+
+_MAX_KEYS = 100
+_FOLLOWER_TIMEOUT_S = 10.0
+_FOLLOWER_PAUSE_S = 0.2
+
+
+def settle_run(tracking: Tracking, outcome: Outcome) -> "Run":
+    """Make the one run of a result complete, and give it."""
+    keyed = find_runs(tracking, "dvc.keys", f"%{outcome.keys.key}%")
+    streamed = find_runs(tracking, "dvc.train", outcome.keys.train)
+    run = next(filter(is_complete, keyed), None) or _adopt_key(tracking, outcome)
+    if run is None:
+        begun = [each for each in [*keyed, *streamed] if _is_begun(outcome, each)]
+        run_id = _complete(tracking, outcome, begun[0] if begun else None)
+        run = tracking.client.get_run(run_id)
+    elif run.data.tags.get("dvc.model") != outcome.keys.model:
+        _confirm(tracking, outcome, run)
+    _drop_leftovers(tracking, outcome, [*keyed, *streamed], kept=run.info.run_id)
+    _settle_commit(tracking, outcome, run)
+    return tracking.client.get_run(run.info.run_id)
+
+
+def _is_begun(outcome: Outcome, run: "Run") -> bool:
+    """Tell whether a run is this result's, streamed or left by an attempt that was killed."""
+    if is_complete(run):
+        return False
+    tags = run.data.tags
+    return "dvc.key" not in tags or (
+        tags["dvc.key"] == outcome.keys.key and tags.get("dvc.model") == outcome.keys.model
+    )
+
+
+def _complete(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
+    """Write everything into a run, begun or not, and give its id."""
+    journal, now_ms = outcome.journal, time.time_ns() // 1_000_000
+    start_ms = journal.start_ms if journal else now_ms
+    end_ms = (journal.end_ms if journal else None) or now_ms
+    if run is None:
+        run = tracking.client.create_run(
+            tracking.experiment_id, start_time=start_ms, tags=outcome.tags()
+        )
+    run_id = str(run.info.run_id)
+    with _follower_stopped(outcome.keys.train):
+        set_tags(tracking, run_id, outcome.tags())
+        log_params(tracking, run_id, outcome.params)
+        points = outcome.curve(start_ms=run.info.start_time)
+        points += metric_points(outcome.metrics, time_ms=end_ms)
+        log_points(tracking, run_id, points)
+        _log_inputs(tracking, run_id, outcome)
+        with tempfile.TemporaryDirectory() as name:
+            outcome.copy_files(Path(name))
+            tracking.client.log_artifacts(run_id, name)
+        name = run_name(outcome.params, outcome.keys.key)
+        note = describe_run(
+            outcome.params,
+            outcome.metrics,
+            key=outcome.keys.key,
+            commit=outcome.git.commit if outcome.git else None,
+        )
+        set_tags(tracking, run_id, {"mlflow.runName": name, "mlflow.note.content": note})
+        tracking.client.set_terminated(run_id, "FINISHED", end_ms)
+        set_tags(tracking, run_id, {COMPLETE: "true"})
+    log.info("run %s (%s) is complete", name, run_id)
+    return run_id
+
+
+@contextmanager
+def _follower_stopped(train: str) -> Iterator[None]:
+    """Wait for the follower of a training to finish, and keep another one from starting."""
+    journal = journal_path(train)
+    if not journal.exists():
+        yield
+        return
+    deadline = time.monotonic() + _FOLLOWER_TIMEOUT_S
+    with follow_lock(journal).open("a") as stream:
+        while time.monotonic() < deadline:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(_FOLLOWER_PAUSE_S)
+        yield
+
+
+def _log_inputs(tracking: Tracking, run_id: str, outcome: Outcome) -> None:
+    """Log what the result was made from, with DVC's own digests."""
+    from mlflow.data.code_dataset_source import CodeDatasetSource
+    from mlflow.entities import Dataset, DatasetInput, InputTag
+
+    inputs = [("raw", outcome.results.raw.as_posix(), outcome.keys.data)]
+    inputs += [("weights", path, md5) for path, md5 in outcome.lock.outs("weights").items()]
+    inputs += [("store", path, md5) for path, md5 in outcome.lock.outs("transform").items()]
+    remote = outcome.git.remote if outcome.git else ""
+    datasets = []
+    for context, path, md5 in inputs:
+        source = CodeDatasetSource({"git.remote": remote, "dvc.path": path}).to_json()
+        tags = [InputTag("mlflow.data.context", context)]
+        datasets.append(DatasetInput(Dataset(path, md5, "code", source), tags))
+    tracking.client.log_inputs(run_id, datasets)
+
+
+def _adopt_key(tracking: Tracking, outcome: Outcome) -> "Run | None":
+    """Add the key to a complete run of the very same result, if there is one."""
+    for run in find_runs(tracking, "dvc.model", outcome.keys.model):
+        if is_complete(run) and same_identity(outcome, run.data.tags):
+            keys = run.data.tags["dvc.keys"].split()
+            kept = " ".join([*keys[-_MAX_KEYS + 1 :], outcome.keys.key])
+            set_tags(tracking, run.info.run_id, {"dvc.keys": kept})
+            log.info("run %s: made again by touched code, to the same result", run.info.run_id)
+            return run
+    return None
+
+
+def _confirm(tracking: Tracking, outcome: Outcome, run: "Run") -> None:
+    """Tag a run as confirmed by a training of the same inputs under another fingerprint."""
+    tag = f"confirmed.{outcome.keys.model[:8]}"
+    if tag in run.data.tags:
+        return
+    largest = _largest_difference(tracking, outcome, run)
+    close = largest is not None and largest <= TOLERANCE
+    found = {
+        "dvc.model": outcome.keys.model,
+        "fingerprint": outcome.bundle.get("fingerprint", {}),
+        "largest_difference": largest,
+        "comparison": f"predictions within {TOLERANCE:g}: {'yes' if close else 'no'}",
+    }
+    set_tags(tracking, run.info.run_id, {tag: canonical_json(found)})
+    say = log.info if close else log.warning
+    say("run %s: trained again to another model, largest difference %s", run.info.run_id, largest)
+
+
+def _largest_difference(tracking: Tracking, outcome: Outcome, run: "Run") -> float | None:
+    """Compare predictions with those that the run keeps; None where they cannot be compared."""
+    from mlflow.exceptions import MlflowException
+
+    with tempfile.TemporaryDirectory() as name:
+        try:
+            path = tracking.client.download_artifacts(run.info.run_id, PREDICTIONS, name)
+        except (MlflowException, OSError) as error:
+            log.warning("run %s: its predictions cannot be read: %s", run.info.run_id, error)
+            return None
+        old = read_table(Path(path)).set_index("path")
+    new = read_table(outcome.results.predictions).set_index("path")
+    columns = [name for name in new.columns if name == "value" or name.startswith("p_")]
+    if set(old.index) != set(new.index) or not set(columns) <= set(old.columns):
+        return None
+    return _spread(old.loc[new.index, columns], new[columns])
+
+
+def _spread(old: pd.DataFrame, new: pd.DataFrame) -> float:
+    return float(np.max(np.abs(new.to_numpy(np.float64) - old.to_numpy(np.float64)), initial=0.0))
+
+
+def _drop_leftovers(tracking: Tracking, outcome: Outcome, runs: "list[Run]", *, kept: str) -> None:
+    """Delete unfinished runs of this training: a second stream, or an attempt that was killed."""
+    for run in {run.info.run_id: run for run in runs}.values():
+        is_ours = run.data.tags.get("dvc.key", outcome.keys.key) == outcome.keys.key
+        if is_ours and run.info.run_id != kept and not is_complete(run):
+            tracking.client.delete_run(run.info.run_id)
+            log.info("run %s: deleted, its result has a run already", run.info.run_id)
+
+
+def _settle_commit(tracking: Tracking, outcome: Outcome, run: "Run") -> None:
+    """Move `git.commit` to the commit that records the result, once there is one."""
+    tags = tracking.client.get_run(run.info.run_id).data.tags
+    if tags.get("git.commit.provisional") != "true":
+        return
+    commit = find_commit(Path(), outcome.keys.key, outcome.lock)
+    if commit:
+        found = {"git.commit": commit, "git.commit.provisional": "false"}
+        set_tags(tracking, run.info.run_id, found | {"mlflow.source.git.commit": commit})
+        log.info("run %s: recorded by commit %s", run.info.run_id, commit[:12])

@@ -1,0 +1,178 @@
+"""Publish one result: its run, its model version, the aliases, and a note of what was published.
+
+When all of it is there already, this only looks: no model is loaded, nothing is written to MLflow.
+"""
+
+import logging
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import IntegrityError, TrackingError
+from pipeline.files import write_json
+from pipeline.track.describe import experiment_name
+from pipeline.track.journal import state_folder
+from pipeline.track.outcome import Outcome, Results
+from pipeline.track.package import log_model
+from pipeline.track.projection import settle_run
+from pipeline.track.registry import (
+    DECISION,
+    FAILED,
+    VERIFIED,
+    RegistryParams,
+    create_version,
+    decide,
+    delete_version,
+    find_version,
+    metric_tag,
+    read_aliases,
+    set_version_tag,
+)
+from pipeline.track.tracking import (
+    Tracking,
+    TrackingParams,
+    connect,
+    exclusive,
+    probe,
+    redact,
+    translated_errors,
+)
+from pipeline.track.verify import Evaluated, verify
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+    from mlflow.entities.model_registry import ModelVersion
+
+log = logging.getLogger(__name__)
+
+_LOCK_TIMEOUT_S = 1800.0
+"""Experiments that run side by side publish one after the other."""
+
+
+def publish(results: Results, tracking: TrackingParams, registry: RegistryParams) -> None:
+    """Bring a result to MLflow, and write `.rootstock/published.json`.
+
+    Raises:
+        TrackingError: The server is away, and `tracking.required` is true.
+        IntegrityError: The registered model does not predict what was evaluated.
+    """
+    note = state_folder() / "published.json"
+    outcome = Outcome(results)
+    try:
+        with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
+            server = connect(tracking.experiment)
+            with translated_errors(server.uri):
+                write_json(note, _publish(server, outcome, registry))
+    except TrackingError as error:
+        note.unlink(missing_ok=True)
+        if tracking.required:
+            raise
+        log.warning("%s", error)
+
+
+def _publish(tracking: Tracking, outcome: Outcome, registry: RegistryParams) -> dict[str, Any]:
+    """Settle the run and the version, and give what was published."""
+    run = settle_run(tracking, outcome)
+    note: dict[str, Any] = {
+        "run_id": run.info.run_id,
+        "run_name": run.info.run_name,
+        "experiment_id": run.info.experiment_id,
+        "uri": redact(tracking.uri),
+        "dvc.key": outcome.keys.key,
+        "dvc.model": outcome.keys.model,
+        "git.commit": run.data.tags.get("git.commit"),
+        "metrics": {k: v for k, v in outcome.metrics.items() if isinstance(v, int | float)},
+        "name": registry.name,
+        "version": None,
+        "aliases": [],
+        "verified": None,
+    }
+    if tracking.uri.startswith("http"):
+        place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
+        note["url"] = f"{redact(tracking.uri).rstrip('/')}/{place}"
+    if _is_registered(outcome, run, registry):
+        version = settle_version(tracking, outcome, run, registry)
+        aliases = read_aliases(tracking, registry.name)
+        note["version"] = str(version.version)
+        note["aliases"] = sorted(a for a, number in aliases.items() if number == note["version"])
+        note["verified"] = version.tags.get(VERIFIED)
+    return note
+
+
+def _is_registered(outcome: Outcome, run: "Run", registry: RegistryParams) -> bool:
+    """Tell whether the result is to have a version."""
+    if run.data.tags.get("dvc.model") != outcome.keys.model:
+        return False  # it confirms another run, whose model is the one that counts
+    if experiment_name() and not registry.from_experiments:
+        log.info("not registered: it is an experiment, and registry.from_experiments is false")
+        return False
+    return True
+
+
+def settle_version(
+    tracking: Tracking, outcome: Outcome, run: "Run", registry: RegistryParams
+) -> "ModelVersion":
+    """Give the one version of a result's model; register, verify and decide what is not yet.
+
+    Raises:
+        IntegrityError: The version does not predict what was evaluated. It keeps no alias, and the
+            next attempt replaces it.
+    """
+    version = find_version(tracking, registry.name, outcome.keys.model)
+    if version is not None and version.tags.get(VERIFIED, "").startswith(FAILED):
+        delete_version(tracking, version)
+        version = None
+    if version is None:
+        version = _register(tracking, outcome, run, registry)
+    if VERIFIED not in version.tags:
+        _verify(tracking, outcome, version, registry)
+    if DECISION not in version.tags:
+        decide(tracking, version, registry, _number(outcome.metrics.get(registry.metric)))
+    return tracking.client.get_model_version(registry.name, version.version)
+
+
+def _register(
+    tracking: Tracking, outcome: Outcome, run: "Run", registry: RegistryParams
+) -> "ModelVersion":
+    model_id = log_model(
+        tracking,
+        name=registry.name,
+        run_id=run.info.run_id,
+        model=outcome.results.model,
+        bundle=outcome.results.bundle,
+        model_md5=outcome.keys.model,
+    )
+    tags = {
+        "dvc.model": outcome.keys.model,
+        "dvc.key": outcome.keys.key,
+        "dvc.data": outcome.keys.data,
+        "weights.sha256": outcome.weights_sha256,
+        "fingerprint": outcome.fingerprint,
+    }
+    value = _number(outcome.metrics.get(registry.metric))
+    if value is not None:
+        tags[metric_tag(registry.metric)] = repr(value)
+    version = create_version(
+        tracking, registry.name, model_id=model_id, run_id=run.info.run_id, tags=tags
+    )
+    log.info("registered as %s version %s", registry.name, version.version)
+    return version
+
+
+def _verify(
+    tracking: Tracking, outcome: Outcome, version: "ModelVersion", registry: RegistryParams
+) -> None:
+    uri = f"models:/{version.name}/{version.version}"
+    evaluated = Evaluated(outcome.results.predictions, outcome.results.raw, outcome.bundle)
+    log.info("verifying %s in a fresh process", uri)
+    environment = {"MLFLOW_TRACKING_URI": tracking.uri, "MLFLOW_REGISTRY_URI": tracking.uri}
+    try:
+        comparison = verify(uri, evaluated, items=registry.verify_items, environment=environment)
+    except IntegrityError as error:
+        probe(tracking.uri)  # a server that went away says nothing of the model
+        set_version_tag(tracking, version, VERIFIED, f"{FAILED}: {error}"[:1000])
+        raise
+    set_version_tag(tracking, version, VERIFIED, str(comparison))
+    log.info("%s predicts what was evaluated: %s", uri, comparison)
+
+
+def _number(value: Any) -> float | None:
+    return float(value) if isinstance(value, int | float) else None

@@ -1,0 +1,278 @@
+"""Where runs are logged: the address, the settings, and the first use of the tracking server.
+
+MLflow takes seconds to import and reads its environment while it does. So it is imported inside the
+functions here, after `configure`, and nowhere above.
+
+The address is `MLFLOW_TRACKING_URI`, else the database `mlflow.db` in the repository; artifacts of
+such a database lie beside it, in `mlflow-artifacts`. A server keeps artifacts where it likes.
+"""
+
+import fcntl
+import http.client
+import logging
+import os
+import re
+import socket
+import time
+import urllib.error
+import urllib.parse
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from pydantic import Field
+
+from pipeline.errors import MachineError, TrackingError
+from pipeline.files import replacing
+from pipeline.params import Section
+from pipeline.track.journal import state_folder
+
+if TYPE_CHECKING:
+    from mlflow import MlflowClient
+
+log = logging.getLogger(__name__)
+
+_QUIET = {
+    "MLFLOW_DISABLE_TELEMETRY": "true",
+    "DO_NOT_TRACK": "true",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
+    "MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR": "false",
+    "GIT_PYTHON_REFRESH": "quiet",
+    # With MLflow's own 7 retries of 120 s, one call to a dead server blocks for four minutes.
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "2",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "20",
+}
+_FORCED = {
+    "MLFLOW_ALLOW_PICKLE_DESERIALIZATION": "false",
+    # Its queue loses metrics without a word when the server dies.
+    "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
+}
+
+_PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_SQLITE = b"SQLite format 3\0"
+_PROBE_TIMEOUT_S = 2.0
+_LOCK_TIMEOUT_S = 120.0
+_LOCK_PAUSE_S = 0.1
+_AGAIN = "the next `dvc repro` completes the run"
+
+
+class TrackingParams(Section):
+    """`tracking`: where and how runs are logged; changes no result."""
+
+    experiment: str = Field(min_length=1, max_length=500)
+    """MLflow experiment that holds the runs; made when it is not there."""
+
+    required: bool
+    """A tracking server that is away is an error (exit 6), not a warning."""
+
+    live: bool
+    """Stream epochs while training, by a process of its own."""
+
+
+@dataclass(frozen=True)
+class Tracking:
+    """An open way to the tracking server."""
+
+    client: "MlflowClient"
+    uri: str
+    experiment_id: str
+
+
+def tracking_uri() -> str:
+    """Give the address of the tracking server or database."""
+    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_root()}/mlflow.db"
+
+
+def artifact_folder() -> Path:
+    """Give the folder for artifacts of a database that no server stands before."""
+    return _root() / "mlflow-artifacts"
+
+
+def redact(uri: str) -> str:
+    """Give an address without user name, password and query, for messages and tags."""
+    return re.sub(r"(?<=://)[^/]*@", "", re.split(r"[?#]", uri)[0])
+
+
+def configure() -> None:
+    """Set what MLflow reads from the environment: no telemetry, no pickle, bounded waiting.
+
+    What the user has set stays, but for pickle and asynchronous logging, which stay off.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    os.environ.update(_FORCED)
+
+
+def connect(experiment: str) -> Tracking:
+    """Open the way to the tracking server, and make the experiment if it is not there.
+
+    Raises:
+        TrackingError: The server is away, or the database cannot be used.
+    """
+    uri = tracking_uri()
+    configure()
+    probe(uri)
+    with translated_errors(uri):
+        if uri.startswith("sqlite:///"):
+            ensure_schema(uri)
+        client = _client(uri)
+        return Tracking(client, uri, _experiment_id(client, uri, experiment))
+
+
+def probe(uri: str) -> None:
+    """Ask a server or database whether it is there; MLflow itself would try for minutes.
+
+    Raises:
+        TrackingError: It does not answer, or is no database.
+    """
+    try:
+        if uri.startswith(("http://", "https://")):
+            _ask_health(redact(uri))
+        elif uri.startswith("sqlite:///"):
+            _look_at_file(_database(uri))
+        elif address := _address(uri):
+            socket.create_connection(address, timeout=_PROBE_TIMEOUT_S).close()
+    except (OSError, http.client.HTTPException, ValueError) as error:
+        raise _away(uri, str(error)) from error
+
+
+def _ask_health(uri: str) -> None:
+    try:
+        urllib.request.urlopen(f"{uri.rstrip('/')}/health", timeout=_PROBE_TIMEOUT_S).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        if error.code >= http.client.INTERNAL_SERVER_ERROR:
+            raise
+
+
+def _look_at_file(path: Path) -> None:
+    if not os.access(path.parent, os.W_OK):
+        raise ValueError("its folder is not there, or cannot be written")
+    if _has_content(path):
+        with path.open("rb") as stream:
+            if stream.read(len(_SQLITE)) != _SQLITE:
+                raise ValueError("the file is no SQLite database; move it away to begin a new one")
+
+
+def _database(uri: str) -> Path:
+    return Path(uri.removeprefix("sqlite:///").partition("?")[0])
+
+
+def _address(uri: str) -> tuple[str, int] | None:
+    """Give host and port of a database server."""
+    parts = urllib.parse.urlsplit(uri)
+    port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
+    return (parts.hostname, port) if parts.hostname and port else None
+
+
+@contextmanager
+def translated_errors(uri: str) -> Iterator[None]:
+    """Turn what MLflow raises when a server or database fails into `TrackingError`.
+
+    Its complaints about arguments are our own bugs, and pass.
+    """
+    from mlflow.exceptions import MlflowException
+    from requests.exceptions import RequestException
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except MlflowException as error:
+        if error.error_code == "INVALID_PARAMETER_VALUE":
+            raise
+        raise _away(uri, str(error)) from error
+    except (RequestException, SQLAlchemyError) as error:
+        raise _away(uri, str(error)) from error
+
+
+@contextmanager
+def exclusive(name: str, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None]:
+    """Hold a lock that all processes of this repository share, also under `dvc exp run --temp`.
+
+    Raises:
+        MachineError: Another process holds it for longer than `timeout_s`.
+    """
+    path = state_folder() / "locks" / f"mlflow-{name}.lock"  # stages have locks of their own
+    path.parent.mkdir(parents=True, exist_ok=True)
+    deadline = time.monotonic() + timeout_s
+    with path.open("a") as stream:
+        while True:
+            try:
+                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError as error:
+                if time.monotonic() > deadline:
+                    raise MachineError(
+                        path, "another process holds this lock", remedy="wait for it, or stop it"
+                    ) from error
+                time.sleep(_LOCK_PAUSE_S)
+        yield
+
+
+def ensure_schema(uri: str) -> None:
+    """Make the tables of a sqlite database that is not there yet.
+
+    MLflow makes them at first use, in about a hundred steps; two processes at once, or a kill
+    between two steps, leave a database that nothing can use. So: one process, under a lock, in a
+    file that gets its name when it is whole.
+    """
+    path = _database(uri)
+    if _has_content(path):
+        return
+    with exclusive("mlflow-schema"):
+        if not _has_content(path):
+            from mlflow import MlflowClient
+
+            log.info("making the MLflow database %s, once", path)
+            with replacing(path) as scratch:
+                MlflowClient(tracking_uri=f"sqlite:///{scratch}").search_experiments(max_results=1)
+
+
+def _has_content(path: Path) -> bool:
+    return path.exists() and path.stat().st_size > 0
+
+
+def _root() -> Path:
+    return state_folder().parent.resolve()
+
+
+def _client(uri: str) -> "MlflowClient":
+    from mlflow import MlflowClient
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return MlflowClient(tracking_uri=uri, registry_uri=uri)
+    except MlflowException as error:  # whatever its code: an address that MLflow does not take
+        raise _away(uri, str(error)) from error
+
+
+def _experiment_id(client: "MlflowClient", uri: str, name: str) -> str:
+    from mlflow.exceptions import MlflowException
+
+    location = None if uri.startswith("http") else artifact_folder().as_uri()
+    found = client.get_experiment_by_name(name)
+    if found is None:
+        try:
+            return client.create_experiment(name, artifact_location=location)
+        except MlflowException as error:  # another process was faster
+            found = client.get_experiment_by_name(name)
+            if found is None:
+                raise _away(uri, str(error)) from error
+    if found.lifecycle_stage != "active":
+        raise TrackingError(
+            "params.yaml",
+            "this experiment is deleted in MLflow",
+            field="tracking.experiment",
+            got=name,
+            remedy=f"run `mlflow experiments restore -x {found.experiment_id}`, or take another "
+            "name",
+        )
+    return str(found.experiment_id)
+
+
+def _away(uri: str, reason: str) -> TrackingError:
+    first = reason.strip().splitlines()[0][:300] if reason.strip() else "no reason given"
+    return TrackingError(redact(uri), f"the tracking server cannot be used: {first}", remedy=_AGAIN)

@@ -1,0 +1,182 @@
+"""Prove that a registered version works elsewhere, and predicts what was evaluated.
+
+A fresh process, in an empty folder, without the repository on its path and with pickle off, loads
+the version and predicts test items from their raw files. What it gives must equal
+predictions.parquet: to the bit under the same numeric fingerprint, else within `TOLERANCE`, with
+equal labels wherever the difference cannot have turned one. Which of the two was asked is told.
+"""
+
+import json
+import logging
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.errors import DataError, IntegrityError
+from pipeline.files import read_table, sha256_file
+from pipeline.track import fresh
+
+log = logging.getLogger(__name__)
+
+TOLERANCE = 1e-3
+"""Largest difference of a probability, or of a value in target deviations, between machines."""
+
+_TIMEOUT_S = 1800
+_BATCH = 64
+
+
+@dataclass(frozen=True)
+class Evaluated:
+    """What evaluation said of the test items, and under which fingerprint."""
+
+    predictions: Path
+    raw: Path
+    bundle: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """How two sets of predictions of the same items compare."""
+
+    is_exact: bool
+    """Whether equality to the bit was asked for."""
+
+    largest: float
+    wrong: tuple[str, ...]
+    """Paths of items that are not equal in that sense."""
+
+    items: int
+
+    def __str__(self) -> str:
+        sense = "equal to the bit" if self.is_exact else f"within {TOLERANCE:g}"
+        return f"{self.items} items {sense}, largest difference {self.largest:.3g}"
+
+
+def verify(
+    uri: str, evaluated: Evaluated, *, items: int, environment: dict[str, str]
+) -> Comparison:
+    """Predict test items with a registered version in a fresh process, and compare.
+
+    Args:
+        uri: `models:/<name>/<version>`.
+        evaluated: What to compare with.
+        items: At most so many items, chosen by their ids.
+        environment: Further environment variables: where the registry is.
+
+    Raises:
+        IntegrityError: The version does not load, or predicts something else.
+        DataError: The raw files are not there.
+    """
+    table = choose_items(read_table(evaluated.predictions), items)
+    _check_files(table, evaluated.raw)
+    paths = [str((evaluated.raw / path).resolve()) for path in table["path"]]
+    answer = _ask(uri, paths, environment)
+    is_exact = answer["fingerprint"] == evaluated.bundle["fingerprint"]
+    comparison = compare(table, answer["rows"], evaluated.bundle, is_exact=is_exact)
+    if comparison.wrong:
+        raise IntegrityError(
+            uri,
+            f"does not predict what was evaluated: {len(comparison.wrong)} of {comparison.items} "
+            f"items are not {'equal to the bit' if is_exact else f'within {TOLERANCE:g}'}, first "
+            f"{comparison.wrong[0]}, largest difference {comparison.largest:.3g}",
+            remedy="run `dvc repro --force evaluate`; if it stays, the served code differs",
+        )
+    return comparison
+
+
+def choose_items(predictions: pd.DataFrame, items: int) -> pd.DataFrame:
+    """Give up to `items` rows of the test split: a sample that its ids alone decide."""
+    test = predictions[predictions["split"] == "test"]
+    return test.sort_values(["id", "path"]).head(items).reset_index(drop=True)
+
+
+def compare(
+    table: pd.DataFrame, rows: list[dict[str, Any]], bundle: dict[str, Any], *, is_exact: bool
+) -> Comparison:
+    """Compare rows that a model gave with the rows of predictions.parquet.
+
+    Args:
+        table: Rows of predictions.parquet.
+        rows: What the model gave for the same items, in the same order.
+        bundle: bundle.json.
+        is_exact: Ask for equality to the bit.
+    """
+    columns, unit = _numbers(bundle)
+    expected = table[columns].to_numpy(np.float64)
+    got = np.array([[_number(row.get(name)) for name in columns] for row in rows])
+    difference = np.abs(got - expected) / unit
+    limit = 0.0 if is_exact else TOLERANCE
+    is_wrong = ~(difference <= limit).all(axis=1)  # NaN, from a picture not decoded, is wrong
+    if bundle["task"] == "classification":
+        labels = np.array([row.get("label") for row in rows], dtype=object)
+        is_other = labels != table["predicted"].to_numpy(object)
+        top = np.sort(expected, axis=1)
+        is_clear = top[:, -1] - top[:, -2] > 2 * limit
+        is_wrong |= is_other & is_clear
+    wrong = tuple(table["path"][is_wrong])
+    return Comparison(is_exact, float(np.max(difference, initial=0.0)), wrong, len(table))
+
+
+def _numbers(bundle: dict[str, Any]) -> tuple[list[str], float]:
+    """Give the columns that are compared, and the unit of their differences."""
+    if bundle["task"] == "classification":
+        return [f"p_{name}" for name in bundle["classes"]], 1.0
+    return ["value"], float(bundle["target_std"])
+
+
+def _number(value: float | None) -> float:
+    return np.nan if value is None else value
+
+
+def _check_files(table: pd.DataFrame, raw: Path) -> None:
+    for path, digest in zip(table["path"], table["id"], strict=True):
+        if not (raw / path).is_file():
+            raise DataError(raw / path, "no such file", remedy="run `dvc pull --with-deps publish`")
+        if sha256_file(raw / path) != digest:
+            raise IntegrityError(
+                raw / path, "differs from the file that was evaluated", remedy="run `dvc repro`"
+            )
+
+
+def _ask(uri: str, paths: list[str], environment: dict[str, str]) -> dict[str, Any]:
+    """Run `fresh.py` in an empty folder, and give its answer."""
+    with tempfile.TemporaryDirectory(prefix="rootstock-verify-") as name:
+        folder = Path(name).resolve()
+        (folder / "model").mkdir()
+        shutil.copyfile(fresh.__file__, folder / "fresh.py")
+        request = {
+            "uri": uri,
+            "folder": str(folder / "model"),
+            "repository": str(Path(__file__).resolve().parents[2]),
+            "paths": paths,
+            "batch": _BATCH,
+        }
+        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+        command = [sys.executable, "-I", "fresh.py", "request.json", "answer.json"]
+        try:
+            done = subprocess.run(
+                command,
+                cwd=folder,
+                env=os.environ | environment,
+                capture_output=True,
+                text=True,
+                check=False,
+                timeout=_TIMEOUT_S,
+                stdin=subprocess.DEVNULL,
+            )
+        except subprocess.TimeoutExpired as error:
+            raise IntegrityError(uri, f"did not answer within {_TIMEOUT_S} s") from error
+        if done.returncode != 0:
+            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+            log.warning("%s", done.stderr)
+            raise IntegrityError(uri, f"does not load and predict in a fresh process: {lines[-1]}")
+        answer: dict[str, Any] = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+        return answer

@@ -1,0 +1,52 @@
+"""Bring the result to MLflow: one run, one model version, checked in a fresh process.
+
+Reads all that the other stages wrote, and dvc.lock. Writes nothing that is versioned: the MLflow
+run, the registered model, its aliases, and `.rootstock/published.json` for the summary.
+"""
+
+from pathlib import Path
+
+from pipeline.stage import run_stage
+from pipeline.track.lineage import LOCK
+from pipeline.track.outcome import Results
+from pipeline.track.publish import publish
+from pipeline.track.registry import RegistryParams
+from pipeline.track.tracking import TrackingParams
+
+
+def main(
+    tracking: TrackingParams,
+    registry: RegistryParams,
+    *,
+    raw: Path,
+    report: Path,
+    normalization: Path,
+    record: Path,
+    model: Path,
+    bundle: Path,
+    history: Path,
+    metrics: Path,
+    predictions: Path,
+    clean_plots: Path,
+    normalize_plots: Path,
+    evaluate_plots: Path,
+) -> None:
+    """Publish what the stages made, or only look, when it is published already."""
+    results = Results(
+        lock=Path(LOCK),
+        raw=raw,
+        report=report,
+        normalization=normalization,
+        record=record,
+        model=model,
+        bundle=bundle,
+        history=history,
+        metrics=metrics,
+        predictions=predictions,
+        plots=(clean_plots, normalize_plots, evaluate_plots),
+    )
+    publish(results, tracking, registry)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))
