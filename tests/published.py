@@ -82,7 +82,7 @@ class Project:
         self.params = copy.deepcopy(PARAMS)
         self.data_md5 = "d" * 32 + ".dir"
         self.metrics = {"accuracy": 0.875, "loss": 0.25, "n": 8, "per_class": {"a/b": {"f1": 0.5}}}
-        self.bundle = {"task": "classification", "classes": ["a/b", "c"]}
+        self.bundle = {"task": "classification", "classes": ["a/b", "c"], "precision": "fp32"}
         self.fingerprint = FINGERPRINT
         self._write_files()
 

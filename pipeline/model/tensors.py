@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file, save
 from torch import Tensor
 
 from pipeline.errors import DataError, IntegrityError
@@ -41,7 +41,8 @@ def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, A
     }
     text = canonical_json({"meta": dict(meta), "sha256": _digest(plain, meta)})
     with replacing(path) as scratch:
-        save_file(plain, scratch, {_KEY: text})
+        # not `save_file`: it gives its files mode 0600, whatever the umask
+        scratch.write_bytes(save(plain, {_KEY: text}))
 
 
 def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:

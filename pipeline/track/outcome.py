@@ -71,12 +71,14 @@ class Outcome:
     @cached_property
     def git(self) -> GitFacts | None:
         """The state of the working tree; None without git."""
-        return git_facts(Path(), written=sorted(self.lock.all_outs()))
+        outs = sorted(self.lock.all_outs())
+        ignores = {str(Path(out).parent / ".gitignore") for out in outs}  # DVC writes them
+        return git_facts(Path(), written=[*outs, *sorted(ignores)])
 
     @property
     def weights_sha256(self) -> str:
-        """The sha256 of the pretrained weights; empty for a random start."""
-        return str(self.record.get("sha256") or "")
+        """The sha256 of the pretrained weights; `none` for a random start."""
+        return str(self.record.get("sha256") or "none")
 
     def identity(self) -> dict[str, str]:
         """Give the tags that say which result this is, other than its keys."""
@@ -109,7 +111,7 @@ class Outcome:
                 "mlflow.source.git.commit": self.git.commit,
                 "mlflow.user": self.git.author,
             }
-        return tags
+        return {name: value for name, value in tags.items() if value}
 
     @property
     def fingerprint(self) -> str:

@@ -39,7 +39,7 @@ from pipeline.track.runs import (
     set_tags,
 )
 from pipeline.track.tracking import Tracking
-from pipeline.track.verify import TOLERANCE
+from pipeline.track.verify import tolerance
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -164,12 +164,13 @@ def _confirm(tracking: Tracking, outcome: Outcome, run: "Run") -> None:
     if tag in run.data.tags:
         return
     largest = _largest_difference(tracking, outcome, run)
-    close = largest is not None and largest <= TOLERANCE
+    limit = tolerance(outcome.bundle)
+    close = largest is not None and largest <= limit
     found = {
         "dvc.model": outcome.keys.model,
         "fingerprint": outcome.bundle.get("fingerprint", {}),
         "largest_difference": largest,
-        "comparison": f"predictions within {TOLERANCE:g}: {'yes' if close else 'no'}",
+        "comparison": f"predictions within {limit:g}: {'yes' if close else 'no'}",
     }
     set_tags(tracking, run.info.run_id, {tag: canonical_json(found)})
     say = log.info if close else log.warning

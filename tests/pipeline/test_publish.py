@@ -263,6 +263,22 @@ def test_a_publish_killed_after_any_write_is_completed_by_the_next(
     raise AssertionError("publishing does not end")
 
 
+@pytest.mark.parametrize(
+    ("change", "count"),
+    [(lambda p: p.set_param("evaluate", seed=9), 2), (lambda p: p.retrain("w2"), 1)],
+    ids=["of another result", "of the same key and another model"],
+)
+def test_an_attempt_that_was_killed_is_not_taken_for_another_result(
+    tracking, project, monkeypatch, change, count
+):
+    assert settle_until_killed(tracking, project, 3, monkeypatch)
+    (begun,) = runs(tracking)
+    run = settle(tracking, change(project))
+    assert run.info.run_id != begun.info.run_id
+    assert run.data.tags["dvc.model"] == project.outcome().keys.model
+    assert len(runs(tracking)) == count
+
+
 def git(folder, *arguments):
     subprocess.run(
         ["git", "-c", "user.name=a", "-c", "user.email=a@example.org", *arguments],
@@ -279,6 +295,8 @@ def committed(project):
     git(project.folder, "remote", "add", "origin", "https://me:secret@example.org/cells.git")
     git(project.folder, "add", ".gitignore", "params.yaml", "train.py", "evaluate.py", "dvc.yaml")
     git(project.folder, "commit", "-m", "before")
+    # as DVC does:
+    (project.folder / "artifacts/train/.gitignore").write_text("/model.safetensors\n")
     return project
 
 

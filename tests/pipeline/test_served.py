@@ -22,8 +22,8 @@ from pipeline.track.tracking import configure, connect
 from pipeline.track.verify import choose_items, compare
 from tests.published import REGISTRY, RESULTS, TRACKING, Project, read_note, use_real_model
 
-CLASSES = {"task": "classification", "classes": ["a", "b"]}
-VALUES = {"task": "regression", "target_std": 10.0}
+CLASSES = {"task": "classification", "classes": ["a", "b"], "precision": "fp32"}
+VALUES = {"task": "regression", "target_std": 10.0, "precision": "fp32"}
 
 
 @pytest.fixture
@@ -175,6 +175,14 @@ def test_values_are_compared_in_target_deviations(got, is_equal):
     assert (compare(table, [{"value": got}], VALUES, is_exact=False).wrong == ()) is is_equal
 
 
+@pytest.mark.parametrize(("p", "is_equal"), [(0.7099, True), (0.7101, False)])
+def test_models_in_bf16_may_differ_more_between_machines(p, is_equal):
+    table = pd.DataFrame([{"path": "x", "predicted": "a", "p_a": 0.7, "p_b": 0.3}])
+    found = compare(table, [row(p)], CLASSES | {"precision": "bf16"}, is_exact=False)
+    assert (found.wrong == ()) is is_equal
+    assert str(found).startswith("1 items within 0.01, ")
+
+
 def test_items_are_chosen_from_test_by_their_ids():
     table = pd.DataFrame({"id": list("cadb"), "path": list("wxyz"),
                           "split": ["test", "test", "val", "test"]})  # fmt: skip
@@ -276,6 +284,15 @@ def test_what_predicts_is_what_is_pinned(model_folder):
     imported = set(done.stdout.split())
     assert {"torch", "timm", "PIL", "safetensors", "pipeline"} <= imported
     assert not {"dvc", "matplotlib", "elpv_dataset", "stages"} & imported
+
+
+def test_one_logged_model_behind_two_names(project, client, monkeypatch):
+    monkeypatch.setattr("pipeline.track.publish.verify", lambda *args, **kwargs: "8 items equal")
+    publish(RESULTS, TRACKING, REGISTRY)
+    publish(RESULTS, TRACKING, REGISTRY.model_copy(update={"name": "other"}))
+    sources = {version.source for version in client.search_model_versions()}
+    assert len(sources) == 1
+    assert len(client.search_registered_models()) == 2
 
 
 class Killed(BaseException):

@@ -144,13 +144,13 @@ def test_the_default_backbone_keeps_that_law_with_its_real_weights(precision):
     state, _ = fetch_weights(weights, Path(), resolve_model=Path)
     bundle = dataclasses.replace(
         REGRESSION, architecture=weights.architecture, decode=dataclasses.replace(
-            BUNDLE.decode, size_px=128), batch_size=5,
+            BUNDLE.decode, size_px=96), batch_size=5,
     )  # fmt: skip
     network = network_of(bundle)
     network.backbone.model.load_state_dict(state)
     runtime = start_runtime(torch.device("cpu"), precision=precision, threads=2)
     predictor = Predictor(network, bundle, runtime=runtime)
-    images = pictures(8, size=128)
+    images = pictures(8, size=96)
     together = predictor.outputs_images(images)
     for at in (0, 4, 5, 7):
         assert np.array_equal(predictor.outputs_images(images[at : at + 1])[0], together[at]), at

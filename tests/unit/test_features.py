@@ -104,13 +104,15 @@ def test_the_same_input_gives_the_same_bytes_whatever_machine_says(store, tmp_pa
 
 
 def test_the_last_batch_is_filled_up_so_that_every_forward_has_one_shape(store, tmp_path):
-    shapes = []
+    batches = []
     watched = trunk()
     watched.backbone.register_forward_pre_hook(
-        lambda _module, inputs: shapes.append(tuple(inputs[0].shape))
+        lambda _module, inputs: batches.append(inputs[0].clone())
     )
     run(store, tmp_path / "out", the_trunk=watched)
-    assert shapes == [(4, 3, 40, 40)] * 2
+    assert [tuple(each.shape) for each in batches] == [(4, 3, 40, 40)] * 2
+    black = -1.0  # a byte of 0 under this normalization
+    assert torch.equal(batches[1][3:], torch.full((1, 3, 40, 40), black))
 
 
 def test_progress_is_told_line_by_line_without_a_terminal(store, tmp_path, caplog):
