@@ -101,9 +101,15 @@ def _tell_failure(code: int) -> int:
 
 
 def _ui(port: int) -> int:
-    from pipeline.track.tracking import tracking_uri  # slow to import
+    from pipeline.track.tracking import ensure_schema, redact, tracking_uri  # slow to import
 
-    command = ["mlflow", "ui", "--backend-store-uri", tracking_uri(), "--port", str(port)]
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        sys.stdout.write(f"The runs are on the tracking server: {redact(uri)}\n")
+        return 0
+    if uri.startswith("sqlite:///"):
+        ensure_schema(uri)
+    command = ["mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
     sys.stdout.write(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     return _run([sys.executable, "-m", *command])

@@ -58,3 +58,11 @@ def test_help_names_the_commands():
     )  # fmt: skip
     assert "repro" in done.stdout
     assert "ui" in done.stdout
+
+
+def test_the_ui_of_a_tracking_server_is_its_own_address(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "https://user:secret@mlflow.example.org/team")
+    assert main(["ui"]) == 0
+    out = capsys.readouterr().out
+    assert "https://mlflow.example.org/team" in out
+    assert "secret" not in out
