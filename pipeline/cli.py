@@ -1,14 +1,18 @@
 """The command `rootstock`: thin, each subcommand a few calls into the library."""
 
 import argparse
+import contextlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+
+import psutil
 
 from pipeline.data.guard import refuse_unsafe_entries
 from pipeline.data.items import DataParams
@@ -19,6 +23,9 @@ from pipeline.stage import FAILURE, PARAMS
 from pipeline.summary import summarize
 
 STATE = Path(".rootstock")
+_DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
+"""What DVC ends with: arguments that it does not know, and everything else."""
+
 QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 """Nothing that we start reports home."""
 
@@ -27,16 +34,19 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    repro = commands.add_parser(
-        "repro", help="look at the raw data, run `dvc repro`, say what was made"
+    commands.add_parser(
+        "repro",
+        help="look at the raw data, run `dvc repro`, say what was made; further arguments are "
+        "passed on to `dvc repro`",
     )
-    repro.add_argument("dvc_args", nargs=argparse.REMAINDER, help="passed on to `dvc repro`")
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs of this repository")
     ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
-    arguments = parser.parse_args(argv)
+    arguments, rest = parser.parse_known_args(argv)
+    if rest and arguments.command != "repro":
+        parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if arguments.command == "repro":
-            return _repro(arguments.dvc_args)
+            return _repro([each for each in rest if each != "--"])
         return _ui(arguments.port)
     except PipelineError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -49,6 +59,8 @@ def _repro(dvc_args: list[str]) -> int:
     raw = read_params(PARAMS)
     refuse_unknown_sections(raw, path=PARAMS)
     data = load_section(raw, "data", DataParams, path=PARAMS)
+    for field in ("path", "labels"):
+        _look_for_data(field, Path(getattr(data, field)))
     refuse_unsafe_entries(Path(data.path))
     _look_at_locks()
     FAILURE.unlink(missing_ok=True)
@@ -58,6 +70,22 @@ def _repro(dvc_args: list[str]) -> int:
         return _tell_failure(code)
     sys.stdout.write(summarize(elapsed_s=time.monotonic() - start))
     return 0
+
+
+def _look_for_data(field: str, place: Path) -> None:
+    """Refuse a data path that is neither there nor made or tracked by DVC."""
+    is_tracked = any(Path(f"{each}.dvc").exists() for each in (place, *place.parents))
+    is_made = any(
+        str(place) in graph.read_text(encoding="utf-8") for graph in Path("data").glob("*/dvc.yaml")
+    )
+    if not (place.exists() or is_tracked or is_made):
+        raise ParamsError(
+            PARAMS,
+            "no such file or folder",
+            field=f"data.{field}",
+            got=str(place),
+            remedy="correct the path, or `dvc pull` it",
+        )
 
 
 def _look_at_locks() -> None:
@@ -94,6 +122,10 @@ def _look_at_locks() -> None:
 def _tell_failure(code: int) -> int:
     """Repeat the failed stage's own line as the last one, and give its exit code."""
     if not FAILURE.exists():
+        if code == _DVC_USAGE:
+            raise ParamsError("dvc repro", "does not know these arguments", remedy="see above")
+        if code in _DVC_FAILED:
+            raise MachineError("dvc", "could not run", remedy="its own message stands above")
         return code
     failure: dict[str, Any] = read_json(FAILURE)
     sys.stderr.write(f"error: {failure['text']}\n")
@@ -119,11 +151,22 @@ def _run(command: list[str]) -> int:
     """Run a program of this environment in the foreground; Ctrl-C reaches it by the terminal."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     with subprocess.Popen(command, env=os.environ | QUIET | {"PATH": path}) as process:
+        signal.signal(signal.SIGTERM, lambda *_: _stop(process))
         while True:
             try:
                 return process.wait()
             except KeyboardInterrupt:
                 continue
+
+
+def _stop(process: "subprocess.Popen[bytes]") -> None:
+    """End what runs below us too: DVC would leave its stage behind."""
+    for each in reversed(psutil.Process(process.pid).children(recursive=True)):
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.terminate()
+    process.terminate()
+    process.wait()
+    raise SystemExit(128 + signal.SIGTERM)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import pytest
+import yaml
 
 from pipeline.cli import main
 from tests.closure import ROOT
@@ -14,6 +15,8 @@ LOCK = "schema: '2.0'\nstages:\n  a:\n    cmd: x\n"
 @pytest.fixture
 def project(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_bytes((ROOT / "params.yaml").read_bytes())
+    (tmp_path / "data/elpv").mkdir(parents=True)
+    (tmp_path / "data/elpv/dvc.yaml").write_bytes((ROOT / "data/elpv/dvc.yaml").read_bytes())
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -66,3 +69,30 @@ def test_the_ui_of_a_tracking_server_is_its_own_address(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "https://mlflow.example.org/team" in out
     assert "secret" not in out
+
+
+@pytest.mark.parametrize("field", ["path", "labels"])
+def test_a_mistyped_data_path_is_named_before_dvc_starts(project, capsys, field):
+    text = (project / "params.yaml").read_text(encoding="utf-8")
+    text = text.replace(f"  {field}: data/elpv/raw", f"  {field}: data/elvp/raw")
+    (project / "params.yaml").write_text(text, encoding="utf-8")
+    assert main(["repro"]) == 2
+    stderr = capsys.readouterr().err
+    assert f"data.{field}: no such file or folder, got 'data/elvp/raw'" in stderr
+
+
+def test_what_dvc_itself_refuses_ends_in_our_line_with_exit_code_4(project, capfd):
+    assert main(["repro", "--no-such-option"]) == 2
+    assert main(["repro"]) == 4
+    assert capfd.readouterr().err.splitlines()[-1].startswith("error: dvc: could not run")
+
+
+def test_outs_are_ignored_by_git_whatever_dvc_does_to_its_own_ignore_files():
+    graph = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+    for stage in graph["stages"].values():
+        for out in [*stage.get("outs", []), *stage.get("metrics", [])]:
+            is_cached = isinstance(out, str)
+            path = out if is_cached else next(iter(out))
+            command = ["git", "check-ignore", "--quiet", "--no-index", path]
+            done = subprocess.run(command, cwd=ROOT, check=False)
+            assert (done.returncode == 0) == is_cached, path
