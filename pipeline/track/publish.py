@@ -6,7 +6,7 @@ When all of it is there already, this only looks: no model is loaded, nothing is
 import logging
 from typing import TYPE_CHECKING, Any
 
-from pipeline.errors import IntegrityError, TrackingError
+from pipeline.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.files import write_json
 from pipeline.track.describe import experiment_name
 from pipeline.track.journal import state_folder
@@ -36,6 +36,7 @@ from pipeline.track.tracking import (
     translated_errors,
 )
 from pipeline.track.verify import Evaluated, verify
+from pipeline.train.metrics import METRICS
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -53,9 +54,18 @@ def publish(results: Results, tracking: TrackingParams, registry: RegistryParams
     Raises:
         TrackingError: The server is away, and `tracking.required` is true.
         IntegrityError: The registered model does not predict what was evaluated.
+        ParamsError: `registry.metric` is no metric of the task.
     """
     note = state_folder() / "published.json"
     outcome = Outcome(results)
+    if registry.metric not in outcome.metrics:
+        raise ParamsError(
+            "params.yaml",
+            "must be a metric of this task",
+            field="registry.metric",
+            got=registry.metric,
+            remedy=f"metrics.json has {', '.join(sorted(set(METRICS) & set(outcome.metrics)))}",
+        )
     try:
         with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
             server = connect(tracking.experiment)
