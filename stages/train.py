@@ -24,7 +24,7 @@ from pipeline.train.losses import LossParams
 from pipeline.train.optim import OptimParams
 from pipeline.train.progress import show
 from pipeline.train.schedule import ScheduleParams
-from pipeline.train.trainer import Plan, Sources, open_training
+from pipeline.train.trainer import Plan, Sources, open_parts, open_training
 
 
 def main(
@@ -50,7 +50,7 @@ def main(
     """Train, or go on where a killed training stopped."""
     plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
     sources = Sources(features, store, normalization, backbone, record)
-    training = open_training(plan, sources, open_runtime(runtime))
+    training = open_training(plan, open_parts(sources), open_runtime(runtime))
     key = train_key(Path())
     checkpoints = Checkpoints(state_folder() / "checkpoints" / key, training.identity())
     done = training.resume(checkpoints)

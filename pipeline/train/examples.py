@@ -60,8 +60,13 @@ class Targets:
         return quick_scores(probabilities(outputs_NK.numpy(), 1.0), targets_N.numpy())
 
 
-def find_targets(task: Task, store: Store) -> Targets:
+def find_targets(task: Task, store: Store, train_rows: np.ndarray) -> Targets:
     """Find the classes, from the labels of all splits, or the scale of the values, from train's.
+
+    Args:
+        task: What the labels are.
+        store: All items.
+        train_rows: Rows of the store that are trained on.
 
     Raises:
         DataError: There is a single class, or train's values are all equal or are no numbers.
@@ -73,7 +78,7 @@ def find_targets(task: Task, store: Store) -> Targets:
             raise DataError(where, "must hold two classes or more", field="label", got=classes)
         return Targets(task, classes, 0.0, 1.0)
     try:
-        values = index["label"][index["split"] == "train"].astype(np.float64)
+        values = index["label"].iloc[train_rows].astype(np.float64)
     except ValueError as error:
         raise DataError(
             where,
@@ -127,14 +132,19 @@ class Split:
 
 
 def find_split(
-    name: str, store: Store, targets: Targets, *, sample_weights: bool, device: torch.device
+    store: Store,
+    targets: Targets,
+    name: str,
+    rows: np.ndarray,
+    *,
+    sample_weights: bool,
+    device: torch.device,
 ) -> Split:
-    """Find the rows of a split, their targets and their weights.
+    """Find the targets and weights of some rows, which are the split of this name.
 
     Raises:
         DataError: The split is empty, or all its weights are 0.
     """
-    rows = store.rows(name)
     if not len(rows):
         raise DataError(store.folder, f"the {name} split is empty", remedy=f"raise split.{name}")
     index = store.index.iloc[rows]

@@ -3,9 +3,11 @@
 Axes: N items of a split, K outputs, D features.
 """
 
+import copy
 import logging
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal
 
@@ -72,6 +74,14 @@ class Parts:
     record: BackboneRecord
 
 
+@dataclass(frozen=True)
+class Rows:
+    """Which rows of the store are trained on, and which choose the best epoch: int64, ascending."""
+
+    train: np.ndarray
+    val: np.ndarray
+
+
 @dataclass
 class Training:
     """A training that is ready to start, under way, or done."""
@@ -84,9 +94,18 @@ class Training:
     head: Head
     """Part of the learner's model, or the whole of it."""
 
+    split: Callable[[str, np.ndarray], Split]
+    """Give the items of some rows; the name stands in errors."""
+
+    examples: Callable[[Split], Examples]
+    """Give them as the model takes them."""
+
     train: Examples
     val: Examples
     best: Best
+    temperature: float = 1.0
+    """Of the best epoch, once `finish` was called; 1 for regression."""
+
     reports: list[EpochReport] = field(default_factory=list)
 
     def resume(self, checkpoints: Checkpoints) -> int:
@@ -124,9 +143,24 @@ class Training:
         done, params = len(self.reports), self.plan.recipe.train
         return done >= params.epochs or 0 < params.patience <= self.best.stale(done)
 
+    def finish(self) -> None:
+        """Go back to the best epoch, and fit the temperature on validation."""
+        self.learner.model.load_state_dict(self.best.state)
+        self.temperature = self._temperature()
+
+    def outputs(self, rows: np.ndarray) -> np.ndarray:
+        """Give the outputs for rows of the store, after `finish`: float32 [N, K].
+
+        Raises:
+            DataError: There are no rows.
+        """
+        outputs = predict(self.learner, self.examples(self.split("held-out", rows)))
+        values: np.ndarray = outputs.numpy()
+        return values
+
     def write(self, model: Path, *, bundle: Path, history: Path) -> None:
         """Write the best epoch's model, what prediction needs beside it, and the curve."""
-        self.learner.model.load_state_dict(self.best.state)
+        self.finish()
         self._bundle().save(bundle)
         network = self.learner.model
         if not isinstance(network, Network):
@@ -163,7 +197,7 @@ class Training:
             pooling=parts.features.meta["pooling"],
             decode=parts.store.spec,
             normalization=parts.normalization,
-            temperature=self._temperature(),
+            temperature=self.temperature,
             precision=self.runtime.precision,
             batch_size=parts.features.meta["batch_size"],
             threads=self.runtime.threads,
@@ -183,8 +217,16 @@ class Training:
         return fitted.value
 
 
-def open_training(plan: Plan, sources: Sources, runtime: Runtime) -> Training:
+def open_training(
+    plan: Plan, parts: Parts, runtime: Runtime, *, rows: Rows | None = None
+) -> Training:
     """Check the params against each other and the data, and make ready.
+
+    Args:
+        plan: What to train, and how.
+        parts: Not changed, so several trainings may start from the same ones.
+        runtime: Device and precision.
+        rows: What to train and to validate on; None: the splits `train` and `val` of the store.
 
     Raises:
         ParamsError: Loss or monitor do not fit the task, features are missing for the strategy, or
@@ -193,26 +235,33 @@ def open_training(plan: Plan, sources: Sources, runtime: Runtime) -> Training:
     """
     check_loss(plan.task, plan.loss)
     check_monitor(plan.task, plan.recipe.train.monitor)
-    parts = _open(sources)
-    targets = find_targets(plan.task, parts.store)
-    train, val = (
-        find_split(name, parts.store, targets, sample_weights=plan.loss.sample_weights,
-                   device=runtime.device)
-        for name in ("train", "val")
-    )  # fmt: skip
+    parts = replace(parts, backbone=copy.deepcopy(parts.backbone))
+    rows = rows or Rows(parts.store.rows("train"), parts.store.rows("val"))
+    targets = find_targets(plan.task, parts.store, rows.train)
+    split = partial(find_split, parts.store, targets, device=runtime.device,
+                    sample_weights=plan.loss.sample_weights)  # fmt: skip
+    train, val = split("train", rows.train), split("val", rows.val)
     _check_batch_size(plan.recipe.train.batch_size, len(train.rows_N))
     build = _head_strategy if plan.recipe.train.strategy == "head" else _full_strategy
-    model, head, examples = build(plan, parts, targets, train=train, val=val)
+    model, head, examples = build(plan, parts, targets, train)
     model.to(runtime.device)
     loss = build_loss(plan.loss, train.targets_N, weights_N=train.weights_N,
                       classes=len(targets.classes))  # fmt: skip
     learner = Learner(model, build_optimizer(model, plan.recipe.optim), loss, targets.score,
                       runtime.autocast)  # fmt: skip
     best = Best(plan.recipe.train.monitor)
-    return Training(plan, parts, runtime, targets, learner, head, *examples, best=best)
+    return Training(plan, parts, runtime, targets, learner, head, split, examples,
+                    train=examples(train), val=examples(val), best=best)  # fmt: skip
 
 
-def _open(sources: Sources) -> Parts:
+def open_parts(sources: Sources) -> Parts:
+    """Open what earlier stages wrote.
+
+    Raises:
+        DataError: A file is missing.
+        IntegrityError: A file is damaged.
+        ParamsError: The backbone takes pictures of another size.
+    """
     backbone, record = load_backbone(sources.backbone, sources.record)
     parts = Parts(
         features=Features.open(sources.features),
@@ -237,28 +286,27 @@ def _check_batch_size(batch_size: int | Literal["full"], items: int) -> None:
 
 
 def _head_strategy(
-    plan: Plan, parts: Parts, targets: Targets, *, train: Split, val: Split
-) -> tuple[nn.Module, Head, tuple[Examples, Examples]]:
+    plan: Plan, parts: Parts, targets: Targets, train: Split
+) -> tuple[nn.Module, Head, Callable[[Split], Examples]]:
     """Train the head alone, on cached features."""
     pooled = parts.features.require_pooled()
     head = _head(plan, parts, targets, pooled[train.rows_N])
-    return head, head, (train.of_features(pooled), val.of_features(pooled))
+    return head, head, lambda split: split.of_features(pooled)
 
 
 def _full_strategy(
-    plan: Plan, parts: Parts, targets: Targets, *, train: Split, val: Split
-) -> tuple[nn.Module, Head, tuple[Examples, Examples]]:
+    plan: Plan, parts: Parts, targets: Targets, train: Split
+) -> tuple[nn.Module, Head, Callable[[Split], Examples]]:
     """Train every layer, on pictures.
 
     Where pooled features were computed, the head starts scaled to them.
     """
     pooled = parts.features.pooled
     head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
-    seed = plan.recipe.seed
-    examples = (
-        train.of_pictures(parts.store, plan.augment, seed=seed),
-        val.of_pictures(parts.store, plan.augment, seed=seed),
-    )
+
+    def examples(split: Split) -> Examples:
+        return split.of_pictures(parts.store, plan.augment, seed=plan.recipe.seed)
+
     return _network(parts, head), head, examples
 
 

@@ -9,7 +9,7 @@ from pipeline.device import RuntimeParams
 from pipeline.errors import IntegrityError
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.evaluation import EvaluateParams
-from pipeline.train.trainer import open_training
+from pipeline.train.trainer import open_parts, open_training
 from stages.evaluate import main
 from tests.trainable import QUIET, SECTIONS, cpu, make_sources, plan
 
@@ -20,7 +20,7 @@ RUNTIME = RuntimeParams.model_validate(SECTIONS["runtime"])
 @pytest.fixture
 def trained(tmp_path):
     sources = make_sources(tmp_path / "s", items=40)
-    training = open_training(plan(train={"epochs": 2}), sources, cpu())
+    training = open_training(plan(train={"epochs": 2}), open_parts(sources), cpu())
     list(training.run(Checkpoints(tmp_path / "checkpoints", {})))
     training.write(tmp_path / "model", bundle=tmp_path / "bundle", history=tmp_path / "history")
     return {"store": sources.store, "model": tmp_path / "model", "bundle": tmp_path / "bundle"}

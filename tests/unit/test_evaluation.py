@@ -15,7 +15,7 @@ from pipeline.params import load_section
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.drawing import draw
 from pipeline.train.evaluation import EvaluateParams, judge, summary
-from pipeline.train.trainer import open_training
+from pipeline.train.trainer import open_parts, open_training
 from tests.trainable import QUIET, cpu, make_sources, plan
 
 PARAMS = EvaluateParams(bootstrap=50, ece_bins=10, worst=5, seed=1)
@@ -23,7 +23,7 @@ PARAMS = EvaluateParams(bootstrap=50, ece_bins=10, worst=5, seed=1)
 
 def train(folder, *, task="classification", epochs=4, **options):
     sources = make_sources(folder, **options)
-    training = open_training(plan(task=task, train={"epochs": epochs}), sources, cpu())
+    training = open_training(plan(task=task, train={"epochs": epochs}), open_parts(sources), cpu())
     list(training.run(Checkpoints(folder / "checkpoints", {})))
     training.write(folder / "model", bundle=folder / "bundle", history=folder / "history")
     return Store.open(sources.store), Predictor.load(folder / "model", folder / "bundle")

@@ -13,7 +13,7 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.model.tensors import load_tensors
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.trainer import open_training
+from pipeline.train.trainer import open_parts, open_training
 from tests.trainable import cpu, make_sources, plan
 
 
@@ -34,7 +34,7 @@ def unpooled(tmp_path_factory):
 
 def train(sources, plan, folder, *, until=None):
     """Train as the stage does; stop asking after `until` epochs and write nothing, if given."""
-    training = open_training(plan, sources, cpu())
+    training = open_training(plan, open_parts(sources), cpu())
     checkpoints = Checkpoints(folder / "checkpoints", training.identity())
     training.resume(checkpoints)
     for report in training.run(checkpoints):
@@ -131,7 +131,7 @@ def test_patience_ends_training_also_after_a_restart(sources, tmp_path):
     recipe = plan(train={"epochs": 50, "patience": 2, "monitor": "accuracy"})
     training = train(sources, recipe, tmp_path)
     assert len(training.reports) == training.best.epoch + 2 < 50
-    again = open_training(recipe, sources, cpu())
+    again = open_training(recipe, open_parts(sources), cpu())
     checkpoints = Checkpoints(tmp_path / "checkpoints", again.identity())
     assert again.resume(checkpoints) == len(training.reports)
     assert list(again.run(checkpoints)) == []
@@ -169,7 +169,7 @@ def test_augmentation_changes_training(sources, tmp_path):
 
 
 def test_a_picture_varies_with_the_epoch_and_its_id_and_not_with_its_batch(sources):
-    training = open_training(plan(train={"strategy": "full"}), sources, cpu())
+    training = open_training(plan(train={"strategy": "full"}), open_parts(sources), cpu())
     read, every = training.train.read, np.arange(8)
     first = read(every, 1)
     assert torch.equal(first, read(every, 1))
@@ -211,7 +211,7 @@ def test_sample_weights_count_only_if_asked(tmp_path):
     weighted = make_sources(tmp_path / "s", items=40, change=last_bright_is_worthless)
     shares = []
     for use in (True, False):
-        training = open_training(plan(loss={"sample_weights": use}), weighted, cpu())
+        training = open_training(plan(loss={"sample_weights": use}), open_parts(weighted), cpu())
         shares.append(training.train.weights_N.tolist())
     assert set(np.round(shares[0], 2)) == {0.01, 1.0}
     assert set(shares[1]) == {1.0}
@@ -222,13 +222,15 @@ def test_classes_of_all_splits_have_an_output(tmp_path):
         test = rows["split"] == "test"
         return rows.assign(label=rows["label"].where(~test, "zebra"))
 
-    training = open_training(plan(), make_sources(tmp_path / "s", items=40, change=rare), cpu())
+    training = open_training(
+        plan(), open_parts(make_sources(tmp_path / "s", items=40, change=rare)), cpu()
+    )
     assert training.targets.classes == ("bright", "dark", "zebra")
     assert training.head.out_features == 3
 
 
 def test_what_the_journal_is_told_is_json(sources):
-    info = open_training(plan(), sources, cpu()).info()
+    info = open_training(plan(), open_parts(sources), cpu()).info()
     assert json.loads(json.dumps(info)) == info
     assert info["items"] == {"train": 36, "val": 12}
 
@@ -265,7 +267,7 @@ REFUSALS = {
 def test_what_cannot_be_trained_is_refused(case, request):
     changes, name, kind, text = REFUSALS[case]
     with pytest.raises(kind) as caught:
-        open_training(plan(**changes), request.getfixturevalue(name), cpu())
+        open_training(plan(**changes), open_parts(request.getfixturevalue(name)), cpu())
     assert str(caught.value).endswith(text)
 
 
@@ -286,7 +288,7 @@ def test_what_cannot_be_trained_is_refused(case, request):
 def test_data_that_cannot_be_trained_on_are_refused(change, task, text, tmp_path):
     broken = make_sources(tmp_path / "s", items=20, pooled=False, change=change)
     with pytest.raises(DataError) as caught:
-        open_training(plan(task=task, train={"strategy": "full"}), broken, cpu())
+        open_training(plan(task=task, train={"strategy": "full"}), open_parts(broken), cpu())
     assert str(caught.value).endswith(text)
 
 
