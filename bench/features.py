@@ -37,7 +37,7 @@ def variants() -> dict[str, Callable[[], object]]:
     trunk.fold()
     found: dict[str, Callable[[], object]] = {}
     for precision in ("fp32", "bf16"):
-        params = RuntimeParams(seed=1, threads=2, device="cpu", precision=precision)
+        params = RuntimeParams(seed=1, threads=2, device="cpu", precision=precision, compile=False)
         runtime = open_runtime(params)
 
         def run(call: Callable[[], object], runtime: object = runtime) -> object:

@@ -1,8 +1,9 @@
 """Which device, which precision, how many threads, how deterministic: the only place that asks."""
 
 import os
+import shutil
 from contextlib import AbstractContextManager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
@@ -30,6 +31,9 @@ class RuntimeParams(Section):
     precision: Literal["auto", "fp32", "bf16"]
     """Of the backbone's operations; `auto` takes bf16 where the processor computes in it."""
 
+    compile: bool
+    """Compile what is trained with torch.compile; on a CPU that needs a C++ compiler."""
+
 
 @dataclass(frozen=True)
 class Runtime:
@@ -38,6 +42,8 @@ class Runtime:
     device: torch.device
     precision: Precision
     threads: int
+    compiled: bool = False
+    """Whether training compiles its model; it changes the last bits."""
 
     def autocast(self) -> AbstractContextManager[Any]:
         """Give the context in which the backbone runs."""
@@ -47,13 +53,14 @@ class Runtime:
 
     def fingerprint(self) -> dict[str, str | int]:
         """Name what decides the bits of a result: builds, processor, threads, precision."""
-        return {
+        facts: dict[str, str | int] = {
             "torch": str(torch.__version__),
             "device": _device_name(self.device),
             "cpu": _cpu_capability(),
             "threads": self.threads,
             "precision": self.precision,
         }
+        return facts | ({"compiled": "true"} if self.compiled else {})
 
 
 def open_runtime(params: RuntimeParams) -> Runtime:
@@ -64,7 +71,16 @@ def open_runtime(params: RuntimeParams) -> Runtime:
     """
     device = _choose_device(params.device)
     precision = _choose_precision(params.precision, device)
-    return start_runtime(device, precision=precision, threads=params.threads)
+    if params.compile and device.type == "cpu" and not _has_compiler():
+        raise MachineError(
+            "params.yaml",
+            "needs a C++ compiler on the PATH, and there is none",
+            field="runtime.compile",
+            got=params.compile,
+            remedy="set it to false, or install one",
+        )
+    runtime = start_runtime(device, precision=precision, threads=params.threads)
+    return replace(runtime, compiled=params.compile)
 
 
 def start_runtime(device: torch.device, *, precision: Precision, threads: int) -> Runtime:
@@ -75,6 +91,10 @@ def start_runtime(device: torch.device, *, precision: Precision, threads: int) -
         torch.backends.cuda.matmul.allow_tf32 = False
     torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
     return Runtime(device, precision, threads)
+
+
+def _has_compiler() -> bool:
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))
 
 
 def torch_generator(device: torch.device | str, seed: int, *names: str | int) -> torch.Generator:

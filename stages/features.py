@@ -4,15 +4,22 @@ Reads   --store          the tensor store
         --normalization  how bytes become numbers
         --backbone       the backbone's tensors
         --record         the backbone's record
-Writes  --out            pooled features, one row for each of the store; empty if not asked for
+Writes  --out            pooled features and activations at a cut; empty if not asked for
 """
 
 from pathlib import Path
 
+from pipeline.data.augment import AugmentParams
 from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store
 from pipeline.device import RuntimeParams, open_runtime
-from pipeline.model.features import FeaturesParams, extract, warn_about_size, write_empty
+from pipeline.model.features import (
+    Extraction,
+    FeaturesParams,
+    extract,
+    warn_about_size,
+    write_empty,
+)
 from pipeline.model.network import Trunk
 from pipeline.model.weights import load_backbone
 from pipeline.parallel import MachineParams
@@ -21,6 +28,7 @@ from pipeline.stage import run_stage
 
 def main(
     features: FeaturesParams,
+    augment: AugmentParams,
     runtime: RuntimeParams,
     machine: MachineParams,
     *,
@@ -31,7 +39,7 @@ def main(
     out: Path,
 ) -> None:
     """Write the features."""
-    if not features.pooled:
+    if features.is_empty:
         write_empty(features, out=out)
         return
     pictures = Store.open(store)
@@ -39,7 +47,8 @@ def main(
     built, facts = load_backbone(backbone, record)
     warn_about_size(pictures.size_px, facts)
     trunk = Trunk(built, normalization=Normalization.load(normalization), pooling=features.pooling)
-    extract(pictures, trunk, features, runtime=open_runtime(runtime), machine=machine, out=out)
+    work = Extraction(pictures, trunk, features, augment, open_runtime(runtime))
+    extract(work, machine=machine, out=out)
 
 
 if __name__ == "__main__":

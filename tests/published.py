@@ -15,7 +15,7 @@ from pipeline.data.normalization import Normalization
 from pipeline.device import start_runtime
 from pipeline.files import md5_file, sha256_file, write_json, write_rows, write_table
 from pipeline.model.backbones import build_backbone
-from pipeline.model.bundle import Bundle, Predictor, save_model
+from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network
 from pipeline.track.lineage import LOCK
@@ -199,7 +199,7 @@ def small_bundle(task):
     runtime = start_runtime(torch.device("cpu"), precision="fp32", threads=1)
     is_classes = task == "classification"
     return Bundle(
-        version=1,
+        version=VERSION,
         task=task,
         classes=("a/b", "c") if is_classes else (),
         target="label",
@@ -217,6 +217,7 @@ def small_bundle(task):
         weights_sha256=None,
         input_size=(3, 160, 160),
         dropout=0.0,
+        views=(0,),
     )
 
 

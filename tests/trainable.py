@@ -14,7 +14,7 @@ from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store, TransformParams, write_store
 from pipeline.device import start_runtime
 from pipeline.files import sha256_file, write_json
-from pipeline.model.features import FeaturesParams, extract, write_empty
+from pipeline.model.features import Extraction, FeaturesParams, extract, write_empty
 from pipeline.model.network import Trunk
 from pipeline.model.weights import WeightsParams, fetch_weights, load_backbone, save_backbone
 from pipeline.parallel import MachineParams
@@ -26,17 +26,22 @@ from pipeline.train.trainer import Plan, Sources
 
 QUIET = MachineParams(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")
+OFF = {"start": "zero", "probe_epochs": 3, "probe_lr": 0.01, "unfreeze_epochs": 0, "ema": 0.0,
+       "mixup": 0.0, "cutmix": 0.0, "test_views": 1}  # fmt: skip
+"""Every part of a recipe that `train` can do without."""
+
 SECTIONS = {
-    "train": {"strategy": "head", "epochs": 6, "batch_size": 8, "dropout": 0.1,
+    "train": {**OFF, "strategy": "head", "epochs": 6, "batch_size": 8, "dropout": 0.1,
               "batch_norm": "stored", "monitor": "loss", "patience": 0},
     "optim": {"name": "adamw", "lr": 0.01, "momentum": 0.9, "nesterov": True, "beta1": 0.9,
-              "beta2": 0.999, "weight_decay": 0.01, "clip_norm": 0.0},
+              "beta2": 0.999, "weight_decay": 0.01, "clip_norm": 0.0, "layer_decay": 1.0},
     "schedule": {"name": "cosine", "warmup_frac": 0.1, "final_frac": 0.01},
     "loss": {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": "none",
              "sample_weights": True},
     "augment": {"hflip": 0.5, "vflip": 0.5, "transpose": 0.5, "crop_min_frac": 0.8,
                 "brightness": 0.1, "contrast": 0.1},
-    "runtime": {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32"},
+    "runtime": {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32",
+                "compile": False},
 }  # fmt: skip
 
 
@@ -82,7 +87,9 @@ def make_rows(raw, *, items, labels=None, splits=None) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def make_sources(folder, *, items=60, pooled=True, change=None, **options) -> Sources:
+def make_sources(
+    folder, *, items=60, pooled=True, cut="none", views=1, change=None, **options
+) -> Sources:
     """Run what comes before training, in process; `change` may alter the rows before."""
     sources = Sources(*(folder / name for name in (
         "features", "store", "normalization.json", "backbone.safetensors", "record.json",
@@ -98,12 +105,14 @@ def make_sources(folder, *, items=60, pooled=True, change=None, **options) -> So
     weights = WeightsParams(source="none", architecture="test_efficientnet", sha256=None, key=None)
     state, record = fetch_weights(weights, folder, resolve_model=None)
     save_backbone(sources.backbone, sources.record, state=state, facts=record)
-    features = FeaturesParams(pooled=pooled, cut="none", pooling="mean+max", batch_size=16)
-    if pooled:
+    features = FeaturesParams(pooled=pooled, cut=cut, views=views, pooling="mean+max",
+                              batch_size=16, seed=1)  # fmt: skip
+    augment = AugmentParams.model_validate(SECTIONS["augment"])
+    if not features.is_empty:
         backbone, _ = load_backbone(sources.backbone, sources.record)
         trunk = Trunk(backbone, normalization=normalization, pooling="mean+max")
-        extract(Store.open(sources.store), trunk, features, runtime=cpu(), machine=QUIET,
-                out=sources.features)  # fmt: skip
+        work = Extraction(Store.open(sources.store), trunk, features, augment, cpu())
+        extract(work, machine=QUIET, out=sources.features)
     else:
         write_empty(features, out=sources.features)
     return sources

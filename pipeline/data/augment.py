@@ -89,6 +89,25 @@ def augment_batch(images_BCHW: Tensor, params: AugmentParams, seeds: Sequence[in
     return images
 
 
+def orient(images_BCHW: Tensor, code: int) -> Tensor:
+    """Transpose and flip all pictures in one way.
+
+    Args:
+        images_BCHW: Any type, square.
+        code: 0..7, a sum: 1 flips left for right, 2 top for bottom, 4 transposes first.
+    """
+    turned = images_BCHW.transpose(-1, -2) if code & 4 else images_BCHW
+    axes = [axis for bit, axis in ((1, -1), (2, -2)) if code & bit]
+    return turned.flip(axes) if axes else turned
+
+
+def orientations(params: AugmentParams) -> tuple[int, ...]:
+    """Give the codes for `orient` of all orientations that training pictures may have."""
+    bits = ((1, params.hflip), (2, params.vflip), (4, params.transpose))
+    refused = sum(bit for bit, chance in bits if chance == 0)
+    return tuple(code for code in range(8) if not code & refused)
+
+
 def _draw(params: AugmentParams, seeds: Sequence[int], size: int) -> _Draws:
     uniform = _uniform(np.array(seeds, dtype=np.uint64))
     smallest = max(1, math.ceil(params.crop_min_frac * size))
@@ -129,11 +148,7 @@ def _turn(images: Tensor, orientations: np.ndarray) -> Tensor:
     out = torch.empty_like(images)
     for code in np.unique(orientations):
         rows = torch.from_numpy(np.flatnonzero(orientations == code)).to(images.device)
-        part = images[rows]
-        if code & 4:
-            part = part.transpose(-1, -2)
-        axes = [axis for bit, axis in ((1, -1), (2, -2)) if code & bit]
-        out[rows] = part.flip(axes) if axes else part
+        out[rows] = orient(images[rows], int(code))
     return out
 
 

@@ -10,6 +10,7 @@ Axes: B = pictures, C = channels, H = W = size; h, w = size of the map; N = toke
 
 import difflib
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, Literal
@@ -19,6 +20,7 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.errors import ParamsError
+from pipeline.model.cuts import FAMILIES, Chain
 from pipeline.model.folding import fold_batch_norm
 from pipeline.seeds import derive
 
@@ -104,6 +106,40 @@ class Backbone(nn.Module):
                 field="weights.architecture", got=self.architecture,
             )  # fmt: skip
         return features
+
+    def cut_name(self, cut: str | int) -> str:
+        """Give the name of the lowest step above a cut, by its name or number.
+
+        Raises:
+            ParamsError: There is no such cut, or the architecture has none.
+        """
+        return self._chain().name(cut)
+
+    def lower(self, images_BCHW: Tensor, cut: str) -> Tensor:
+        """Give the activations at a cut, which `upper` goes on from."""
+        chain = self._chain()
+        return chain.run(chain.below(cut), images_BCHW)
+
+    def upper(self, activations: Tensor, cut: str) -> Tensor:
+        """Give the last feature map from activations at a cut, equal to the bit to `forward`."""
+        chain = self._chain()
+        return chain.run(chain.above(cut), activations)
+
+    def groups(self, cut: str | None) -> list[list[nn.Parameter]]:
+        """Give the parameters from a cut (None: the first layer) upwards, by stage, lowest first.
+
+        What runs after pooling belongs to the last group. An architecture without cuts is one
+        group.
+        """
+        if cut is None and type(self.model).__name__ not in FAMILIES:
+            return [list(self.model.parameters())]
+        chain = self._chain()
+        groups = [chain.parameters(steps) for steps in chain.groups(cut)]
+        groups[-1] += [each for module in chain.tail() for each in module.parameters()]
+        return groups
+
+    def _chain(self) -> Chain:
+        return Chain(self.model, self.architecture)
 
     def pooled(self, images_BCHW: Tensor, pooling: Pooling) -> Tensor:
         """Give pooled features, float32 [B, D]; see `pooled_dim`."""
@@ -245,10 +281,15 @@ def looks_like(found: Shapes, *, besides: str) -> str | None:
 
 
 def _config(architecture: str) -> Any:
-    config = timm.get_pretrained_cfg(architecture) if timm.is_model(architecture) else None
+    config = None
+    if timm.is_model(architecture):
+        with suppress(RuntimeError):  # its name is right, its tag is not
+            config = timm.get_pretrained_cfg(architecture)
     if config is not None:
         return config
-    close = difflib.get_close_matches(architecture, timm.list_models(), n=3, cutoff=0.0)
+    base, tagged, _ = architecture.partition(".")
+    names = timm.list_pretrained(f"{base}.*") if tagged and timm.is_model(base) else []
+    close = difflib.get_close_matches(architecture, names or timm.list_models(), n=3, cutoff=0.0)
     raise ParamsError(
         "params.yaml", "must be an architecture that timm knows", field="weights.architecture",
         got=architecture, remedy=f"close are {', '.join(close)}",

@@ -16,10 +16,11 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from pipeline.data.augment import AugmentParams, orient, orientations
 from pipeline.data.decode import DecodeSpec, UndecodableImage, decode
 from pipeline.data.normalization import Normalization
 from pipeline.device import Precision, Runtime, start_runtime
-from pipeline.errors import DataError, IntegrityError
+from pipeline.errors import DataError, IntegrityError, ParamsError
 from pipeline.files import read_json, write_json
 from pipeline.model.backbones import Pooling, build_backbone
 from pipeline.model.head import Head
@@ -31,7 +32,9 @@ Pixels = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
-VERSION = 1
+VERSION = 2
+"""1 lacked `views`: pictures were predicted as they are."""
+
 _REMEDY = "run `dvc checkout` or `dvc repro train`"
 
 
@@ -58,6 +61,8 @@ class Bundle:
         weights_sha256: Of the file that training started from; None for a random start.
         input_size: Channels, height, width that the backbone's weights were trained with.
         dropout: Of the head, in training.
+        views: Orientations of a picture whose outputs are averaged, as codes of `augment.orient`;
+            (0,): the picture as it is.
     """
 
     version: int
@@ -78,6 +83,7 @@ class Bundle:
     weights_sha256: str | None
     input_size: tuple[int, int, int]
     dropout: float
+    views: tuple[int, ...]
 
     @property
     def num_outputs(self) -> int:
@@ -107,8 +113,12 @@ class Bundle:
 
     @classmethod
     def _from_dict(cls, content: Mapping[str, Any]) -> "Bundle":
+        if content["version"] == 1:
+            content = {**content, "version": VERSION, "views": [0]}
         if content["version"] != VERSION:
             raise ValueError(f"its version must be {VERSION}, got {content['version']!r}")
+        if not content["views"] or not set(content["views"]) <= set(range(8)):
+            raise ValueError("views must be orientations 0..7")
         for field, known in (("task", Task), ("pooling", Pooling), ("precision", Precision)):
             if content[field] not in get_args(known):
                 raise ValueError(f"{field} must be one of {get_args(known)}")
@@ -121,7 +131,24 @@ class Bundle:
             "decode": DecodeSpec.from_dict(content["decode"]),
             "normalization": Normalization.from_dict(content["normalization"]),
             "input_size": (channels, height, width),
+            "views": tuple(content["views"]),
         })  # fmt: skip
+
+
+def prediction_views(augment: AugmentParams, count: int) -> tuple[int, ...]:
+    """Give the orientations that a prediction is averaged over, the picture as it is first.
+
+    Raises:
+        ParamsError: Training pictures have fewer orientations.
+    """
+    allowed = orientations(augment)
+    if count > len(allowed):
+        raise ParamsError(
+            "params.yaml", f"must be at most {len(allowed)}, the orientations that augment allows",
+            field="train.test_views", got=count,
+            remedy="lower it, or raise augment.hflip, vflip or transpose above 0",
+        )  # fmt: skip
+    return allowed[:count]
 
 
 def save_model(path: Path, network: Network) -> None:
@@ -264,5 +291,9 @@ class Predictor:
     def _forward(self, images_BCHW: Pixels) -> Logits:
         with torch.inference_mode(), self.runtime.autocast():
             images = torch.from_numpy(images_BCHW).to(self.runtime.device)
-            outputs: Logits = self.network(images).cpu().numpy()
+            total = sum(
+                (self.network(orient(images, code)) for code in self.bundle.views[1:]),
+                self.network(orient(images, self.bundle.views[0])),
+            )
+            outputs: Logits = (total / len(self.bundle.views)).cpu().numpy()
         return outputs

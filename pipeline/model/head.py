@@ -3,6 +3,8 @@
 Axes: N = items of a split, B = items of a batch, D = features, K = outputs (classes, or 1).
 """
 
+import math
+
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -41,10 +43,11 @@ class Head(nn.Module):
 
     @torch.no_grad()
     def fit_scaling(self, features_ND: Tensor) -> None:
-        """Scale each feature to mean 0 and population deviation 1 over these rows.
+        """Scale features over these rows: mean 0, equal deviations, squares that sum to 1.
 
-        Pass the train split and nothing else. A feature that is constant there becomes 0 there.
-        Sums are taken in float64.
+        So a step of one learning rate moves the outputs by as much whatever D is, and one rate
+        serves the head and the layers below it. Pass the train split and nothing else. A feature
+        that is constant there becomes 0 there. Sums are taken in float64.
 
         Args:
             features_ND: float32, finite, at least one row.
@@ -55,7 +58,7 @@ class Head(nn.Module):
         std = (sum(squares, torch.zeros(())) / len(features_ND)).sqrt()
         is_constant = std <= _MIN_RELATIVE_STD * mean.abs()
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(is_constant, 1.0, std))
+        self.std.copy_(torch.where(is_constant, 1.0, std) * math.sqrt(self.in_features))
 
     def forward(self, features_BD: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Give outputs, float32 [B, K], whatever the precision around.

@@ -96,8 +96,43 @@ class Network(Trunk):
             images_BCHW: uint8, or float32 on the same scale.
             generator: Of dropout while training; None takes torch's own.
         """
-        features_BD = self.pooled(images_BCHW)
+        return self.head_outputs(self.pooled(images_BCHW), generator)
+
+    def head_outputs(self, features_BD: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Give outputs from pooled features, float32 [B, K]."""
         if self.training:
             outputs: Tensor = self.head(features_BD, generator)
             return outputs
         return self.head.by_row(features_BD)
+
+
+class Upper(nn.Module):
+    """What is above a cut of a network, fed with the activations there.
+
+    It shares the network's modules: what it learns, the network knows.
+
+    Args:
+        network: The whole.
+        cut: Name of the lowest step that runs here.
+    """
+
+    def __init__(self, network: Network, cut: str) -> None:
+        super().__init__()
+        self.network = network
+        self.cut = cut
+
+    def forward(self, activations: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Give outputs, float32 [B, K].
+
+        Args:
+            activations: float32 [B, ...], as the steps below the cut give them.
+            generator: Of dropout while training; None takes torch's own.
+        """
+        kind = activations.device.type
+        if torch.is_autocast_enabled(kind):  # as they come from below in the whole network
+            activations = activations.to(torch.get_autocast_dtype(kind))
+        if activations.ndim == 4:
+            activations = activations.contiguous(memory_format=torch.channels_last)
+        backbone = self.network.backbone
+        features = backbone.upper(activations, self.cut)
+        return self.network.head_outputs(backbone.pool(features, self.network.pooling), generator)

@@ -127,6 +127,9 @@ def _pack(learner: Learner, best: Best) -> dict[str, Tensor]:
     """Give all tensors of a training under flat names."""
     tensors = {f"model/{name}": each for name, each in learner.model.state_dict().items()}
     tensors |= {f"best/{name}": each for name, each in best.state.items()}
+    if learner.average is not None:
+        state = learner.average.model.state_dict()
+        tensors |= {f"average/{name}": each for name, each in state.items()}
     for number, slots in learner.optimizer.state_dict()["state"].items():
         for name, each in slots.items():
             if isinstance(each, Tensor):  # SGD without momentum keeps None
@@ -137,6 +140,8 @@ def _pack(learner: Learner, best: Best) -> dict[str, Tensor]:
 def _unpack(tensors: Mapping[str, Tensor], learner: Learner, best: Best) -> None:
     model = _under("model/", tensors)
     learner.model.load_state_dict(model)
+    if learner.average is not None:
+        learner.average.model.load_state_dict(_under("average/", tensors))
     best.state = _under("best/", tensors)
     slots: dict[int, dict[str, Tensor]] = {}
     for path, each in _under("optimizer/", tensors).items():

@@ -15,6 +15,7 @@ from pipeline.data.augment import AugmentParams, augment_batch
 from pipeline.data.manifest import class_names
 from pipeline.data.store import Store
 from pipeline.errors import DataError
+from pipeline.model.activations import Activations
 from pipeline.params import Task
 from pipeline.seeds import derive
 from pipeline.train.loop import Examples
@@ -22,6 +23,8 @@ from pipeline.train.metrics import quick_scores
 from pipeline.train.temperature import probabilities
 
 _CONSTANT_STD = 1e-12
+_RESIDENT_SHARE = 0.5
+_RESIDENT_CHUNK = 1024
 
 
 @dataclass(frozen=True)
@@ -112,6 +115,24 @@ class Split:
 
         return Examples(self.targets_N, self.weights_N, read)
 
+    def of_activations(self, activations: Activations, ids: np.ndarray, *, seed: int) -> Examples:
+        """Give examples of activations, float32 [B, ...]; those of training vary with the epoch.
+
+        An item takes one view after the other, from a place that follows from the seed and its id,
+        so it meets all of them. Outside training it is the picture as it is.
+        """
+        device = self.targets_N.device
+        first = np.array([derive(seed, "view", ids[row]) % activations.views
+                          for row in self.rows_N], dtype=np.int64)  # fmt: skip
+
+        def read(positions: np.ndarray, epoch: int) -> Tensor:
+            views = (first[positions] + epoch - 1) % activations.views if epoch else 0
+            rows = self.rows_N[positions]
+            values = activations.read(rows, np.broadcast_to(views, rows.shape))
+            return torch.from_numpy(values).to(device).float()
+
+        return Examples(self.targets_N, self.weights_N, read)
+
     def of_pictures(self, store: Store, augment: AugmentParams, *, seed: int) -> Examples:
         """Give examples of pictures, uint8 [B, 3, H, W]; those of training vary with the epoch.
 
@@ -119,16 +140,31 @@ class Split:
         """
         device = self.targets_N.device
         ids = store.index["id"].to_numpy()
+        resident = _resident(store, self.rows_N, device)
 
         def read(positions: np.ndarray, epoch: int) -> Tensor:
             rows = self.rows_N[positions]
-            images = torch.from_numpy(store.read(rows)).to(device)
+            if resident is None:
+                images = torch.from_numpy(store.read(rows)).to(device)
+            else:
+                images = resident[torch.from_numpy(positions).to(device)]
             if epoch == 0:
                 return images
             seeds = [derive(seed, "augment", epoch, ids[row]) for row in rows]
             return augment_batch(images, augment, seeds)
 
         return Examples(self.targets_N, self.weights_N, read)
+
+
+def _resident(store: Store, rows: np.ndarray, device: torch.device) -> Tensor | None:
+    """Give the pictures of some rows on a GPU, where they take at most half of what is free."""
+    if device.type != "cuda":
+        return None
+    free, _ = torch.cuda.mem_get_info(device)
+    if len(rows) * 3 * store.size_px**2 > free * _RESIDENT_SHARE:
+        return None
+    parts = np.array_split(rows, max(1, len(rows) // _RESIDENT_CHUNK))
+    return torch.cat([torch.from_numpy(store.read(part)).to(device) for part in parts])
 
 
 def find_split(

@@ -8,7 +8,7 @@ Axes: N items of a split, B items of a batch, K outputs.
 """
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
@@ -24,7 +24,9 @@ from pipeline.errors import DataError
 from pipeline.params import Section
 from pipeline.seeds import derive, numpy_generator
 from pipeline.train import losses
+from pipeline.train.average import Average
 from pipeline.train.losses import Loss
+from pipeline.train.mixing import Mix, mix_batch
 from pipeline.train.optim import OptimParams, clip_gradients, set_lr
 from pipeline.train.schedule import ScheduleParams, lr_factor
 
@@ -33,10 +35,20 @@ _PREDICT_BATCH = 64
 
 
 class TrainParams(Section):
-    """`train`: what is trained, for how long, and which epoch is kept."""
+    """`train`: what is trained, from where, for how long, and which epoch is kept."""
 
-    strategy: Literal["head", "full"]
-    """`head`: the last layer, on cached features; `full`: every layer, on pictures."""
+    strategy: Literal["head", "top", "full"]
+    """`head`: the last layer, on cached features; `top`: all above a cut, on cached activations;
+    `full`: every layer, on pictures."""
+
+    start: Literal["zero", "probe"]
+    """`probe`: the head is trained alone first, on cached features (LP-FT, Kumar et al. 2022)."""
+
+    probe_epochs: int = Field(ge=1, le=100_000)
+    """`start: probe` only: epochs of the head alone; its best one is taken."""
+
+    probe_lr: float = Field(gt=0.0, le=10.0)
+    """`start: probe` only: peak learning rate of the head alone."""
 
     epochs: int = Field(ge=1, le=100_000)
     """Times that every item of train is seen, unless training stops early."""
@@ -48,7 +60,22 @@ class TrainParams(Section):
     """Share of features that are left out at random before the last layer."""
 
     batch_norm: Literal["batch", "stored"]
-    """`full` only: normalize with the statistics of each batch, or with the pretrained ones."""
+    """Of what is trained: normalize with the statistics of each batch, or the pretrained ones."""
+
+    unfreeze_epochs: int = Field(ge=0, le=100_000)
+    """Epochs after which the next stage below learns too, the head first; 0: all at once."""
+
+    ema: float = Field(ge=0.0, lt=1.0)
+    """Decay of the running average of the weights, which is what is kept; 0: the weights."""
+
+    mixup: float = Field(ge=0.0, le=10.0)
+    """Alpha of the shares in which items are mixed; 0: off."""
+
+    cutmix: float = Field(ge=0.0, le=10.0)
+    """Alpha of the shares in which pictures get pieces of others; 0: off."""
+
+    test_views: int = Field(ge=1, le=8)
+    """Orientations of a picture that a prediction averages over; 1: the picture as it is."""
 
     monitor: Literal["loss", "accuracy", "balanced_accuracy", "f1_macro", "mae", "rmse"]
     """The number on validation that says which epoch is best."""
@@ -87,6 +114,17 @@ class Learner:
 
     autocast: Callable[[], AbstractContextManager[Any]] = nullcontext
     """The precision that the model computes in."""
+
+    groups: Sequence[Sequence[nn.Parameter]] = ()
+    """What is trained, by stage, lowest first; only unfreezing asks."""
+
+    average: Average | None = None
+    """The average of the model's weights, where it is what is kept."""
+
+    @property
+    def kept(self) -> nn.Module:
+        """What is validated, and kept of the best epoch."""
+        return self.model if self.average is None else self.average.model
 
 
 @dataclass(frozen=True)
@@ -162,17 +200,18 @@ def count_batches(items: int, batch_size: int | Literal["full"]) -> int:
 
 def predict(learner: Learner, examples: Examples) -> Tensor:
     """Give the outputs for every item, in order, on the CPU: float32 [N, K]."""
-    learner.model.eval()
+    learner.kept.eval()
     positions = np.arange(len(examples))
     parts = np.array_split(positions, count_batches(len(examples), _PREDICT_BATCH))
     with torch.inference_mode(), learner.autocast():
-        return torch.cat([learner.model(examples.read(part, 0)).float().cpu() for part in parts])
+        return torch.cat([learner.kept(examples.read(part, 0)).float().cpu() for part in parts])
 
 
 def _train_epoch(
     learner: Learner, train: Examples, recipe: Recipe, *, epoch: int, batches: int
 ) -> tuple[float, float]:
     """Train one epoch; give its mean loss and its last learning rate."""
+    _unfreeze(learner.groups, recipe.train.unfreeze_epochs, epoch)
     _set_training(learner.model, recipe.train.batch_norm)
     order = numpy_generator(recipe.seed, "order", epoch).permutation(len(train))
     sums = torch.zeros(batches, 2, device=train.targets_N.device)
@@ -181,30 +220,55 @@ def _train_epoch(
     # Parts of nearly equal size: a last batch of one or two items would weigh as much as a full one
     # and has no batch statistics.
     for step, part in enumerate(np.array_split(order, batches)):
-        lr = recipe.optim.lr * lr_factor((epoch - 1) * batches + step, total_steps, recipe.schedule)
+        done = (epoch - 1) * batches + step
+        lr = recipe.optim.lr * lr_factor(done, total_steps, recipe.schedule)
         set_lr(learner.optimizer, lr)
-        sums[step] = _train_step(learner, train, part, epoch=epoch, clip=recipe.optim.clip_norm)
-        if step % _LOOK_EVERY == _LOOK_EVERY - 1:
-            _refuse_non_finite(sums, epoch, batches)
+        sums[step] = _train_step(learner, train, recipe, part, epoch=epoch, step=step)
+        if learner.average is not None:
+            learner.average.update(learner.model, done)
+        if step % _LOOK_EVERY == _LOOK_EVERY - 1 and sums.device.type == "cpu":
+            _refuse_non_finite(sums, epoch, batches)  # elsewhere a look would wait for the device
     _refuse_non_finite(sums, epoch, batches)
     total, weight = sums.double().sum(dim=0).cpu()
     return float(losses.mean(total, weight)), lr
 
 
 def _train_step(
-    learner: Learner, train: Examples, part: np.ndarray, *, epoch: int, clip: float
+    learner: Learner,
+    train: Examples,
+    recipe: Recipe,
+    part: np.ndarray,
+    *,
+    epoch: int,
+    step: int,
 ) -> Tensor:
     """Take one step; give the sum of the losses and of the weights, without waiting for them."""
     where = torch.from_numpy(part).to(train.targets_N.device)
-    inputs = train.read(part, epoch)
+    targets_B, weights_B = train.targets_N[where], train.weights_N[where]
+    inputs, mix = mix_batch(
+        train.read(part, epoch), mixup=recipe.train.mixup, cutmix=recipe.train.cutmix,
+        generator=numpy_generator(recipe.seed, "mix", epoch, step),
+    )  # fmt: skip
     with learner.autocast():
         outputs_BK = learner.model(inputs)
-    total, weight = learner.loss.sums(outputs_BK, train.targets_N[where], train.weights_N[where])
+    total, weight = _sums(learner.loss, outputs_BK, targets_B, weights_B, mix)
     learner.optimizer.zero_grad(set_to_none=True)
     losses.mean(total, weight).backward()
-    clip_gradients(learner.model.parameters(), clip)
+    clip_gradients(learner.model.parameters(), recipe.optim.clip_norm)
     learner.optimizer.step()
     return torch.stack([total.detach(), weight])
+
+
+def _sums(
+    loss: Loss, outputs_BK: Tensor, targets_B: Tensor, weights_B: Tensor, mix: Mix | None
+) -> tuple[Tensor, Tensor]:
+    """Give the sum of the losses and of the weights; a mixed item has two targets."""
+    if mix is None:
+        return loss.sums(outputs_BK, targets_B, weights_B)
+    others = mix.partners_B
+    own = loss.sums(outputs_BK, targets_B, weights_B * mix.shares_B)
+    other = loss.sums(outputs_BK, targets_B[others], weights_B[others] * (1 - mix.shares_B))
+    return own[0] + other[0], own[1] + other[1]
 
 
 def _validate(learner: Learner, val: Examples) -> tuple[Tensor, float]:
@@ -214,11 +278,26 @@ def _validate(learner: Learner, val: Examples) -> tuple[Tensor, float]:
     return outputs_NK, float(losses.mean(total, weight))
 
 
+def _unfreeze(groups: Sequence[Sequence[nn.Parameter]], unfreeze_epochs: int, epoch: int) -> None:
+    """Let the head learn first, and every so many epochs the next stage below it too.
+
+    Source: Howard and Ruder (2018).
+    """
+    if unfreeze_epochs == 0:
+        return
+    learning = 1 + (epoch - 1) // unfreeze_epochs
+    for depth, group in enumerate(reversed(groups)):
+        for parameter in group:
+            parameter.requires_grad_(depth < learning)
+
+
 def _set_training(model: nn.Module, batch_norm: Literal["batch", "stored"]) -> None:
+    """Set train mode; batch normalization that is frozen keeps its statistics in any case."""
     model.train()
-    if batch_norm == "stored":
-        for module in model.modules():
-            if isinstance(module, _BatchNorm):
+    for module in model.modules():
+        if isinstance(module, _BatchNorm):
+            is_frozen = not any(each.requires_grad for each in module.parameters())
+            if batch_norm == "stored" or is_frozen:
                 module.eval()
 
 

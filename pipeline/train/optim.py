@@ -1,6 +1,6 @@
 """How the weights move: SGD, Adam or AdamW, with weight decay only where it belongs."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal, Self
 
 import torch
@@ -38,6 +38,9 @@ class OptimParams(Section):
     clip_norm: float = Field(ge=0.0)
     """Largest norm of the whole gradient; 0: off."""
 
+    layer_decay: float = Field(gt=0.0, le=1.0)
+    """Learning rate of a stage of the backbone over that of the one above it, the head on top."""
+
     @model_validator(mode="after")
     def _nesterov_needs_momentum(self) -> Self:
         if self.name == "sgd" and self.nesterov and self.momentum == 0.0:
@@ -47,35 +50,47 @@ class OptimParams(Section):
         return self
 
 
-def build_optimizer(model: nn.Module, params: OptimParams) -> Optimizer:
-    """Build the optimizer of all parameters of `model` that require a gradient."""
-    groups = parameter_groups(model, params.weight_decay)
+def build_optimizer(groups: Sequence[Sequence[nn.Parameter]], params: OptimParams) -> Optimizer:
+    """Build the optimizer of some parameters.
+
+    Args:
+        groups: By stage, lowest first; the learning rate decays from the last one downwards.
+        params: How they move.
+    """
+    options = parameter_groups(groups, params)
     if params.name == "sgd":
         return torch.optim.SGD(
-            groups, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov
+            options, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov
         )
     kind = torch.optim.Adam if params.name == "adam" else torch.optim.AdamW
-    return kind(groups, lr=params.lr, betas=(params.beta1, params.beta2))
+    return kind(options, lr=params.lr, betas=(params.beta1, params.beta2))
 
 
-def parameter_groups(model: nn.Module, weight_decay: float) -> list[dict[str, Any]]:
-    """Split the trainable parameters into those that decay and those that do not.
+def parameter_groups(
+    groups: Sequence[Sequence[nn.Parameter]], params: OptimParams
+) -> list[dict[str, Any]]:
+    """Split parameters by learning rate, and into those that decay and those that do not.
 
     Biases and the scales and shifts of normalization layers have at most one axis; they do not
-    decay. An empty group is left out.
+    decay. An empty group is left out. `scale` is a group's learning rate over the peak.
+
+    Source: layer-wise decay of the learning rate, Howard and Ruder (2018).
     """
-    trainable = [parameter for parameter in model.parameters() if parameter.requires_grad]
-    groups = (
-        {"params": [each for each in trainable if each.ndim > 1], "weight_decay": weight_decay},
-        {"params": [each for each in trainable if each.ndim <= 1], "weight_decay": 0.0},
-    )
-    return [group for group in groups if group["params"]]
+    options = []
+    for depth, group in enumerate(reversed(groups)):
+        scale = params.layer_decay**depth
+        for decays in (True, False):
+            chosen = [each for each in group if (each.ndim > 1) == decays]
+            decay = params.weight_decay if decays else 0.0
+            if chosen:
+                options.append({"params": chosen, "weight_decay": decay, "scale": scale})
+    return options
 
 
 def set_lr(optimizer: Optimizer, lr: float) -> None:
-    """Set the learning rate of the next step."""
+    """Set the learning rate of the next step: that of the head; below it is scaled."""
     for group in optimizer.param_groups:
-        group["lr"] = lr
+        group["lr"] = lr * group["scale"]
 
 
 def clip_gradients(parameters: Iterable[Tensor], max_norm: float) -> None:

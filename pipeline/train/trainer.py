@@ -5,6 +5,7 @@ Axes: N items of a split, K outputs, D features.
 
 import copy
 import logging
+import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -22,21 +23,26 @@ from pipeline.device import Runtime
 from pipeline.errors import ParamsError
 from pipeline.files import write_rows
 from pipeline.model.backbones import Backbone
-from pipeline.model.bundle import VERSION, Bundle, save_model
+from pipeline.model.bundle import VERSION, Bundle, Predictor, prediction_views, save_model
+from pipeline.model.depthwise import speed_up_gradients
 from pipeline.model.features import Features
 from pipeline.model.head import Head
-from pipeline.model.network import Network
+from pipeline.model.network import Network, Upper
 from pipeline.model.weights import BackboneRecord, load_backbone
 from pipeline.params import Task
+from pipeline.train.average import Average
 from pipeline.train.best import Best, check_monitor
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Split, Targets, find_split, find_targets
 from pipeline.train.loop import EpochReport, Examples, Learner, Recipe, fit, predict
-from pipeline.train.losses import LossParams, build_loss, check_loss
+from pipeline.train.losses import Loss, LossParams, build_loss, check_loss
 from pipeline.train.optim import build_optimizer
+from pipeline.train.recipe import check_recipe
 from pipeline.train.temperature import Temperature, fit_temperature
 
 log = logging.getLogger(__name__)
+
+_PREDICT_ROWS = 256
 
 
 @dataclass(frozen=True)
@@ -89,6 +95,7 @@ class Training:
     plan: Plan
     parts: Parts
     runtime: Runtime
+    rows: Rows
     targets: Targets
     learner: Learner
     head: Head
@@ -145,27 +152,38 @@ class Training:
 
     def finish(self) -> None:
         """Go back to the best epoch, and fit the temperature on validation."""
+        self.learner.kept.load_state_dict(self.best.state)
         self.learner.model.load_state_dict(self.best.state)
         self.temperature = self._temperature()
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:
-        """Give the outputs for rows of the store, after `finish`: float32 [N, K].
+        """Give the outputs for rows of the store as they are served, after `finish`.
+
+        From cached features where a prediction is of the picture as it is; else from pictures.
+
+        Returns:
+            float32 [N, K].
 
         Raises:
             DataError: There are no rows.
         """
-        outputs = predict(self.learner, self.examples(self.split("held-out", rows)))
-        values: np.ndarray = outputs.numpy()
-        return values
+        train = self.plan.recipe.train
+        if train.test_views == 1 and train.strategy != "full":
+            outputs = predict(self.learner, self.examples(self.split("held-out", rows)))
+            values: np.ndarray = outputs.numpy()
+            return values
+        network = copy.deepcopy(self._network())
+        predictor = Predictor(network, self._bundle(), runtime=self.runtime)
+        chunks = np.array_split(rows, math.ceil(len(rows) / _PREDICT_ROWS))
+        return np.concatenate(
+            [predictor.outputs_images(self.parts.store.read(chunk)) for chunk in chunks]
+        )
 
     def write(self, model: Path, *, bundle: Path, history: Path) -> None:
         """Write the best epoch's model, what prediction needs beside it, and the curve."""
         self.finish()
         self._bundle().save(bundle)
-        network = self.learner.model
-        if not isinstance(network, Network):
-            network = _network(self.parts, self.head)
-        save_model(model, network)
+        save_model(model, self._network())
         rows = [{"epoch": each.epoch, **each.values()} for each in self.reports]
         write_rows(history, rows, columns=list(rows[0]))
 
@@ -180,9 +198,16 @@ class Training:
             "classes": list(self.targets.classes),
             "epochs": self.plan.recipe.train.epochs,
             "items": {"train": len(self.train), "val": len(self.val)},
-            "parameters": sum(each.numel() for each in self.learner.model.parameters()),
+            "parameters": sum(each.numel() for group in self.learner.groups for each in group),
             "fingerprint": self.runtime.fingerprint(),
         }
+
+    def _network(self) -> Network:
+        """Give the whole model, as it is now."""
+        model = self.learner.model
+        if isinstance(model, Upper):
+            return model.network
+        return model if isinstance(model, Network) else _network(self.parts, self.head)
 
     def _bundle(self) -> Bundle:
         parts, targets = self.parts, self.targets
@@ -205,12 +230,13 @@ class Training:
             weights_sha256=parts.record.sha256,
             input_size=parts.record.input_size,
             dropout=self.plan.recipe.train.dropout,
+            views=prediction_views(self.plan.augment, self.plan.recipe.train.test_views),
         )
 
     def _temperature(self) -> float:
         if self.targets.task == "regression":
             return 1.0
-        logits_NK = predict(self.learner, self.val).numpy()
+        logits_NK = self.outputs(self.rows.val)
         fitted: Temperature = fit_temperature(logits_NK, self.val.targets_N.cpu().numpy())
         note = f" ({fitted.note})" if fitted.note else ""
         log.info("best epoch %d; temperature %.4f%s", self.best.epoch, fitted.value, note)
@@ -235,6 +261,8 @@ def open_training(
     """
     check_loss(plan.task, plan.loss)
     check_monitor(plan.task, plan.recipe.train.monitor)
+    check_recipe(plan.recipe.train, plan.recipe.optim)
+    prediction_views(plan.augment, plan.recipe.train.test_views)
     parts = replace(parts, backbone=copy.deepcopy(parts.backbone))
     rows = rows or Rows(parts.store.rows("train"), parts.store.rows("val"))
     targets = find_targets(plan.task, parts.store, rows.train)
@@ -242,16 +270,81 @@ def open_training(
                     sample_weights=plan.loss.sample_weights)  # fmt: skip
     train, val = split("train", rows.train), split("val", rows.val)
     _check_batch_size(plan.recipe.train.batch_size, len(train.rows_N))
-    build = _head_strategy if plan.recipe.train.strategy == "head" else _full_strategy
-    model, head, examples = build(plan, parts, targets, train)
-    model.to(runtime.device)
     loss = build_loss(plan.loss, train.targets_N, weights_N=train.weights_N,
                       classes=len(targets.classes))  # fmt: skip
-    learner = Learner(model, build_optimizer(model, plan.recipe.optim), loss, targets.score,
-                      runtime.autocast)  # fmt: skip
+    build = _STRATEGIES[plan.recipe.train.strategy]
+    model, head, examples = build(plan, parts, targets, train)
+    if plan.recipe.train.start == "probe":
+        _probe(plan, parts, targets, head, (train, val), loss)
+    model.to(runtime.device)
+    groups = _groups(plan, parts, head)
+    learner = _learner(plan, model, groups, loss=loss, targets=targets, runtime=runtime)
     best = Best(plan.recipe.train.monitor)
-    return Training(plan, parts, runtime, targets, learner, head, split, examples,
+    return Training(plan, parts, runtime, rows, targets, learner, head, split, examples,
                     train=examples(train), val=examples(val), best=best)  # fmt: skip
+
+
+def _groups(plan: Plan, parts: Parts, head: Head) -> list[list[nn.Parameter]]:
+    """Give what is trained, by stage, lowest first: of the backbone what the strategy moves."""
+    strategy = plan.recipe.train.strategy
+    own = [list(head.parameters())]
+    if strategy == "head":
+        return own
+    return [*parts.backbone.groups(parts.features.cut if strategy == "top" else None), *own]
+
+
+def _learner(
+    plan: Plan,
+    model: nn.Module,
+    groups: list[list[nn.Parameter]],
+    *,
+    loss: Loss,
+    targets: Targets,
+    runtime: Runtime,
+) -> Learner:
+    """Give what learns: of the model these groups, and nothing else."""
+    model.requires_grad_(requires_grad=False)
+    for group in groups:
+        for parameter in group:
+            parameter.requires_grad_()
+    speed_up_gradients(model)
+    ema = plan.recipe.train.ema
+    average = Average(model, ema) if ema > 0 else None
+    if runtime.compiled:
+        model.compile()
+    optimizer = build_optimizer(groups, plan.recipe.optim)
+    return Learner(model, optimizer, loss, targets.score, runtime.autocast, groups, average)
+
+
+def _probe(
+    plan: Plan,
+    parts: Parts,
+    targets: Targets,
+    head: Head,
+    splits: tuple[Split, Split],
+    loss: Loss,
+) -> None:
+    """Bring the head to the best epoch of a training of it alone, on cached features.
+
+    Source: linear probing, then fine-tuning (Kumar et al. 2022).
+    """
+    train = plan.recipe.train
+    pooled = parts.features.require_pooled(by="train.start: probe")
+    alone = train.model_copy(update={
+        "strategy": "head", "start": "zero", "epochs": train.probe_epochs, "batch_norm": "stored",
+        "unfreeze_epochs": 0, "ema": 0.0, "mixup": 0.0, "cutmix": 0.0,
+    })  # fmt: skip
+    optim = plan.recipe.optim.model_copy(update={"lr": train.probe_lr, "layer_decay": 1.0})
+    recipe = replace(plan.recipe, train=alone, optim=optim)
+    head.to(splits[0].targets_N.device)
+    learner = Learner(head, build_optimizer([list(head.parameters())], optim), loss, targets.score)
+    best = Best(train.monitor)
+    reports = fit(learner, *(each.of_features(pooled) for each in splits), recipe=recipe)
+    for report in reports:
+        best.offer(report, head)
+    head.load_state_dict(best.state)
+    log.info("probe: epoch %d of %d is the best, its %s on validation is %.4f",
+             best.epoch, train.probe_epochs, train.monitor, best.value)  # fmt: skip
 
 
 def open_parts(sources: Sources) -> Parts:
@@ -308,6 +401,24 @@ def _full_strategy(
         return split.of_pictures(parts.store, plan.augment, seed=plan.recipe.seed)
 
     return _network(parts, head), head, examples
+
+
+def _top_strategy(
+    plan: Plan, parts: Parts, targets: Targets, train: Split
+) -> tuple[nn.Module, Head, Callable[[Split], Examples]]:
+    """Train what is above the cut, on cached activations of what is below."""
+    activations = parts.features.require_activations()
+    pooled = parts.features.pooled
+    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
+    ids = parts.store.index["id"].to_numpy()
+
+    def examples(split: Split) -> Examples:
+        return split.of_activations(activations, ids, seed=plan.recipe.seed)
+
+    return Upper(_network(parts, head), str(parts.features.cut)), head, examples
+
+
+_STRATEGIES = {"head": _head_strategy, "top": _top_strategy, "full": _full_strategy}
 
 
 def _head(plan: Plan, parts: Parts, targets: Targets, pooled_ND: np.ndarray | None) -> Head:

@@ -16,6 +16,7 @@ from pipeline.train.loop import Examples, Learner, Recipe, TrainParams, fit
 from pipeline.train.losses import Loss, mean
 from pipeline.train.optim import OptimParams, build_optimizer
 from pipeline.train.schedule import ScheduleParams
+from tests.trainable import OFF
 
 FEATURES, CLASSES = 3, 4
 
@@ -24,10 +25,10 @@ def recipe(
     *, optim="sgd", lr=0.3, momentum=0.0, epochs=5, dropout=0.0, batch_size="full"
 ) -> Recipe:
     return Recipe(
-        train=TrainParams(strategy="head", epochs=epochs, batch_size=batch_size, dropout=dropout,
-                          batch_norm="stored", monitor="loss", patience=0),
+        train=TrainParams(**OFF, strategy="head", epochs=epochs, batch_size=batch_size,
+                          dropout=dropout, batch_norm="stored", monitor="loss", patience=0),
         optim=OptimParams(name=optim, lr=lr, momentum=momentum, nesterov=False, beta1=0.9,
-                          beta2=0.99, weight_decay=0.0, clip_norm=0.0),
+                          beta2=0.99, weight_decay=0.0, clip_norm=0.0, layer_decay=1.0),
         schedule=ScheduleParams(name="cosine", warmup_frac=0.2, final_frac=0.1),
         seed=3,
     )  # fmt: skip
@@ -47,7 +48,9 @@ def examples(inputs, labels, weights) -> Examples:
 
 def learner(model, plan) -> Learner:
     loss = Loss("cross_entropy", 0.0, None)
-    return Learner(model, build_optimizer(model, plan.optim), loss, lambda o, t: {})
+    return Learner(
+        model, build_optimizer([list(model.parameters())], plan.optim), loss, lambda o, t: {}
+    )
 
 
 def train_linear(plan, train, **options) -> np.ndarray:

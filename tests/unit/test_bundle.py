@@ -17,7 +17,7 @@ from pipeline.data.normalization import Normalization
 from pipeline.device import start_runtime
 from pipeline.errors import DataError, IntegrityError
 from pipeline.model.backbones import build_backbone
-from pipeline.model.bundle import Bundle, Predictor, load_network, save_model
+from pipeline.model.bundle import VERSION, Bundle, Predictor, load_network, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network
 from pipeline.model.weights import WeightsParams, fetch_weights
@@ -25,7 +25,7 @@ from pipeline.model.weights import WeightsParams, fetch_weights
 REPOSITORY = Path(__file__).parents[2]
 NORMALIZATION = Normalization("pretrained", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 BUNDLE = Bundle(
-    version=1,
+    version=VERSION,
     task="classification",
     classes=("defective", "functional", "n/a \u00e9"),
     target="label",
@@ -43,6 +43,7 @@ BUNDLE = Bundle(
     weights_sha256=None,
     input_size=(3, 160, 160),
     dropout=0.2,
+    views=(0,),
 )
 REGRESSION = dataclasses.replace(
     BUNDLE, task="regression", classes=(), target="probability", target_mean=0.4, target_std=0.3
@@ -98,7 +99,7 @@ def test_a_bundle_comes_back_equal_and_in_equal_bytes(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 2}, "its version must be 1, got 2"),
+        ({"version": 3}, "its version must be 1, got 2"),
         ({"task": "ranking"}, "task must be one of"),
         ({"pooling": "avg"}, "pooling must be one of"),
         ({"precision": "fp16"}, "precision must be one of"),

@@ -12,16 +12,17 @@ from pipeline.train.loop import Examples, Learner, Recipe, TrainParams, fit
 from pipeline.train.losses import Loss
 from pipeline.train.optim import OptimParams, build_optimizer
 from pipeline.train.schedule import ScheduleParams
+from tests.trainable import OFF
 
 IDENTITY = {"threads": 1, "torch": "x"}
 
 
 def recipe(name="adamw", momentum=0.9, epochs=6) -> Recipe:
     return Recipe(
-        train=TrainParams(strategy="full", epochs=epochs, batch_size=8, dropout=0.0,
+        train=TrainParams(**OFF, strategy="full", epochs=epochs, batch_size=8, dropout=0.0,
                           batch_norm="batch", monitor="loss", patience=0),
         optim=OptimParams(name=name, lr=0.02, momentum=momentum, nesterov=False, beta1=0.9,
-                          beta2=0.99, weight_decay=0.1, clip_norm=1.0),
+                          beta2=0.99, weight_decay=0.1, clip_norm=1.0, layer_decay=1.0),
         schedule=ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.1),
         seed=5,
     )  # fmt: skip
@@ -45,7 +46,9 @@ def examples(items=30) -> Examples:
 def start(plan) -> tuple[Learner, Best]:
     net = model()
     loss = Loss("cross_entropy", 0.0, None)
-    return Learner(net, build_optimizer(net, plan.optim), loss, lambda o, t: {}), Best("loss")
+    return Learner(
+        net, build_optimizer([list(net.parameters())], plan.optim), loss, lambda o, t: {}
+    ), Best("loss")
 
 
 def train(plan, checkpoints, *, until, save=True) -> tuple[Learner, Best, list]:

@@ -8,7 +8,7 @@ from pipeline.errors import MachineError
 
 
 def params(**changes):
-    values = {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32"}
+    values = {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32", "compile": False}
     return RuntimeParams(**values | changes)
 
 

@@ -9,14 +9,17 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.data.augment import AugmentParams, augment_batch
 from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store, TransformParams, write_store
 from pipeline.device import Runtime
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
 from pipeline.files import sha256_file
+from pipeline.model import activations as activations_module
 from pipeline.model import features as module
 from pipeline.model.backbones import build_backbone, preprocessing
 from pipeline.model.features import (
+    Extraction,
     Features,
     FeaturesParams,
     extract,
@@ -27,10 +30,14 @@ from pipeline.model.network import Trunk
 from pipeline.model.weights import BackboneRecord
 from pipeline.parallel import MachineParams
 from pipeline.params import load_section
+from pipeline.seeds import derive
 
 ROWS = 7
 QUIET = MachineParams(workers=1, progress="none")
-PARAMS = FeaturesParams(pooled=True, cut="none", pooling="mean+max", batch_size=4)
+PARAMS = FeaturesParams(pooled=True, cut="none", views=1, pooling="mean+max", batch_size=4, seed=1)
+AUGMENT = AugmentParams(
+    hflip=0.5, vflip=0.5, transpose=0.5, crop_min_frac=0.8, brightness=0.1, contrast=0.1
+)
 CPU = Runtime(torch.device("cpu"), "fp32", threads=1)
 
 
@@ -68,7 +75,8 @@ def trunk(pooling="mean+max"):
 
 
 def run(store, out, params=PARAMS, machine=QUIET, runtime=CPU, the_trunk=None):
-    extract(store, the_trunk or trunk(), params, runtime=runtime, machine=machine, out=out)
+    work = Extraction(store, the_trunk or trunk(), params, AUGMENT, runtime)
+    extract(work, machine=machine, out=out)
     return Features.open(out)
 
 
@@ -87,12 +95,12 @@ def test_every_row_stands_where_the_store_has_it(store, tmp_path):
 
 def test_the_record_says_what_they_are(store, tmp_path):
     meta = run(store, tmp_path / "out").meta
-    assert meta.pop("sha256") == sha256_file(tmp_path / "out" / "pooled.npy")
+    pooled = {"sha256": sha256_file(tmp_path / "out" / "pooled.npy"), "rows": ROWS, "dim": 512}
+    assert meta.pop("pooled") == pooled
     assert meta.pop("fingerprint") == CPU.fingerprint()
     assert meta == {
-        "format": "rootstock-features", "version": 1, "cut": "none", "pooled": True, "rows": ROWS,
-        "dim": 512, "pooling": "mean+max", "architecture": "test_efficientnet", "batch_size": 4,
-        "size_px": 40,
+        "format": "rootstock-features", "version": 2, "cut": "none", "pooling": "mean+max",
+        "architecture": "test_efficientnet", "batch_size": 4, "size_px": 40, "activations": None,
     }  # fmt: skip
 
 
@@ -120,7 +128,7 @@ def test_progress_is_told_line_by_line_without_a_terminal(store, tmp_path, caplo
         run(store, tmp_path / "out", machine=MachineParams(workers=1, progress="lines"))
     assert "features: 4 of 7 images" in caplog.text
     assert "features: 7 of 7 images" in caplog.text
-    assert "features: 7 images, 512 features each, " in caplog.text
+    assert "features: 7 images in 1 views, " in caplog.text
     assert "images/s" in caplog.text
 
 
@@ -131,16 +139,18 @@ def test_features_that_are_not_finite_stop_the_stage_and_name_the_picture(store,
     with pytest.raises(DataError) as caught:
         run(store, tmp_path / "out", the_trunk=broken)
     assert str(caught.value) == (
-        "0.png: its features must be finite, but the backbone gives NaN or infinities "
-        "(see runtime.precision and weights.source)"
+        "0.png: its features must be finite, and below 65504 at a cut, and the backbone gives "
+        "others (see runtime.precision, weights.source and features.cut)"
     )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_row_that_was_forgotten_is_our_bug_and_told_as_such(store, tmp_path):
-    parts = iter([(np.array([0, 2]), np.zeros((2, 3), np.float32))])
-    with pytest.raises(RuntimeError, match="1 of 3 rows were not computed"):
-        module._fill(tmp_path / "pooled.npy", (3, 3), parts, store)
+    sink = module._Sink(tmp_path, store, PARAMS, 3, (2,))
+    rows = np.array([0, 2])
+    sink.take(module._Part(rows, 0, np.zeros((2, 3), np.float32), np.zeros((2, 2), np.float32)))
+    with pytest.raises(RuntimeError, match="5 rows were not computed"):
+        sink.finish()
 
 
 def test_a_full_disk_is_told_before_anything_is_computed(tmp_path):
@@ -148,7 +158,7 @@ def test_a_full_disk_is_told_before_anything_is_computed(tmp_path):
         module._check_disk(tmp_path / "out", 10**18)
     text = str(caught.value)
     assert "needs 2000000000000 MB with DVC's copy, " in text
-    assert text.endswith("MB are free (free space, or set features.pooling: mean)")
+    assert text.endswith("MB are free (free space, lower features.views, or raise features.cut)")
 
 
 def test_a_size_that_the_architecture_cannot_take_is_told(store, tmp_path):
@@ -171,6 +181,98 @@ def test_another_size_than_the_weights_were_trained_with_is_warned_of(caplog):
     assert "pictures are 224 px, the weights were trained with 160 px" in caplog.text
 
 
+CUT = PARAMS.model_copy(update={"cut": "blocks.2", "views": 3})
+
+
+def test_view_0_is_the_picture_as_it_is_and_the_others_are_augmented_by_seed_and_id(
+    store, tmp_path
+):
+    features = run(store, tmp_path / "out", params=CUT)
+    activations = features.require_activations()
+    assert (activations.views, features.cut) == (3, "blocks.2")
+    folded = trunk()
+    folded.fold()
+    rows = np.arange(ROWS)
+    for view in range(3):
+        images = torch.from_numpy(store.read(rows))
+        if view:
+            seeds = [derive(1, "view", view, each) for each in store.index["id"]]
+            images = augment_batch(images, AUGMENT, seeds)
+        with torch.inference_mode():
+            wanted = folded.backbone.lower(folded.normalize(images), "blocks.2").numpy()
+        got = activations.read(rows, np.full(ROWS, view))
+        assert got.dtype == np.float16
+        assert np.allclose(got, wanted, rtol=2e-3, atol=2e-3)
+        assert not np.allclose(got, activations.read(rows, np.full(ROWS, (view + 1) % 3)), 0.1)
+
+
+def test_pooled_features_are_the_same_with_and_without_a_cut(store, tmp_path):
+    with_cut = run(store, tmp_path / "a", params=CUT).require_pooled()
+    assert np.array_equal(with_cut, run(store, tmp_path / "b").require_pooled())
+
+
+def test_rows_and_views_are_read_in_any_order_across_shards(store, tmp_path, monkeypatch):
+    monkeypatch.setattr(activations_module, "SHARD_ROWS", 2)
+    activations = run(store, tmp_path / "out", params=CUT).require_activations()
+    assert sorted(path.name for path in (tmp_path / "out").glob("view-01-*")) == [
+        f"view-01-{number:05d}.npy" for number in range(4)
+    ]
+    rows, views = np.array([6, 0, 3, 3]), np.array([2, 1, 0, 2])
+    got = activations.read(rows, views)
+    for each, row, view in zip(got, rows, views, strict=True):
+        assert np.array_equal(each, activations.read(np.array([row]), np.array([view]))[0])
+
+
+def test_activations_are_the_same_bytes_each_time(store, tmp_path):
+    run(store, tmp_path / "one", params=CUT)
+    run(store, tmp_path / "two", params=CUT, machine=MachineParams(workers=2, progress="bar"))
+    names = sorted(path.name for path in (tmp_path / "one").iterdir())
+    assert len(names) == 5
+    for name in names:
+        assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def test_changed_activations_are_found(store, tmp_path):
+    features = run(store, tmp_path / "out", params=CUT)
+    path = tmp_path / "out" / "view-01-00000.npy"
+    content = bytearray(path.read_bytes())
+    content[-1] ^= 1
+    path.write_bytes(content)
+    with pytest.raises(IntegrityError, match=r"view-01-00000\.npy: its values were changed"):
+        features.require_activations()
+    path.write_bytes(content[:-8])
+    with pytest.raises(IntegrityError, match="truncated or damaged"):
+        Features.open(tmp_path / "out")
+
+
+def test_what_float16_cannot_hold_is_refused_and_not_clipped(store, tmp_path):
+    loud = trunk()
+    with torch.no_grad():
+        norms = [each for each in loud.backbone.model.blocks[1].modules()
+                 if isinstance(each, torch.nn.BatchNorm2d)]  # fmt: skip
+        norms[-1].bias.fill_(70_000.0)
+    with pytest.raises(DataError, match=r"0\.png: its features must be finite, and below 65504"):
+        run(store, tmp_path / "out", params=CUT, the_trunk=loud)
+
+
+def test_a_strategy_without_its_activations_names_both_params(store, tmp_path):
+    with pytest.raises(ParamsError) as caught:
+        run(store, tmp_path / "out").require_activations()
+    assert str(caught.value) == (
+        "params.yaml: features.cut: train.strategy: top needs the activations at a cut, got 'none' "
+        "(name a cut in features.cut, or set train.strategy: head or full)"
+    )
+
+
+def test_views_need_a_cut():
+    raw = {"features": PARAMS.model_dump() | {"views": 2}}
+    with pytest.raises(ParamsError, match="views must be 1 with cut: none, got 2"):
+        load_section(raw, "features", FeaturesParams, path="params.yaml")
+    raw = {"features": PARAMS.model_dump() | {"views": 0}}
+    with pytest.raises(ParamsError, match=r"features\.views: must be greater than or equal to 1"):
+        load_section(raw, "features", FeaturesParams, path="params.yaml")
+
+
 def test_none_are_written_where_none_are_asked_for(tmp_path):
     write_empty(PARAMS.model_copy(update={"pooled": False}), out=tmp_path / "out")
     features = Features.open(tmp_path / "out")
@@ -191,7 +293,7 @@ def damage_record(folder):
 
 def damage_version(folder):
     path = folder / "features.json"
-    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 2}))
+    path.write_text(json.dumps(json.loads(path.read_text()) | {"version": 1}))
 
 
 def cut_values(folder):
@@ -218,7 +320,7 @@ def flip_a_bit(folder):
     ("damage", "text"),
     [
         (damage_record, "is no features record: 'format'"),
-        (damage_version, "is no features record: its format is 'rootstock-features', version 2"),
+        (damage_version, "is no features record: its format is 'rootstock-features', version 1"),
         (cut_values, "truncated or damaged"),
         (drop_rows, r"must be float32 \(7, 512\), got 'float32 \(3, 512\)'"),
         (lose_values, "pooled.npy: no such file"),
@@ -241,12 +343,12 @@ def test_a_folder_without_a_record_holds_no_features(tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"cut": "block4"}, "must be none, got 'block4' (cuts are not there yet)"),
+        ({"views": 65}, "features.views: must be less than or equal to 64, got 65"),
         ({"pooling": "avg"}, "features.pooling: must be 'mean', 'max' or 'mean+max', got 'avg'"),
         ({"batch_size": 0}, "features.batch_size: must be greater than or equal to 1, got 0"),
         ({"pooled": "yes"}, "features.pooled: must be a valid boolean, got 'yes'"),
     ],
-    ids=["cut", "pooling", "batch_size", "pooled"],
+    ids=["views", "pooling", "batch_size", "pooled"],
 )
 def test_wrong_params_are_told(change, text, tmp_path):
     raw = {"features": PARAMS.model_dump() | change}

@@ -26,13 +26,15 @@ def test_a_new_head_gives_zero_for_everything_without_random_numbers():
     assert [name for name, _ in head.named_parameters()] == ["weight", "bias"]
 
 
-def test_scaling_is_fitted_to_mean_0_and_deviation_1():
+def test_scaling_is_fitted_to_mean_0_and_squares_that_sum_to_1():
     head, rows = Head(6, 2, dropout=0.0), features(20000, 6)
     head.fit_scaling(rows)
     assert torch.allclose(head.mean, rows.mean(0), atol=1e-5)
     scaled = (rows - head.mean) / head.std
     assert torch.allclose(scaled.mean(0), torch.zeros(6), atol=1e-4)
-    assert torch.allclose(scaled.std(0, unbiased=False), torch.ones(6), atol=1e-4)
+    deviation = torch.full((6,), 6**-0.5)
+    assert torch.allclose(scaled.std(0, unbiased=False), deviation, atol=1e-4)
+    assert float(scaled.square().sum(1).mean()) == pytest.approx(1.0, abs=1e-3)
 
 
 def test_a_feature_that_is_constant_over_train_becomes_zero():
@@ -42,7 +44,7 @@ def test_a_feature_that_is_constant_over_train_becomes_zero():
     head.fit_scaling(rows)
     with torch.no_grad():
         head.weight.fill_(1.0)
-    expected = (rows[:, 0] - rows[:, 0].mean()) / rows[:, 0].std(unbiased=False)
+    expected = (rows[:, 0] - rows[:, 0].mean()) / rows[:, 0].std(unbiased=False) / 3**0.5
     assert torch.allclose(head.eval()(rows)[:, 0], expected, atol=1e-4)
 
 

@@ -23,11 +23,12 @@ from pipeline.train.losses import Loss
 from pipeline.train.metrics import quick_scores
 from pipeline.train.optim import OptimParams, build_optimizer
 from pipeline.train.schedule import ScheduleParams
+from tests.trainable import OFF
 
-TRAIN = {"strategy": "head", "epochs": 5, "batch_size": 8, "dropout": 0.0, "batch_norm": "stored",
-         "monitor": "loss", "patience": 0}  # fmt: skip
+TRAIN = {**OFF, "strategy": "head", "epochs": 5, "batch_size": 8, "dropout": 0.0,
+         "batch_norm": "stored", "monitor": "loss", "patience": 0}  # fmt: skip
 OPTIM = {"name": "sgd", "lr": 0.5, "momentum": 0.0, "nesterov": False, "beta1": 0.9,
-         "beta2": 0.999, "weight_decay": 0.0, "clip_norm": 0.0}  # fmt: skip
+         "beta2": 0.999, "weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0}  # fmt: skip
 
 
 def recipe(*, seed=1, schedule="constant", optim=None, **train) -> Recipe:
@@ -52,8 +53,8 @@ def score(outputs, labels) -> dict[str, float]:
 
 
 def learner(model, recipe) -> Learner:
-    return Learner(model, build_optimizer(model, recipe.optim), Loss("cross_entropy", 0.0, None),
-                   score)  # fmt: skip
+    optimizer = build_optimizer([list(model.parameters())], recipe.optim)
+    return Learner(model, optimizer, Loss("cross_entropy", 0.0, None), score)
 
 
 def linear() -> nn.Linear:

@@ -15,7 +15,7 @@ from pipeline.train.optim import (
 )
 
 VALUES = {"name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "beta1": 0.9,
-          "beta2": 0.999, "weight_decay": 0.0, "clip_norm": 0.0}  # fmt: skip
+          "beta2": 0.999, "weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0}  # fmt: skip
 
 
 def params(**changes) -> OptimParams:
@@ -26,7 +26,7 @@ def walk(gradients, **changes) -> list[float]:
     """Give the positions of one 1x1 weight that starts at 1, after a step along each gradient."""
     layer = nn.Linear(1, 1, bias=False)
     nn.init.constant_(layer.weight, 1.0)
-    optimizer = build_optimizer(layer, params(**changes))
+    optimizer = build_optimizer([list(layer.parameters())], params(**changes))
     positions = []
     for gradient in gradients:
         layer.weight.grad = torch.full((1, 1), gradient)
@@ -60,22 +60,31 @@ def test_adam_adds_decay_to_the_gradient_and_adamw_does_not():
 
 def test_biases_and_norms_do_not_decay():
     model = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Flatten(), nn.Linear(4, 2))
-    decaying, free = parameter_groups(model, 0.3)
+    decaying, free = parameter_groups([list(model.parameters())], params(weight_decay=0.3))
     assert decaying["weight_decay"] == 0.3
     assert free["weight_decay"] == 0.0
     assert {id(each) for each in decaying["params"]} == {id(model[0].weight), id(model[3].weight)}
     assert len(free["params"]) == 4
 
 
-def test_frozen_parameters_are_left_out_and_so_are_empty_groups():
-    layer = nn.Linear(2, 2)
-    layer.bias.requires_grad_(requires_grad=False)
-    groups = parameter_groups(layer, 0.1)
+def test_empty_groups_are_left_out():
+    layer = nn.Linear(2, 2, bias=False)
+    groups = parameter_groups([[], list(layer.parameters())], params(weight_decay=0.1))
     assert [group["params"] for group in groups] == [[layer.weight]]
 
 
+def test_the_rate_decays_from_the_head_downwards():
+    low, middle, head = (nn.Linear(2, 2, bias=False) for _ in range(3))
+    plan = params(layer_decay=0.5)
+    optimizer = build_optimizer([list(each.parameters()) for each in (low, middle, head)], plan)
+    set_lr(optimizer, 0.8)
+    rates = {id(group["params"][0]): group["lr"] for group in optimizer.param_groups}
+    wanted = {low: 0.2, middle: 0.4, head: 0.8}
+    assert rates == pytest.approx({id(each.weight): rate for each, rate in wanted.items()})
+
+
 def test_the_rate_is_set_for_every_group():
-    optimizer = build_optimizer(nn.Linear(2, 2), params())
+    optimizer = build_optimizer([list(nn.Linear(2, 2).parameters())], params())
     set_lr(optimizer, 0.25)
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 
 import numpy as np
 import pandas as pd
@@ -112,9 +113,24 @@ def test_another_seed_is_another_training(sources, tmp_path):
     assert models[0] != models[1]
 
 
-@pytest.mark.parametrize("strategy", ["head", "full"])
-def test_a_training_that_stopped_goes_on_as_if_it_had_not(strategy, sources, tmp_path):
-    recipe = plan(train={"strategy": strategy, "epochs": 4, "batch_norm": "batch"})
+RECIPES = {
+    "head": {"mixup": 0.2, "ema": 0.5},
+    "top": {"batch_norm": "batch", "mixup": 0.2, "ema": 0.5, "unfreeze_epochs": 1,
+            "start": "probe", "test_views": 2},
+    "full": {"batch_norm": "batch", "cutmix": 1.0, "ema": 0.5},
+}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def cut_sources(tmp_path_factory):
+    return make_sources(tmp_path_factory.mktemp("cut") / "s", items=40, cut="blocks.2", views=2)
+
+
+@pytest.mark.parametrize("strategy", RECIPES)
+def test_a_training_that_stopped_goes_on_as_if_it_had_not(strategy, cut_sources, tmp_path):
+    sources = cut_sources
+    recipe = plan(train={"strategy": strategy, "epochs": 4, **RECIPES[strategy]},
+                  optim={"lr": 0.001})  # fmt: skip
     for name in ("straight", "stopped"):
         (tmp_path / name).mkdir()
     train(sources, recipe, tmp_path / "straight")
@@ -295,3 +311,116 @@ def test_data_that_cannot_be_trained_on_are_refused(change, task, text, tmp_path
 def test_a_plan_is_frozen():
     with pytest.raises(dataclasses.FrozenInstanceError):
         plan().task = "regression"
+
+
+PLAIN = {"hflip": 0.0, "vflip": 0.0, "transpose": 0.0, "crop_min_frac": 1.0, "brightness": 0.0,
+         "contrast": 0.0}  # fmt: skip
+
+
+def losses(training, folder):
+    reports = list(training.run(Checkpoints(folder, training.identity())))
+    return np.array([[each.train_loss, each.val_loss] for each in reports])
+
+
+def freeze_below(training, cut):
+    """Freeze of a training of the whole what `top` freezes."""
+    backbone = training.parts.backbone
+    moved = {id(each) for group in backbone.groups(cut) for each in group}
+    for parameter in backbone.parameters():
+        parameter.requires_grad_(id(parameter) in moved)
+
+
+@pytest.mark.parametrize("batch_norm", ["stored", "batch"])
+def test_top_is_full_with_the_same_lower_part_frozen(batch_norm, tmp_path):
+    sources = make_sources(tmp_path / "s", cut="blocks.3", views=1)
+    recipe = {"batch_norm": batch_norm, "epochs": 4, "batch_size": 8, "dropout": 0.1}
+    found = {}
+    for name, frozen in (("top", None), ("full", "blocks.3"), ("lower", "blocks.2")):
+        strategy = "top" if name == "top" else "full"
+        chosen = plan(train={**recipe, "strategy": strategy}, augment=PLAIN, optim={"lr": 1e-5})
+        training = open_training(chosen, open_parts(sources), cpu())
+        if frozen:
+            freeze_below(training, frozen)
+        found[name] = losses(training, tmp_path / name)
+    difference = np.abs(found["top"] - found["full"]).max()
+    assert difference < 1e-4
+    # with one more stage moving it is another training: the tolerance is no blank check
+    assert np.abs(found["top"] - found["lower"]).max() > 5 * difference
+
+
+def test_top_moves_what_is_above_the_cut_and_nothing_below(tmp_path):
+    sources = make_sources(tmp_path / "s", cut="blocks.3", views=2)
+    chosen = plan(train={"strategy": "top", "batch_norm": "batch", "ema": 0.5})
+    training = open_training(chosen, open_parts(sources), cpu())
+    before = {name: each.clone() for name, each in training.parts.backbone.state_dict().items()}
+    losses(training, tmp_path / "c")
+    after = training.parts.backbone.state_dict()
+    moved = {name for name, each in before.items() if not torch.equal(each, after[name])}
+    assert moved
+    assert all(name.split(".")[1:3] >= ["blocks", "3"] for name in moved), moved
+
+
+def test_gradual_unfreezing_goes_from_the_head_down_to_the_cut(tmp_path):
+    sources = make_sources(tmp_path / "s", cut="blocks.3", views=1)
+    chosen = plan(train={"strategy": "top", "unfreeze_epochs": 1, "epochs": 4})
+    training = open_training(chosen, open_parts(sources), cpu())
+    groups = training.learner.groups
+    assert len(groups) == 4  # blocks.3, blocks.4, conv_head, head
+    checkpoints = Checkpoints(tmp_path / "c", training.identity())
+    for learning, _ in enumerate(training.run(checkpoints), start=1):
+        is_learning = [any(each.requires_grad for each in group) for group in groups]
+        assert is_learning == [False] * (4 - learning) + [True] * learning
+
+
+def test_the_probe_is_where_fine_tuning_starts(tmp_path, caplog):
+    sources = make_sources(tmp_path / "s", cut="blocks.3", views=1)
+    start = plan(train={"strategy": "top", "start": "probe"})
+    with caplog.at_level(logging.INFO):
+        training = open_training(start, open_parts(sources), cpu())
+    assert "probe: epoch " in caplog.text
+    alone = open_training(plan(train={"epochs": 3, "dropout": 0.1}), open_parts(sources), cpu())
+    list(alone.run(Checkpoints(tmp_path / "c", alone.identity())))
+    alone.finish()
+    assert torch.equal(training.head.weight, alone.head.weight)
+
+
+def test_the_probe_needs_pooled_features(tmp_path):
+    sources = make_sources(tmp_path / "s", cut="blocks.3", views=1, pooled=False)
+    with pytest.raises(ParamsError) as caught:
+        open_training(plan(train={"strategy": "top", "start": "probe"}), open_parts(sources), cpu())
+    assert "features.pooled: train.start: probe needs pooled features" in str(caught.value)
+
+
+def test_predictions_over_several_views_are_those_that_are_served(cut_sources, tmp_path):
+    chosen = plan(train={"strategy": "top", "test_views": 4}, optim={"lr": 0.001})
+    training = open_training(chosen, open_parts(cut_sources), cpu())
+    losses(training, tmp_path / "c")
+    training.write(tmp_path / "m", bundle=tmp_path / "b", history=tmp_path / "h")
+    rows = training.parts.store.rows("test")
+    served = Predictor.load(tmp_path / "m", tmp_path / "b")
+    assert served.bundle.views == (0, 1, 2, 3)
+    assert np.array_equal(training.outputs(rows),
+                          served.outputs_images(training.parts.store.read(rows)))  # fmt: skip
+
+
+def test_more_views_than_augment_allows_are_refused(cut_sources):
+    chosen = plan(train={"test_views": 3}, augment={"vflip": 0.0, "transpose": 0.0})
+    with pytest.raises(ParamsError, match=r"train\.test_views: must be at most 2, .*got 3"):
+        open_training(chosen, open_parts(cut_sources), cpu())
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({"train": {"start": "probe"}}, "train.start: must be zero for `train.strategy: head`"),
+        ({"train": {"batch_norm": "batch"}}, "train.batch_norm: must be stored for"),
+        ({"train": {"unfreeze_epochs": 2}}, "train.unfreeze_epochs: must be 0 for"),
+        ({"optim": {"layer_decay": 0.5}}, "optim.layer_decay: must be 1.0 for"),
+        ({"train": {"cutmix": 1.0}}, "train.cutmix: must be 0.0 for `train.strategy: head`"),
+        ({"train": {"cutmix": 1.0, "strategy": "top"}}, "a piece of an activation has seen"),
+    ],
+)  # fmt: skip
+def test_what_has_no_meaning_for_a_strategy_is_refused_with_the_reason(changes, text, sources):
+    with pytest.raises(ParamsError) as caught:
+        open_training(plan(**changes), open_parts(sources), cpu())
+    assert text in str(caught.value)
