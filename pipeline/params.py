@@ -201,8 +201,8 @@ def _rule(detail: ErrorDetails) -> str:
 
 SECTIONS = (
     "task", "data", "clean", "split", "transform", "normalize", "weights", "features", "train",
-    "optim", "schedule", "loss", "augment", "evaluate", "runtime", "tracking", "registry",
-    "machine",
+    "optim", "schedule", "loss", "augment", "evaluate", "crossval", "runtime", "tracking",
+    "registry", "machine",
 )  # fmt: skip
 """Every key that may stand at the top of params.yaml."""
 

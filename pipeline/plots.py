@@ -216,24 +216,27 @@ def reliability(
         bottom.set(xlabel="confidence", ylabel="items")
 
 
-def learning_curve(
+def fold_scores(
     path: Path,
-    epochs: Sequence[int],
-    *,
-    losses: Mapping[str, Sequence[float]],
     scores: Mapping[str, Sequence[float]],
-    best_epoch: int,
+    *,
+    means: Mapping[str, float],
+    intervals: Mapping[str, tuple[float, float]],
 ) -> None:
-    """Draw losses (left) and scores (right) over the epochs, with the best epoch marked."""
-    panels = [("loss", losses), ("score", scores)] if scores else [("loss", losses)]
-    with _figure(path, (5.0 * len(panels), 3.8)) as figure:
-        for place, (name, series) in enumerate(panels):
-            axes = figure.add_subplot(1, len(panels), place + 1)
-            for color, (label, values) in zip(_colors(), series.items(), strict=False):
-                axes.plot(epochs, values, color=color, label=_printable(label))
-            axes.axvline(best_epoch, color=PALE, lw=1.0, ls=":", label=f"best, epoch {best_epoch}")
-            axes.set(xlabel="epoch", ylabel=name)
-            _legend(axes)
+    """Draw every fold's score as a dot, a row for each metric, with mean and interval."""
+    with _figure(path, (7.0, 0.9 + 0.42 * len(scores))) as figure:
+        axes = figure.add_subplot()
+        names = list(scores)
+        for place, name in enumerate(names):
+            low, high = intervals[name]
+            axes.plot([low, high], [place, place], color=PALE, lw=5.0, solid_capstyle="round")
+            axes.plot(scores[name], [place] * len(scores[name]), "o", ms=5, color=COLORS[0])
+            axes.plot(means[name], place, "|", ms=18, mew=2.0, color=COLORS[1])
+            axes.annotate(f"{means[name]:.4f}", (means[name], place), xytext=(0, 10),
+                          textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+        axes.set_yticks(range(len(names)), [_printable(name) for name in names])
+        axes.set_ylim(len(names) - 0.4, -0.7)
+        axes.set_title("Folds (dots), mean (bar) and its 95 % interval")
 
 
 def regression_scatter(

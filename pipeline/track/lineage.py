@@ -130,7 +130,12 @@ class Lock:
 
 
 def train_key(root: Path) -> str:
-    """Give `dvc.train` of the training that is about to start in a working tree.
+    """Give `dvc.train` of the training that is about to start; see `stage_key`."""
+    return stage_key(root, "train", graph=GRAPH)
+
+
+def stage_key(root: Path, stage: str, *, graph: str) -> str:
+    """Give the key of a stage that is about to start in a working tree.
 
     DVC writes a stage's own entry into dvc.lock when the stage has ended, so deps that other
     stages wrote are taken from their entries, code from its bytes, and params from params.yaml.
@@ -138,20 +143,21 @@ def train_key(root: Path) -> str:
 
     Args:
         root: The folder that holds dvc.yaml, dvc.lock and params.yaml; in a stage, `Path()`.
+        stage: Its name.
+        graph: The dvc.yaml that has it, relative to the root; its paths are too (`wdir`).
 
     Raises:
         ParamsError: dvc.yaml, dvc.lock or params.yaml lacks what is needed.
     """
-    graph = root / GRAPH
-    stages = _mapping(read_params(graph), "stages", str(graph))
-    stage = _mapping(stages, "train", str(graph))
+    stages = _mapping(read_params(root / graph), "stages", str(root / graph))
+    entry = _mapping(stages, stage, str(root / graph))
     outs = Lock.read(root / LOCK).all_outs()
-    deps = {str(path): _md5(root, str(path), outs) for path in stage.get("deps") or []}
+    deps = {str(path): _md5(root, str(path), outs) for path in entry.get("deps") or []}
     raw = read_params(root / PARAMS)
     params = {
-        str(name): _value(raw, str(name), root / PARAMS) for name in stage.get("params") or []
+        str(name): _value(raw, str(name), root / PARAMS) for name in entry.get("params") or []
     }
-    return _train_key(deps, params)
+    return deps_key(deps, params)
 
 
 def run_keys(lock: Lock) -> RunKeys:
@@ -160,7 +166,7 @@ def run_keys(lock: Lock) -> RunKeys:
     Raises:
         ParamsError: A stage has not run.
     """
-    train = _train_key(lock.deps("train"), lock.params("train"))
+    train = deps_key(lock.deps("train"), lock.params("train"))
     made = lock.all_outs()
     code = {path: md5 for path, md5 in lock.deps("evaluate").items() if path not in made}
     key = sha256_json({"train": train, "deps": code, "params": lock.params("evaluate")})
@@ -174,7 +180,8 @@ def run_keys(lock: Lock) -> RunKeys:
     )
 
 
-def _train_key(deps: dict[str, str], params: dict[str, Any]) -> str:
+def deps_key(deps: dict[str, str], params: dict[str, Any]) -> str:
+    """Give the key of a stage by what it reads: path -> md5, and params."""
     return sha256_json({"deps": deps, "params": params})
 
 
@@ -192,9 +199,7 @@ def _md5(root: Path, path: str, outs: dict[str, str]) -> str:
     if path in outs:
         return outs[path]
     if not (root / path).is_file():
-        raise ParamsError(
-            root / LOCK, "no stage has written this dep of `train`", got=path, remedy=_REPRO
-        )
+        raise ParamsError(root / LOCK, "no stage has written this dep", got=path, remedy=_REPRO)
     return md5_file(root / path)
 
 

@@ -4,6 +4,7 @@ Axes: N items of the test split, K classes.
 """
 
 import logging
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -80,19 +81,22 @@ def judge(
     index = store.index.iloc[rows].reset_index(drop=True)
     raw = _raw_outputs(predictor, store, rows, machine)
     served = predictor.read_outputs(raw)
-    bootstrap = Bootstrap(params.bootstrap, params.seed, _groups(index))
+    bootstrap = Bootstrap(params.bootstrap, params.seed, group_numbers(index))
     train_labels = store.index["label"][store.index["split"] == "train"]
     if bundle.task == "regression":
         targets = index["label"].astype(np.float64).to_numpy()
-        found = _value_metrics(served[:, 0], targets, train_labels.astype(float), bootstrap)
-        return Evaluation(bundle, index, served, targets, found, _value_table(index, served[:, 0]))
+        mean = float(train_labels.astype(float).mean())
+        found = value_metrics(served[:, 0], targets, mean, bootstrap)
+        return Evaluation(bundle, index, served, targets, found, value_table(index, served[:, 0]))
     labels = _numbers(index["label"], bundle, store.folder)
-    found = _class_metrics(served, labels, bundle, bootstrap, params.ece_bins)
+    found = class_metrics(served, labels, bundle.classes, bootstrap, params.ece_bins)
     found["ece_uncalibrated"] = metrics.calibration_error(
         probabilities(raw, 1.0), labels, params.ece_bins
     )
     found["baseline"] = _class_baseline(train_labels, labels, bundle, params.ece_bins)
-    return Evaluation(bundle, index, served, labels, found, _class_table(index, served, bundle))
+    return Evaluation(
+        bundle, index, served, labels, found, class_table(index, served, bundle.classes)
+    )
 
 
 def summary(found: dict[str, Any]) -> str:
@@ -114,7 +118,7 @@ def _raw_outputs(
     return np.concatenate([predictor.outputs_images(store.read(chunk)) for chunk in watched])
 
 
-def _groups(index: pd.DataFrame) -> np.ndarray:
+def group_numbers(index: pd.DataFrame) -> np.ndarray:
     """Number the groups; an item without one is its own."""
     alone = "item\0" + index["path"]
     names = index["group"].where(index["group"].notna(), alone)
@@ -134,14 +138,19 @@ def _numbers(labels: pd.Series, bundle: Bundle, where: Path) -> np.ndarray:
     return labels.map(places).to_numpy(dtype=np.int64)
 
 
-def _class_metrics(
-    served: np.ndarray, labels: np.ndarray, bundle: Bundle, bootstrap: Bootstrap, ece_bins: int
+def class_metrics(
+    served: np.ndarray,
+    labels: np.ndarray,
+    classes: Sequence[str],
+    bootstrap: Bootstrap,
+    ece_bins: int,
 ) -> dict[str, Any]:
+    """Judge probabilities [N, K] against class numbers: metrics, intervals, each class."""
     scores = partial(metrics.class_scores, served, labels, ece_bins=ece_bins)
     return {
         **metrics.point(scores, len(labels)),
         "n": len(labels),
-        "per_class": metrics.per_class_scores(served, labels, bundle.classes),
+        "per_class": metrics.per_class_scores(served, labels, tuple(classes)),
         "ci95": metrics.intervals(scores, bootstrap),
     }
 
@@ -157,13 +166,15 @@ def _class_baseline(
                          len(labels))  # fmt: skip
 
 
-def _value_metrics(
-    values: np.ndarray, targets: np.ndarray, train_targets: pd.Series, bootstrap: Bootstrap
+def value_metrics(
+    values: np.ndarray, targets: np.ndarray, mean: float, bootstrap: Bootstrap
 ) -> dict[str, Any]:
+    """Judge values [N]: metrics, intervals, and those of always saying `mean`."""
+
     def scores(weights_RN: np.ndarray) -> Scores:
         return metrics.value_scores(values, targets, weights_RN)
 
-    same = np.full(len(targets), train_targets.mean())
+    same = np.full(len(targets), mean)
     baseline = partial(metrics.value_scores, same, targets)
     return {
         **metrics.point(scores, len(targets)),
@@ -173,16 +184,18 @@ def _value_metrics(
     }
 
 
-def _class_table(index: pd.DataFrame, served: np.ndarray, bundle: Bundle) -> pd.DataFrame:
+def class_table(index: pd.DataFrame, served: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
+    """Give a row for each item: what it is, what it is taken for, every probability."""
     best = served.argmax(axis=1)
     table = index[["path", "id", "split", "label"]].copy()
-    table["predicted"] = [bundle.classes[number] for number in best]
+    table["predicted"] = [classes[number] for number in best]
     table["confidence"] = served.max(axis=1)
-    chances = pd.DataFrame(served, columns=[f"p_{name}" for name in bundle.classes])
+    chances = pd.DataFrame(served, columns=[f"p_{name}" for name in classes])
     return pd.concat([table, chances], axis=1)
 
 
-def _value_table(index: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+def value_table(index: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
+    """Give a row for each item: its value, and the one predicted."""
     table = index[["path", "id", "split"]].copy()
     table["label"] = index["label"].astype(np.float64)
     table["value"] = values

@@ -99,7 +99,7 @@ def test_a_bundle_comes_back_equal_and_in_equal_bytes(bundle, tmp_path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"version": 3}, "its version must be 1, got 2"),
+        ({"version": 3}, "its version must be 2, got 3"),
         ({"task": "ranking"}, "task must be one of"),
         ({"pooling": "avg"}, "pooling must be one of"),
         ({"precision": "fp16"}, "precision must be one of"),

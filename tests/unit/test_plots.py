@@ -57,12 +57,10 @@ DRAWINGS = {
     "reliability": lambda p: plots.reliability(
         p, LINE[:10], LINE[:10] ** 2, count=np.arange(10), title="calibration"
     ),
-    "learning": lambda p: plots.learning_curve(
-        p, [1, 2, 3], losses={"train": [3, 2, 1], "val": [3, 2, 2]}, scores={"acc": [0, 0.5, 0.4]},
-        best_epoch=2,
-    ),
-    "learning-loss-only": lambda p: plots.learning_curve(
-        p, [1], losses={"train": [3.0]}, scores={}, best_epoch=1
+    "folds": lambda p: plots.fold_scores(
+        p, {"accuracy": [0.8, 0.9, 0.85], "ece": [0.1, 0.05, 0.02]},
+        means={"accuracy": 0.85, "ece": 0.06},
+        intervals={"accuracy": (0.7, 1.0), "ece": (0.0, 0.1)},
     ),
     "scatter": lambda p: plots.regression_scatter(
         p, LINE, LINE**2, target="probability", title="test"

@@ -1,0 +1,63 @@
+"""Stage `crossval`: train on folds of the cached features, and score every item out of its fold.
+
+Reads   --features --store --normalization --backbone --record  what earlier stages wrote
+Writes  --metrics --predictions --history --plots  out-of-fold numbers, a row for every item, curves
+
+Beside them, not versioned: finished folds and checkpoints, until all is written.
+"""
+
+from pathlib import Path
+
+from pipeline.data.augment import AugmentParams
+from pipeline.data.items import DataParams
+from pipeline.device import RuntimeParams, open_runtime
+from pipeline.parallel import MachineParams
+from pipeline.params import Task
+from pipeline.stage import run_stage
+from pipeline.track.journal import state_folder
+from pipeline.track.lineage import stage_key
+from pipeline.train.crossval import Setting, clear, run_folds, write
+from pipeline.train.evaluation import EvaluateParams
+from pipeline.train.folds import CrossvalParams
+from pipeline.train.loop import Recipe, TrainParams
+from pipeline.train.losses import LossParams
+from pipeline.train.optim import OptimParams
+from pipeline.train.schedule import ScheduleParams
+from pipeline.train.trainer import Plan, Sources, open_parts
+
+
+def main(
+    task: Task,
+    data: DataParams,
+    crossval: CrossvalParams,
+    train: TrainParams,
+    optim: OptimParams,
+    schedule: ScheduleParams,
+    loss: LossParams,
+    augment: AugmentParams,
+    evaluate: EvaluateParams,
+    runtime: RuntimeParams,
+    machine: MachineParams,
+    *,
+    features: Path,
+    store: Path,
+    normalization: Path,
+    backbone: Path,
+    record: Path,
+    metrics: Path,
+    predictions: Path,
+    history: Path,
+    plots: Path,
+) -> None:
+    """Run the folds that are not done yet, and write what all gave."""
+    plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
+    parts = open_parts(Sources(features, store, normalization, backbone, record))
+    setting = Setting(plan, parts, crossval, evaluate, open_runtime(runtime))
+    state = state_folder() / "crossval" / stage_key(Path(), "crossval", graph="crossval/dvc.yaml")
+    scored = list(run_folds(setting, machine=machine, state=state))
+    write(setting, scored, metrics=metrics, predictions=predictions, history=history, plots=plots)
+    clear(state)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))

@@ -1,0 +1,104 @@
+"""Folds hold every item out once, keep groups whole and classes balanced, and refuse the rest."""
+
+import numpy as np
+import pandas as pd
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from pipeline.errors import ParamsError
+from pipeline.train.folds import CrossvalParams, deal
+
+
+def params(**changes) -> CrossvalParams:
+    values = {"folds": 3, "repeats": 1, "items": "all", "val_frac": 0.2, "seed": 1}
+    return CrossvalParams.model_validate(values | changes)
+
+
+def index(labels, groups=None, splits=None) -> pd.DataFrame:
+    items = len(labels)
+    return pd.DataFrame({
+        "path": [f"{number}.png" for number in range(items)],
+        "label": pd.Series([str(label) for label in labels], dtype="string"),
+        "group": pd.Series(groups or [None] * items, dtype="string"),
+        "split": splits or ["train"] * items,
+    })  # fmt: skip
+
+
+@settings(max_examples=40, deadline=None)
+@given(
+    labels=st.lists(st.sampled_from("ab"), min_size=10, max_size=50),
+    grouped=st.booleans(), folds=st.integers(2, 4), repeats=st.integers(1, 2),
+    seed=st.integers(0, 9),
+)  # fmt: skip
+def test_laws_of_folds(labels, grouped, folds, repeats, seed):
+    labels = [*labels, *"aabbaabbaabb"]
+    groups = [f"g{number // 2}" for number in range(len(labels))] if grouped else None
+    table = index(labels, groups)
+    chosen = params(folds=folds, repeats=repeats, seed=seed)
+    found = deal(table, chosen, task="classification")
+    assert [(each.repeat, each.fold) for each in found] == [
+        (repeat, fold) for repeat in range(1, repeats + 1) for fold in range(1, folds + 1)
+    ]
+    for repeat in range(1, repeats + 1):
+        held = np.concatenate([each.held_out for each in found if each.repeat == repeat])
+        assert sorted(held) == list(range(len(labels)))
+    for each in found:
+        parts = [each.rows.train, each.rows.val, each.held_out]
+        assert sorted(np.concatenate(parts)) == list(range(len(labels)))
+        assert all(len(part) for part in parts)
+        if grouped:
+            names = [set(table["group"].iloc[part]) for part in parts]
+            assert not names[0] & names[1]
+            assert not names[0] & names[2]
+            assert not names[1] & names[2]
+    again = deal(table, chosen, task="classification")
+    assert all(np.array_equal(a.held_out, b.held_out) and np.array_equal(a.rows.val, b.rows.val)
+               for a, b in zip(found, again, strict=True))  # fmt: skip
+
+
+def test_classes_are_balanced_over_folds_and_validation():
+    table = index(["rare"] * 40 + ["common"] * 360)
+    for each in deal(table, params(folds=4), task="classification"):
+        for part, wanted in ((each.held_out, 10), (each.rows.val, 6)):
+            assert abs((table["label"].iloc[part] == "rare").sum() - wanted) <= 1
+
+
+def test_regression_is_balanced_over_ranges_of_the_target():
+    table = index(range(200))
+    for each in deal(table, params(folds=4), task="regression"):
+        values = table["label"].iloc[each.held_out].astype(float)
+        assert abs(values.mean() - 99.5) < 6
+
+
+def test_trainval_leaves_the_test_split_alone():
+    splits = ["train", "val", "test"] * 20
+    found = deal(index(["a", "b"] * 30, splits=splits), params(items="trainval"),
+                 task="classification")  # fmt: skip
+    used = np.concatenate([each.held_out for each in found])
+    assert len(used) == 40
+    assert {splits[row] for row in used} == {"train", "val"}
+
+
+def test_other_seeds_and_repeats_deal_otherwise():
+    table = index(["a", "b"] * 30)
+    first, *_ = deal(table, params(), task="classification")
+    other, *_ = deal(table, params(seed=2), task="classification")
+    repeated = deal(table, params(repeats=2), task="classification")[3]
+    assert not np.array_equal(first.held_out, other.held_out)
+    assert not np.array_equal(first.held_out, repeated.held_out)
+
+
+@pytest.mark.parametrize(
+    ("groups", "folds", "members"), [(None, 4, 4), (None, 9, 4), (["x"] * 2 + ["y"] * 2, 2, 2)]
+)
+def test_more_folds_than_members_of_a_class_are_refused(groups, folds, members):
+    rest = [f"g{number}" for number in range(20)] if groups else None
+    table = index(["few"] * 4 + ["many"] * 20, groups + rest if groups else None)
+    with pytest.raises(ParamsError) as caught:
+        deal(table, params(folds=folds), task="classification")
+    assert str(caught.value) == (
+        f"params.yaml: crossval.folds: must be below {members}, the members (or groups) of class "
+        "'few', so that every fold has some to hold out, to validate on and to train on, got "
+        f"{folds} (lower it, or label more items)"
+    )
