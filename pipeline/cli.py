@@ -5,6 +5,7 @@ import contextlib
 import os
 import shutil
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -19,7 +20,7 @@ from pipeline.data.items import DataParams
 from pipeline.errors import MachineError, ParamsError, PipelineError
 from pipeline.files import read_json
 from pipeline.params import load_section, read_params, refuse_unknown_sections
-from pipeline.stage import FAILURE, PARAMS
+from pipeline.stage import FAILURE, PARAMS, start_logging
 from pipeline.summary import summarize
 
 STATE = Path(".rootstock")
@@ -41,12 +42,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs of this repository")
     ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
+    search = commands.add_parser("tune", help="search better params, on validation data")
+    search.add_argument("--trials", type=int, help="in place of tune.trials")
+    search.add_argument("--apply", action="store_true", help="write the winner into params.yaml")
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if arguments.command == "repro":
             return _repro([each for each in rest if each != "--"])
+        if arguments.command == "tune":
+            return _tune(arguments.trials, apply=arguments.apply)
         return _ui(arguments.port)
     except PipelineError as error:
         sys.stderr.write(f"error: {error}\n")
@@ -132,6 +138,16 @@ def _tell_failure(code: int) -> int:
     return int(failure["exit_code"])
 
 
+def _tune(trials: int | None, *, apply: bool) -> int:
+    from pipeline.tune.search import tune  # slow to import
+
+    if trials is not None and trials < 1:
+        raise ParamsError("rootstock tune", "must be 1 or more", field="--trials", got=trials)
+    start_logging(sys.stderr)
+    sys.stdout.write(tune(trials=trials, apply=apply))
+    return 0
+
+
 def _ui(port: int) -> int:
     from pipeline.track.tracking import ensure_schema, redact, tracking_uri  # slow to import
 
@@ -141,6 +157,12 @@ def _ui(port: int) -> int:
         return 0
     if uri.startswith("sqlite:///"):
         ensure_schema(uri)
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise MachineError(
+                "rootstock ui", "something listens there already", field="--port", got=port,
+                remedy="choose another port",
+            )  # fmt: skip
     command = ["mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
     sys.stdout.write(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()

@@ -9,7 +9,9 @@ is a subclass of `Section` beside its owner.
 """
 
 import difflib
+import json
 import re
+from decimal import Decimal
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -138,6 +140,45 @@ def parse_params(text: str, path: Path | str) -> dict[str, Any]:
     return raw
 
 
+def replace_values(text: str, values: dict[str, Any]) -> str:
+    """Give the text of params.yaml with other values; comments and layout stay.
+
+    Args:
+        text: As it stands.
+        values: By `section.key`; each is there already, as a plain value.
+
+    Raises:
+        ParamsError: A key is not there, or holds no plain value.
+    """
+    root = yaml.compose(text, _Loader)
+    spots = []
+    for path, value in values.items():
+        node = root
+        for name in path.split("."):
+            pairs = node.value if isinstance(node, yaml.MappingNode) else []
+            node = next((item for key, item in pairs if key.value == name), None)
+        if not isinstance(node, yaml.ScalarNode):
+            raise ParamsError("params.yaml", "must hold one plain value", field=path)
+        spots.append((node.start_mark.index, node.end_mark.index, _plain(value)))
+    for start, end, new in sorted(spots, reverse=True):
+        rest = text[end:]
+        gap = len(rest) - len(rest.lstrip(" "))
+        if rest[gap:].startswith("#"):  # the comment keeps its column where it can
+            rest = " " * max(1, gap + (end - start) - len(new)) + rest[gap:]
+        text = text[:start] + new + rest
+    return text
+
+
+def _plain(value: Any) -> str:
+    """Write a value as every reader of YAML takes it; numbers without an exponent."""
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, float):
+        digits = format(Decimal(repr(value)), "f")
+        return digits if "." in digits else f"{digits}.0"
+    return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=False)
+
+
 def load_section(raw: dict[str, Any], name: str, cls: type[S], *, path: Path) -> S:
     """Check one section of params.yaml and give it typed.
 
@@ -202,7 +243,7 @@ def _rule(detail: ErrorDetails) -> str:
 SECTIONS = (
     "task", "data", "clean", "split", "transform", "normalize", "weights", "features", "train",
     "optim", "schedule", "loss", "augment", "evaluate", "crossval", "runtime", "tracking",
-    "registry", "machine",
+    "registry", "machine", "tune",
 )  # fmt: skip
 """Every key that may stand at the top of params.yaml."""
 

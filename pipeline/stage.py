@@ -36,7 +36,7 @@ _MACHINE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.
 def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> int:
     """Run a stage's `main` as the whole of a process, and give its exit code."""
     name = _stage_name(main)
-    _start_logging(sys.stderr)
+    start_logging(sys.stderr)
     try:
         with _signals(name):
             arguments = _paths(main, name, argv)
@@ -81,7 +81,8 @@ class _Formatter(logging.Formatter):
         return text if record.levelno < logging.WARNING else f"{record.levelname.lower()}: {text}"
 
 
-def _start_logging(stream: Any) -> None:
+def start_logging(stream: Any) -> None:
+    """Send what the pipeline tells to a stream, plain lines."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Formatter("%(message)s"))
     root = logging.getLogger()

@@ -130,11 +130,12 @@ class Training:
 
         self.train = replace(self.train, read=told)
 
-    def run(self, checkpoints: Checkpoints) -> Iterator[EpochReport]:
+    def run(self, checkpoints: Checkpoints | None) -> Iterator[EpochReport]:
         """Train to the end, or until patience is over; report every epoch.
 
         The checkpoint of an epoch is saved when the next report is asked for, so that whoever notes
-        reports down has noted all that a resumed training will not give again.
+        reports down has noted all that a resumed training will not give again. Without
+        checkpoints, a training that is killed starts anew.
         """
         recipe = self.plan.recipe
         reports = fit(self.learner, self.train, self.val, recipe=recipe, done=len(self.reports))
@@ -143,7 +144,8 @@ class Training:
             self.reports.append(report)
             self.best.offer(report, self.learner.model)
             yield report
-            checkpoints.save(self.learner, self.best, self.reports)
+            if checkpoints is not None:
+                checkpoints.save(self.learner, self.best, self.reports)
 
     def is_over(self) -> bool:
         """Tell whether all epochs are done, or the best one is too long ago."""

@@ -18,11 +18,13 @@ LAYERS = (
     {"model"},
     {"train"},
     {"track"},
+    {"tune"},
     {"stage"},
     {"summary"},
     {"cli"},
 )
 HOMES = {
+    "optuna": ("pipeline/tune/study.py",),
     "mlflow": ("pipeline/track/",),
     "timm": ("pipeline/model/backbones.py",),
     "PIL": ("pipeline/data/decode.py",),

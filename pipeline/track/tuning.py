@@ -1,0 +1,132 @@
+"""Bring a search to MLflow: a parent run, and a nested run for each trial.
+
+A projection of the study, by the search's key: same key, same parent; same trial, same run.
+"""
+
+import logging
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from pipeline.errors import TrackingError
+from pipeline.track.runs import (
+    COMPLETE,
+    Point,
+    find_runs,
+    is_complete,
+    log_params,
+    log_points,
+    metric_name,
+    set_tags,
+)
+from pipeline.track.tracking import Tracking, TrackingParams, connect, exclusive, translated_errors
+
+log = logging.getLogger(__name__)
+
+_LOCK_TIMEOUT_S = 1800.0
+_KEY, _TRIAL, _PARENT = "tune.key", "tune.trial", "mlflow.parentRunId"
+_NAME_CHARS = 8
+
+
+@dataclass(frozen=True)
+class TrialRun:
+    """A trial that is over."""
+
+    number: int
+    state: str
+    values: Mapping[str, Any]
+    value: float | None
+    epochs: Sequence[Mapping[str, float]]
+    note: str
+    start_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True)
+class Search:
+    """A search, as it stands.
+
+    Attributes:
+        key: What it trains on and searches.
+        params: params.yaml.
+        space: What is searched.
+        monitor: The number on validation that decides.
+        trials: Those that are over.
+        best: Number of the best one.
+    """
+
+    key: str
+    params: Mapping[str, Any]
+    space: Mapping[str, Any]
+    monitor: str
+    trials: Sequence[TrialRun]
+    best: int | None
+
+
+def publish_search(search: Search, params: TrackingParams) -> None:
+    """Make parent and nested runs say what the study says.
+
+    Raises:
+        TrackingError: The server is away, and `tracking.required` is true.
+    """
+    if not search.trials:
+        return
+    try:
+        with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
+            tracking = connect(params.experiment)
+            with translated_errors(tracking.uri):
+                _settle(tracking, search)
+    except TrackingError as error:
+        if params.required:
+            raise
+        log.warning("%s", error)
+
+
+def _settle(tracking: Tracking, search: Search) -> None:
+    first, last = search.trials[0].start_ms, max(each.end_ms for each in search.trials)
+    tags = {_KEY: search.key, "kind": "tune", "mlflow.source.name": "rootstock tune",
+            "mlflow.runName": f"tune-{search.key[:_NAME_CHARS]}"}  # fmt: skip
+    known = [run for run in find_runs(tracking, _KEY, search.key) if _TRIAL not in run.data.tags]
+    parent = known[0] if known else tracking.client.create_run(
+        tracking.experiment_id, start_time=first, tags=tags
+    )  # fmt: skip
+    run_id = str(parent.info.run_id)
+    fixed = {name: section for name, section in search.params.items() if name != "tune"}
+    log_params(tracking, run_id, {**fixed, "tune": {"space": search.space}})
+    _log_trials(tracking, run_id, search)
+    best = next((each for each in search.trials if each.number == search.best), None)
+    if best is not None and best.value is not None:
+        point = Point(metric_name(f"val_{search.monitor}"), best.value, len(search.trials), last)
+        log_points(tracking, run_id, [point])
+        set_tags(tracking, run_id, {"tune.best": str(best.number)})
+    tracking.client.set_terminated(run_id, "FINISHED", last)
+    set_tags(tracking, run_id, {COMPLETE: "true"})
+    log.info("run tune-%s (%s) has %d trials", search.key[:_NAME_CHARS], run_id,
+             len(search.trials))  # fmt: skip
+
+
+def _log_trials(tracking: Tracking, parent: str, search: Search) -> None:
+    known = {run.data.tags[_TRIAL]: run for run in find_runs(tracking, _PARENT, parent)
+             if _TRIAL in run.data.tags}  # fmt: skip
+    for trial in search.trials:
+        run = known.get(str(trial.number))
+        if run is not None and is_complete(run):
+            continue
+        tags = {_PARENT: parent, _KEY: search.key, _TRIAL: str(trial.number), "kind": "tune",
+                "tune.state": trial.state, "mlflow.runName": f"trial-{trial.number:03d}",
+                **({"mlflow.note.content": trial.note} if trial.note else {})}  # fmt: skip
+        run = run or tracking.client.create_run(
+            tracking.experiment_id, start_time=trial.start_ms, tags=tags
+        )
+        run_id = str(run.info.run_id)
+        log_params(tracking, run_id, trial.values)
+        points = [
+            Point(metric_name(name), float(value), int(row["epoch"]), trial.start_ms + at)
+            for at, row in enumerate(trial.epochs)
+            for name, value in row.items()
+            if name != "epoch"
+        ]
+        log_points(tracking, run_id, points)
+        status = "FAILED" if trial.state == "failed" else "FINISHED"
+        tracking.client.set_terminated(run_id, status, trial.end_ms)
+        set_tags(tracking, run_id, {COMPLETE: "true"})

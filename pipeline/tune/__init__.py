@@ -1,0 +1,1 @@
+"""Search: better params for training, found on validation data."""

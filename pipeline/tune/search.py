@@ -1,0 +1,247 @@
+"""`rootstock tune`: trials on the cached features, judged on validation data alone."""
+
+import contextlib
+import difflib
+import logging
+import signal
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from pipeline.data.augment import AugmentParams
+from pipeline.data.items import DataParams
+from pipeline.device import RuntimeParams, open_runtime
+from pipeline.errors import DataError, Interrupted, ParamsError
+from pipeline.files import replacing, sha256_json
+from pipeline.params import (
+    Task,
+    load_section,
+    load_value,
+    parse_params,
+    read_params,
+    refuse_unknown_sections,
+    replace_values,
+)
+from pipeline.track.journal import state_folder
+from pipeline.track.lineage import LOCK, Lock, train_key
+from pipeline.track.tracking import TrackingParams
+from pipeline.track.tuning import Search, TrialRun, publish_search
+from pipeline.train.best import Best
+from pipeline.train.loop import Recipe, TrainParams
+from pipeline.train.losses import LossParams
+from pipeline.train.optim import OptimParams
+from pipeline.train.schedule import ScheduleParams
+from pipeline.train.trainer import Parts, Plan, Sources, open_parts, open_training
+from pipeline.tune.space import Dimension, TuneParams, check_space, with_values
+from pipeline.tune.study import Ended, Study, Trial
+
+log = logging.getLogger(__name__)
+
+PARAMS = Path("params.yaml")
+_ARTIFACTS = Path("artifacts")
+_BEFORE = ("clean", "transform", "weights", "normalize", "features")
+"""Stages whose outputs the trials share."""
+
+_SHOWN = 5
+
+
+def tune(*, trials: int | None, apply: bool) -> str:
+    """Search, publish, and give what a person reads: the best trials, and the winner as a diff.
+
+    Args:
+        trials: In place of `tune.trials`.
+        apply: Write the winner into params.yaml.
+
+    Raises:
+        ParamsError: A range is wrong, or the features were made with other params.
+        Interrupted: Ctrl-C or SIGTERM; trials that are over are kept.
+    """
+    raw = read_params(PARAMS)
+    refuse_unknown_sections(raw, path=PARAMS)
+    params = load_section(raw, "tune", TuneParams, path=PARAMS)
+    if trials is not None:
+        params = params.model_copy(update={"trials": trials})
+    tracking = load_section(raw, "tracking", TrackingParams, path=PARAMS)
+    dimensions = check_space(raw, params)
+    build_plan(raw)
+    refuse_stale_features(raw, Lock.read(Path(LOCK)))
+    key = search_key(params)
+    study = open_study(raw, params, dimensions, state_folder() / "tune" / key / "study.db")
+    sources = Sources(
+        _ARTIFACTS / "features/cache", _ARTIFACTS / "transform/store",
+        _ARTIFACTS / "normalize/normalization.json", _ARTIFACTS / "weights/backbone.safetensors",
+        _ARTIFACTS / "weights/backbone.json",
+    )  # fmt: skip
+    parts = open_parts(sources)
+    try:
+        with _stoppable():
+            run_trials(study, parts, raw, params)
+    finally:
+        _publish(study, raw, key, params, tracking)
+    return _tell(study, raw, params, apply=apply)
+
+
+def search_key(params: TuneParams) -> str:
+    """Give the key of a search: what the trials train on and with, and what is searched."""
+    chosen = params.model_dump(exclude={"trials"})
+    return sha256_json({"train": train_key(Path()), "tune": chosen})
+
+
+def refuse_stale_features(raw: dict[str, Any], lock: Lock) -> None:
+    """Check that the cached features were made with the present params.
+
+    Raises:
+        ParamsError: They were made with others.
+    """
+    for stage in _BEFORE:
+        for name, made_with in lock.params(stage).items():
+            value: Any = raw
+            for part in name.split("."):
+                value = value.get(part) if isinstance(value, dict) else None
+            if value != made_with:
+                raise ParamsError(
+                    PARAMS, f"has changed since `{stage}` ran, and trials share what it wrote",
+                    field=name, remedy="run `rootstock repro features`",
+                )  # fmt: skip
+
+
+def open_study(
+    raw: dict[str, Any], params: TuneParams, dimensions: list[Dimension], path: Path
+) -> Study:
+    """Open the study of a search, or begin it with the present params."""
+    train = load_section(raw, "train", TrainParams, path=PARAMS)
+    present = {each.path: raw[each.section][each.key] for each in dimensions}
+    return Study(path, dimensions, params, direction=Best(train.monitor).direction, present=present)
+
+
+def run_trials(study: Study, parts: Parts, raw: dict[str, Any], params: TuneParams) -> None:
+    """Run the trials that are missing."""
+    done = len(study.ended())
+    if done:
+        log.info("going on after %d of %d trials", done, params.trials)
+    for number in range(done + 1, params.trials + 1):
+        ended = run_trial(study.next_trial(), parts, raw)
+        value = "no value" if ended.value is None else f"{_monitor(raw)} {ended.value:.4f}"
+        shown = ", ".join(f"{name} {value}" for name, value in ended.values.items())
+        note = f" ({ended.note})" if ended.note else ""
+        log.info("trial %d of %d: %s, %s%s; %s", number, params.trials, ended.state, value, note,
+                 shown)  # fmt: skip
+
+
+def run_trial(trial: Trial, parts: Parts, raw: dict[str, Any]) -> Ended:
+    """Train once; params that do not go together, and a loss that is not finite, fail the trial."""
+    changed = with_values(raw, trial.values)
+    try:
+        plan, runtime = build_plan(changed)
+        training = open_training(plan, parts, open_runtime(runtime))
+        for report in training.run(None):
+            value = (report.val_loss if training.best.monitor == "loss"
+                     else report.metrics[training.best.monitor])  # fmt: skip
+            if trial.report(report.epoch, value, report.values()):
+                return trial.prune()
+    except (DataError, ParamsError) as error:
+        return trial.fail(str(error))
+    return trial.complete()
+
+
+def build_plan(raw: dict[str, Any]) -> tuple[Plan, RuntimeParams]:
+    """Give what `train` is given.
+
+    Raises:
+        ParamsError: A section is wrong.
+    """
+    runtime = load_section(raw, "runtime", RuntimeParams, path=PARAMS)
+    recipe = Recipe(
+        load_section(raw, "train", TrainParams, path=PARAMS),
+        load_section(raw, "optim", OptimParams, path=PARAMS),
+        load_section(raw, "schedule", ScheduleParams, path=PARAMS),
+        runtime.seed,
+    )
+    plan = Plan(
+        load_value(raw, "task", Task, path=PARAMS),
+        load_section(raw, "data", DataParams, path=PARAMS).target,
+        recipe,
+        load_section(raw, "loss", LossParams, path=PARAMS),
+        load_section(raw, "augment", AugmentParams, path=PARAMS),
+    )
+    return plan, runtime
+
+
+def apply_values(text: str, values: dict[str, Any]) -> str:
+    """Give the text of params.yaml with other values, and nothing else changed."""
+    changed = replace_values(text, values)
+    wanted = with_values(parse_params(text, PARAMS), values)
+    if parse_params(changed, PARAMS) != wanted:
+        raise RuntimeError("params.yaml would not read back as it was meant")
+    return changed
+
+
+@contextlib.contextmanager
+def _stoppable() -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Interrupted`."""
+
+    def stop(signum: int, frame: object) -> None:
+        del frame
+        raise Interrupted("tune", signum, remedy="run `rootstock tune` to go on")
+
+    old = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
+    try:
+        yield
+    finally:
+        for each, handler in old.items():
+            signal.signal(each, handler)
+
+
+def _publish(
+    study: Study, raw: dict[str, Any], key: str, params: TuneParams, tracking: TrackingParams
+) -> None:
+    best = study.best()
+    runs = [
+        TrialRun(each.number, each.state, each.values, each.value, each.epochs, each.note,
+                 each.start_ms, each.end_ms)
+        for each in study.ended()
+    ]  # fmt: skip
+    search = Search(key, raw, params.space, _monitor(raw), runs, best.number if best else None)
+    publish_search(search, tracking)
+
+
+def _tell(study: Study, raw: dict[str, Any], params: TuneParams, *, apply: bool) -> str:
+    ended, best = study.ended(), study.best()
+    if best is None:
+        return "No trial came to its end; see the lines above.\n"
+    ranked = [each for each in ended if each.state == "complete" and each.value is not None]
+    sign = 1 if _direction(raw) == "min" else -1
+    ranked.sort(key=lambda each: (sign * (each.value or 0.0), each.number))
+    states = [each.state for each in ended]
+    lines = [
+        f"{len(ended)} trials: {states.count('complete')} complete, {states.count('pruned')} "
+        f"pruned, {states.count('failed')} failed. Best on validation ({_monitor(raw)}):",
+        *(f"  {each.value:.4f}  " + ", ".join(f"{k} {v}" for k, v in each.values.items())
+          for each in ranked[:_SHOWN]),
+        "",
+    ]  # fmt: skip
+    present = {name: raw[name.split(".")[0]][name.split(".")[1]] for name in params.space}
+    if best.values == present:
+        return "\n".join([*lines, "Nothing is better than the present params.", ""])
+    text = PARAMS.read_text(encoding="utf-8")
+    changed = apply_values(text, {k: v for k, v in best.values.items() if v != present[k]})
+    diff = difflib.unified_diff(
+        text.splitlines(keepends=True), changed.splitlines(keepends=True), "params.yaml",
+        "params.yaml", n=0,
+    )  # fmt: skip
+    lines.append("".join(diff))
+    if apply:
+        with replacing(PARAMS) as scratch:
+            scratch.write_text(changed, encoding="utf-8")
+        lines.append("params.yaml has the winner. Next: rootstock repro\n")
+    else:
+        lines.append("Next: rootstock tune --apply, which writes this into params.yaml\n")
+    return "\n".join(lines)
+
+
+def _monitor(raw: dict[str, Any]) -> str:
+    return str(raw["train"]["monitor"])
+
+
+def _direction(raw: dict[str, Any]) -> str:
+    return Best(_monitor(raw)).direction

@@ -1,0 +1,156 @@
+"""What is searched: ranges of params, checked before any work.
+
+Only params that leave the cached features as they are can be searched: those of training.
+"""
+
+import copy
+import difflib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import Field
+
+from pipeline.data.augment import AugmentParams
+from pipeline.errors import ParamsError
+from pipeline.params import SECTIONS, Section, load_section
+from pipeline.train.loop import TrainParams
+from pipeline.train.losses import LossParams
+from pipeline.train.optim import OptimParams
+from pipeline.train.schedule import ScheduleParams
+
+SEARCHABLE: dict[str, type[Section]] = {
+    "train": TrainParams,
+    "optim": OptimParams,
+    "schedule": ScheduleParams,
+    "loss": LossParams,
+    "augment": AugmentParams,
+}
+
+_FILE = Path("params.yaml")
+_DIGITS = 3
+
+
+class TuneParams(Section):
+    """`tune`: what `rootstock tune` searches, and for how long."""
+
+    trials: int = Field(ge=1, le=100_000)
+    """Trainings, the one with the present params among them."""
+
+    pruner: Literal["median", "none"]
+    """`median` ends a trial that is worse than half of those before it at the same epoch."""
+
+    seed: int = Field(ge=0, lt=2**63)
+    """Of the search."""
+
+    space: dict[str, dict[str, Any]]
+    """By param: `{low, high}` with `log: true` for a logarithmic scale, or `{choices: [...]}`."""
+
+
+@dataclass(frozen=True)
+class Dimension:
+    """One param that is searched."""
+
+    section: str
+    key: str
+    low: float = 0.0
+    high: float = 0.0
+    is_log: bool = False
+    is_whole: bool = False
+    choices: tuple[Any, ...] = ()
+    """Not empty: nothing else holds."""
+
+    @property
+    def path(self) -> str:
+        """As it stands in `tune.space`."""
+        return f"{self.section}.{self.key}"
+
+    def tidy(self, value: Any) -> Any:
+        """Give a value with three digits, so that what was tried can be written down."""
+        if self.choices or self.is_whole:
+            return value
+        return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
+
+
+def check_space(raw: dict[str, Any], params: TuneParams) -> list[Dimension]:
+    """Check every range against the section that it belongs to.
+
+    Args:
+        raw: All of params.yaml.
+        params: Its section `tune`.
+
+    Raises:
+        ParamsError: A range is not one, or leaves the range of its param.
+    """
+    if not params.space:
+        raise ParamsError(_FILE, "must name a param to search", field="tune.space", got={})
+    return [_dimension(raw, path, spec) for path, spec in params.space.items()]
+
+
+def with_values(raw: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
+    """Give params.yaml with other values, by `section.key`."""
+    changed = copy.deepcopy(raw)
+    for path, value in values.items():
+        section, key = path.split(".")
+        changed[section][key] = value
+    return changed
+
+
+def _dimension(raw: dict[str, Any], path: str, spec: dict[str, Any]) -> Dimension:
+    section, _, key = path.partition(".")
+    _refuse_unknown(raw, section, key, path)
+    if set(spec) == {"choices"}:
+        return _choices(raw, section, key, spec["choices"])
+    if not {"low", "high"} <= set(spec) <= {"low", "high", "log"}:
+        raise _error(path, "must be {low, high}, {low, high, log} or {choices}", spec)
+    low, high, is_log = spec["low"], spec["high"], spec.get("log", False)
+    for name, value in (("low", low), ("high", high)):
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise _error(f"{path}.{name}", "must be a number", value)
+        _refuse_outside(raw, section, key, f"{path}.{name}", value)
+    if not isinstance(is_log, bool):
+        raise _error(f"{path}.log", "must be true or false", is_log)
+    if not low < high:
+        raise _error(f"{path}.high", f"must be above low, which is {low}", high)
+    if is_log and low <= 0:
+        raise _error(f"{path}.low", "must be above 0 on a logarithmic scale", low)
+    is_whole = SEARCHABLE[section].model_fields[key].annotation is int
+    return Dimension(section, key, low, high, is_log, is_whole)
+
+
+def _choices(raw: dict[str, Any], section: str, key: str, choices: Any) -> Dimension:
+    path = f"{section}.{key}"
+    if not isinstance(choices, list) or len(choices) < 2:
+        raise _error(f"{path}.choices", "must be a list of two values or more", choices)
+    for value in choices:
+        _refuse_outside(raw, section, key, f"{path}.choices", value)
+    return Dimension(section, key, choices=tuple(choices))
+
+
+def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> None:
+    if section not in SEARCHABLE:
+        if section in SECTIONS:
+            raise _error(path, f"`{section}` cannot be searched: trials share the cached features, "
+                         f"and differ in {', '.join(SEARCHABLE)} alone", path)  # fmt: skip
+        raise _error(path, f"must be a param of {', '.join(SEARCHABLE)}", path)
+    if section == "augment" and raw.get("train", {}).get("strategy") != "full":
+        raise _error(path, "can be searched with `train.strategy: full` alone: the views of cached "
+                     "activations are made by `features`", path)  # fmt: skip
+    known = list(SEARCHABLE[section].model_fields)
+    if key not in known:
+        close = difflib.get_close_matches(key, known, n=1)
+        hint = f" (did you mean {section}.{close[0]}?)" if close else ""
+        raise _error(path, f"must be a param of {section}{hint}", path)
+
+
+def _refuse_outside(raw: dict[str, Any], section: str, key: str, field: str, value: Any) -> None:
+    changed = with_values(raw, {f"{section}.{key}": value})
+    try:
+        load_section(changed, section, SEARCHABLE[section], path=_FILE)
+    except ParamsError as error:
+        rule = str(error).removeprefix(f"{_FILE}: ").removeprefix(f"{section}.{key}: ")
+        raise ParamsError(_FILE, rule, field=f"tune.space.{field}") from error
+
+
+def _error(path: str, rule: str, got: Any) -> ParamsError:
+    return ParamsError(_FILE, rule, field=f"tune.space.{path}", got=got)

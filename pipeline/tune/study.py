@@ -1,0 +1,196 @@
+"""The trials of a search, kept in a file; home of Optuna.
+
+A trial is kept when it ends; one that was running when the process died is tried again, with the
+same params. The sampler is seeded by the number of trials that have ended, so a search that goes on
+draws what the uninterrupted one would have drawn.
+"""
+
+import math
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import optuna
+from optuna.distributions import (
+    BaseDistribution,
+    CategoricalDistribution,
+    FloatDistribution,
+    IntDistribution,
+)
+from optuna.trial import FrozenTrial, TrialState
+
+from pipeline.seeds import derive
+from pipeline.tune.space import Dimension, TuneParams
+
+_STARTUP_TRIALS = 5
+_WARMUP_EPOCHS = 2
+
+
+@dataclass(frozen=True)
+class Ended:
+    """A trial that is over."""
+
+    number: int
+    state: Literal["complete", "pruned", "failed"]
+    values: dict[str, Any]
+    """The params tried, by `section.key`."""
+
+    value: float | None
+    """The best of the monitored number; None where it failed."""
+
+    epochs: list[dict[str, float]]
+    note: str
+    start_ms: int
+    end_ms: int
+
+
+class Study:
+    """A search.
+
+    Args:
+        path: The file that keeps it, made when it is not there.
+        dimensions: What is searched.
+        params: How.
+        direction: Of the monitored number.
+        present: The present values of what is searched; they are tried first.
+    """
+
+    def __init__(
+        self,
+        path: Path,
+        dimensions: Sequence[Dimension],
+        params: TuneParams,
+        *,
+        direction: Literal["max", "min"],
+        present: Mapping[str, Any],
+    ) -> None:
+        optuna.logging.set_verbosity(optuna.logging.WARNING)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._dimensions, self._params, self._direction = dimensions, params, direction
+        self._study = optuna.create_study(
+            storage=f"sqlite:///{path}",
+            study_name="tune",
+            direction="maximize" if direction == "max" else "minimize",
+            pruner=_pruner(params),
+            load_if_exists=True,
+        )
+        if not self._study.trials and _lies_within(present, dimensions):
+            self._study.enqueue_trial(dict(present))
+        for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+            self._study.enqueue_trial(dict(trial.params))
+            self._study.tell(trial.number, state=TrialState.FAIL)
+
+    def ended(self) -> list[Ended]:
+        """Give all trials that are over, in their order."""
+        over = [each for each in self._study.get_trials(deepcopy=False)
+                if each.state.is_finished() and "values" in each.user_attrs]  # fmt: skip
+        return [_ended(trial) for trial in over]
+
+    def best(self) -> Ended | None:
+        """Give the best complete trial; of equal ones, the earliest."""
+        done = [each for each in self.ended() if each.state == "complete"]
+        sign = 1 if self._direction == "min" else -1
+        return min(done, key=lambda each: sign * (each.value or 0.0), default=None)
+
+    def next_trial(self) -> "Trial":
+        """Draw the params of the next trial."""
+        seed = derive(self._params.seed, "trial", len(self.ended())) % 2**32
+        self._study.sampler = optuna.samplers.TPESampler(
+            seed=seed, n_startup_trials=_STARTUP_TRIALS
+        )
+        drawn = self._study.ask({each.path: _distribution(each) for each in self._dimensions})
+        values = {each.path: each.tidy(drawn.params[each.path]) for each in self._dimensions}
+        return Trial(self._study, drawn, values, self._direction)
+
+
+class Trial:
+    """One that is running."""
+
+    def __init__(
+        self,
+        study: optuna.Study,
+        trial: optuna.Trial,
+        values: dict[str, Any],
+        direction: Literal["max", "min"],
+    ) -> None:
+        self._study, self._trial, self._direction = study, trial, direction
+        self.values = values
+        self.number = trial.number
+        self._epochs: list[dict[str, float]] = []
+        self._best = math.nan
+
+    def report(self, epoch: int, value: float, numbers: Mapping[str, float]) -> bool:
+        """Note an epoch; tell whether the trial is to end here."""
+        better = min if self._direction == "min" else max
+        self._best = value if math.isnan(self._best) else better(self._best, value)
+        self._epochs.append({"epoch": epoch, **numbers})
+        self._trial.report(self._best, epoch)
+        return self._trial.should_prune()
+
+    def complete(self) -> Ended:
+        """End it with its best value."""
+        return self._end(TrialState.COMPLETE, "")
+
+    def prune(self) -> Ended:
+        """End it before its time."""
+        return self._end(TrialState.PRUNED, "")
+
+    def fail(self, note: str) -> Ended:
+        """End it without a value; the note says why."""
+        return self._end(TrialState.FAIL, note)
+
+    def _end(self, state: TrialState, note: str) -> Ended:
+        best = None if math.isnan(self._best) else self._best
+        facts = {"values": self.values, "epochs": self._epochs, "note": note, "best": best,
+                 "end_ms": time.time_ns() // 1_000_000}  # fmt: skip
+        for name, fact in facts.items():
+            self._trial.set_user_attr(name, fact)
+        value = best if state == TrialState.COMPLETE else None
+        self._study.tell(self._trial, value, state=state)
+        return next(_ended(each) for each in self._study.get_trials(deepcopy=False)
+                    if each.number == self.number)  # fmt: skip
+
+
+def _ended(trial: FrozenTrial) -> Ended:
+    states: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
+        TrialState.COMPLETE: "complete",
+        TrialState.PRUNED: "pruned",
+    }
+    facts = trial.user_attrs
+    start = trial.datetime_start
+    return Ended(
+        number=trial.number,
+        state=states.get(trial.state, "failed"),
+        values=facts["values"],
+        value=facts["best"],
+        epochs=facts["epochs"],
+        note=facts["note"],
+        start_ms=int(start.timestamp() * 1000) if start else facts["end_ms"],
+        end_ms=facts["end_ms"],
+    )
+
+
+def _distribution(dimension: Dimension) -> BaseDistribution:
+    if dimension.choices:
+        return CategoricalDistribution(dimension.choices)
+    if dimension.is_whole:
+        return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.is_log)
+    return FloatDistribution(dimension.low, dimension.high, log=dimension.is_log)
+
+
+def _pruner(params: TuneParams) -> optuna.pruners.BasePruner:
+    if params.pruner == "none":
+        return optuna.pruners.NopPruner()
+    return optuna.pruners.MedianPruner(_STARTUP_TRIALS, _WARMUP_EPOCHS)
+
+
+def _lies_within(present: Mapping[str, Any], dimensions: Sequence[Dimension]) -> bool:
+    """Tell whether the present params can be a trial of this search."""
+    return all(
+        present[each.path] in each.choices
+        if each.choices
+        else each.low <= present[each.path] <= each.high
+        for each in dimensions
+    )
