@@ -10,7 +10,7 @@ Axes: N items of a split, B items of a batch, K outputs.
 import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Annotated, Any, Literal
 
 import numpy as np
@@ -151,7 +151,7 @@ class EpochReport:
     """Mean over the epoch's steps, while the weights moved, with augmentation and dropout."""
 
     val_loss: float
-    """The same loss on validation, after the epoch."""
+    """The same loss on validation, after the epoch, without label smoothing."""
 
     metrics: Mapping[str, float]
     """On validation, after the epoch."""
@@ -274,7 +274,9 @@ def _sums(
 def _validate(learner: Learner, val: Examples) -> tuple[Tensor, float]:
     outputs_NK = predict(learner, val)
     device = val.targets_N.device
-    total, weight = learner.loss.sums(outputs_NK.to(device), val.targets_N, val.weights_N)
+    # unsmoothed: the number that picks an epoch must not depend on how hard training was made
+    loss = replace(learner.loss, label_smoothing=0.0)
+    total, weight = loss.sums(outputs_NK.to(device), val.targets_N, val.weights_N)
     return outputs_NK, float(losses.mean(total, weight))
 
 

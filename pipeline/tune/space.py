@@ -27,6 +27,8 @@ SEARCHABLE: dict[str, type[Section]] = {
     "augment": AugmentParams,
 }
 
+_YARDSTICKS = {("loss", "class_weights"), ("loss", "sample_weights"), ("train", "monitor")}
+
 _FILE = Path("params.yaml")
 _DIGITS = 3
 
@@ -133,6 +135,9 @@ def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> N
             raise _error(path, f"`{section}` cannot be searched: trials share the cached features, "
                          f"and differ in {', '.join(SEARCHABLE)} alone", path)  # fmt: skip
         raise _error(path, f"must be a param of {', '.join(SEARCHABLE)}", path)
+    if (section, key) in _YARDSTICKS and raw.get("train", {}).get("monitor") == "loss":
+        raise _error(path, "would change the loss that trials are compared by", path,
+                     remedy="set train.monitor to another number")  # fmt: skip
     if section == "augment" and raw.get("train", {}).get("strategy") != "full":
         raise _error(path, "can be searched with `train.strategy: full` alone: the views of cached "
                      "activations are made by `features`", path)  # fmt: skip
@@ -152,5 +157,5 @@ def _refuse_outside(raw: dict[str, Any], section: str, key: str, field: str, val
         raise ParamsError(_FILE, rule, field=f"tune.space.{field}") from error
 
 
-def _error(path: str, rule: str, got: Any) -> ParamsError:
-    return ParamsError(_FILE, rule, field=f"tune.space.{path}", got=got)
+def _error(path: str, rule: str, got: Any, *, remedy: str | None = None) -> ParamsError:
+    return ParamsError(_FILE, rule, field=f"tune.space.{path}", got=got, remedy=remedy)

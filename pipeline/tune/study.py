@@ -26,6 +26,8 @@ from pipeline.tune.space import Dimension, TuneParams
 
 _STARTUP_TRIALS = 5
 _WARMUP_EPOCHS = 2
+_LAST = "end_ms"
+"""The fact that is kept last: with it, a trial has all of them."""
 
 
 @dataclass(frozen=True)
@@ -79,13 +81,23 @@ class Study:
         if not self._study.trials and _lies_within(present, dimensions):
             self._study.enqueue_trial(dict(present))
         for trial in self._study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
-            self._study.enqueue_trial(dict(trial.params))
-            self._study.tell(trial.number, state=TrialState.FAIL)
+            self._settle(trial)
+
+    def _settle(self, trial: FrozenTrial) -> None:
+        """End a trial whose process died: as it meant to, or to be tried again."""
+        facts = trial.user_attrs
+        if _LAST in facts:
+            state = TrialState[facts["state"]]
+            value = facts["best"] if state == TrialState.COMPLETE else None
+            self._study.tell(trial.number, value, state=state)
+            return
+        self._study.enqueue_trial(dict(trial.params))
+        self._study.tell(trial.number, state=TrialState.FAIL)
 
     def ended(self) -> list[Ended]:
         """Give all trials that are over, in their order."""
         over = [each for each in self._study.get_trials(deepcopy=False)
-                if each.state.is_finished() and "values" in each.user_attrs]  # fmt: skip
+                if each.state.is_finished() and _LAST in each.user_attrs]  # fmt: skip
         return [_ended(trial) for trial in over]
 
     def best(self) -> Ended | None:
@@ -144,7 +156,7 @@ class Trial:
     def _end(self, state: TrialState, note: str) -> Ended:
         best = None if math.isnan(self._best) else self._best
         facts = {"values": self.values, "epochs": self._epochs, "note": note, "best": best,
-                 "end_ms": time.time_ns() // 1_000_000}  # fmt: skip
+                 "state": state.name, _LAST: time.time_ns() // 1_000_000}  # fmt: skip
         for name, fact in facts.items():
             self._trial.set_user_attr(name, fact)
         value = best if state == TrialState.COMPLETE else None
