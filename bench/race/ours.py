@@ -1,0 +1,110 @@
+"""Our recipes, by the pipeline's own functions: features, then training, from params.yaml.
+
+The clock runs from the decoded pictures on, as for the peers: features of every row (of the test
+split too, which training does not need), then training. Views, cut and recipe are params.
+"""
+
+import argparse
+import shutil
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from bench.race.clock import Clock, Data
+from pipeline.data.augment import AugmentParams
+from pipeline.data.normalization import Normalization
+from pipeline.data.store import Store
+from pipeline.device import open_runtime
+from pipeline.model.features import Extraction, FeaturesParams, extract
+from pipeline.model.network import Trunk
+from pipeline.model.weights import load_backbone
+from pipeline.parallel import MachineParams
+from pipeline.params import load_section, read_params
+from pipeline.train.loop import predict
+from pipeline.train.trainer import Rows, Sources, Training, open_parts, open_training
+from pipeline.tune.search import PARAMS, build_plan
+from pipeline.tune.space import with_values
+
+HEAD: dict[str, Any] = {
+    "features.cut": "none", "features.views": 1, "train.strategy": "head", "train.epochs": 40,
+    "train.batch_size": 64, "train.batch_norm": "stored", "train.ema": 0.0, "train.patience": 15,
+    "optim.lr": 0.01, "optim.weight_decay": 0.0002,
+}  # fmt: skip
+"""What the README names for `head`; `top` is params.yaml as it is."""
+
+
+def main() -> None:
+    """Compute features, train, and judge after each epoch."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--artifacts", type=Path, default=Path("artifacts"))
+    parser.add_argument("--recipe", choices=["head", "top"], required=True)
+    parser.add_argument("--epochs", type=int)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fraction", type=float, default=1.0)
+    options = parser.parse_args()
+    raw = with_values(read_params(PARAMS), HEAD if options.recipe == "head" else {})
+    raw["runtime"]["seed"] = options.seed
+    if options.epochs:
+        raw["train"]["epochs"] = options.epochs
+    data = Data(options.data, options.fraction)
+    clock = Clock(data, options.out)
+    scratch = Path(tempfile.mkdtemp(dir=options.out.parent))
+    try:
+        clock.start()
+        _features(raw, options.artifacts, scratch / "features")
+        training = _training(raw, options.artifacts, scratch / "features", data)
+        for report in training.run(None):
+            clock.judge(report.epoch, lambda rows: _predict(training, rows))
+        clock.finish()
+    finally:
+        shutil.rmtree(scratch)
+
+
+def _features(raw: dict[str, Any], artifacts: Path, out: Path) -> None:
+    _, runtime = build_plan(raw)
+    backbone, _ = load_backbone(*_weights(artifacts))
+    params = load_section(raw, "features", FeaturesParams, path=PARAMS)
+    normalization = Normalization.load(artifacts / "normalize/normalization.json")
+    trunk = Trunk(backbone, normalization=normalization, pooling=params.pooling)
+    augment = load_section(raw, "augment", AugmentParams, path=PARAMS)
+    store = Store.open(artifacts / "transform/store")
+    work = Extraction(store, trunk, params, augment, open_runtime(runtime))
+    extract(work, machine=MachineParams(workers=2, progress="none"), out=out)
+
+
+def _training(raw: dict[str, Any], artifacts: Path, features: Path, data: Data) -> Training:
+    plan, runtime = build_plan(raw)
+    plan = replace(plan, recipe=_shorten(plan.recipe, len(data.rows["train"])))
+    parts = open_parts(Sources(features, artifacts / "transform/store",
+                               artifacts / "normalize/normalization.json",
+                               *_weights(artifacts)))  # fmt: skip
+    rows = Rows(data.rows["train"], data.rows["val"])
+    return open_training(plan, parts, open_runtime(runtime), rows=rows)
+
+
+def _shorten(recipe: Any, items: int) -> Any:
+    """Keep batches no larger than what there is to train on."""
+    size = recipe.train.batch_size
+    small = recipe.train.model_copy(update={"batch_size": min(size, items)})
+    return replace(recipe, train=small)
+
+
+def _predict(training: Training, rows: np.ndarray) -> Tensor:
+    held = training.examples(training.split("held-out", rows))
+    with torch.random.fork_rng(devices=[]):
+        return predict(training.learner, held)
+
+
+def _weights(artifacts: Path) -> tuple[Path, Path]:
+    return artifacts / "weights/backbone.safetensors", artifacts / "weights/backbone.json"
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,134 @@
+"""Tables and pictures of the race, from the files that contestants wrote.
+
+python -m bench.race.report
+"""
+
+import json
+import re
+from pathlib import Path
+from statistics import mean, stdev
+
+import matplotlib as mpl
+
+mpl.use("agg")
+from matplotlib import pyplot as plt
+
+FOLDER = Path(".rootstock/race")
+PAGE = Path("docs/benchmarks.md")
+_LINE = dict[str, float]
+_COLUMNS = ("contestant", "runs", "test accuracy of the epoch kept", "best of any epoch",
+            "s an epoch", "s to the end", "CPU s", "s to the plain loop's best")  # fmt: skip
+
+
+def load(folder: Path) -> dict[str, list[list[_LINE]]]:
+    """Give the lines of each contestant, a list for each seed."""
+    found: dict[str, list[list[_LINE]]] = {}
+    for path in sorted(folder.glob("*-[0-9].jsonl")):
+        lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
+        found.setdefault(path.stem[:-2], []).append(lines)
+    return found
+
+
+def kept(lines: list[_LINE]) -> _LINE:
+    """Give the epoch with the lowest validation loss, which every contestant is granted to keep."""
+    return min(lines, key=lambda line: line["val_loss"])
+
+
+def write_report(folder: Path) -> None:
+    """Draw docs/race.png and docs/learning-curve.png, and fill the tables of docs/benchmarks.md."""
+    found = load(folder)
+    race = {name: runs for name, runs in found.items() if "@" not in name}
+    _draw_race(race, Path("docs/race.png"))
+    curve = _curve(found)
+    _draw_curve(curve, Path("docs/learning-curve.png"))
+    text = PAGE.read_text(encoding="utf-8")
+    for name, table in (("race", _race_table(race)), ("curve", _curve_table(curve))):
+        pattern = rf"(<!-- {name} -->\n).*?(<!-- /{name} -->)"
+        text = re.sub(pattern, lambda m, table=table: m[1] + table + m[2], text, flags=re.DOTALL)
+    PAGE.write_text(text, encoding="utf-8")
+
+
+def _race_table(race: dict[str, list[list[_LINE]]]) -> str:
+    plain = race.get("plain", [[]])[0]
+    target = max((line["test_accuracy"] for line in plain), default=1.0)
+    rows = ["| " + " | ".join(_COLUMNS) + " |", "|" + "---|" * len(_COLUMNS)]
+    for name, runs in race.items():
+        scores = [kept(lines)["test_accuracy"] for lines in runs]
+        best = [max(line["test_accuracy"] for line in lines) for lines in runs]
+        reached = [next((line["seconds"] for line in lines if line["test_accuracy"] >= target),
+                        None) for lines in runs]  # fmt: skip
+        there = [each for each in reached if each is not None]
+        rows.append(
+            f"| {name} | {len(runs)} | {_spread(scores)} | {_spread(best)} | "
+            f"{mean(lines[-1]['seconds'] / lines[-1]['epoch'] for lines in runs):.1f} | "
+            f"{mean(lines[-1]['seconds'] for lines in runs):.0f} | "
+            f"{mean(lines[-1]['cpu_seconds'] for lines in runs):.0f} | "
+            + (f"{mean(there):.0f} ({len(there)} of {len(runs)})" if there else "never")
+            + " |"
+        )
+    return "\n".join(rows) + "\n"
+
+
+def _curve(found: dict[str, list[list[_LINE]]]) -> dict[str, dict[int, list[float]]]:
+    """Give by contestant and number of training items the accuracies of its runs."""
+    curve: dict[str, dict[int, list[float]]] = {}
+    for name, runs in found.items():
+        base = name.split("@")[0]
+        if base not in ("top", "scratch"):
+            continue
+        for lines in runs:
+            best = kept(lines)
+            items = int(best["train_items"])
+            curve.setdefault(base, {}).setdefault(items, []).append(best["test_accuracy"])
+    return curve
+
+
+def _curve_table(curve: dict[str, dict[int, list[float]]]) -> str:
+    sizes = sorted({items for points in curve.values() for items in points})
+    rows = ["| training items | " + " | ".join(curve) + " |", "|---|" + "---|" * len(curve)]
+    for items in sizes:
+        cells = [_spread(points[items]) if items in points else "" for points in curve.values()]
+        rows.append(f"| {items} | " + " | ".join(cells) + " |")
+    return "\n".join(rows) + "\n"
+
+
+def _spread(values: list[float]) -> str:
+    if len(values) == 1:
+        return f"{values[0]:.4f}"
+    return f"{mean(values):.4f} +- {stdev(values):.4f}"
+
+
+def _draw_race(race: dict[str, list[list[_LINE]]], path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(8, 5), dpi=130)
+    for number, (name, runs) in enumerate(race.items()):
+        for place, lines in enumerate(runs):
+            axes.plot([line["seconds"] for line in lines],
+                      [line["test_accuracy"] for line in lines], color=f"C{number}", lw=1.4,
+                      alpha=0.8, label=name if place == 0 else None)  # fmt: skip
+            best = kept(lines)
+            axes.plot(best["seconds"], best["test_accuracy"], "o", color=f"C{number}", ms=5)
+    axes.set(xscale="log", xlabel="seconds on 2 cores, judging left out (log scale)",
+             ylabel="test accuracy", title="Accuracy over time; dots: the epoch kept")  # fmt: skip
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
+
+
+def _draw_curve(curve: dict[str, dict[int, list[float]]], path: Path) -> None:
+    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=130)
+    for number, (name, points) in enumerate(curve.items()):
+        sizes = sorted(points)
+        axes.plot(sizes, [mean(points[each]) for each in sizes], color=f"C{number}", label=name)
+        for each in sizes:
+            axes.plot([each] * len(points[each]), points[each], ".", color=f"C{number}")
+    axes.set(xscale="log", xlabel="training items (log scale)", ylabel="test accuracy",
+             title="Transfer against scratch")  # fmt: skip
+    axes.grid(alpha=0.25)
+    axes.legend(frameon=False)
+    figure.savefig(path, metadata={"Software": None})
+    plt.close(figure)
+
+
+if __name__ == "__main__":
+    write_report(FOLDER)

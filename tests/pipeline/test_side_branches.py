@@ -1,0 +1,131 @@
+"""Cross-validation and search on a real project: own runs, once, and nothing else disturbed."""
+
+import json
+import sqlite3
+
+import pandas as pd
+import pytest
+import yaml
+
+from tests.project import commit, run, set_params, small_project
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    folder = small_project(tmp_path_factory.mktemp("branches") / "p", items=100)
+    set_params(
+        folder,
+        features={"cut": "conv_head", "views": 2},
+        crossval={"folds": 2, "val_frac": 0.3},
+        tune={"space": {"optim.lr": {"low": 0.0001, "high": 0.01, "log": True}}},
+    )
+    run(folder, "dvc", "repro")
+    commit(folder, "results")
+    return folder
+
+
+def runs(project, kind):
+    """Give (name, run id, parent, complete) of the runs of a kind."""
+    query = """select r.name, r.run_uuid, p.value, c.value from runs r
+        join tags k on k.run_uuid = r.run_uuid and k.key = 'kind'
+        left join tags p on p.run_uuid = r.run_uuid and p.key = 'mlflow.parentRunId'
+        left join tags c on c.run_uuid = r.run_uuid and c.key = 'publish.complete'
+        where r.lifecycle_stage = 'active' and k.value = ? order by r.name"""
+    with sqlite3.connect(project / "mlflow.db") as database:
+        return database.execute(query, (kind,)).fetchall()
+
+
+def metric(project, run_id, name):
+    query = "select value from latest_metrics where run_uuid = ? and key = ?"
+    with sqlite3.connect(project / "mlflow.db") as database:
+        return database.execute(query, (run_id, name)).fetchone()[0]
+
+
+def test_cross_validation_is_one_run_with_a_nested_one_for_each_fold(project):
+    done = run(project, "dvc", "repro", "crossval/dvc.yaml:publish")
+    assert "Running stage 'features'" not in done.stdout
+    assert "2 folds, " in done.stderr + done.stdout
+    found = runs(project, "crossval")
+    (parent,) = [each for each in found if each[2] is None]
+    nested = [each for each in found if each[2] == parent[1]]
+    assert [name for name, *_ in nested] == ["repeat-1-fold-1", "repeat-1-fold-2"]
+    assert {complete for *_, complete in found} == {"true"}
+    metrics = json.loads((project / "artifacts/crossval/metrics.json").read_text(encoding="utf-8"))
+    assert metric(project, parent[1], "accuracy") == metrics["mean"]["accuracy"]
+    for name, run_id, *_ in nested:
+        assert metric(project, run_id, "accuracy") == metrics["fold"][name]["accuracy"]
+        assert metric(project, run_id, "val_loss") > 0
+    table = pd.read_parquet(project / "artifacts/crossval/predictions.parquet")
+    assert set(table["split"]) == {"train", "val"}
+    run(project, "git", "ls-files", "--error-unmatch", "dvc.lock")
+    status = run(project, "git", "status", "--short", "--untracked-files=all").stdout
+    assert "artifacts/crossval/metrics.json" in status
+    assert "predictions.parquet" not in status
+
+
+def test_again_it_runs_nothing_and_the_same_run_is_found_in_a_new_database_too(project):
+    before = runs(project, "crossval")
+    done = run(project, "dvc", "repro", "crossval/dvc.yaml:publish")
+    assert "Running stage 'crossval/dvc.yaml:crossval'" not in done.stdout
+    assert runs(project, "crossval") == before
+    (project / "mlflow.db").rename(project / "aside.db")
+    run(project, "dvc", "repro", "crossval/dvc.yaml:publish")
+    assert [name for name, *_ in runs(project, "crossval")] == [name for name, *_ in before]
+    (project / "aside.db").replace(project / "mlflow.db")
+
+
+def test_the_main_pipeline_does_not_know_of_the_branch(project):
+    set_params(project, crossval={"folds": 3})
+    done = run(project, "dvc", "repro")
+    assert done.stdout.count("Running stage") == 1
+    run(project, "git", "checkout", "--quiet", "params.yaml")
+
+
+def test_too_many_folds_are_one_line(project):
+    set_params(project, crossval={"folds": 60})
+    done = run(project, "dvc", "repro", "crossval/dvc.yaml", code=255)
+    assert "error: params.yaml: crossval.folds: must be below" in done.stderr
+    assert "Traceback" not in done.stderr
+    run(project, "git", "checkout", "--quiet", "params.yaml")
+
+
+def test_a_search_has_a_run_for_each_trial_and_goes_on(project):
+    done = run(project, "rootstock", "tune", "--trials", "2")
+    assert "trial 2 of 2: " in done.stderr
+    first = runs(project, "tune")
+    (parent,) = [each for each in first if each[2] is None]
+    assert [name for name, *_ in first if name.startswith("trial")] == ["trial-000", "trial-001"]
+    done = run(project, "rootstock", "tune", "--trials", "3")
+    assert "going on after 2 of 3 trials" in done.stderr
+    found = runs(project, "tune")
+    assert [each for each in found if each in first] == first
+    assert len(found) == 4
+    assert parent in found
+
+
+def test_the_winner_is_a_diff_and_is_written_on_request(project):
+    path = project / "params.yaml"
+    before = path.read_text(encoding="utf-8")
+    done = run(project, "rootstock", "tune", "--trials", "3")
+    assert path.read_text(encoding="utf-8") == before
+    applied = run(project, "rootstock", "tune", "--trials", "3", "--apply")
+    after = path.read_text(encoding="utf-8")
+    if "Nothing is better" in done.stdout:
+        assert after == before
+    else:
+        assert "+  lr: " in done.stdout
+        assert "params.yaml has the winner" in applied.stdout
+        changed = yaml.safe_load(after)
+        assert changed["optim"]["lr"] != yaml.safe_load(before)["optim"]["lr"]
+    run(project, "git", "checkout", "--quiet", "params.yaml")
+
+
+def test_a_search_on_stale_features_is_one_line(project):
+    set_params(project, features={"views": 3})
+    done = run(project, "rootstock", "tune", code=2)
+    assert done.stderr.splitlines()[-1].startswith(
+        "error: params.yaml: features: has changed since `features` ran"
+    )
+    run(project, "git", "checkout", "--quiet", "params.yaml")
