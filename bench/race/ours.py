@@ -33,7 +33,7 @@ from pipeline.tune.space import with_values
 HEAD: dict[str, Any] = {
     "features.cut": "none", "features.views": 1, "train.strategy": "head", "train.epochs": 40,
     "train.batch_size": 64, "train.batch_norm": "stored", "train.ema": 0.0, "train.patience": 15,
-    "optim.lr": 0.01, "optim.weight_decay": 0.0002,
+    "optim.lr": 0.01, "optim.weight_decay": 0.0002, "loss.label_smoothing": 0.0,
 }  # fmt: skip
 """What the README names for `head`; `top` is params.yaml as it is."""
 

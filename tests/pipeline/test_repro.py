@@ -151,7 +151,7 @@ def test_regression_by_params_only(tmp_path):
         project,
         task="regression",
         data={"target": "probability"},
-        loss={"name": "mse"},
+        loss={"name": "mse", "label_smoothing": 0.0},
         registry={"metric": "mae"},
     )
     run(project, "rootstock", "repro")
