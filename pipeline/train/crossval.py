@@ -9,7 +9,7 @@ Axes: N = items, K = outputs.
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ import pandas as pd
 from scipy import stats
 
 from pipeline.device import Runtime
+from pipeline.errors import IntegrityError
 from pipeline.files import read_json, replacing_folder, write_json, write_rows, write_table
 from pipeline.parallel import MachineParams, progress
 from pipeline.train import metrics as judging
@@ -49,6 +50,9 @@ class Scored:
     """A fold that is done."""
 
     fold: Fold
+    outputs: np.ndarray
+    """Of the held-out items, before the temperature: float32 [N, K]."""
+
     served: np.ndarray
     """Of the held-out items, float64: probabilities [N, K], or values [N, 1]."""
 
@@ -101,11 +105,9 @@ def run_folds(setting: Setting, *, machine: MachineParams, state: Path) -> Itera
     with progress(folds, machine, total=len(folds), title="crossval", unit="folds") as watched:
         for fold in watched:
             path = state / f"{fold.name}.json"
-            if path.exists():
-                scored = _restore(fold, read_json(path))
-            else:
-                scored = _train(setting, fold, state)
-                write_json(path, _record(scored))
+            scored = _restore(setting, fold, path) or _train(setting, fold, state)
+            if not path.exists():
+                write_json(path, _record(setting, scored))
             log.info("%s of %d: %s, best epoch %d", fold.name, len(folds), _main(scored.scores),
                      scored.epoch)  # fmt: skip
             yield scored
@@ -126,7 +128,7 @@ def write(
     write_rows(history, rows, columns=list(rows[0]))
     write_table(predictions, _predictions(setting, scored))
     with replacing_folder(plots) as folder:
-        draw_folds(folder, found)
+        draw_folds(folder, found, rows)
     write_json(metrics, found)
     log.info(summary(found))
 
@@ -144,12 +146,12 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
     for _ in training.run(checkpoints):
         pass
     training.finish()
-    served = _serve(training.outputs(fold.held_out), training.targets, training.temperature)
-    truth = _truths(setting, fold.held_out)
-    scores = _scores(served, truth, training.targets, setting.evaluate.ece_bins)
+    outputs = training.outputs(fold.held_out)
+    served = _serve(outputs, training.targets, training.temperature)
+    scores = _scores(setting, fold, outputs, served)
     history = [{"epoch": each.epoch, **each.values()} for each in training.reports]
     checkpoints.clear()
-    return Scored(fold, served, scores, training.best.epoch, training.temperature, history)
+    return Scored(fold, outputs, served, scores, training.best.epoch, training.temperature, history)
 
 
 def _serve(outputs: np.ndarray, targets: Targets, temperature: float) -> np.ndarray:
@@ -168,14 +170,41 @@ def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:
 
 
 def _scores(
-    served: np.ndarray, truth: np.ndarray, targets: Targets, ece_bins: int
+    setting: Setting, fold: Fold, outputs: np.ndarray, served: np.ndarray
 ) -> dict[str, float]:
-    def scores(weights_RN: np.ndarray) -> judging.Scores:
-        if targets.task == "regression":
-            return judging.value_scores(served[:, 0], truth, weights_RN)
-        return judging.class_scores(served, truth, weights_RN, ece_bins=ece_bins)
+    """Judge a fold's held-out items by the metrics of `evaluate`."""
+    scores = _point(setting, fold, served)
+    if setting.plan.task == "classification":
+        scores["ece_uncalibrated"] = _uncalibrated(setting, fold.held_out, outputs)
+    return dict(sorted(scores.items()))
 
-    return dict(sorted(judging.point(scores, len(truth)).items()))
+
+def _point(setting: Setting, fold: Fold, served: np.ndarray) -> dict[str, float]:
+    truth = _truths(setting, fold.held_out)
+
+    def scores(weights_RN: np.ndarray) -> judging.Scores:
+        if setting.plan.task == "regression":
+            return judging.value_scores(served[:, 0], truth, weights_RN)
+        return judging.class_scores(served, truth, weights_RN, ece_bins=setting.evaluate.ece_bins)
+
+    return judging.point(scores, len(truth))
+
+
+def _uncalibrated(setting: Setting, rows: np.ndarray, outputs: np.ndarray) -> float:
+    """Give the calibration error without the temperature."""
+    return judging.calibration_error(
+        probabilities(outputs, 1.0), _truths(setting, rows), setting.evaluate.ece_bins
+    )
+
+
+def _baseline(setting: Setting, fold: Fold) -> dict[str, float]:
+    """Judge a model that knows only the class shares, or the mean, of the fold's training part."""
+    known = _truths(setting, fold.rows.train)
+    if setting.plan.task == "regression":
+        same = np.array([known.mean()])
+    else:
+        same = np.bincount(known, minlength=len(setting.targets.classes)) / len(known)
+    return _point(setting, fold, np.tile(same, (len(fold.held_out), 1)))
 
 
 def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any]:
@@ -187,13 +216,16 @@ def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
     together are judged too, with the bootstrap over groups that `evaluate` takes.
     """
     params = setting.crossval
-    names = [name for name in scored[0].scores if all(name in each.scores for each in scored)]
+    names = _common([each.scores for each in scored])
+    baselines = [_baseline(setting, each.fold) for each in scored]
     found: dict[str, Any] = {
         "folds": params.folds,
         "repeats": params.repeats,
         "items": params.items,
         "n": int(sum(len(each.fold.held_out) for each in scored) / params.repeats),
         "mean": {}, "deviation": {}, "ci95": {},
+        "baseline": {name: float(np.mean([each[name] for each in baselines]))
+                     for name in _common(baselines)},
         "fold": {each.fold.name: each.scores for each in scored},
     }  # fmt: skip
     for name in names:
@@ -217,6 +249,11 @@ def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
     return found
 
 
+def _common(scores: Sequence[Mapping[str, float]]) -> list[str]:
+    """Give the metrics that are defined on every fold."""
+    return [name for name in scores[0] if all(name in each for each in scores)]
+
+
 def _judge_together(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any]:
     rows = np.concatenate([each.fold.held_out for each in scored])
     served = np.concatenate([each.served for each in scored])
@@ -225,7 +262,9 @@ def _judge_together(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
     bootstrap = Bootstrap(params.bootstrap, params.seed, group_numbers(index))
     if setting.plan.task == "regression":
         return value_metrics(served[:, 0], truth, float(truth.mean()), bootstrap)
-    return class_metrics(served, truth, setting.targets.classes, bootstrap, params.ece_bins)
+    found = class_metrics(served, truth, setting.targets.classes, bootstrap, params.ece_bins)
+    outputs = np.concatenate([each.outputs for each in scored])
+    return found | {"ece_uncalibrated": _uncalibrated(setting, rows, outputs)}
 
 
 def _predictions(setting: Setting, scored: Sequence[Scored]) -> pd.DataFrame:
@@ -271,16 +310,32 @@ def _main(scores: dict[str, float]) -> str:
     return f"{name} {scores[name]:.4f}"
 
 
-def _record(scored: Scored) -> dict[str, Any]:
+def _record(setting: Setting, scored: Scored) -> dict[str, Any]:
     return {
-        "served": scored.served.tolist(), "scores": scored.scores, "epoch": scored.epoch,
-        "temperature": scored.temperature,
+        "fingerprint": setting.runtime.fingerprint(), "outputs": scored.outputs.tolist(),
+        "scores": scored.scores, "epoch": scored.epoch, "temperature": scored.temperature,
         "history": [list(row.items()) for row in scored.history],  # JSON would sort the columns
     }  # fmt: skip
 
 
-def _restore(fold: Fold, record: dict[str, Any]) -> Scored:
+def _restore(setting: Setting, fold: Fold, path: Path) -> Scored | None:
+    """Give a fold that is done; None, and no file, where it must be trained (again)."""
+    if not path.exists():
+        return None
+    try:
+        record = read_json(path)
+    except IntegrityError as error:
+        log.warning("a finished fold is damaged, so it is trained again: %s", error)
+        path.unlink()
+        return None
+    if record["fingerprint"] != setting.runtime.fingerprint():
+        log.warning("%s comes from another device, thread count or torch build; it is trained "
+                    "again", fold.name)  # fmt: skip
+        path.unlink()
+        return None
+    targets = find_targets(setting.plan.task, setting.parts.store, fold.rows.train)
+    outputs = np.array(record["outputs"], dtype=np.float32)
     return Scored(
-        fold, np.array(record["served"]), record["scores"], record["epoch"],
-        record["temperature"], [dict(row) for row in record["history"]],
+        fold, outputs, _serve(outputs, targets, record["temperature"]), record["scores"],
+        record["epoch"], record["temperature"], [dict(row) for row in record["history"]],
     )  # fmt: skip

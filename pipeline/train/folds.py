@@ -6,6 +6,7 @@ Axes: N = rows of the store.
 import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Literal
 
 import numpy as np
@@ -19,7 +20,13 @@ from pipeline.seeds import derive
 from pipeline.train.trainer import Rows
 
 _STRATA = 10
-"""Regression is balanced over this many ranges of the target, of equal size."""
+"""Regression is balanced over at most this many ranges of the target, of equal size."""
+
+_MOST_PARTS = 10
+"""A share of a training part is so many of at most this many equal parts, or one of more."""
+
+_FEWEST = 4
+"""Groups of a class, with which half of them can train, validate, and be held out."""
 
 
 class CrossvalParams(Section):
@@ -69,32 +76,34 @@ def deal(index: pd.DataFrame, params: CrossvalParams, *, task: Task) -> list[Fol
         task: What labels are.
 
     Raises:
-        ParamsError: A class has fewer members, or groups, than there are folds, and one more.
+        ParamsError: A class has too few members, or groups, for so many folds.
     """
     rows = np.arange(len(index))
     if params.items == "trainval":
         rows = rows[index["split"].isin(["train", "val"]).to_numpy()]
-    strata = _strata(index["label"].iloc[rows], task)
-    groups = _groups(index.iloc[rows])
-    _refuse_small_classes(index["label"].iloc[rows], groups, params, task)
+    labels, groups = index["label"].iloc[rows], _groups(index.iloc[rows])
+    _refuse_small_classes(labels, groups, params, task)
+    strata = _strata(labels, task, folds=params.folds)
     folds = []
     for repeat in range(1, params.repeats + 1):
         splits = _split(strata, groups, params.folds, derive(params.seed, "folds", repeat))
         for number, (rest, held) in enumerate(splits, start=1):
             seed = derive(params.seed, "val", repeat, number)
-            wanted = round(1 / params.val_frac)
-            most = max(2, min(wanted, _smallest(strata[rest], groups[rest])))
-            train, val = next(_split(strata[rest], groups[rest], most, seed))
+            train, val = _carve(strata[rest], groups[rest], params.val_frac, seed)
             part = Rows(np.sort(rows[rest[train]]), np.sort(rows[rest[val]]))
             folds.append(Fold(repeat, number, part, np.sort(rows[held])))
+    if task == "classification":
+        _refuse_missing_classes(index["label"], folds)
     return folds
 
 
-def _strata(labels: pd.Series, task: Task) -> np.ndarray:
+def _strata(labels: pd.Series, task: Task, *, folds: int) -> np.ndarray:
+    """Number the classes, or ranges of values that have two items and more for each fold."""
     if task == "classification":
         return pd.factorize(labels, sort=True)[0].astype(np.int64)
     ranks = labels.astype(np.float64).rank(method="first").to_numpy() - 1
-    return np.floor(ranks * _STRATA / len(ranks)).astype(np.int64)
+    count = min(_STRATA, max(1, len(ranks) // (2 * folds)))
+    return np.floor(ranks * count / len(ranks)).astype(np.int64)
 
 
 def _groups(index: pd.DataFrame) -> np.ndarray:
@@ -103,31 +112,63 @@ def _groups(index: pd.DataFrame) -> np.ndarray:
     return pd.factorize(index["group"].where(index["group"].notna(), alone))[0].astype(np.int64)
 
 
-def _smallest(strata: np.ndarray, groups: np.ndarray) -> int:
-    """Give the number of groups of the class that has fewest."""
-    return int(pd.Series(groups).groupby(strata).nunique().min())
+def _carve(
+    strata: np.ndarray, groups: np.ndarray, val_frac: float, seed: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Give (train, val) as positions, both with as many of the strata as can be had."""
+    share = _share(val_frac, most=int(pd.Series(groups).groupby(strata).nunique().max()))
+    parts = [part for _, part in _split(strata, groups, share.denominator, seed)]
+    ways = []
+    for start in range(len(parts)):
+        turned = parts[start:] + parts[:start]
+        val, train = turned[: share.numerator], turned[share.numerator :]
+        ways.append((np.concatenate(train), np.concatenate(val)))
+    return max(ways, key=lambda way: tuple(len(np.unique(strata[part])) for part in way))
+
+
+def _share(val_frac: float, *, most: int) -> Fraction:
+    """Give the nearest fraction whose denominator is small, and at most `most`; never 0 or 1."""
+    if val_frac < 1 / _MOST_PARTS:
+        return Fraction(1, min(round(1 / val_frac), max(2, most)))
+    near = Fraction(val_frac).limit_denominator(min(_MOST_PARTS, max(2, most)))
+    return near or Fraction(1, max(2, most))
 
 
 def _refuse_small_classes(
     labels: pd.Series, groups: np.ndarray, params: CrossvalParams, task: Task
 ) -> None:
     if task == "regression":
-        if len(np.unique(groups)) <= params.folds:
-            _refuse("the items", len(np.unique(groups)), params)
+        _refuse_few("the items", len(np.unique(groups)), params)
         return
     for name in sorted(labels.unique()):
         members = len(np.unique(groups[(labels == name).to_numpy()]))
-        if members <= params.folds:
-            _refuse(f"class {name!r}", members, params)
+        _refuse_few(f"class {name!r}", members, params)
 
 
-def _refuse(what: str, members: int, params: CrossvalParams) -> None:
+def _refuse_few(what: str, members: int, params: CrossvalParams) -> None:
+    if members <= params.folds:
+        _refuse(f"must be below {members}, the members (or groups) of {what}", params.folds)
+    if members < _FEWEST:
+        _refuse(f"needs {_FEWEST} members (or groups) of {what}, where there are {members}",
+                params.folds)  # fmt: skip
+
+
+def _refuse_missing_classes(labels: pd.Series, folds: list[Fold]) -> None:
+    """Refuse groups so large that no way of dealing gives every fold all classes to train on."""
+    wanted = set(labels.iloc[np.concatenate([each.held_out for each in folds])])
+    for each in folds:
+        missing = sorted(wanted - set(labels.iloc[each.rows.train]))
+        if missing:
+            _refuse(f"must leave class {missing[0]!r} in the training part of {each.name}, which "
+                    "groups prevent", len({one.fold for one in folds}))  # fmt: skip
+
+
+def _refuse(rule: str, folds: int) -> None:
     raise ParamsError(
         "params.yaml",
-        f"must be below {members}, the members (or groups) of {what}, so that every fold has some "
-        "to hold out, to validate on and to train on",
+        f"{rule}, so that every fold has some to hold out, to validate on and to train on",
         field="crossval.folds",
-        got=params.folds,
+        got=folds,
         remedy="lower it, or label more items",
     )
 

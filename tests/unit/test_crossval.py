@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,6 +15,7 @@ from pipeline.files import read_json
 from pipeline.train import crossval
 from pipeline.train.crossval import Setting, clear, run_folds, write
 from pipeline.train.evaluation import EvaluateParams
+from pipeline.train.fold_plots import curve_rows
 from pipeline.train.folds import CrossvalParams
 from pipeline.train.trainer import open_parts, open_training
 from tests.closure import ROOT
@@ -111,6 +113,56 @@ def test_a_finished_fold_is_not_trained_again(sources, tmp_path, monkeypatch):
         ).read_bytes()
     clear(tmp_path / "killed/state")
     assert not (tmp_path / "killed/state").exists()
+
+
+def test_metrics_are_those_of_evaluate(sources, tmp_path):
+    chosen = setting(sources, train={"epochs": 2})
+    scored, found, _ = finish(chosen, tmp_path)
+    assert {"accuracy", "ece", "ece_uncalibrated", "roc_auc"} <= set(found["mean"])
+    labels = chosen.parts.store.index["label"]
+    commonest = labels.value_counts(normalize=True).max()
+    assert found["baseline"]["accuracy"] == pytest.approx(commonest, abs=0.05)
+    assert found["baseline"]["roc_auc"] == pytest.approx(0.5)
+    for each in scored:
+        raw = crossval.probabilities(each.outputs, 1.0)
+        again = crossval._serve(each.outputs, chosen.targets, each.temperature)
+        assert np.array_equal(again, each.served)
+        right = raw.argmax(axis=1) == chosen.targets.encode(labels.iloc[each.fold.held_out]).numpy()
+        assert abs(raw.max(axis=1).mean() - right.mean()) <= each.scores["ece_uncalibrated"] + 1e-9
+
+
+def test_a_normalization_fitted_on_the_main_split_is_told(sources, tmp_path):
+    chosen = setting(sources, train={"epochs": 1})
+    fitted = replace(chosen.parts.normalization, mode="dataset")
+    told = replace(chosen, parts=replace(chosen.parts, normalization=fitted))
+    _, found, _ = finish(told, tmp_path)
+    assert "fitted on the train split of the main run" in found["note"]
+
+
+@pytest.mark.parametrize("harm", ["another machine", "bit rot"])
+def test_a_finished_fold_that_cannot_be_used_is_trained_again(sources, tmp_path, caplog, harm):
+    chosen = setting(sources, train={"epochs": 2})
+    scored, *_ = finish(chosen, tmp_path)
+    path = tmp_path / "state/repeat-1-fold-2.json"
+    whole = path.read_bytes()
+    path.write_bytes(whole.replace(b'"threads": 1', b'"threads": 9') if harm == "another machine"
+                     else whole[:100])  # fmt: skip
+    again = list(run_folds(chosen, machine=QUIET, state=tmp_path / "state"))
+    assert "trained again" in caplog.text
+    assert path.read_bytes() == whole
+    assert np.array_equal(again[1].served, scored[1].served)
+
+
+def test_curves_are_of_the_folds_that_reached_an_epoch(sources, tmp_path):
+    rows = [
+        {"epoch": 1, "val_loss": 1.0},
+        {"epoch": 2, "val_loss": 0.5},
+        {"epoch": 1, "val_loss": 3},
+    ]
+    assert curve_rows(rows) == [
+        {"epoch": 1, "folds": 2, "mean": 2.0, "lowest": 1.0, "highest": 3},
+        {"epoch": 2, "folds": 1, "mean": 0.5, "lowest": 0.5, "highest": 0.5},
+    ]
 
 
 SCRIPT = """

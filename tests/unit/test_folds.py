@@ -57,6 +57,58 @@ def test_laws_of_folds(labels, grouped, folds, repeats, seed):
                for a, b in zip(found, again, strict=True))  # fmt: skip
 
 
+@settings(max_examples=40, deadline=None)
+@given(
+    items=st.integers(12, 60), grouped=st.booleans(), folds=st.integers(2, 5),
+    val_frac=st.sampled_from([0.01, 0.1, 0.15, 0.4, 0.5]),
+)  # fmt: skip
+def test_laws_of_folds_of_values(items, grouped, folds, val_frac):
+    groups = [f"g{number // 2}" for number in range(items)] if grouped else None
+    table = index([number % 7 for number in range(items)], groups)
+    found = deal(table, params(folds=folds, val_frac=val_frac), task="regression")
+    held = np.concatenate([each.held_out for each in found])
+    assert sorted(held) == list(range(items))
+    for each in found:
+        parts = [each.rows.train, each.rows.val, each.held_out]
+        assert sorted(np.concatenate(parts)) == list(range(items))
+        assert all(len(part) for part in parts)
+
+
+@pytest.mark.parametrize("val_frac", [0.02, 0.1, 0.15, 0.2, 0.3, 0.4, 0.45, 0.5])
+@pytest.mark.parametrize("is_grouped", [False, True])
+def test_validation_is_the_share_that_was_asked_for(val_frac, is_grouped):
+    labels = ["rare"] * 6 + ["common"] * 394
+    groups = [f"g{number // 2}" for number in range(400)] if is_grouped else None
+    if is_grouped:
+        labels = ["rare"] * 12 + labels[12:]
+    for each in deal(index(labels, groups), params(folds=4, val_frac=val_frac),
+                     task="classification"):  # fmt: skip
+        share = len(each.rows.val) / (len(each.rows.val) + len(each.rows.train))
+        assert abs(share - val_frac) < 0.02
+
+
+def test_a_rare_class_is_trained_on_and_validated_wherever_it_can_be():
+    labels = ["rare"] * 5 + ["common"] * 395
+    for seed in range(20):
+        for each in deal(index(labels), params(folds=4, seed=seed), task="classification"):
+            for part in (each.rows.train, each.rows.val, each.held_out):
+                assert "rare" in {labels[row] for row in part}
+
+
+def test_three_members_cannot_be_halved():
+    with pytest.raises(
+        ParamsError, match=r"crossval\.folds: needs 4 members \(or groups\) of class"
+    ):
+        deal(index(["few"] * 3 + ["many"] * 20), params(folds=2), task="classification")
+
+
+def test_a_group_that_holds_nearly_all_of_a_class_is_refused():
+    labels = ["few"] * 4 + ["many"] * 12
+    together = ["x"] * 4 + [f"g{number}" for number in range(12)]
+    with pytest.raises(ParamsError, match="class 'few'"):
+        deal(index(labels, together), params(folds=2), task="classification")
+
+
 def test_classes_are_balanced_over_folds_and_validation():
     table = index(["rare"] * 40 + ["common"] * 360)
     for each in deal(table, params(folds=4), task="classification"):
