@@ -5,7 +5,7 @@ Git is asked by its command line, with a timeout; a working tree without git is 
 
 import os
 import subprocess
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -70,27 +70,41 @@ def find_commit(root: Path, key: str, lock: Lock) -> str | None:
         lock: A dvc.lock that yields it. Whose text lacks an md5 of these deps cannot yield it, and
             is not parsed.
     """
-    needed = lock.deps("train").values()
+    return find_lock(
+        root, key, file=Path(LOCK), needed=lock.deps("train").values(),
+        key_of=lambda lock: run_keys(lock).key,
+    )  # fmt: skip
+
+
+def find_lock(
+    root: Path, key: str, *, file: Path, needed: Collection[str], key_of: Callable[[Lock], str]
+) -> str | None:
+    """Find the newest commit whose lock file yields a key.
+
+    Args:
+        root: A folder in the working tree.
+        key: What it must yield.
+        file: The lock file, relative to `root`.
+        needed: Texts that it must have to be parsed at all.
+        key_of: Gives the key of a lock; may raise ParamsError.
+    """
     for refs in _REFS:
-        for commit, text in _locks(root, refs):
-            if all(md5 in text for md5 in needed) and _key(text, commit) == key:
-                return commit
+        for commit, text in _locks(root, refs, file):
+            if all(md5 in text for md5 in needed):
+                try:
+                    found = key_of(Lock.parse(text, f"{file} of {commit[:12]}"))
+                except ParamsError:  # unfinished or damaged
+                    continue
+                if found == key:
+                    return commit
     return None
 
 
-def _key(text: str, commit: str) -> str | None:
-    """Give the key that a commit's dvc.lock yields; None for one that is unfinished or damaged."""
-    try:
-        return run_keys(Lock.parse(text, f"{LOCK} of {commit[:12]}")).key
-    except ParamsError:
-        return None
-
-
-def _locks(root: Path, refs: Sequence[str]) -> Iterator[tuple[str, str]]:
-    """Give (commit, text of dvc.lock) for commits that changed it, newest first."""
-    found = _git(root, "log", f"-{_MAX_COMMITS}", "--format=%H", *refs, "--", LOCK)
+def _locks(root: Path, refs: Sequence[str], file: Path) -> Iterator[tuple[str, str]]:
+    """Give (commit, text) of a lock file for commits that changed it, newest first."""
+    found = _git(root, "log", f"-{_MAX_COMMITS}", "--format=%H", *refs, "--", file.as_posix())
     for commit in (found or "").split():
-        text = _git(root, "show", f"{commit}:./{LOCK}")
+        text = _git(root, "show", f"{commit}:./{file.as_posix()}")
         if text:
             yield commit, text
 
