@@ -32,7 +32,7 @@ def index(labels, groups=None, splits=None) -> pd.DataFrame:
     seed=st.integers(0, 9),
 )  # fmt: skip
 def test_laws_of_folds(labels, grouped, folds, repeats, seed):
-    labels = [*labels, *"aabbaabbaabb"]
+    labels = [*labels, *"aabb" * 5]  # five groups of each class, one more than folds
     groups = [f"g{number // 2}" for number in range(len(labels))] if grouped else None
     table = index(labels, groups)
     chosen = params(folds=folds, repeats=repeats, seed=seed)
