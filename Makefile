@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install repro test check bench ui lock clean-venv
+.PHONY: help install repro test check bench race ui lock clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -40,7 +40,10 @@ check: $(INSTALLED) ## lint, format, types, import rules
 	@$(BIN)/python -m pytest -q tests/pipeline/test_layers.py tests/pipeline/test_dvc_yaml.py
 
 bench: $(INSTALLED) ## side-by-side measurements; never part of the tests
-	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python "$$script"; done
+	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python -m "bench.$$(basename "$$script" .py)"; done
+
+race: $(INSTALLED) ## our recipes against fastai, transformers and the plain loop (about two hours, 6 GB more)
+	@$(BIN)/python -m bench.race
 
 ui: $(INSTALLED) ## the MLflow UI on the local database
 	@$(BIN)/rootstock ui

@@ -61,7 +61,7 @@ def contestants() -> list[Contestant]:
         Contestant(f"{name}@{part}", module, (*arguments, "--fraction", str(part)), is_ours, seed)
         for part in FRACTIONS
         for name, module, arguments, is_ours, seeds in (
-            ("top", "ours", ("--recipe", "top"), True, SEEDS),
+            ("top", "ours", ("--recipe", "top", "--keep", str(FOLDER / "features")), True, SEEDS),
             ("scratch", "plain", ("--random",), False, SEEDS[:1]),
         )
         for seed in seeds

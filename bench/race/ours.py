@@ -7,6 +7,7 @@ split too, which training does not need), then training. Views, cut and recipe a
 import argparse
 import shutil
 import tempfile
+import time
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,7 @@ def main() -> None:
     parser.add_argument("--epochs", type=int)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--fraction", type=float, default=1.0)
+    parser.add_argument("--keep", type=Path, help="features, computed here where they are not yet")
     options = parser.parse_args()
     raw = with_values(read_params(PARAMS), HEAD if options.recipe == "head" else {})
     raw["runtime"]["seed"] = options.seed
@@ -58,10 +60,14 @@ def main() -> None:
     scratch = Path(tempfile.mkdtemp(dir=options.out.parent))
     try:
         clock.start()
-        _features(raw, options.artifacts, scratch / "features")
-        training = _training(raw, options.artifacts, scratch / "features", data)
+        since = time.perf_counter()
+        features = options.keep or scratch / "features"
+        if not features.exists():
+            _features(raw, options.artifacts, features)
+        spent = time.perf_counter() - since
+        training = _training(raw, options.artifacts, features, data)
         for report in training.run(None):
-            clock.judge(report.epoch, lambda rows: _predict(training, rows))
+            clock.judge(report.epoch, lambda rows: _predict(training, rows), features_seconds=spent)
         clock.finish()
     finally:
         shutil.rmtree(scratch)
