@@ -17,7 +17,9 @@ FOLDER = Path(".rootstock/race")
 PAGE = Path("docs/benchmarks.md")
 _LINE = dict[str, float]
 _COLUMNS = ("contestant", "runs", "test accuracy of the epoch kept", "best of any epoch",
-            "s an epoch", "s to the end", "CPU s", "s to the plain loop's best")  # fmt: skip
+            "s for features", "s an epoch", "s to the end",
+            "s to the plain loop's best")  # fmt: skip
+_ORDER = ("head", "top", "plain", "fastai", "transformers", "transformers-2e-5", "scratch")
 
 
 def load(folder: Path) -> dict[str, list[list[_LINE]]]:
@@ -26,7 +28,8 @@ def load(folder: Path) -> dict[str, list[list[_LINE]]]:
     for path in sorted(folder.glob("*-[0-9].jsonl")):
         lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
         found.setdefault(path.stem[:-2], []).append(lines)
-    return found
+    ranks = {name: rank for rank, name in enumerate(_ORDER)}
+    return dict(sorted(found.items(), key=lambda each: ranks.get(each[0], len(ranks))))
 
 
 def kept(lines: list[_LINE]) -> _LINE:
@@ -57,12 +60,15 @@ def _race_table(race: dict[str, list[list[_LINE]]]) -> str:
         best = [max(line["test_accuracy"] for line in lines) for lines in runs]
         reached = [next((line["seconds"] for line in lines if line["test_accuracy"] >= target),
                         None) for lines in runs]  # fmt: skip
+        ends = [lines[-1] for lines in runs]
+        features = [line.get("features_seconds", 0.0) for line in ends]
+        epochs = [(line["seconds"] - spent) / line["epoch"]
+                  for line, spent in zip(ends, features, strict=True)]  # fmt: skip
         there = [each for each in reached if each is not None]
         rows.append(
             f"| {name} | {len(runs)} | {_spread(scores)} | {_spread(best)} | "
-            f"{mean(lines[-1]['seconds'] / lines[-1]['epoch'] for lines in runs):.1f} | "
-            f"{mean(lines[-1]['seconds'] for lines in runs):.0f} | "
-            f"{mean(lines[-1]['cpu_seconds'] for lines in runs):.0f} | "
+            f"{mean(features):.0f} | {mean(epochs):.3g} | "
+            f"{mean(line['seconds'] for line in ends):.0f} | "
             + (f"{mean(there):.0f} ({len(there)} of {len(runs)})" if there else "never")
             + " |"
         )
@@ -99,7 +105,7 @@ def _spread(values: list[float]) -> str:
 
 
 def _draw_race(race: dict[str, list[list[_LINE]]], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(8, 5), dpi=130)
+    figure, axes = plt.subplots(figsize=(8, 4.6), dpi=130, layout="constrained")
     for number, (name, runs) in enumerate(race.items()):
         for place, lines in enumerate(runs):
             axes.plot([line["seconds"] for line in lines],
@@ -116,7 +122,7 @@ def _draw_race(race: dict[str, list[list[_LINE]]], path: Path) -> None:
 
 
 def _draw_curve(curve: dict[str, dict[int, list[float]]], path: Path) -> None:
-    figure, axes = plt.subplots(figsize=(7, 4.5), dpi=130)
+    figure, axes = plt.subplots(figsize=(7, 4.2), dpi=130, layout="constrained")
     for number, (name, points) in enumerate(curve.items()):
         sizes = sorted(points)
         axes.plot(sizes, [mean(points[each]) for each in sizes], color=f"C{number}", label=name)
