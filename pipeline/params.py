@@ -13,7 +13,8 @@ import json
 import re
 from decimal import Decimal
 from pathlib import Path
-from typing import Any, Literal, TypeVar
+from types import UnionType
+from typing import Any, Literal, TypeVar, Union, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
@@ -192,8 +193,9 @@ def load_section(raw: dict[str, Any], name: str, cls: type[S], *, path: Path) ->
     try:
         return cls.model_validate(raw[name])
     except ValidationError as error:
-        problems = [_sentence(name, cls, detail) for detail in error.errors(include_url=False)]
-        raise ParamsError(path, "; ".join(problems)) from error
+        problems = _join_alternatives(cls, error.errors(include_url=False))
+        told = "; ".join(_sentence(name, cls, detail) for detail in problems)
+        raise ParamsError(path, told) from error
 
 
 def load_value(raw: dict[str, Any], name: str, kind: Any, *, path: Path) -> Any:
@@ -209,6 +211,23 @@ def load_value(raw: dict[str, Any], name: str, kind: Any, *, path: Path) -> Any:
     except ValidationError as error:
         problems = [_rule(detail) for detail in error.errors(include_url=False)]
         raise ParamsError(path, "; ".join(problems), field=name) from error
+
+
+def _join_alternatives(cls: type[Section], details: list[ErrorDetails]) -> list[ErrorDetails]:
+    """Make one problem of those that pydantic tells of each member of a union."""
+    joined: dict[tuple[int | str, ...], ErrorDetails] = {}
+    for number, detail in enumerate(details):
+        field = cls.model_fields.get(str(detail["loc"][0])) if detail["loc"] else None
+        if field is None or get_origin(field.annotation) not in (Union, UnionType):
+            joined[(number,)] = detail
+            continue
+        place = detail["loc"][:1]
+        if place in joined:
+            message = f"{joined[place]['msg']} or {_must(detail['msg'])}"
+            joined[place] = {**joined[place], "msg": message, "type": "union"}
+        else:
+            joined[place] = {**detail, "loc": place}
+    return list(joined.values())
 
 
 def _sentence(section: str, cls: type[Section], detail: ErrorDetails) -> str:
@@ -229,15 +248,19 @@ def _sentence(section: str, cls: type[Section], detail: ErrorDetails) -> str:
 
 
 def _rule(detail: ErrorDetails) -> str:
-    message = detail["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    message = detail["msg"].removeprefix("Value error, ")
     if detail["type"] == "value_error":
         return message
+    got, hint = detail["input"], ""
     if detail["type"] == "literal_error":
-        got = detail["input"]
         close = difflib.get_close_matches(str(got), re.findall(r"'([^']+)'", message), n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
-        return f"must be {message}, got {got!r}{hint}"
-    return f"must be {message}, got {detail['input']!r}"
+    return f"must {_must(message)}, got {got!r}{hint}"
+
+
+def _must(message: str) -> str:
+    """Give what follows `must` where pydantic writes `Input should be ...`."""
+    return re.sub(r"^[A-Z][a-z]+ should ", "", message)
 
 
 SECTIONS = (

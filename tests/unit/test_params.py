@@ -1,6 +1,8 @@
 """params.yaml is read exactly as DVC reads it, and a wrong value gets one line with a remedy."""
 
 import math
+import re
+from typing import Annotated, Literal
 
 import pytest
 from dvc.utils.serialize import parse_yaml
@@ -137,6 +139,28 @@ def test_all_problems_of_a_section_are_told_at_once(tmp_path):
         "toy.min_side_px is missing",
     ):
         assert part in str(caught.value)
+
+
+class Alternatives(Section):
+    size: Literal["full"] | Annotated[int, Field(ge=1)]
+    name: Annotated[str, Field(pattern="^[a-z]+$", min_length=1)]
+    cut: str | int
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"size": 0}, "odd.size: must be 'full' or be greater than or equal to 1, got 0"),
+        ({"size": "all"}, "odd.size: must be 'full' or be a valid integer, got 'all'"),
+        ({"cut": 2.5}, "odd.cut: must be a valid string or be a valid integer, got 2.5"),
+        ({"name": "A"}, "odd.name: must match pattern '^[a-z]+$', got 'A'"),
+    ],
+)
+def test_alternatives_make_one_problem_in_plain_words(tmp_path, change, message):
+    raw = {"odd": {"size": "full", "name": "a", "cut": "none"} | change}
+    with pytest.raises(ParamsError, match=re.escape(message)) as caught:
+        load_section(raw, "odd", Alternatives, path=tmp_path / "params.yaml")
+    assert str(caught.value).count(" must ") == 1
 
 
 def test_a_misspelled_section_is_named(tmp_path):
