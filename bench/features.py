@@ -48,7 +48,7 @@ def variants() -> Variants:
         normalization=Normalization("pretrained", 1 / 255, (0.5,) * 3, (0.5,) * 3),
         pooling="mean",
     )
-    trunk.backbone.net.load_state_dict(net.state_dict())
+    trunk.backbone.model.load_state_dict(net.state_dict())
     floats = trunk.normalize(images)
     found = _by_runtimes(net, floats)
     eager = net.to(memory_format=torch.channels_last)
