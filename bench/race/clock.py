@@ -4,6 +4,7 @@ A contestant runs in a process of its own, in the peers' environment or in ours,
 imports the pipeline. Time spent in judging is not counted.
 """
 
+import argparse
 import json
 import os
 import time
@@ -19,6 +20,17 @@ Predict = Callable[[np.ndarray], Tensor]
 
 THREADS = 2
 JUDGE_BATCH = 64
+
+
+def race_arguments(*, epochs: int | None) -> argparse.ArgumentParser:
+    """Give the command line that all contestants have; they may add to it."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--data", type=Path, required=True)
+    parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--epochs", type=int, default=epochs)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--fraction", type=float, default=1.0)
+    return parser
 
 
 class Data:

@@ -4,7 +4,6 @@ The clock runs from the decoded pictures on, as for the peers: features of every
 split too, which training does not need), then training. Views, cut and recipe are params.
 """
 
-import argparse
 import shutil
 import tempfile
 import time
@@ -16,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from bench.race.clock import Clock, Data
+from bench.race.clock import Clock, Data, race_arguments
 from pipeline.data.augment import AugmentParams
 from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store
@@ -41,14 +40,9 @@ HEAD: dict[str, Any] = {
 
 def main() -> None:
     """Compute features, train, and judge after each epoch."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
+    parser = race_arguments(epochs=None)
     parser.add_argument("--artifacts", type=Path, default=Path("artifacts"))
     parser.add_argument("--recipe", choices=["head", "top"], required=True)
-    parser.add_argument("--epochs", type=int)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fraction", type=float, default=1.0)
     parser.add_argument("--keep", type=Path, help="features, computed here where they are not yet")
     options = parser.parse_args()
     raw = with_values(read_params(PARAMS), HEAD if options.recipe == "head" else {})

@@ -4,24 +4,16 @@ With --random the same net starts from random weights, and pictures are flipped 
 it, a net from random weights learns 1,576 pictures by heart.
 """
 
-import argparse
-from pathlib import Path
-
 import numpy as np
 import torch
 from torch import nn
 
-from bench.race.clock import THREADS, Clock, Data, judge_with
+from bench.race.clock import THREADS, Clock, Data, judge_with, race_arguments
 
 
 def main() -> None:
     """Train, and judge after each epoch."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=10)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fraction", type=float, default=1.0)
+    parser = race_arguments(epochs=10)
     parser.add_argument("--random", action="store_true")
     options = parser.parse_args()
     torch.set_num_threads(THREADS)

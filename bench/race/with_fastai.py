@@ -7,9 +7,7 @@ cycle each (docs.fast.ai, callback.schedule: base_lr 2e-3, freeze_epochs 1). Aug
 Batches of 64 are the default of its data loaders.
 """
 
-import argparse
 from functools import partial
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -25,18 +23,12 @@ from fastai.vision.learner import create_head
 from fasttransform import Pipeline
 from torch import nn
 
-from bench.race.clock import THREADS, Clock, Data, judge_with
+from bench.race.clock import THREADS, Clock, Data, judge_with, race_arguments
 
 
 def main() -> None:
     """Train, and judge after each epoch."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fraction", type=float, default=1.0)
-    options = parser.parse_args()
+    options = race_arguments(epochs=5).parse_args()
     torch.set_num_threads(THREADS)
     data = Data(options.data, options.fraction)
     clock = Clock(data, options.out)

@@ -6,8 +6,6 @@ lowest validation loss kept. The example's rate is 2e-5, for a vision transforme
 usual one for a convolutional net of this size, so the race runs both.
 """
 
-import argparse
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -15,7 +13,7 @@ from torch import nn
 from torchvision.transforms import v2
 from transformers import Trainer, TrainerCallback, TrainingArguments
 
-from bench.race.clock import THREADS, Clock, Data, judge_with
+from bench.race.clock import THREADS, Clock, Data, judge_with, race_arguments
 
 
 class Net(nn.Module):
@@ -33,12 +31,7 @@ class Net(nn.Module):
 
 def main() -> None:
     """Train, and judge after each epoch."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--data", type=Path, required=True)
-    parser.add_argument("--out", type=Path, required=True)
-    parser.add_argument("--epochs", type=int, default=5)
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--fraction", type=float, default=1.0)
+    parser = race_arguments(epochs=5)
     parser.add_argument("--lr", type=float, default=2e-5)
     options = parser.parse_args()
     torch.set_num_threads(THREADS)
