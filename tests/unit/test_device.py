@@ -1,5 +1,9 @@
 """Device, precision and threads are chosen once, and the fingerprint says what was chosen."""
 
+import platform
+import subprocess
+import sys
+
 import pytest
 import torch
 
@@ -46,3 +50,37 @@ def test_an_absent_device_is_one_line_with_exit_code_4(device):
         return
     with pytest.raises(MachineError, match=f"runtime.device: .* got '{device}' .set `runtime"):
         open_runtime(params(device=device))
+
+
+ALLOCATE = """
+import resource, torch
+from pipeline.device import RuntimeParams, open_runtime
+if {opened}:
+    open_runtime(RuntimeParams(seed=1, threads=1, device="cpu", precision="fp32", compile=False))
+for _ in range(3):
+    torch.empty(64_000_000, dtype=torch.uint8).fill_(1)
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+for _ in range(10):
+    torch.empty(64_000_000, dtype=torch.uint8).fill_(1)
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+@pytest.mark.skipif(
+    platform.libc_ver()[0] != "glibc", reason="how freed memory is kept is known for glibc alone"
+)
+def test_freed_memory_is_used_again_without_a_way_through_the_kernel():
+    faults = {
+        opened: int(subprocess.run(
+            [sys.executable, "-c", ALLOCATE.format(opened=opened)],
+            capture_output=True, text=True, check=True,
+        ).stdout)
+        for opened in (False, True)
+    }  # fmt: skip
+    assert faults[True] < 100 < faults[False]
+
+
+def test_new_tensors_are_not_filled_first():
+    open_runtime(params())
+    assert torch.are_deterministic_algorithms_enabled()
+    assert torch.utils.deterministic.fill_uninitialized_memory is False
