@@ -22,6 +22,7 @@ from torch import Tensor, nn
 from pipeline.errors import ParamsError
 from pipeline.model.cuts import FAMILIES, Chain
 from pipeline.model.folding import fold_batch_norm
+from pipeline.model.fusing import fuse
 from pipeline.seeds import derive
 
 Pooling = Literal["mean", "max", "mean+max"]
@@ -170,7 +171,7 @@ class Backbone(nn.Module):
             )  # fmt: skip
 
     def fold(self) -> None:
-        """Fold batch normalization into the convolutions: faster, and for inference only.
+        """Fold batch normalization into convolutions, and fuse these: for inference only.
 
         Results change by rounding. Call it in eval mode, after loading weights and before moving to
         a device; where results must be equal, call it in every place.
@@ -178,7 +179,7 @@ class Backbone(nn.Module):
         height, width = self.input_size[1:]
         ramp = torch.linspace(-2, 2, 3 * height * width).view(1, 3, height, width)
         images = ramp.contiguous(memory_format=torch.channels_last)
-        wrapped = fold_batch_norm(_Features(self.model), images)
+        wrapped = fuse(fold_batch_norm(_Features(self.model), images), images)
         self.model = wrapped.get_submodule("model")
 
     def _pool(self, features: Tensor, kind: str) -> Tensor:
@@ -194,7 +195,7 @@ class Backbone(nn.Module):
 
 
 class _Features(nn.Module):
-    """A timm model called for its feature map, as `fold_batch_norm` wants it."""
+    """A timm model called for its feature map, as `fold_batch_norm` and `fuse` want it."""
 
     model: Any
 

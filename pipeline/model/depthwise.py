@@ -1,11 +1,14 @@
-"""Depthwise convolutions whose gradients are computed in single precision, on CPUs, under bfloat16.
+"""Gradients of depthwise convolutions under bfloat16 on CPUs, by the kernels that are fast there.
 
-oneDNN has no fast kernel for the bfloat16 gradients of a depthwise convolution: they took most of a
-training step (EfficientNet-Lite0 from block 4 upwards, 2 threads: 101 pictures/s; with this 150;
-all in single precision 125). The forward pass stays as it is, to the bit.
+oneDNN's bfloat16 kernels for these gradients are slow where a kernel is larger than 3 x 3 or has a
+stride, and took most of a training step. Here the gradient of the input is a forward convolution
+with the kernel turned around, or, with a stride, computed in single precision; that of the kernel
+is computed in pieces of 3 x 3, each from a shifted view of the input. The forward pass stays as it
+is, to the bit. `bench/training.py` has the figures.
+
+Axes: B = items, C = channels, H = W = size, k = kernel.
 """
 
-import math
 import types
 from typing import Any
 
@@ -13,33 +16,36 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from pipeline.model.padding import zero_padding
+
+_PIECE = 3
+"""Side of the largest kernel whose gradient oneDNN computes fast in bfloat16."""
+
+_backward = torch.ops.aten.convolution_backward
+
 
 class _Depthwise(torch.autograd.Function):
-    """A depthwise convolution, forward in the type of its input, backward in float32."""
+    """A depthwise convolution of [B, C, H, W], without padding and dilation."""
 
     @staticmethod
     def forward(
-        ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None, options: tuple[Any, ...]
+        ctx: Any, values: Tensor, weight: Tensor, bias: Tensor | None, stride: tuple[int, int]
     ) -> Tensor:
-        """Convolve; `options` are stride, padding, dilation and groups."""
+        """Convolve with [C, 1, k, k]."""
         ctx.save_for_backward(values, weight)
-        ctx.options, ctx.bias_sizes = options, None if bias is None else list(bias.shape)
-        return functional.conv2d(values, weight, bias, *options)
+        ctx.stride = stride
+        return functional.conv2d(values, weight, bias, stride, groups=len(weight))
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
         """Give the gradients of input, weight and bias."""
         values, weight = ctx.saved_tensors
-        stride, padding, dilation, groups = ctx.options
-        mask = (ctx.needs_input_grad[0], ctx.needs_input_grad[1], ctx.bias_sizes is not None)
-        of_values, of_weight, of_bias = torch.ops.aten.convolution_backward(
-            gradients[0].float(), values.float(), weight.float(), ctx.bias_sizes, stride, padding,
-            dilation, False, (0, 0), groups, mask,
-        )  # fmt: skip
+        given = gradients[0].contiguous(memory_format=torch.channels_last)
+        needs_values, needs_weight, needs_bias, _ = ctx.needs_input_grad
         return (
-            None if of_values is None else of_values.to(values.dtype),
-            None if of_weight is None else of_weight.to(weight.dtype),
-            None if of_bias is None else of_bias.to(weight.dtype),
+            _of_values(given, values, weight, ctx.stride) if needs_values else None,
+            _of_weight(given, values, weight, ctx.stride) if needs_weight else None,
+            given.sum((0, 2, 3), dtype=torch.float32).to(weight.dtype) if needs_bias else None,
             None,
         )
 
@@ -61,29 +67,63 @@ def _forward(conv: nn.Conv2d, values: Tensor) -> Tensor:
         and torch.is_autocast_enabled("cpu")
         and torch.get_autocast_dtype("cpu") == torch.bfloat16
     )
-    if not is_slow or conv.padding_mode != "zeros" or isinstance(conv.padding, str):
+    if not (is_slow and _is_plain(conv)):
         plain: Tensor = type(conv).forward(conv, values)
         return plain
-    padding: Any = conv.padding
-    if type(conv).__name__ == "Conv2dSame":  # of timm: pads to ceil(size / stride) first
-        values, padding = _pad_same(values, conv), (0, 0)
+    (top, bottom), (left, right) = zero_padding(conv, values.shape[2:])
     bias = None if conv.bias is None else conv.bias.to(torch.bfloat16)
-    options = (conv.stride, padding, conv.dilation, conv.groups)
     with torch.autocast("cpu", enabled=False):
         low, weight = values.to(torch.bfloat16), conv.weight.to(torch.bfloat16)
-        result: Tensor = _Depthwise.apply(low, weight, bias, options)
+        padded = functional.pad(low, (left, right, top, bottom))
+        result: Tensor = _Depthwise.apply(padded, weight, bias, conv.stride)
     return result
 
 
-def _pad_same(values: Tensor, conv: nn.Conv2d) -> Tensor:
-    pads: list[int] = []
-    for size, kernel, stride, dilation in zip(
-        reversed(values.shape[-2:]),
-        reversed(conv.kernel_size),
-        reversed(conv.stride),
-        reversed(conv.dilation),
-        strict=True,
-    ):
-        total = max(0, (math.ceil(size / stride) - 1) * stride + (kernel - 1) * dilation + 1 - size)
-        pads += [total // 2, total - total // 2]
-    return functional.pad(values, pads) if any(pads) else values
+def _is_plain(conv: nn.Conv2d) -> bool:
+    """Tell whether each channel gives one, zeros are padded by number, and nothing is dilated."""
+    return (
+        conv.groups == conv.out_channels
+        and conv.padding_mode == "zeros"
+        and not isinstance(conv.padding, str)
+        and max(conv.dilation) == 1
+    )
+
+
+def _of_values(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Give the gradient of the input."""
+    height, width = weight.shape[2:]
+    if max(stride) == 1:
+        around = (height - 1, width - 1)
+        return functional.conv2d(given, weight.flip(2, 3), padding=around, groups=len(weight))
+    single: Tensor = _backward(
+        given.float(), values.float(), weight.float(), None, stride, (0, 0), (1, 1), False, (0, 0),
+        len(weight), (True, False, False),
+    )[0]  # fmt: skip
+    return single.to(values.dtype)
+
+
+def _of_weight(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
+    """Give the gradient of the kernel, piece by piece; pieces may overlap."""
+    gradient = torch.empty_like(weight)
+    (height, width), (down, across) = weight.shape[2:], stride
+    for top in _starts(height):
+        for left in _starts(width):
+            piece = weight[:, :, top : top + _PIECE, left : left + _PIECE]
+            rows, columns = piece.shape[2:]
+            seen = values[
+                :,
+                :,
+                top : top + (given.shape[2] - 1) * down + rows,
+                left : left + (given.shape[3] - 1) * across + columns,
+            ]
+            gradient[:, :, top : top + rows, left : left + columns] = _backward(
+                given, seen, piece, None, stride, (0, 0), (1, 1), False, (0, 0), len(weight),
+                (False, True, False),
+            )[1]  # fmt: skip
+    return gradient
+
+
+def _starts(size: int) -> list[int]:
+    """Give where pieces start that cover an axis of a kernel."""
+    last = max(0, size - _PIECE)
+    return sorted({min(start, last) for start in range(0, size, _PIECE)})

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 
 log = logging.getLogger(__name__)
 
-_CONVOLUTIONS = ("Conv2d", "Conv2dSame")
+CONVOLUTIONS = ("Conv2d", "Conv2dSame")
 """Class names. Other convolutions, such as those that standardize their weights in each forward
 pass, would undo the folding."""
 
@@ -43,21 +43,34 @@ def fold_batch_norm(model: nn.Module, images_BCHW: Tensor) -> nn.Module:
     if not any(isinstance(module, nn.BatchNorm2d) for module in plain.modules()):
         return plain
     with torch.no_grad():
-        pairs, expected = _find_pairs(plain, images_BCHW)
+        pairs, expected = find_pairs(
+            plain, images_BCHW, lambda module: isinstance(module, nn.BatchNorm2d)
+        )
         if not pairs:
             return plain
         folded = copy.deepcopy(plain)
         for convolution, norm in pairs:
             _fold(folded, convolution, norm)
-        change = _relative_change(expected, folded(images_BCHW))
+        change = relative_change(expected, folded(images_BCHW))
     if not change <= _MAX_RELATIVE_CHANGE:
         log.warning("batch normalization is not folded: outputs would change by %.1e", change)
         return plain
     return folded
 
 
-def _find_pairs(model: nn.Module, images_BCHW: Tensor) -> tuple[list[tuple[str, str]], Tensor]:
-    """Run the model; give names of (convolution, normalization), each called once, and outputs."""
+def find_pairs(
+    model: nn.Module, images_BCHW: Tensor, is_second: Callable[[nn.Module], bool]
+) -> tuple[list[tuple[str, str]], Tensor]:
+    """Run a model; find the modules that get the very tensor that a convolution gave.
+
+    Args:
+        model: Called with pictures alone; gives one tensor.
+        images_BCHW: float32.
+        is_second: Which modules are looked at.
+
+    Returns:
+        Names of (convolution, module), each of them called once; and what the model gave.
+    """
     outputs: list[tuple[Tensor, str]] = []
     pairs: list[tuple[str, str]] = []
     calls: Counter[str] = Counter()
@@ -70,16 +83,26 @@ def _find_pairs(model: nn.Module, images_BCHW: Tensor) -> tuple[list[tuple[str, 
         calls[name] += 1
         pairs.extend((conv, name) for output, conv in outputs if output is given)
 
-    with _hooks(model, after=after, before=before):
+    with _hooks(model, is_second, after=after, before=before):
         expected = model(images_BCHW)
     return [pair for pair in pairs if all(calls[name] == 1 for name in pair)], expected
 
 
+def relative_change(expected: Tensor, got: Tensor) -> float:
+    """Give the largest difference over the largest of what is expected."""
+    scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
+    return float((got - expected).abs().max() / scale)
+
+
 @contextmanager
 def _hooks(
-    model: nn.Module, *, after: Callable[[str, Tensor], None], before: Callable[[str, Tensor], None]
+    model: nn.Module,
+    is_second: Callable[[nn.Module], bool],
+    *,
+    after: Callable[[str, Tensor], None],
+    before: Callable[[str, Tensor], None],
 ) -> Iterator[None]:
-    """Report what each convolution gives and each batch normalization gets."""
+    """Report what each convolution gives, and what each module that is looked at gets."""
 
     def watch_output(name: str) -> Callable[..., None]:
         return lambda _module, _inputs, output: after(name, output)
@@ -89,9 +112,9 @@ def _hooks(
 
     handles = []
     for name, module in model.named_modules():
-        if type(module).__name__ in _CONVOLUTIONS:
+        if type(module).__name__ in CONVOLUTIONS:
             handles.append(module.register_forward_hook(watch_output(name)))
-        elif isinstance(module, nn.BatchNorm2d):
+        elif is_second(module):
             handles.append(module.register_forward_pre_hook(watch_input(name)))
     try:
         yield
@@ -119,8 +142,3 @@ def _affine(bn: Any) -> tuple[Tensor, Tensor]:
         gain = gain * bn.weight.double()
     shift = -bn.running_mean.double() * gain
     return gain, shift + bn.bias.double() if bn.affine else shift
-
-
-def _relative_change(expected: Tensor, got: Tensor) -> float:
-    scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
-    return float((got - expected).abs().max() / scale)
