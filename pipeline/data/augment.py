@@ -61,13 +61,19 @@ class _Draws:
     """A factor for their distance to the picture's mean."""
 
 
-def augment_batch(images_BCHW: Tensor, params: AugmentParams, seeds: Sequence[int]) -> Tensor:
+def augment_batch(
+    images_BCHW: Tensor,
+    params: AugmentParams,
+    seeds: Sequence[int],
+    orientations: np.ndarray | None = None,
+) -> Tensor:
     """Change each picture by its own random stream.
 
     Args:
         images_BCHW: uint8, or float on the scale of bytes, square; it is not changed.
         params: With everything off, the very same tensor is given back.
         seeds: One for each picture, in [0, 2^64).
+        orientations: Codes for `orient`, [B], where they are not to be drawn.
 
     Returns:
         Same shape, type and device; values stay within 0..255.
@@ -81,7 +87,7 @@ def augment_batch(images_BCHW: Tensor, params: AugmentParams, seeds: Sequence[in
     if height != width:
         raise ValueError(f"pictures must be square, got {height} x {width}")
     draws = _draw(params, seeds, height)
-    images = _turn(images_BCHW, draws.orientations)
+    images = _turn(images_BCHW, draws.orientations if orientations is None else orientations)
     if params.crop_min_frac < 1:
         images = _crop(images, draws)
     if params.brightness > 0 or params.contrast > 0:
@@ -106,6 +112,35 @@ def orientations(params: AugmentParams) -> tuple[int, ...]:
     bits = ((1, params.hflip), (2, params.vflip), (4, params.transpose))
     refused = sum(bit for bit, chance in bits if chance == 0)
     return tuple(code for code in range(8) if not code & refused)
+
+
+def spread_orientations(
+    params: AugmentParams, seeds: Sequence[int], *, view: int, views: int
+) -> np.ndarray:
+    """Draw an orientation for one of several views of each picture.
+
+    Views of a picture differ as far as the probabilities allow: each draws from a part of its own
+    of their distribution (stratified sampling). The picture as it is stands first in it, so view 0
+    gives it if one of the views is to; the order of the others is random for each picture.
+
+    Args:
+        params: With the probabilities.
+        seeds: One for each picture, in [0, 2^64), the same for all its views.
+        view: In [0, views).
+        views: How many there are.
+
+    Returns:
+        Codes for `orient`, int64 [B].
+    """
+    chances = np.ones(8)
+    for bit, chance in ((1, params.hflip), (2, params.vflip), (4, params.transpose)):
+        chances *= np.where(np.arange(8) & bit, chance, 1 - chance)
+    uniform = _uniform(np.array(seeds, dtype=np.uint64))
+    keys = np.concatenate([np.full_like(uniform[:1], -1.0), uniform[1:8]])
+    order = keys.argsort(axis=0)
+    upper = chances[order].cumsum(axis=0)[:-1]  # of the last one it is 1, but for rounding
+    place = (upper <= (view + uniform[0]) / views).sum(axis=0)
+    return np.asarray(np.take_along_axis(order, place[np.newaxis], axis=0)[0])
 
 
 def _draw(params: AugmentParams, seeds: Sequence[int], size: int) -> _Draws:

@@ -20,7 +20,7 @@ import numpy.typing as npt
 import torch
 from pydantic import Field, model_validator
 
-from pipeline.data.augment import AugmentParams, augment_batch
+from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
 from pipeline.data.store import Store
 from pipeline.device import Runtime
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
@@ -352,9 +352,14 @@ def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
     images[: len(rows)] = work.store.read(rows)
     if view > 0:
         ids = work.store.index["id"].to_numpy()[rows]
-        seeds = [derive(work.params.seed, "view", view, each) for each in ids]
+        seed, views = work.params.seed, work.params.views
+        turns = spread_orientations(
+            work.augment, [derive(seed, "orientation", each) for each in ids],
+            view=view, views=views,
+        )  # fmt: skip
+        seeds = [derive(seed, "view", view, each) for each in ids]
         part = torch.from_numpy(images[: len(rows)].copy())
-        images[: len(rows)] = augment_batch(part, work.augment, seeds).numpy()
+        images[: len(rows)] = augment_batch(part, work.augment, seeds, turns).numpy()
     return images
 
 

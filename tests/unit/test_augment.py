@@ -5,7 +5,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.data.augment import AugmentParams, augment_batch
+from pipeline.data.augment import AugmentParams, augment_batch, orient, spread_orientations
 
 OFF = {
     "hflip": 0.0, "vflip": 0.0, "transpose": 0.0, "crop_min_frac": 1.0, "brightness": 0.0,
@@ -210,3 +210,36 @@ def test_an_empty_batch_is_fine():
 def test_bad_params_cannot_exist(change):
     with pytest.raises(ValidationError):
         params(**change)
+
+
+def spread(params, views):
+    return np.stack(
+        [spread_orientations(params, range(500), view=view, views=views) for view in range(views)]
+    )
+
+
+def test_eight_views_take_all_eight_orientations():
+    codes = spread(params(hflip=0.5, vflip=0.5, transpose=0.5), 8)
+    assert {tuple(sorted(each)) for each in codes.T} == {tuple(range(8))}
+    assert (codes[0] == 0).all()
+    assert len({tuple(each) for each in codes.T}) > 400  # each picture in an order of its own
+
+
+def test_fewer_views_differ_and_keep_the_probabilities():
+    codes = spread(params(hflip=0.5, vflip=0.5, transpose=0.5), 3)
+    assert all(len(set(each)) == 3 for each in codes.T)
+    shares = np.bincount(codes.ravel(), minlength=8) / codes.size
+    assert np.abs(shares - 1 / 8).max() < 0.02
+
+
+def test_what_has_no_chance_is_never_a_view():
+    assert set(spread(params(hflip=0.5), 4).ravel()) == {0, 1}
+    assert set(spread(params(vflip=1.0), 4).ravel()) == {2}
+    assert set(spread(params(), 4).ravel()) == {0}
+
+
+def test_given_orientations_are_taken_in_place_of_drawn_ones(images):
+    codes = np.arange(len(images)) % 8
+    given = augment_batch(images, params(), range(len(images)), codes)
+    for image, code, turned in zip(images, codes, given, strict=True):
+        assert torch.equal(turned, orient(image[None], int(code))[0])
