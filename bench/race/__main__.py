@@ -3,9 +3,10 @@
     python -m bench.race [--quick] [--only NAME ...] [--peers-python PATH]
 
 Needs the artifacts of a finished `make repro`. Each contestant is a process of its own and is run
-one after the other; one that is finished is not run again. Peers get an environment of their own
-under .rootstock/race/peers, made on the first run from bench/race/peers.txt (about 6 GB). The whole
-takes about an hour and a half on 2 cores. `python -m bench.race.report` draws what there is.
+one after the other; one whose results lie in docs/race is not run again. Peers get an environment
+of their own under .rootstock/race/peers, made on the first run from bench/race/peers.txt (about
+6 GB). The whole takes about an hour and a half on 2 cores. `python -m bench.race.report` draws what
+there is.
 """
 
 import argparse
@@ -15,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from bench.race.export import export
-from bench.race.report import write_report
+from bench.race.report import RESULTS, write_report
 
 FOLDER = Path(".rootstock/race")
 FRACTIONS = (0.05, 0.1, 0.25, 0.5)
@@ -43,7 +44,7 @@ class Contestant:
     @property
     def file(self) -> Path:
         """Where it writes."""
-        return FOLDER / f"{self.name}-{self.seed}.jsonl"
+        return RESULTS / f"{self.name}-{self.seed}.jsonl"
 
 
 def contestants() -> list[Contestant]:
@@ -94,7 +95,7 @@ def main() -> None:
         command = [interpreter, "-W", "ignore", "-m", f"bench.race.{each.module}", *arguments]
         subprocess.run([str(word) for word in command], check=True)
     if not options.quick:
-        write_report(FOLDER)
+        write_report(RESULTS)
 
 
 def _environment() -> Path:

@@ -5,6 +5,7 @@ imports the pipeline. Time spent in judging is not counted.
 """
 
 import argparse
+import ctypes
 import json
 import os
 import time
@@ -139,6 +140,13 @@ def judge_with(model: nn.Module, data: Data) -> Predict:
         return outputs
 
     return predict
+
+
+def keep_freed_memory() -> None:
+    """Have glibc keep large blocks that were freed; see pipeline/device.py."""
+    libc = ctypes.CDLL(None)
+    libc.mallopt(-4, 0)
+    libc.mallopt(-1, 2**31 - 1)
 
 
 def _now() -> np.ndarray:

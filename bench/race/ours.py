@@ -51,7 +51,7 @@ def main() -> None:
         raw["train"]["epochs"] = options.epochs
     data = Data(options.data, options.fraction)
     clock = Clock(data, options.out)
-    scratch = Path(tempfile.mkdtemp(dir=options.out.parent))
+    scratch = Path(tempfile.mkdtemp(dir=options.data.parent))
     try:
         clock.start()
         since = time.perf_counter()

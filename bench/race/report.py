@@ -13,7 +13,7 @@ import matplotlib as mpl
 mpl.use("agg")
 from matplotlib import pyplot as plt
 
-FOLDER = Path(".rootstock/race")
+RESULTS = Path("docs/race")
 PAGE = Path("docs/benchmarks.md")
 _LINE = dict[str, float]
 _COLUMNS = ("contestant", "runs", "test accuracy of the epoch kept", "best of any epoch",
@@ -137,4 +137,4 @@ def _draw_curve(curve: dict[str, dict[int, list[float]]], path: Path) -> None:
 
 
 if __name__ == "__main__":
-    write_report(FOLDER)
+    write_report(RESULTS)

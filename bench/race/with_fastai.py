@@ -68,7 +68,7 @@ def main() -> None:
 
     learner = Learner(
         loaders, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy, cbs=Judge(),
-        splitter=partial(_split), path=options.out.parent,
+        splitter=partial(_split), path=options.data.parent,
     )  # fmt: skip
     with learner.no_bar(), learner.no_logging():
         learner.fine_tune(options.epochs)

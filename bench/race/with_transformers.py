@@ -59,7 +59,7 @@ def main() -> None:
             clock.judge(round(state.epoch), judge_with(model.net, data))
 
     arguments = TrainingArguments(
-        output_dir=str(options.out.parent / "transformers"), num_train_epochs=options.epochs,
+        output_dir=str(options.data.parent / "transformers"), num_train_epochs=options.epochs,
         learning_rate=options.lr, per_device_train_batch_size=8, seed=options.seed,
         save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True,
         logging_strategy="no", dataloader_num_workers=0,
