@@ -49,7 +49,7 @@ def fuse(model: nn.Module, images_BCHW: Tensor) -> nn.Module:
         The fused copy, or the model itself where nothing can be fused.
     """
     names = [name for name, module in model.named_modules() if _can_fuse(module)]
-    if not (names and torch.backends.mkldnn.is_available()):
+    if not names or not _is_known():
         return model
     with torch.no_grad():
         pairs, expected = find_pairs(
@@ -82,11 +82,12 @@ class FusedConvolution(nn.Module):
 
     def forward(self, values: Tensor) -> Tensor:
         """Convolve [B, C, H, W] and activate, in autocast's type where that is on."""
-        if values.device.type != "cpu" or torch.is_grad_enabled():
+        dtype = torch.get_autocast_dtype("cpu") if torch.is_autocast_enabled("cpu") else None
+        if values.device.type != "cpu" or torch.is_grad_enabled() or not _computes_in(dtype):
             plain: Tensor = self.activation(self.convolution(values))
             return plain
-        if torch.is_autocast_enabled("cpu"):
-            values = values.to(torch.get_autocast_dtype("cpu"))
+        if dtype is not None:
+            values = values.to(dtype)
         values = values.contiguous(memory_format=torch.channels_last)
         packed = self._pack(values)
         name, numbers = _ACTIVATIONS[type(self.activation)]
@@ -97,9 +98,10 @@ class FusedConvolution(nn.Module):
 
     def _pack(self, values: Tensor) -> "_Packed":
         """Give the weights as oneDNN wants them for this shape and type of input."""
-        if self._packed is None or not self._packed.fits(values):
-            self._packed = _pack(self.convolution, values)
-        return self._packed
+        packed = self._packed
+        if packed is None or not packed.fits(values):  # of the local one: threads may share this
+            packed = self._packed = _pack(self.convolution, values)
+        return packed
 
 
 class _Packed(NamedTuple):
@@ -128,6 +130,17 @@ def _pack(conv: Any, values: Tensor) -> _Packed:
     )
     bias = None if conv.bias is None else conv.bias.to(values.dtype)
     return _Packed(tuple(values.shape), values.dtype, packed, bias, options)
+
+
+def _is_known() -> bool:
+    """Tell whether this is a processor of the kind that it was measured on."""
+    capability = torch.backends.cpu.get_cpu_capability()
+    return torch.backends.mkldnn.is_available() and capability.startswith("AVX")
+
+
+def _computes_in(dtype: torch.dtype | None) -> bool:
+    """Tell whether oneDNN computes in a type here; bfloat16 asks for more than AVX2."""
+    return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 
 def _can_fuse(module: nn.Module) -> bool:

@@ -9,7 +9,7 @@ import pytest
 import torch
 from PIL import Image
 
-from pipeline.data.augment import AugmentParams, augment_batch
+from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
 from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store, TransformParams, write_store
 from pipeline.device import Runtime
@@ -196,8 +196,11 @@ def test_view_0_is_the_picture_as_it_is_and_the_others_are_augmented_by_seed_and
     for view in range(3):
         images = torch.from_numpy(store.read(rows))
         if view:
-            seeds = [derive(1, "view", view, each) for each in store.index["id"]]
-            images = augment_batch(images, AUGMENT, seeds)
+            ids = store.index["id"]
+            turns = [derive(1, "orientation", each) for each in ids]
+            codes = spread_orientations(AUGMENT, turns, view=view, views=3)
+            seeds = [derive(1, "view", view, each) for each in ids]
+            images = augment_batch(images, AUGMENT, seeds, codes)
         with torch.inference_mode():
             wanted = folded.backbone.lower(folded.normalize(images), "blocks.2").numpy()
         got = activations.read(rows, np.full(ROWS, view))
