@@ -33,6 +33,7 @@ from pipeline.tune.space import with_values
 HEAD: dict[str, Any] = {
     "features.cut": "none", "features.views": 1, "train.strategy": "head", "train.epochs": 40,
     "train.batch_size": 64, "train.batch_norm": "stored", "train.ema": 0.0, "train.patience": 15,
+    "train.test_views": 1,
     "optim.lr": 0.01, "optim.weight_decay": 0.0002, "loss.label_smoothing": 0.0,
 }  # fmt: skip
 """What the README names for `head`; `top` is params.yaml as it is."""
@@ -97,9 +98,17 @@ def _shorten(recipe: Any, items: int) -> Any:
 
 
 def _predict(training: Training, rows: np.ndarray) -> Tensor:
+    """Predict as the bundle would: with the mean over the cached views, if they are test views."""
     held = training.examples(training.split("held-out", rows))
-    with torch.random.fork_rng(devices=[]):
+    views = training.plan.recipe.train.test_views
+    if views == 1:
         return predict(training.learner, held)
+    outputs = [
+        # an item's views take turns by the epoch, so as many epochs meet each view once
+        predict(training.learner, replace(held, read=lambda at, _, e=epoch: held.read(at, e)))
+        for epoch in range(1, views + 1)
+    ]
+    return torch.stack(outputs).mean(0)
 
 
 def _weights(artifacts: Path) -> tuple[Path, Path]:
