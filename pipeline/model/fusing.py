@@ -96,6 +96,10 @@ class FusedConvolution(nn.Module):
         )
         return result
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leave packed weights out of copies: oneDNN's tensors cannot be copied."""
+        return {**self.__dict__, "_packed": None}
+
     def _pack(self, values: Tensor) -> "_Packed":
         """Give the weights as oneDNN wants them for this shape and type of input."""
         packed = self._packed

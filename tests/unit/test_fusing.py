@@ -75,6 +75,14 @@ def test_while_gradients_are_recorded_it_is_the_plain_one():
     assert torch.equal(next(fused.parameters()).grad, next(expected.parameters()).grad)
 
 
+@torch.no_grad()
+def test_it_can_be_copied_after_it_ran():
+    model = seeded(lambda: nn.Sequential(nn.Conv2d(3, 4, 3), nn.ReLU()))
+    fused = fuse(model, images())
+    expected = fused(images())
+    assert torch.equal(copy.deepcopy(fused)(images()), expected)
+
+
 class Shared(nn.Module):
     """What is before the activation is used too."""
 
