@@ -58,11 +58,13 @@ class Trunk(nn.Module):
         return self.backbone.pooled(self.normalize(images_BCHW), self.pooling)
 
     def fold(self) -> None:
-        """Make ready for inference: eval mode, batch normalization folded, no gradients.
+        """Make ready for inference: eval mode, batch normalization folded, convolutions fused.
 
         Whoever computes features or predictions calls it, so that all compute the same. There is no
-        way back, and a folded model cannot be saved.
+        way back, and a folded model cannot be saved. A second call changes nothing.
         """
+        if self.is_folded:
+            return
         self.eval().requires_grad_(requires_grad=False)
         self.backbone.fold()
         self.is_folded = True

@@ -111,6 +111,10 @@ def test_folding_is_for_inference_and_keeps_outputs():
     assert network.is_folded
     assert not any(each.requires_grad for each in network.parameters())
     assert torch.allclose(network(images), expected, rtol=1e-3, atol=1e-4)
+    folded, names = network(images), [name for name, _ in network.named_modules()]
+    network.fold()  # a second time changes nothing
+    assert [name for name, _ in network.named_modules()] == names
+    assert torch.equal(network(images), folded)
 
 
 def test_bf16_reaches_the_backbone_but_features_and_outputs_are_float32():
