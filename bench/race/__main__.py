@@ -1,6 +1,6 @@
 """The race: our recipes and those of others, on the same pictures, splits, weights and machine.
 
-    python -m bench.race [--quick] [--only NAME ...] [--peers-python PATH]
+    python -m bench.race [--quick] [--only NAME ...] [--seeds N ...] [--peers-python PATH]
 
 Needs the artifacts of a finished `make repro`. Each contestant is a process of its own and is run
 one after the other; one whose results lie in docs/race is not run again. Peers get an environment
@@ -75,6 +75,7 @@ def main() -> None:
     parser = argparse.ArgumentParser("python -m bench.race")
     parser.add_argument("--quick", action="store_true", help="one epoch on 5 %% each: does it run?")
     parser.add_argument("--only", nargs="+", help="names of contestants")
+    parser.add_argument("--seeds", nargs="+", type=int, default=SEEDS)
     parser.add_argument("--peers-python", type=Path, help="of an environment that is there")
     options = parser.parse_args()
     data = FOLDER / "data"
@@ -82,7 +83,7 @@ def main() -> None:
         export(Path("artifacts"), data)
     python = options.peers_python or _environment()
     for each in contestants():
-        if options.only and each.name not in options.only:
+        if each.seed not in options.seeds or each.name not in (options.only or [each.name]):
             continue
         out = FOLDER / "quick" / each.file.name if options.quick else each.file
         if out.exists() or (options.quick and each.seed != 1):
