@@ -12,7 +12,7 @@ from tests.closure import ROOT, closure, imports, module_file
 LAYERS = (
     {"errors"},
     {"files", "params", "seeds"},
-    {"parallel", "plots"},
+    {"dvccache", "parallel", "plots"},
     {"device"},
     {"data"},
     {"model"},

@@ -1,0 +1,132 @@
+"""What DVC keeps of earlier results: entries of lock files, and objects in its cache folder.
+
+    dvc.lock of any revision   path -> md5            `locked_out`, `locked_dep`
+    cache folder               md5 -> bytes           `cache_folder`, `object_path`
+    the object of a folder     path -> md5 of files   `read_listing`
+
+Only read here, never written, and without DVC itself, whose import takes longer than the reading.
+"""
+
+import configparser
+import json
+import re
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import IntegrityError, MachineError, ParamsError
+
+_CONFIGS = ("config", "config.local")
+"""In the folder `.dvc`; the latter wins."""
+
+_MD5 = re.compile(r"[0-9a-f]{32}(?:\.dir)?")
+
+
+def cache_folder(root: Path) -> Path:
+    """Give the cache folder of a repository: `cache.dir` of its two config files, or the usual one.
+
+    It need not exist. A folder set for the whole user or machine is not looked for.
+
+    Args:
+        root: The folder that holds `.dvc`.
+
+    Raises:
+        ParamsError: A config file cannot be read as one.
+    """
+    folder = root / ".dvc" / "cache"
+    for name in _CONFIGS:
+        chosen = _cache_dir(root / ".dvc" / name)
+        if chosen:
+            folder = root / ".dvc" / Path(chosen).expanduser()
+    return folder
+
+
+def object_path(cache: Path, md5: str) -> Path:
+    """Give the place of an object in a cache folder, whether it is there or not.
+
+    Args:
+        cache: As `cache_folder` gives it.
+        md5: As a lock file records it: 32 hex digits, and `.dir` for a folder.
+
+    Raises:
+        IntegrityError: It is no such digest.
+    """
+    if not _MD5.fullmatch(md5):
+        raise IntegrityError("dvc.lock", "must record md5 digests", got=md5, remedy="`dvc repro`")
+    return cache / "files" / "md5" / md5[:2] / md5[2:]
+
+
+def locked_out(lock: Mapping[str, Any], out_path: str) -> str | None:
+    """Give the md5 of what any stage wrote to a path, or None.
+
+    Args:
+        lock: A parsed dvc.lock, as `pipeline.params.read_params` gives it.
+        out_path: As dvc.yaml spells it.
+    """
+    for entry in _stages(lock).values():
+        md5 = _find(entry, "outs", out_path)
+        if md5 is not None:
+            return md5
+    return None
+
+
+def locked_dep(lock: Mapping[str, Any], stage: str, dep_path: str) -> str | None:
+    """Give the md5 of what one stage read from a path, or None."""
+    return _find(_stages(lock).get(stage), "deps", dep_path)
+
+
+def read_listing(cache: Path, dir_md5: str) -> dict[str, str]:
+    """Give relative path -> md5 of the files of a folder, as they were.
+
+    Args:
+        cache: As `cache_folder` gives it.
+        dir_md5: The folder's digest, which ends in `.dir`.
+
+    Raises:
+        MachineError: The cache does not hold the object.
+        IntegrityError: It is damaged, or the digest is not of a folder.
+    """
+    path = object_path(cache, dir_md5)
+    if not dir_md5.endswith(".dir"):
+        raise IntegrityError("dvc.lock", "must record a folder here", got=dir_md5)
+    try:
+        entries = json.loads(path.read_bytes())
+        return {str(entry["relpath"]): str(entry["md5"]) for entry in entries}
+    except FileNotFoundError as error:
+        raise MachineError(path, "not in the cache", remedy="run `dvc fetch`") from error
+    except (ValueError, TypeError, KeyError) as error:
+        raise IntegrityError(
+            path, "is damaged", remedy="remove it, and run `dvc fetch` or `dvc commit`"
+        ) from error
+
+
+def _cache_dir(path: Path) -> str | None:
+    """Read one config file of DVC; its lines may be indented, and values quoted."""
+    if not path.exists():
+        return None
+    parser = configparser.ConfigParser(interpolation=None, strict=False)
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+        parser.read_string("\n".join(line.strip() for line in lines))
+    except (configparser.Error, UnicodeDecodeError) as error:
+        raise ParamsError(
+            path, "not a readable config of DVC", remedy="see `dvc config`"
+        ) from error
+    value = parser.get("cache", "dir", fallback="").strip()
+    if value[:1] in ("'", '"') and value[-1:] == value[:1]:
+        return value[1:-1]
+    return value.split("#")[0].strip() or None
+
+
+def _stages(lock: Mapping[str, Any]) -> Mapping[str, Any]:
+    stages = lock.get("stages")
+    return stages if isinstance(stages, dict) else {}
+
+
+def _find(entry: Any, kind: str, path: str) -> str | None:
+    """Find a path among the outs or deps of a stage; what is no entry is passed over."""
+    files = entry.get(kind) if isinstance(entry, dict) else None
+    for file in files if isinstance(files, list) else []:
+        if isinstance(file, dict) and file.get("path") == path and file.get("md5") is not None:
+            return str(file["md5"])
+    return None
