@@ -28,7 +28,7 @@ def _scratch(target: Path) -> Path:
     prefix = f".tmp-{target.name}-"
     for stale in target.parent.glob(f"{prefix}*"):
         if not _is_alive(int(stale.name.removeprefix(prefix))):
-            _remove(stale)
+            remove(stale)
     return target.parent / f"{prefix}{os.getpid()}"
 
 
@@ -42,7 +42,8 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
-def _remove(path: Path) -> None:
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():
         shutil.rmtree(path)
     else:
@@ -67,7 +68,7 @@ def replacing(target: Path) -> Iterator[Path]:
         scratch.replace(target)
         _sync(target.parent)
     except BaseException:
-        _remove(scratch)
+        remove(scratch)
         raise
 
 
@@ -78,19 +79,34 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     An older `target` is removed first, so a reader sees the old folder, none, or the new one.
     """
     scratch = _scratch(target)
-    _remove(scratch)
+    remove(scratch)
     scratch.mkdir()
     try:
         yield scratch
         for path in sorted(scratch.rglob("*")):
             _sync(path)
         _sync(scratch)
-        _remove(target)
+        remove(target)
         scratch.replace(target)
         _sync(target.parent)
     except BaseException:
-        _remove(scratch)
+        remove(scratch)
         raise
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's bytes inside the kernel; where the file system can, both share their blocks."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        left = os.fstat(reader.fileno()).st_size
+        while left:
+            try:
+                copied = os.copy_file_range(reader.fileno(), writer.fileno(), left)
+            except (AttributeError, OSError):  # another system, or two file systems
+                shutil.copyfileobj(reader, writer, _BLOCK_BYTES)
+                return
+            if not copied:
+                return
+            left -= copied
 
 
 def write_text(path: Path, text: str) -> None:

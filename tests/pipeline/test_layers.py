@@ -13,7 +13,7 @@ LAYERS = (
     {"errors"},
     {"files", "params", "seeds"},
     {"dvccache", "parallel", "plots"},
-    {"device"},
+    {"device", "earlier"},
     {"data"},
     {"model"},
     {"train"},
