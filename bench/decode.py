@@ -62,7 +62,7 @@ def main() -> None:
         resize="squash",
         interpolation="bilinear",
         background=(0, 0, 0),
-        shard_rows=1024,
+        shard_rows=32,
     )
     machine = MachineParams(workers=workers, progress="none")
     best = {"pillow": 0.0, "transform": 0.0}

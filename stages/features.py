@@ -5,6 +5,7 @@ Reads   --store          the tensor store
         --backbone       the backbone's tensors
         --record         the backbone's record
 Writes  --out            pooled features and activations at a cut; empty if not asked for
+        --key            what they were made from, for the next build
 """
 
 from pathlib import Path
@@ -13,10 +14,13 @@ from pipeline.data.augment import AugmentParams
 from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store
 from pipeline.device import RuntimeParams, open_runtime
+from pipeline.earlier import earlier_build
+from pipeline.files import write_json
 from pipeline.model.features import (
     Extraction,
     FeaturesParams,
     extract,
+    made_from,
     warn_about_size,
     write_empty,
 )
@@ -37,10 +41,12 @@ def main(
     backbone: Path,
     record: Path,
     out: Path,
+    key: Path,
 ) -> None:
     """Write the features."""
     if features.is_empty:
         write_empty(features, out=out)
+        write_json(key, {})
         return
     pictures = Store.open(store)
     pictures.verify()
@@ -48,7 +54,10 @@ def main(
     warn_about_size(pictures.size_px, facts)
     trunk = Trunk(built, normalization=Normalization.load(normalization), pooling=features.pooling)
     work = Extraction(pictures, trunk, features, augment, open_runtime(runtime))
-    extract(work, machine=machine, out=out)
+    source = made_from(work, backbone=backbone)
+    with earlier_build(out, key=key, made_from=source) as old:
+        extract(work, machine=machine, out=out, old=old)
+    write_json(key, source)
 
 
 if __name__ == "__main__":

@@ -3,22 +3,34 @@
 Reads   --raw       the folder with the raw files
         --manifest  the rows to keep, with the hash of each file
 Writes  --store     the tensor store: uint8 shards, index.parquet, store.json
+        --key       what its pictures were made from, for the next build
 """
 
 from pathlib import Path
 
 from pipeline.data.manifest import kept, read_manifest
-from pipeline.data.store import TransformParams, write_store
+from pipeline.data.store import TransformParams, made_from, write_store
+from pipeline.earlier import earlier_build
+from pipeline.files import write_json
 from pipeline.parallel import MachineParams
 from pipeline.stage import run_stage
 
 
 def main(
-    transform: TransformParams, machine: MachineParams, *, raw: Path, manifest: Path, store: Path
+    transform: TransformParams,
+    machine: MachineParams,
+    *,
+    raw: Path,
+    manifest: Path,
+    store: Path,
+    key: Path,
 ) -> None:
     """Write the tensor store of the manifest's kept rows."""
     rows = kept(read_manifest(manifest))
-    write_store(store, rows, raw=raw, params=transform, machine=machine)
+    source = made_from(transform)
+    with earlier_build(store, key=key, made_from=source) as old:
+        write_store(store, rows, raw=raw, params=transform, machine=machine, old=old)
+    write_json(key, source)
 
 
 if __name__ == "__main__":

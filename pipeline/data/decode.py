@@ -18,6 +18,7 @@ from io import BytesIO
 from typing import Any, Literal
 
 import numpy as np
+import PIL
 from PIL import Image, ImageCms
 
 from pipeline.data.picture import NOTES as NOTES
@@ -30,6 +31,9 @@ from pipeline.data.sniff import sniff as sniff
 
 MAX_PIXELS = 178_956_970
 """Largest picture that Pillow agrees to open; what `decode` accepts unless told otherwise."""
+
+VERSIONS = {"Pillow": PIL.__version__, "numpy": np.__version__}
+"""Packages that decide the bits of a picture."""
 
 _ERRORS = (
     OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,

@@ -1,8 +1,8 @@
-"""The tensor store: every kept picture as uint8, in memory-mapped shards.
+"""The tensor store: every kept picture as uint8, in shards.
 
 A store is a folder: `shard-00000.npy`, ... of [rows, 3, H, W], `index.parquet` with one row for
 each picture, in the order of the manifest, and `store.json`, written last. A folder without
-`store.json` is no store.
+`store.json` is no store. Pictures that an earlier store holds are copied, not decoded again.
 
 Axes: B = pictures of one read, H = W = `size_px`.
 """
@@ -11,10 +11,9 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
-from itertools import islice
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -23,9 +22,14 @@ import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
+from pipeline.data import decode as decode_module
+from pipeline.data import picture, sniff
 from pipeline.data.decode import DecodeSpec, UndecodableImage, decode
 from pipeline.data.picture import Interpolation, Pixels, ResizeMode
-from pipeline.errors import DataError, IntegrityError, MachineError
+from pipeline.data.shard_writer import Reusable, copy_shard, pieces, write_shard
+from pipeline.data.shards import Layout, Rows, Shards, StoredRow, shard_sizes
+from pipeline.earlier import code_digest
+from pipeline.errors import DataError, IntegrityError, MachineError, PipelineError
 from pipeline.files import (
     read_json,
     read_table,
@@ -39,10 +43,13 @@ from pipeline.params import Section
 
 log = logging.getLogger(__name__)
 
-VERSION = 1
+VERSION = 2
 FORMAT = "rootstock-store"
 COLUMNS = ("path", "id", "label", "split", "group", "weight")
-"""Of the index, taken from the manifest; after them its `meta.<name>` columns."""
+"""Of the index, taken from the manifest; after them its `meta.<name>` columns and `DIGEST`."""
+
+DIGEST = "digest"
+"""Of the index: SHA-256 of the picture's bytes in the store, in hex."""
 
 _REMEDY = "run `dvc checkout` or `dvc repro transform`"
 _DISK_FACTOR = 2
@@ -67,7 +74,7 @@ class TransformParams(Section):
     """Color under transparency and in padding: red, green, blue."""
 
     shard_rows: int = Field(ge=1, le=1_000_000)
-    """Pictures in one shard file."""
+    """Mean number of pictures in one shard file."""
 
     def decode_spec(self) -> DecodeSpec:
         """Give the part that prediction needs too."""
@@ -78,8 +85,17 @@ class TransformParams(Section):
 class _Refusal:
     """Why a raw file could not be taken; a value, since errors do not cross processes well."""
 
+    path: str
     kind: str
     detail: str
+
+
+def made_from(params: TransformParams) -> dict[str, Any]:
+    """Give what the picture of a raw file in the store depends on, besides the file: JSON."""
+    return {
+        "spec": params.decode_spec().to_dict(),
+        "code": code_digest(decode_module, picture, sniff, versions=decode_module.VERSIONS),
+    }
 
 
 def write_store(
@@ -89,11 +105,12 @@ def write_store(
     raw: Path,
     params: TransformParams,
     machine: MachineParams,
+    old: Path | None = None,
 ) -> None:
     """Decode every row's raw file on all cores, and write the store whole or not at all.
 
-    The bytes depend on rows, files and params alone, not on the number of workers; memory does not
-    grow with the number of rows.
+    The bytes depend on rows, files and params alone, not on the number of workers, nor on what is
+    taken from an older store; memory does not grow with the number of rows.
 
     Args:
         folder: The store; an older one is replaced.
@@ -101,6 +118,7 @@ def write_store(
         raw: The folder that `path` is relative to.
         params: Size, resizing and rows of a shard.
         machine: Workers and progress.
+        old: A store elsewhere that was made from the same (`made_from`), or None.
 
     Raises:
         DataError: There are no rows.
@@ -111,18 +129,36 @@ def write_store(
         raise DataError(
             raw, "there is no picture to keep", remedy="see artifacts/clean/report.json"
         )
-    _check_disk(folder, len(rows) * _row_bytes(params.size_px))
-    work = partial(_decode_file, raw, params.decode_spec())
-    items = list(zip(rows["path"], rows["id"], strict=True))
-    results = map_in_order(work, items, machine, title="transform")
-    pictures = (
-        _unwrap(result, raw / path) for result, (path, _) in zip(results, items, strict=True)
-    )
+    _check_disk(folder, len(rows) * row_bytes(params.size_px))
+    paths, ids = list(rows["path"]), list(rows["id"])
+    reused, digests = _open_old(old, ids, params.size_px)
+    sizes = shard_sizes(paths, params.shard_rows)
+    parts = list(zip(pieces(paths, sizes), pieces(ids, sizes), strict=True))
+    jobs = [
+        _Shard(number, tuple((path, id_, reused.stored(id_)[0] if id_ in reused else None)
+                             for path, id_ in zip(*part, strict=True)))
+        for number, part in enumerate(parts) if not reused.has_shard(part[1])
+    ]  # fmt: skip
+    shards: list[dict[str, Any]] = []
     with replacing_folder(folder) as scratch:
-        shards = _write_shards(scratch, pictures, len(rows), params)
+        work = partial(_make_shard, scratch, raw, params.decode_spec())
+        made = map_in_order(work, jobs, machine, title="transform")
+        layouts = [layout(params.size_px)]
+        for number, (_, part) in enumerate(parts):
+            copied = copy_shard(scratch, layouts, number, part, old=reused)
+            if copied is None:
+                sha256, found = _unwrap(next(made), raw)
+                digests |= found
+            else:
+                (sha256,) = copied
+            file = layouts[0].file(number)
+            shards.append({"file": file, "rows": len(part), "sha256": sha256})
+        for _ in made:  # its progress bar ends there
+            raise RuntimeError("more shards were made than were asked for")
         index = scratch / "index.parquet"
         meta = [name for name in rows.columns if name.startswith("meta.")]
-        write_table(index, rows[[*COLUMNS, *meta]].reset_index(drop=True))
+        table = rows[[*COLUMNS, *meta]].reset_index(drop=True)
+        write_table(index, table.assign(**{DIGEST: [digests[id_] for id_ in ids]}))
         record = {
             "format": FORMAT,
             "version": VERSION,
@@ -132,10 +168,67 @@ def write_store(
             "shards": shards,
         }
         write_json(scratch / "store.json", record)
-    log.info("transform: %d pictures in %d shards", len(rows), len(shards))
+    kept = sum(id_ in reused for id_ in ids)
+    log.info("transform: %d pictures in %d shards%s", len(rows), len(shards),
+             f", {kept} of them from the last build" if kept else "")  # fmt: skip
 
 
-def _row_bytes(size_px: int) -> int:
+@dataclass(frozen=True)
+class _Shard:
+    """What one worker makes: a shard's number; path, id and old place of each row."""
+
+    number: int
+    rows: tuple[tuple[str, str, StoredRow | None], ...]
+
+
+def _make_shard(
+    folder: Path, raw: Path, spec: DecodeSpec, shard: _Shard
+) -> tuple[str, dict[str, str]] | _Refusal:
+    """Write a shard; give its SHA-256, and those of the pictures that were decoded, by id."""
+    digests: dict[str, str] = {}
+    refusals: list[_Refusal] = []
+
+    def rows() -> Iterator[list[Pixels | StoredRow]]:
+        for path, id_, stored in shard.rows:
+            found = stored or _decode_file(raw, spec, (path, id_))
+            if isinstance(found, _Refusal):
+                refusals.append(found)
+                return
+            if not isinstance(found, StoredRow):
+                digests[id_] = hashlib.sha256(found.data).hexdigest()
+            yield [found]
+
+    (sha256,) = write_shard(
+        folder, [layout(spec.size_px)], shard.number, rows(), count=len(shard.rows)
+    )
+    return refusals[0] if refusals else (sha256, digests)
+
+
+def layout(size_px: int) -> Layout:
+    """Describe the shards of a store."""
+    return Layout("shard", (3, size_px, size_px), np.dtype(np.uint8), _REMEDY)
+
+
+def _open_old(
+    old: Path | None, ids: Sequence[str], size_px: int
+) -> tuple[Reusable, dict[str, str]]:
+    """Give what can be taken from an older store, and the digests of its pictures by id."""
+    if old is None:
+        return Reusable.none(), {}
+    try:
+        store = Store.open(old)
+        _check_file(old, _read_record(old / "store.json")["index"])
+    except (PipelineError, KeyError, TypeError) as error:
+        log.warning("transform: the last build cannot be used: %s", error)
+        return Reusable.none(), {}
+    reusable = Reusable([store.pixels], list(store.index["id"]))
+    reusable.keep_sound(ids)
+    digests = zip(store.index["id"], store.index[DIGEST], strict=True)
+    return reusable, {id_: digest for id_, digest in digests if id_ in reusable}
+
+
+def row_bytes(size_px: int) -> int:
+    """Give the bytes that one picture takes."""
     return 3 * size_px * size_px
 
 
@@ -159,18 +252,19 @@ def _decode_file(raw: Path, spec: DecodeSpec, item: tuple[str, str]) -> Pixels |
         with os.fdopen(descriptor, "rb") as stream:
             content = stream.read()
     except OSError as error:
-        return _Refusal("unreadable", os.strerror(error.errno or 0))
+        return _Refusal(path, "unreadable", os.strerror(error.errno or 0))
     if hashlib.sha256(content).hexdigest() != sha256:
-        return _Refusal("changed", "")
+        return _Refusal(path, "changed", "")
     try:
         return decode(content, spec)
     except UndecodableImage as error:
-        return _Refusal("undecodable", str(error))
+        return _Refusal(path, "undecodable", str(error))
 
 
-def _unwrap(result: Pixels | _Refusal, path: Path) -> Pixels:
+def _unwrap(result: tuple[str, dict[str, str]] | _Refusal, raw: Path) -> tuple[str, dict[str, str]]:
     if not isinstance(result, _Refusal):
         return result
+    path = raw / result.path
     if result.kind == "changed":
         raise IntegrityError(path, "has changed since `clean` saw it", remedy="run `dvc repro`")
     if result.kind == "unreadable":
@@ -180,32 +274,6 @@ def _unwrap(result: Pixels | _Refusal, path: Path) -> Pixels:
     raise DataError(path, f"cannot be decoded: {result.detail}", remedy="lower clean.max_pixels")
 
 
-def _write_shards(
-    folder: Path, pictures: Iterator[Pixels], rows: int, params: TransformParams
-) -> list[dict[str, Any]]:
-    """Stream pictures into shards; the sums are taken on the way, so nothing is read back."""
-    shards: list[dict[str, Any]] = []
-    for start in range(0, rows, params.shard_rows):
-        count = min(params.shard_rows, rows - start)
-        path = folder / f"shard-{len(shards):05d}.npy"
-        digest = _write_shard(path, islice(pictures, count), count, params.size_px)
-        shards.append({"file": path.name, "rows": count, "sha256": digest})
-    return shards
-
-
-def _write_shard(path: Path, pictures: Iterator[Pixels], count: int, size_px: int) -> str:
-    digest = hashlib.sha256()
-    header = {"descr": "|u1", "fortran_order": False, "shape": (count, 3, size_px, size_px)}
-    with path.open("w+b") as stream:
-        np.lib.format.write_array_header_1_0(stream, header)
-        stream.seek(0)
-        digest.update(stream.read())
-        for picture in pictures:
-            digest.update(picture.data)
-            stream.write(picture.data)
-    return digest.hexdigest()
-
-
 @dataclass(frozen=True)
 class Store:
     """A store that was opened: the index in memory, the pixels on disk.
@@ -213,14 +281,15 @@ class Store:
     Attributes:
         folder: Where it lies.
         spec: How its pictures were made.
-        index: One row for each picture: `COLUMNS` and `meta.<name>`; its index is the row number.
-        shards: uint8 memory maps of [rows, 3, H, W].
+        index: One row for each picture: `COLUMNS`, `meta.<name>` and `DIGEST`; its index is the row
+            number.
+        pixels: uint8 [N, 3, H, W].
     """
 
     folder: Path
     spec: DecodeSpec
     index: pd.DataFrame
-    shards: tuple[npt.NDArray[np.uint8], ...]
+    pixels: Shards
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
@@ -235,14 +304,13 @@ class Store:
         try:
             spec = DecodeSpec.from_dict(record["spec"])
             rows = int(record["rows"])
-            named = [(str(each["file"]), int(each["rows"])) for each in record["shards"]]
+            pixels = Shards.open(folder, layout(spec.size_px), record["shards"])
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(where, f"lacks or garbles {error}", remedy=_REMEDY) from error
         index = _read_index(folder / "index.parquet", rows)
-        shards = tuple(_map_shard(folder / name, count, spec.size_px) for name, count in named)
-        if sum(map(len, shards)) != rows:
+        if len(pixels) != rows:
             raise IntegrityError(where, f"its shards must hold {rows} rows", remedy=_REMEDY)
-        return cls(folder, spec, index, shards)
+        return cls(folder, spec, index, pixels)
 
     def __len__(self) -> int:
         return len(self.index)
@@ -256,7 +324,7 @@ class Store:
         """Give the row numbers of a split, ascending; none for a split that has no pictures."""
         return np.flatnonzero(self.index["split"].to_numpy() == split).astype(np.int64)
 
-    def read(self, rows: npt.NDArray[np.int64]) -> Pixels:
+    def read(self, rows: Rows) -> Pixels:
         """Copy pictures into memory, in the order asked for.
 
         Returns:
@@ -265,15 +333,7 @@ class Store:
         Raises:
             IndexError: A row number is negative or too large.
         """
-        wanted = np.asarray(rows, dtype=np.int64)
-        if wanted.size and (wanted.min() < 0 or wanted.max() >= len(self)):
-            raise IndexError(f"rows must lie in 0..{len(self) - 1}")
-        ends = np.cumsum([len(shard) for shard in self.shards])
-        numbers = np.searchsorted(ends, wanted, side="right")
-        out = np.empty((len(wanted), 3, self.size_px, self.size_px), dtype=np.uint8)
-        for place, (number, row) in enumerate(zip(numbers, wanted, strict=True)):
-            out[place] = self.shards[number][row - ends[number]]
-        return out
+        return self.pixels.read(rows)
 
     def verify(self) -> None:
         """Compare the sums of all files with those in `store.json`.
@@ -281,11 +341,14 @@ class Store:
         Raises:
             IntegrityError: A file differs.
         """
-        record = _read_record(self.folder / "store.json")
-        for each in (record["index"], *record["shards"]):
-            path = self.folder / each["file"]
-            if sha256_file(path) != each["sha256"]:
-                raise IntegrityError(path, "its bytes are not those recorded", remedy=_REMEDY)
+        _check_file(self.folder, _read_record(self.folder / "store.json")["index"])
+        self.pixels.verify()
+
+
+def _check_file(folder: Path, record: Mapping[str, Any]) -> None:
+    path = folder / record["file"]
+    if sha256_file(path) != record["sha256"]:
+        raise IntegrityError(path, "its values were changed", remedy=_REMEDY)
 
 
 def _read_record(where: Path) -> dict[str, Any]:
@@ -307,27 +370,9 @@ def _read_index(path: Path, rows: int) -> pd.DataFrame:
     if not path.is_file():
         raise IntegrityError(path, "is missing from the store", remedy=_REMEDY)
     index = read_table(path)
-    missing = [name for name in COLUMNS if name not in index.columns]
+    missing = [name for name in (*COLUMNS, DIGEST) if name not in index.columns]
     if missing:
         raise IntegrityError(path, "lacks a column", field=missing[0], remedy=_REMEDY)
     if len(index) != rows:
         raise IntegrityError(path, f"must have {rows} rows", got=len(index), remedy=_REMEDY)
     return index
-
-
-def _map_shard(path: Path, rows: int, size_px: int) -> npt.NDArray[np.uint8]:
-    try:
-        shard: npt.NDArray[np.uint8] = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise IntegrityError(path, "is missing from the store", remedy=_REMEDY) from error
-    except (OSError, ValueError, EOFError) as error:
-        raise IntegrityError(path, "is cut off or no array", remedy=_REMEDY) from error
-    shape = (rows, 3, size_px, size_px)
-    if shard.shape != shape or shard.dtype != np.uint8:
-        raise IntegrityError(
-            path, f"must hold uint8 of shape {shape}", got=(str(shard.dtype), shard.shape),
-            remedy=_REMEDY,
-        )  # fmt: skip
-    if path.stat().st_size != shard.nbytes + int(getattr(shard, "offset", 0)):
-        raise IntegrityError(path, "has bytes after its last row", remedy=_REMEDY)
-    return shard

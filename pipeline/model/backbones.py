@@ -28,6 +28,9 @@ from pipeline.seeds import derive
 Pooling = Literal["mean", "max", "mean+max"]
 Shapes = Mapping[str, tuple[int, ...]]
 
+VERSIONS = {"timm": str(timm.__version__), "torch": str(torch.__version__)}
+"""Packages that decide what an architecture computes."""
+
 COUNTER = "num_batches_tracked"
 """How the names of batch normalization's counters end; they change no output of ours."""
 

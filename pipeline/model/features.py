@@ -1,31 +1,48 @@
 """What stays frozen, computed once: pooled features, and the activations at a cut of several views.
 
-The result is a folder: `pooled.npy`, float32 [N, D], with the rows of the store in their order, the
-shards of `activations`, and `features.json`, written last. A folder without `features.json` holds
-no features.
+The result is a folder: the shards `pooled-00000.npy`, ..., float32 [rows, D], and those of
+`activations`, with the rows of the store in their order and in its shards; `index.parquet`, which
+says what picture each row was computed from; and `features.json`, written last. A folder without
+`features.json` holds no features. Rows that an earlier build holds are copied, not computed again.
 
 Axes: N = rows of the store, B = pictures of a batch, D = pooled features.
 """
 
 import logging
+import math
 import shutil
+import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Self
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from pydantic import Field, model_validator
 
+from pipeline.data import augment as augment_module
+from pipeline.data import normalization as normalization_module
 from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
-from pipeline.data.store import Store
+from pipeline.data.shard_writer import Reusable, write_shards
+from pipeline.data.shards import Array, Layout, Rows, Shards
+from pipeline.data.store import DIGEST, Store
 from pipeline.device import Runtime
-from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
-from pipeline.files import read_json, replacing_folder, sha256_file, write_json
-from pipeline.model.activations import Activations, ActivationWriter, Rows, size_bytes, verify
+from pipeline.earlier import code_digest
+from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
+from pipeline.files import (
+    read_json,
+    read_table,
+    replacing_folder,
+    sha256_file,
+    write_json,
+    write_table,
+)
+from pipeline.model import backbones, cuts, folding, fusing, network, padding
+from pipeline.model.activations import Activations, activations_layout, to_halves
 from pipeline.model.backbones import Pooling
 from pipeline.model.network import Trunk
 from pipeline.model.weights import BackboneRecord
@@ -37,8 +54,8 @@ log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
-FORMAT, VERSION = "rootstock-features", 2
-_POOLED, _RECORD = "pooled.npy", "features.json"
+FORMAT, VERSION = "rootstock-features", 3
+_INDEX, _RECORD = "index.parquet", "features.json"
 _DISK_FACTOR = 2
 """DVC keeps a second copy of an output in its cache."""
 _LINES = 10
@@ -89,13 +106,13 @@ class Features:
     Attributes:
         folder: Where it is.
         meta: `features.json`.
-        pooled: float32 [N, D], memory-mapped and read-only; None where they were not asked for.
+        pooled: float32 [N, D], on disk; None where they were not asked for.
         activations: Those at the cut; None where they were not asked for.
     """
 
     folder: Path
     meta: dict[str, Any]
-    pooled: Floats | None
+    pooled: Shards | None
     activations: Activations | None
 
     @classmethod
@@ -111,21 +128,25 @@ class Features:
         try:
             if (meta["format"], meta["version"]) != (FORMAT, VERSION):
                 raise ValueError(f"its format is {meta['format']!r}, version {meta['version']!r}")
-            pooled, activations = meta["pooled"], meta["activations"]
-            shape = (int(pooled["rows"]), int(pooled["dim"])) if pooled else None
-            opened = Activations.open(folder, activations) if activations else None
+            pooled = activations = None
+            if found := meta["pooled"]:
+                pooled = Shards.open(folder, _pooled_layout(int(found["dim"])), found["files"])
+            if found := meta["activations"]:
+                shape = tuple(int(each) for each in found["shape"])
+                layout = activations_layout(int(found["views"]), shape, remedy=_REMEDY)
+                activations = Activations(Shards.open(folder, layout, found["files"]))
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(
                 where, f"is no features record: {error}", remedy=_REMEDY
             ) from error
-        return cls(folder, meta, None if shape is None else _map(folder / _POOLED, shape), opened)
+        return cls(folder, meta, pooled, activations)
 
     @property
     def cut(self) -> str | None:
         """Name of the lowest step above the cut."""
         return None if self.activations is None else str(self.meta["cut"])
 
-    def require_pooled(self, *, by: str = "train.strategy: head") -> Floats:
+    def require_pooled(self, *, by: str = "train.strategy: head") -> Shards:
         """Give the pooled features, after a check of their SHA-256.
 
         Args:
@@ -141,9 +162,7 @@ class Features:
                 field="features.pooled", got=False,
                 remedy="set features.pooled: true, or train.strategy: full",
             )  # fmt: skip
-        path = self.folder / _POOLED
-        if sha256_file(path) != self.meta["pooled"]["sha256"]:
-            raise IntegrityError(path, "its values were changed", remedy=_REMEDY)
+        self.pooled.verify()
         return self.pooled
 
     def require_activations(self) -> Activations:
@@ -159,7 +178,7 @@ class Features:
                 field="features.cut", got="none",
                 remedy="name a cut in features.cut, or set train.strategy: head or full",
             )  # fmt: skip
-        verify(self.folder, self.meta["activations"])
+        self.activations.shards.verify()
         return self.activations
 
 
@@ -182,16 +201,43 @@ class Extraction:
     runtime: Runtime
 
 
-def extract(work: Extraction, *, machine: MachineParams, out: Path) -> None:
+def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
+    """Give what the features of a picture depend on, besides the picture: JSON.
+
+    Args:
+        work: What is computed.
+        backbone: The file with the backbone's tensors.
+    """
+    modules = (augment_module, normalization_module, backbones, cuts, folding, fusing, network,
+               padding, sys.modules[__name__])  # fmt: skip
+    normalization = work.trunk.normalization
+    return {
+        "architecture": work.trunk.backbone.architecture,
+        "augment": work.augment.model_dump(mode="json"),
+        "backbone": sha256_file(backbone),
+        "code": code_digest(*modules, versions=backbones.VERSIONS),
+        "features": work.params.model_dump(mode="json"),
+        "fingerprint": work.runtime.fingerprint(),
+        "normalization": [
+            normalization.multiplier.tolist(), normalization.offset.tolist()
+        ],
+        "size_px": work.store.size_px,
+    }  # fmt: skip
+
+
+def extract(
+    work: Extraction, *, machine: MachineParams, out: Path, old: Path | None = None
+) -> None:
     """Compute what is asked for of every row of the store, and write it whole or not at all.
 
     Every batch has the same shape, the last one is filled up with zeros; so a picture's features do
-    not depend on which others there are.
+    not depend on which others there are, and rows of an earlier build can stand beside new ones.
 
     Args:
         work: What to compute.
         machine: Progress.
         out: The folder; an older one is replaced.
+        old: Features elsewhere that were made from the same (`made_from`), or None.
 
     Raises:
         ParamsError: The architecture takes pictures of another size, or has no such cut.
@@ -203,19 +249,35 @@ def extract(work: Extraction, *, machine: MachineParams, out: Path) -> None:
     cut = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
     trunk.fold()
     trunk.to(runtime.device)
-    shape = None if cut is None else _shape_at(trunk, cut, store.size_px, runtime)
-    dim = trunk.dim if params.pooled else 0
-    _check_disk(out, _bytes(len(store), params, dim, shape))
+    layouts = [_pooled_layout(trunk.dim)] if params.pooled else []
+    shape = () if cut is None else _shape_at(trunk, cut, store.size_px, runtime)
+    if cut is not None:
+        layouts.append(activations_layout(params.views, shape, remedy=_REMEDY))
+    _check_disk(out, len(store) * sum(layout.row_bytes for layout in layouts))
+    keys = _keys(store.index)
+    reused = _open_old(old, keys, layouts)
+    rows = np.array([row for row, key in enumerate(keys) if key not in reused], dtype=np.int64)
+    sizes = [int(each["rows"]) for each in store.pixels.files]
     with replacing_folder(out) as scratch:
-        sink = _Sink(scratch, store, params, dim, shape)
-        for part in _compute(work, cut, machine):
-            sink.take(part)
+        files = write_shards(
+            scratch, layouts, sizes, keys, fresh=_compute(work, cut, rows, machine), old=reused
+        )
+        found = dict(zip([layout.name for layout in layouts], files, strict=True))
+        write_table(scratch / _INDEX, store.index[["id", DIGEST]])
         write_json(scratch / _RECORD, {
-            **_head(params), **sink.finish(), "cut": cut or "none",
+            **_head(params),
+            "pooled": {"dim": trunk.dim, "files": found["pooled"]} if params.pooled else None,
+            "activations": None if cut is None else {
+                "views": params.views, "shape": list(shape), "files": found["cut"],
+            },
+            "cut": cut or "none",
             "architecture": trunk.backbone.architecture,
             "size_px": store.size_px,
             "fingerprint": runtime.fingerprint(),
         })  # fmt: skip
+    if len(rows) < len(store):
+        log.info("features: %d of %d rows are from the last build", len(store) - len(rows),
+                 len(store))  # fmt: skip
 
 
 def write_empty(params: FeaturesParams, *, out: Path) -> None:
@@ -245,91 +307,87 @@ def _head(params: FeaturesParams) -> dict[str, Any]:
     }
 
 
-@dataclass(frozen=True)
-class _Part:
-    """One view of some rows."""
-
-    rows: Rows
-    view: int
-    pooled: Floats | None
-    activations: Floats | None
+def _pooled_layout(dim: int) -> Layout:
+    return Layout("pooled", (dim,), np.dtype(np.float32), _REMEDY)
 
 
-class _Sink:
-    """Writes parts where they belong, and proves that every row is filled with finite numbers."""
-
-    def __init__(
-        self,
-        folder: Path,
-        store: Store,
-        params: FeaturesParams,
-        dim: int,
-        shape: tuple[int, ...] | None,
-    ) -> None:
-        self._folder, self._store = folder, store
-        rows = len(store)
-        self._pooled = self._writer = None
-        if dim:
-            self._pooled = np.lib.format.open_memmap(
-                folder / _POOLED, mode="w+", dtype=np.float32, shape=(rows, dim)
-            )
-        if shape is not None:
-            self._writer = ActivationWriter(folder, rows=rows, views=params.views, shape=shape)
-        self._is_filled = np.zeros(rows, dtype=bool)
-
-    def take(self, part: _Part) -> None:
-        """Write a part."""
-        if self._pooled is not None and part.pooled is not None:
-            self._refuse(part.rows[~np.isfinite(part.pooled).all(axis=1)])
-            self._pooled[part.rows] = part.pooled
-            self._is_filled[part.rows] = True
-        if self._writer is not None and part.activations is not None:
-            self._refuse(self._writer.write(part.view, part.rows, part.activations))
-
-    def finish(self) -> dict[str, Any]:
-        """Close the files and give their records."""
-        pooled = activations = None
-        if self._pooled is not None:
-            self._pooled.flush()
-            if not self._is_filled.all():
-                raise RuntimeError(f"{(~self._is_filled).sum()} rows were not computed")
-            rows, dim = self._pooled.shape
-            pooled = {"rows": rows, "dim": dim, "sha256": sha256_file(self._folder / _POOLED)}
-        if self._writer is not None:
-            activations = self._writer.finish()
-        return {"pooled": pooled, "activations": activations}
-
-    def _refuse(self, broken: Rows) -> None:
-        if len(broken):
-            raise DataError(
-                self._store.index["path"].iloc[broken[0]],
-                "its features must be finite, and below 65504 at a cut, and the backbone gives "
-                "others",
-                remedy="see runtime.precision, weights.source and features.cut",
-            )
+def _keys(index: pd.DataFrame) -> list[str]:
+    """Say what each row is computed from: its id gives the views their seeds."""
+    return [f"{id_} {digest}" for id_, digest in zip(index["id"], index[DIGEST], strict=True)]
 
 
-def _compute(work: Extraction, cut: str | None, machine: MachineParams) -> Iterator[_Part]:
-    """Give all views of all rows, batch by batch; tell progress and the rate."""
+def _open_old(old: Path | None, keys: Sequence[str], layouts: Sequence[Layout]) -> Reusable:
+    """Give what can be taken from an earlier build."""
+    if old is None:
+        return Reusable.none()
+    try:
+        features, index = Features.open(old), read_table(old / _INDEX)
+        pooled, activations = features.pooled, features.activations
+        arrays = [] if pooled is None else [pooled]
+        arrays += [] if activations is None else [activations.shards]
+        if [each.layout for each in arrays] != list(layouts):
+            raise IntegrityError(old, "holds other arrays")
+        reusable = Reusable(arrays, _keys(index))
+    except (PipelineError, KeyError) as error:
+        log.warning("features: the last build cannot be used: %s", error)
+        return Reusable.none()
+    reusable.keep_sound(keys)
+    return reusable
+
+
+def _compute(
+    work: Extraction, cut: str | None, todo: Rows, machine: MachineParams
+) -> Iterator[list[Array]]:
+    """Give the arrays of some rows, one row after the other; tell progress and the rate."""
     start = time.monotonic()
     views = 1 if cut is None else work.params.views
-    rows, size = len(work.store), work.params.batch_size
-    todo = [(view, first) for view in range(views) for first in range(0, rows, size)]
-    line_every = max(1, len(todo) // _LINES)
-    total, done = rows * views, 0
+    size = work.params.batch_size
+    line_every = max(1, math.ceil(len(todo) / size) // _LINES)
+    total, done = len(todo) * views, 0
     with progress(range(total), machine, total=total, title="features", unit="images") as bar:
-        for number, (view, first) in enumerate(todo, start=1):
-            part = _compute_part(work, cut, np.arange(first, min(first + size, rows)), view)
-            yield part
-            done += len(part.rows)
-            bar.update(len(part.rows))
+        for number, first in enumerate(range(0, len(todo), size), start=1):
+            rows = todo[first : first + size]
+            yield from _compute_rows(work, cut, rows)
+            done += len(rows) * views
+            bar.update(len(rows) * views)
             if machine.shows_lines() and number % line_every == 0:
                 log.info("features: %d of %d images", done, total)
     rate = total / max(time.monotonic() - start, 1e-9)
-    log.info("features: %d images in %d views, %.0f images/s", rows, views, rate)
+    log.info("features: %d images in %d views, %.0f images/s", len(todo), views, rate)
 
 
-def _compute_part(work: Extraction, cut: str | None, rows: Rows, view: int) -> _Part:
+def _compute_rows(work: Extraction, cut: str | None, rows: Rows) -> Iterator[list[Array]]:
+    """Give pooled features and the activations of all views of a batch, as they are asked for."""
+    views = [_compute_view(work, cut, rows, view)
+             for view in range(1 if cut is None else work.params.views)]  # fmt: skip
+    for place, row in enumerate(rows):
+        found: list[Array] = []
+        pooled = views[0][0]
+        if pooled is not None:
+            if not np.isfinite(pooled[place]).all():
+                raise _broken(work.store, row)
+            found.append(pooled[place])
+        if cut is not None:
+            halves = to_halves(np.stack([values[place] for _, values in views
+                                         if values is not None]))  # fmt: skip
+            if halves is None:
+                raise _broken(work.store, row)
+            found.append(halves)
+        yield found
+
+
+def _broken(store: Store, row: int) -> DataError:
+    return DataError(
+        store.index["path"].iloc[row],
+        "its features must be finite, and below 65504 at a cut, and the backbone gives others",
+        remedy="see runtime.precision, weights.source and features.cut",
+    )
+
+
+def _compute_view(
+    work: Extraction, cut: str | None, rows: Rows, view: int
+) -> tuple[Floats | None, Floats | None]:
+    """Give pooled features (of view 0 alone) and activations of some rows."""
     trunk, params = work.trunk, work.params
     images = torch.from_numpy(_images(work, rows, view)).to(work.runtime.device)
     pooled = activations = None
@@ -342,7 +400,7 @@ def _compute_part(work: Extraction, cut: str | None, rows: Rows, view: int) -> _
             backbone = trunk.backbone
             last = backbone(values) if cut is None else backbone.upper(values, cut)
             pooled = backbone.pool(last, params.pooling).cpu().numpy()[: len(rows)]
-    return _Part(rows, view, pooled, activations)
+    return pooled, activations
 
 
 def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
@@ -370,11 +428,6 @@ def _shape_at(trunk: Trunk, cut: str, size_px: int, runtime: Runtime) -> tuple[i
         return tuple(trunk.backbone.lower(trunk.normalize(black), cut).shape[1:])
 
 
-def _bytes(rows: int, params: FeaturesParams, dim: int, shape: tuple[int, ...] | None) -> int:
-    pooled = rows * dim * np.dtype(np.float32).itemsize
-    return pooled + (0 if shape is None else size_bytes(rows, params.views, shape))
-
-
 def _check_disk(out: Path, size_bytes: int) -> None:
     out.parent.mkdir(parents=True, exist_ok=True)
     needed, free = size_bytes * _DISK_FACTOR, shutil.disk_usage(out.parent).free
@@ -384,16 +437,3 @@ def _check_disk(out: Path, size_bytes: int) -> None:
             out, f"needs {needed / 1e6:.0f} MB with DVC's copy, {free / 1e6:.0f} MB are free",
             remedy="free space, lower features.views, or raise features.cut",
         )  # fmt: skip
-
-
-def _map(path: Path, shape: tuple[int, int]) -> Floats:
-    try:
-        values: Floats = np.load(path, mmap_mode="r", allow_pickle=False)
-    except FileNotFoundError as error:
-        raise IntegrityError(path, "no such file", remedy=_REMEDY) from error
-    except (ValueError, EOFError, OSError) as error:
-        raise IntegrityError(path, f"truncated or damaged ({error})", remedy=_REMEDY) from error
-    if values.shape != shape or values.dtype != np.float32:
-        got = f"{values.dtype} {values.shape}"
-        raise IntegrityError(path, f"must be float32 {shape}", got=got, remedy=_REMEDY)
-    return values

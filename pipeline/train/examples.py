@@ -13,6 +13,7 @@ from torch import Tensor
 
 from pipeline.data.augment import AugmentParams, augment_batch
 from pipeline.data.manifest import class_names
+from pipeline.data.shards import Shards
 from pipeline.data.store import Store
 from pipeline.errors import DataError
 from pipeline.model.activations import Activations
@@ -106,12 +107,12 @@ class Split:
     weights_N: Tensor
     """float32."""
 
-    def of_features(self, pooled: np.ndarray) -> Examples:
-        """Give examples of cached features, [all rows of the store, D] float32."""
+    def of_features(self, pooled: Shards) -> Examples:
+        """Give examples of cached features, float32 [all rows of the store, D]."""
         device = self.targets_N.device
 
         def read(positions: np.ndarray, epoch: int) -> Tensor:
-            return torch.from_numpy(pooled[self.rows_N[positions]]).to(device)
+            return torch.from_numpy(pooled.read(self.rows_N[positions])).to(device)
 
         return Examples(self.targets_N, self.weights_N, read)
 

@@ -105,7 +105,7 @@ DAMAGE = {
     "cut index": (lambda f: lengthen(f / "index.parquet", -20), "index.parquet"),
     "short index": (drop_row, "index.parquet"),
     "index without a column": (drop_column, "index.parquet"),
-    "foreign version": (lambda f: edit(f, version=2), "store.json"),
+    "foreign version": (lambda f: edit(f, version=1), "store.json"),
     "foreign format": (lambda f: edit(f, format="mds"), "store.json"),
     "garbled record": (lambda f: lengthen(f / "store.json", -5), "store.json"),
     "a list as record": (lambda f: (f / "store.json").write_text("[]"), "store.json"),

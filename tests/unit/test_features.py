@@ -1,7 +1,9 @@
 """Features are computed once, for every row, whole or not at all, in the same bytes."""
 
+import inspect
 import json
 import logging
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,8 +16,7 @@ from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store, TransformParams, write_store
 from pipeline.device import Runtime
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
-from pipeline.files import sha256_file
-from pipeline.model import activations as activations_module
+from pipeline.files import sha256_file, sha256_json
 from pipeline.model import features as module
 from pipeline.model.backbones import build_backbone, preprocessing
 from pipeline.model.features import (
@@ -23,6 +24,7 @@ from pipeline.model.features import (
     Features,
     FeaturesParams,
     extract,
+    made_from,
     warn_about_size,
     write_empty,
 )
@@ -31,12 +33,16 @@ from pipeline.model.weights import BackboneRecord
 from pipeline.parallel import MachineParams
 from pipeline.params import load_section
 from pipeline.seeds import derive
+from tests.closure import closure
 
 ROWS = 7
 QUIET = MachineParams(workers=1, progress="none")
 PARAMS = FeaturesParams(pooled=True, cut="none", views=1, pooling="mean+max", batch_size=4, seed=1)
 AUGMENT = AugmentParams(
     hflip=0.5, vflip=0.5, transpose=0.5, crop_min_frac=0.8, brightness=0.1, contrast=0.1
+)
+TRANSFORM = TransformParams(
+    size_px=40, resize="squash", interpolation="bilinear", background=(0, 0, 0), shard_rows=3
 )
 CPU = Runtime(torch.device("cpu"), "fp32", threads=1)
 
@@ -62,10 +68,7 @@ def store(tmp_path_factory):
         "path": names, "id": [sha256_file(raw / name) for name in names], "label": "a",
         "split": "train", "group": "", "weight": 1.0,
     })  # fmt: skip
-    params = TransformParams(
-        size_px=40, resize="squash", interpolation="bilinear", background=(0, 0, 0), shard_rows=3
-    )
-    write_store(folder / "store", rows, raw=raw, params=params, machine=QUIET)
+    write_store(folder / "store", rows, raw=raw, params=TRANSFORM, machine=QUIET)
     return Store.open(folder / "store")
 
 
@@ -74,15 +77,15 @@ def trunk(pooling="mean+max"):
     return Trunk(build_backbone("test_efficientnet"), normalization=normalization, pooling=pooling)
 
 
-def run(store, out, params=PARAMS, machine=QUIET, runtime=CPU, the_trunk=None):
+def run(store, out, params=PARAMS, machine=QUIET, runtime=CPU, the_trunk=None, old=None):
     work = Extraction(store, the_trunk or trunk(), params, AUGMENT, runtime)
-    extract(work, machine=machine, out=out)
+    extract(work, machine=machine, out=out, old=old)
     return Features.open(out)
 
 
 def test_every_row_stands_where_the_store_has_it(store, tmp_path):
     features = run(store, tmp_path / "out")
-    pooled = features.require_pooled()
+    pooled = features.require_pooled().read(np.arange(ROWS))
     assert pooled.shape == (ROWS, 512)
     assert pooled.dtype == np.float32
     folded = trunk()
@@ -95,11 +98,16 @@ def test_every_row_stands_where_the_store_has_it(store, tmp_path):
 
 def test_the_record_says_what_they_are(store, tmp_path):
     meta = run(store, tmp_path / "out").meta
-    pooled = {"sha256": sha256_file(tmp_path / "out" / "pooled.npy"), "rows": ROWS, "dim": 512}
-    assert meta.pop("pooled") == pooled
+    names = [f"pooled-{number:05d}.npy" for number in range(len(store.pixels.files))]
+    files = [
+        {"file": name, "rows": each["rows"], "sha256": sha256_file(tmp_path / "out" / name)}
+        for name, each in zip(names, store.pixels.files, strict=True)
+    ]
+    assert len(files) > 1
+    assert meta.pop("pooled") == {"dim": 512, "files": files}
     assert meta.pop("fingerprint") == CPU.fingerprint()
     assert meta == {
-        "format": "rootstock-features", "version": 2, "cut": "none", "pooling": "mean+max",
+        "format": "rootstock-features", "version": 3, "cut": "none", "pooling": "mean+max",
         "architecture": "test_efficientnet", "batch_size": 4, "size_px": 40, "activations": None,
     }  # fmt: skip
 
@@ -107,7 +115,8 @@ def test_the_record_says_what_they_are(store, tmp_path):
 def test_the_same_input_gives_the_same_bytes_whatever_machine_says(store, tmp_path):
     run(store, tmp_path / "one")
     run(store, tmp_path / "two", machine=MachineParams(workers=2, progress="bar"))
-    for name in ("pooled.npy", "features.json"):
+    for path in (tmp_path / "one").iterdir():
+        name = path.name
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
@@ -145,14 +154,6 @@ def test_features_that_are_not_finite_stop_the_stage_and_name_the_picture(store,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_row_that_was_forgotten_is_our_bug_and_told_as_such(store, tmp_path):
-    sink = module._Sink(tmp_path, store, PARAMS, 3, (2,))
-    rows = np.array([0, 2])
-    sink.take(module._Part(rows, 0, np.zeros((2, 3), np.float32), np.zeros((2, 2), np.float32)))
-    with pytest.raises(RuntimeError, match="5 rows were not computed"):
-        sink.finish()
-
-
 def test_a_full_disk_is_told_before_anything_is_computed(tmp_path):
     with pytest.raises(MachineError) as caught:
         module._check_disk(tmp_path / "out", 10**18)
@@ -179,6 +180,60 @@ def test_another_size_than_the_weights_were_trained_with_is_warned_of(caplog):
     assert caplog.text == ""
     warn_about_size(224, record)
     assert "pictures are 224 px, the weights were trained with 160 px" in caplog.text
+
+
+def test_rows_of_an_earlier_build_are_not_computed_and_the_bytes_are_the_same(store, tmp_path):
+    """The earlier store lacks the rows 1 and 4, and has another order of batches."""
+    rest = store.index.iloc[[0, 2, 3, 5, 6]].reset_index(drop=True)
+    raw = store.folder.parent / "raw"
+    write_store(tmp_path / "old-store", rest, raw=raw, params=TRANSFORM, machine=QUIET)
+    run(Store.open(tmp_path / "old-store"), tmp_path / "old", params=CUT)
+    run(store, tmp_path / "scratch", params=CUT)
+    batches = []
+    watched = trunk()
+    watched.backbone.register_forward_pre_hook(lambda _module, inputs: batches.append(1))
+    lower = watched.backbone.lower
+    watched.backbone.lower = lambda *given: batches.append(given[0].shape) or lower(*given)
+    run(store, tmp_path / "new", params=CUT, the_trunk=watched, old=tmp_path / "old")
+    assert len(batches) == 1 + CUT.views, "the shape is asked for once; two rows make one batch"
+    for path in (tmp_path / "scratch").iterdir():
+        assert (tmp_path / "new" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_what_features_are_made_from_changes_with_all_that_they_depend_on(store, tmp_path):
+    (tmp_path / "backbone").write_bytes(b"1")
+    work = Extraction(store, trunk(), PARAMS, AUGMENT, CPU)
+
+    def digest(**changes):
+        return sha256_json(made_from(replace(work, **changes), backbone=tmp_path / "backbone"))
+
+    values = {
+        digest(),
+        digest(params=CUT),
+        digest(augment=AUGMENT.model_copy(update={"hflip": 0.4})),
+        digest(runtime=replace(CPU, threads=2)),
+        digest(trunk=Trunk(build_backbone("test_efficientnet"), pooling="mean+max",
+                           normalization=Normalization("minmax", 1 / 255, (0.0,) * 3, (1.0,) * 3))),
+    }  # fmt: skip
+    (tmp_path / "backbone").write_bytes(b"2")
+    assert len(values | {digest()}) == 6
+
+
+def test_the_code_in_the_key_is_all_that_computes_a_row():
+    """Every module that features import is in the key, or only moves, checks or tells."""
+    computing = {"data.augment", "data.normalization", "model.backbones", "model.cuts",
+                 "model.features", "model.folding", "model.fusing", "model.network",
+                 "model.padding"}  # fmt: skip
+    others = {"data.decode", "data.picture", "data.shards", "data.sniff", "data.store", "device",
+              "dvccache", "earlier", "errors", "files", "model.activations", "model.head",
+              "model.matching", "model.sources", "model.tensors", "model.weight_files",
+              "model.weights", "parallel", "params", "seeds"}  # fmt: skip
+    imported = {path.removeprefix("pipeline/").removesuffix(".py").replace("/", ".")
+                for path in closure("pipeline.model.features")}  # fmt: skip
+    assert imported - others == computing
+    source = inspect.getsource(made_from)
+    for name in computing - {"model.features", "data.augment", "data.normalization"}:
+        assert name.split(".")[1] in source
 
 
 CUT = PARAMS.model_copy(update={"cut": "blocks.2", "views": 3})
@@ -210,15 +265,15 @@ def test_view_0_is_the_picture_as_it_is_and_the_others_are_augmented_by_seed_and
 
 
 def test_pooled_features_are_the_same_with_and_without_a_cut(store, tmp_path):
-    with_cut = run(store, tmp_path / "a", params=CUT).require_pooled()
-    assert np.array_equal(with_cut, run(store, tmp_path / "b").require_pooled())
+    rows = np.arange(ROWS)
+    with_cut = run(store, tmp_path / "a", params=CUT).require_pooled().read(rows)
+    assert np.array_equal(with_cut, run(store, tmp_path / "b").require_pooled().read(rows))
 
 
-def test_rows_and_views_are_read_in_any_order_across_shards(store, tmp_path, monkeypatch):
-    monkeypatch.setattr(activations_module, "SHARD_ROWS", 2)
+def test_rows_and_views_are_read_in_any_order_across_shards(store, tmp_path):
     activations = run(store, tmp_path / "out", params=CUT).require_activations()
-    assert sorted(path.name for path in (tmp_path / "out").glob("view-01-*")) == [
-        f"view-01-{number:05d}.npy" for number in range(4)
+    assert sorted(path.name for path in (tmp_path / "out").glob("cut-*")) == [
+        f"cut-{number:05d}.npy" for number in range(len(store.pixels.files))
     ]
     rows, views = np.array([6, 0, 3, 3]), np.array([2, 1, 0, 2])
     got = activations.read(rows, views)
@@ -230,21 +285,21 @@ def test_activations_are_the_same_bytes_each_time(store, tmp_path):
     run(store, tmp_path / "one", params=CUT)
     run(store, tmp_path / "two", params=CUT, machine=MachineParams(workers=2, progress="bar"))
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(names) == 5
+    assert len(names) == 2 * len(store.pixels.files) + 2
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 
 
 def test_changed_activations_are_found(store, tmp_path):
     features = run(store, tmp_path / "out", params=CUT)
-    path = tmp_path / "out" / "view-01-00000.npy"
+    path = tmp_path / "out" / "cut-00000.npy"
     content = bytearray(path.read_bytes())
     content[-1] ^= 1
     path.write_bytes(content)
-    with pytest.raises(IntegrityError, match=r"view-01-00000\.npy: its values were changed"):
+    with pytest.raises(IntegrityError, match=r"cut-00000\.npy: its values were changed"):
         features.require_activations()
     path.write_bytes(content[:-8])
-    with pytest.raises(IntegrityError, match="truncated or damaged"):
+    with pytest.raises(IntegrityError, match="is truncated"):
         Features.open(tmp_path / "out")
 
 
@@ -300,20 +355,20 @@ def damage_version(folder):
 
 
 def cut_values(folder):
-    path = folder / "pooled.npy"
+    path = folder / "pooled-00000.npy"
     path.write_bytes(path.read_bytes()[:-100])
 
 
 def drop_rows(folder):
-    np.save(folder / "pooled.npy", np.zeros((3, 512), np.float32))
+    np.save(folder / "pooled-00000.npy", np.zeros((3, 511), np.float32))
 
 
 def lose_values(folder):
-    (folder / "pooled.npy").unlink()
+    (folder / "pooled-00000.npy").unlink()
 
 
 def flip_a_bit(folder):
-    path = folder / "pooled.npy"
+    path = folder / "pooled-00000.npy"
     raw = bytearray(path.read_bytes())
     raw[-1] ^= 1
     path.write_bytes(raw)
@@ -324,9 +379,9 @@ def flip_a_bit(folder):
     [
         (damage_record, "is no features record: 'format'"),
         (damage_version, "is no features record: its format is 'rootstock-features', version 1"),
-        (cut_values, "truncated or damaged"),
-        (drop_rows, r"must be float32 \(7, 512\), got 'float32 \(3, 512\)'"),
-        (lose_values, "pooled.npy: no such file"),
+        (cut_values, "is truncated"),
+        (drop_rows, r"does not hold float32 of shape"),
+        (lose_values, r"pooled-00000\.npy: no such file"),
         (flip_a_bit, "its values were changed"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

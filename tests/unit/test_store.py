@@ -9,9 +9,10 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from pipeline.data import store as module
 from pipeline.data.decode import DecodeSpec, decode
 from pipeline.data.manifest import write_manifest
-from pipeline.data.store import COLUMNS, Store, TransformParams, write_store
+from pipeline.data.store import COLUMNS, DIGEST, Store, TransformParams, write_store
 from pipeline.errors import DataError, IntegrityError, MachineError
 from pipeline.files import sha256_file
 from pipeline.parallel import MachineParams
@@ -46,7 +47,9 @@ def manifest(raw):
             "path": [file.relative_to(raw).as_posix() for file in files],
             "id": [sha256_file(file) for file in files],
             "label": [f"class {at % 2}" for at in range(len(files))],
-            "split": ["train", "val", "test", "train", "train", "val", "train"][: len(files)],
+            "split": ["train", "val", "test", "train", "train", "val", "train", "val"][
+                : len(files)
+            ],
             "group": None,
             "weight": 0.5,
             "status": "kept",
@@ -56,10 +59,9 @@ def manifest(raw):
     )
 
 
-def write(folder, raw, rows=None, params=PARAMS):
-    write_store(
-        folder, manifest(raw) if rows is None else rows, raw=raw, params=params, machine=ONE
-    )
+def write(folder, raw, rows=None, params=PARAMS, old=None):
+    rows = manifest(raw) if rows is None else rows
+    write_store(folder, rows, raw=raw, params=params, machine=ONE, old=old)
     return Store.open(folder)
 
 
@@ -97,7 +99,7 @@ def test_rows_that_do_not_exist_are_refused(tmp_path, raw, rows):
 
 def test_the_index_holds_what_later_stages_need(tmp_path, raw):
     store = write(tmp_path / "store", raw)
-    assert list(store.index.columns) == [*COLUMNS, "meta.line"]
+    assert list(store.index.columns) == [*COLUMNS, "meta.line", DIGEST]
     assert store.index.index.tolist() == list(range(7))
     assert store.index["path"].tolist() == manifest(raw)["path"].tolist()
     assert store.index["weight"].tolist() == [0.5] * 7
@@ -114,12 +116,48 @@ def test_splits_are_row_numbers(tmp_path, raw):
     assert store.rows("train").dtype == np.int64
 
 
-def test_shards_are_plain_numpy_files_of_the_asked_length(tmp_path, raw):
+def test_shards_are_plain_numpy_files(tmp_path, raw):
     store = write(tmp_path / "store", raw)
     files = sorted(path.name for path in store.folder.iterdir())
-    shards = ["shard-00000.npy", "shard-00001.npy", "shard-00002.npy"]
+    shards = [each["file"] for each in store.pixels.files]
     assert files == ["index.parquet", *shards, "store.json"]
-    assert [len(np.load(store.folder / name)) for name in shards] == [3, 3, 1]
+    loaded = [np.load(store.folder / name) for name in shards]
+    assert len(loaded) > 1
+    assert np.array_equal(np.concatenate(loaded), store.read(np.arange(7)))
+
+
+def test_the_digest_of_each_picture_stands_in_the_index(tmp_path, raw):
+    store = write(tmp_path / "store", raw)
+    digests = [hashlib.sha256(pixels.tobytes()).hexdigest() for pixels in store.read(np.arange(7))]
+    assert store.index[DIGEST].tolist() == digests
+
+
+def test_pictures_of_an_older_store_are_not_decoded_again(tmp_path, raw, monkeypatch):
+    write(tmp_path / "old", raw)
+    Image.new("L", (9, 9), 77).save(raw / "new.png")
+    (raw / "1.png").unlink()
+    write(tmp_path / "scratch", raw)
+    decoded = []
+    real = module._decode_file
+    monkeypatch.setattr(
+        module, "_decode_file", lambda *work: decoded.append(work[2][0]) or real(*work)
+    )
+    write(tmp_path / "store", raw, old=tmp_path / "old")
+    assert decoded == ["new.png"]
+    for path in (tmp_path / "scratch").iterdir():
+        assert (tmp_path / "store" / path.name).read_bytes() == path.read_bytes(), path.name
+
+
+def test_a_damaged_older_store_costs_time_and_nothing_else(tmp_path, raw, caplog):
+    store = write(tmp_path / "scratch", raw)
+    for number, name in enumerate(["index.parquet", "store.json", "shard-00000.npy"]):
+        write(tmp_path / f"old{number}", raw)
+        path = tmp_path / f"old{number}" / name
+        path.write_bytes(path.read_bytes()[:-1] + b"?")
+        write(tmp_path / "store", raw, old=tmp_path / f"old{number}")
+        assert store.pixels.files == Store.open(tmp_path / "store").pixels.files
+    assert caplog.text.count("the last build cannot be used") == 2
+    assert caplog.text.count("is damaged in DVC's cache") == 1
 
 
 def test_an_older_store_is_replaced_whole(tmp_path, raw):
@@ -127,7 +165,7 @@ def test_an_older_store_is_replaced_whole(tmp_path, raw):
     rows = manifest(raw).iloc[:2]
     store = write(tmp_path / "store", raw, rows.reset_index(drop=True))
     assert len(store) == 2
-    assert not (store.folder / "shard-00002.npy").exists()
+    assert len(list(store.folder.glob("shard-*"))) == len(store.pixels.files)
 
 
 def test_a_changed_raw_file_is_named(tmp_path, raw):
@@ -182,7 +220,10 @@ def test_the_stage_stores_the_kept_rows_alone(tmp_path, raw):
     rows = manifest(raw).assign(status="kept", reason=None, height=9, mode="L", format="PNG")
     rows.loc[2, ["status", "reason", "split"]] = ["quarantined", "conflict", None]
     write_manifest(tmp_path / "manifest.parquet", rows)
-    main(PARAMS, ONE, raw=raw, manifest=tmp_path / "manifest.parquet", store=tmp_path / "store")
+    main(
+        PARAMS, ONE, raw=raw, manifest=tmp_path / "manifest.parquet", store=tmp_path / "store",
+        key=tmp_path / "key.json",
+    )  # fmt: skip
     index = Store.open(tmp_path / "store").index
     assert index["path"].tolist() == [path for at, path in enumerate(rows["path"]) if at != 2]
 

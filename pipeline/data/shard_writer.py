@@ -1,0 +1,189 @@
+"""Write shards: rows that an earlier build holds are copied, the others are computed.
+
+The bytes depend on the rows alone, and not on where they come from. `docs/decisions/0010`.
+"""
+
+import hashlib
+import logging
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from itertools import accumulate, pairwise
+from pathlib import Path
+from typing import Any, BinaryIO, TypeVar
+
+import numpy as np
+
+from pipeline.data.shards import Array, Layout, Shards, StoredRow
+from pipeline.files import copy_file, sha256_file
+
+log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+
+
+class Reusable:
+    """Rows of an earlier build that hold what a new one would compute.
+
+    Args:
+        arrays: That lie in the same shards, row by row.
+        keys: What each row was computed from; equal keys, equal rows.
+    """
+
+    def __init__(self, arrays: Sequence[Shards], keys: Sequence[str]) -> None:
+        self.arrays = tuple(arrays)
+        self._keys = list(keys)
+        self._rows = {key: row for row, key in enumerate(self._keys)}
+
+    @classmethod
+    def none(cls) -> "Reusable":
+        """Give what holds nothing."""
+        return cls((), ())
+
+    def __contains__(self, key: str) -> bool:
+        return key in self._rows
+
+    def __len__(self) -> int:
+        return len(self._rows)
+
+    def stored(self, key: str) -> list[StoredRow]:
+        """Say for each array where the row of a key lies."""
+        row = self._rows[key]
+        number = int(np.searchsorted(self.arrays[0].ends, row, side="right"))
+        return [array.stored(number, row) for array in self.arrays]
+
+    def keep_sound(self, wanted: Sequence[str]) -> None:
+        """Forget rows in files whose bytes are not those recorded; look at wanted ones only.
+
+        DVC does not notice an object of its cache that rotted.
+        """
+        if not self.arrays:
+            return
+        ends = self.arrays[0].ends
+        rows = np.array([self._rows[key] for key in wanted if key in self._rows], dtype=np.int64)
+        numbers = np.unique(np.searchsorted(ends, rows, side="right"))
+        jobs = [(number, array) for number in numbers for array in self.arrays]
+        with ThreadPoolExecutor(os.cpu_count()) as pool:
+            is_sound = list(pool.map(_is_sound, jobs))
+        for number in {number for (number, _), sound in zip(jobs, is_sound, strict=True)
+                       if not sound}:  # fmt: skip
+            file = self.arrays[0].files[number]
+            log.warning("%s of the last build is damaged in DVC's cache; its rows are made anew",
+                        file["file"])  # fmt: skip
+            for row in range(int(ends[number]) - int(file["rows"]), int(ends[number])):
+                self._rows.pop(self._keys[row], None)
+
+    def has_shard(self, keys: Sequence[str]) -> bool:
+        """Tell whether exactly these rows in this order are a shard."""
+        return self.whole_shard(keys) is not None
+
+    def whole_shard(self, keys: Sequence[str]) -> int | None:
+        """Give the number of the shard that holds exactly these rows in this order, or None."""
+        first = self._rows.get(keys[0])
+        if first is None:
+            return None
+        ends = self.arrays[0].ends
+        number = int(np.searchsorted(ends, first, side="right"))
+        start, end = int(ends[number]) - int(self.arrays[0].files[number]["rows"]), ends[number]
+        is_same = start == first and self._keys[start:end] == list(keys)
+        return number if is_same and all(key in self._rows for key in keys) else None
+
+
+def write_shards(
+    folder: Path,
+    layouts: Sequence[Layout],
+    sizes: Sequence[int],
+    keys: Sequence[str],
+    *,
+    fresh: Iterator[Sequence[Array]],
+    old: Reusable,
+) -> list[list[dict[str, Any]]]:
+    """Write arrays that share their shards, row by row; memory does not grow with their number.
+
+    The bytes depend on the rows alone, and not on which of them are taken from an earlier build.
+
+    Args:
+        folder: It is there already.
+        layouts: Of the arrays, as in `old`.
+        sizes: Rows of each shard.
+        keys: Of all rows, in their order.
+        fresh: For each row that `old` lacks, in their order: a row of each array.
+        old: What need not be computed.
+
+    Returns:
+        JSON for each array: `file`, `rows` and `sha256` of each shard.
+    """
+    files: list[list[dict[str, Any]]] = [[] for _ in layouts]
+    for number, part in enumerate(pieces(keys, sizes)):
+        digests = copy_shard(folder, layouts, number, part, old=old)
+        if digests is None:
+            rows = (old.stored(key) if key in old else next(fresh) for key in part)
+            digests = write_shard(folder, layouts, number, rows, count=len(part))
+        for each, layout, digest in zip(files, layouts, digests, strict=True):
+            each.append({"file": layout.file(number), "rows": len(part), "sha256": digest})
+    for _ in fresh:  # it may have something to do at its end
+        raise RuntimeError("more rows were computed than were asked for")
+    return files
+
+
+def pieces(rows: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
+    """Give the rows of one shard after the other."""
+    for start, end in pairwise(accumulate(sizes, initial=0)):
+        yield rows[start:end]
+
+
+def copy_shard(
+    folder: Path, layouts: Sequence[Layout], number: int, keys: Sequence[str], *, old: Reusable
+) -> list[str] | None:
+    """Copy a shard's files where an earlier build has just these rows; give their SHA-256."""
+    same = old.whole_shard(keys)
+    if same is None:
+        return None
+    for layout, array in zip(layouts, old.arrays, strict=True):
+        copy_file(array.folder / array.files[same]["file"], folder / layout.file(number))
+    return [str(array.files[same]["sha256"]) for array in old.arrays]
+
+
+def write_shard(
+    folder: Path,
+    layouts: Sequence[Layout],
+    number: int,
+    rows: Iterable[Sequence[Array | StoredRow]],
+    *,
+    count: int,
+) -> list[str]:
+    """Stream rows into a file of each array; give the SHA-256 of each, taken on the way.
+
+    Args:
+        folder: It is there already.
+        layouts: Of the arrays.
+        number: Of the shard.
+        rows: Of each row, one entry for each array.
+        count: Of the rows.
+    """
+    digests = [hashlib.sha256() for _ in layouts]
+    with ExitStack() as stack:
+        streams: list[BinaryIO] = [
+            stack.enter_context((folder / layout.file(number)).open("wb")) for layout in layouts
+        ]
+
+        def put(parts: Iterable[bytes | memoryview]) -> None:
+            for stream, digest, part in zip(streams, digests, parts, strict=True):
+                digest.update(part)
+                stream.write(part)
+
+        put(layout.header(count) for layout in layouts)
+        for row in rows:
+            put(each.read() if isinstance(each, StoredRow) else np.ascontiguousarray(each).data
+                for each in row)  # fmt: skip
+    return [digest.hexdigest() for digest in digests]
+
+
+def _is_sound(job: tuple[int, Shards]) -> bool:
+    number, array = job
+    file = array.files[number]
+    try:
+        return sha256_file(array.folder / file["file"]) == str(file["sha256"])
+    except OSError:
+        return False
