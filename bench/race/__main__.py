@@ -56,16 +56,16 @@ def contestants() -> list[Contestant]:
         Contestant("fastai", "with_fastai"),
         Contestant("transformers", "with_transformers", ("--lr", "0.0005")),
         Contestant("transformers-2e-5", "with_transformers", ("--lr", "0.00002")),
-        Contestant("scratch", "plain", ("--random",)),
     ]
     curve = [
         Contestant(f"{name}@{part}", module, (*arguments, "--fraction", str(part)), is_ours, seed)
-        for part in FRACTIONS
+        for part in (*FRACTIONS, 1.0)
         for name, module, arguments, is_ours, seeds in (
             ("top", "ours", ("--recipe", "top", "--keep", str(FOLDER / "features")), True, SEEDS),
             ("scratch", "plain", ("--random",), False, SEEDS[:1]),
         )
         for seed in seeds
+        if not (part == 1.0 and is_ours)  # that is `top`
     ]
     return [*ours, *peers, *curve]
 

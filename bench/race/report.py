@@ -19,7 +19,7 @@ _LINE = dict[str, float]
 _COLUMNS = ("contestant", "runs", "test accuracy of the epoch kept", "best of any epoch",
             "s for features", "s an epoch", "s to the end",
             "s to the plain loop's best")  # fmt: skip
-_ORDER = ("head", "top", "plain", "fastai", "transformers", "transformers-2e-5", "scratch")
+_ORDER = ("head", "top", "plain", "fastai", "transformers", "transformers-2e-5")
 
 
 def load(folder: Path) -> dict[str, list[list[_LINE]]]:
