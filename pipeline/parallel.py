@@ -1,14 +1,8 @@
 """The same function on many items: all cores, in order, with a progress bar and flat memory."""
 
-import ctypes
-import multiprocessing
 import os
-import signal
 import sys
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ProcessPoolExecutor
-from concurrent.futures.process import BrokenProcessPool
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
@@ -16,17 +10,14 @@ from tqdm import tqdm
 
 from pipeline.errors import MachineError
 from pipeline.params import Section
+from pipeline.workers import Limits as Limits
+from pipeline.workers import Lost as Lost
+from pipeline.workers import Pool
+from pipeline.workers import die_with_parent as die_with_parent
 
 T = TypeVar("T")
 A = TypeVar("A")
 R = TypeVar("R")
-
-_PR_SET_PDEATHSIG = 1
-_MAX_CHUNK = 16
-"""Items sent to a worker at once; with `_WINDOW` it bounds the memory of results in flight."""
-
-_WINDOW = 3
-"""Chunks in flight for each worker."""
 
 
 class MachineParams(Section):
@@ -70,67 +61,47 @@ def progress(
 
 
 def map_in_order(
-    function: Callable[[A], R], items: Sequence[A], machine: MachineParams, *, title: str
+    function: Callable[[A], R],
+    items: Sequence[A],
+    machine: MachineParams,
+    *,
+    title: str,
+    limits: Limits | None = None,
+    lost: Callable[[A, Lost], R] | None = None,
 ) -> Iterator[R]:
     """Apply a picklable function to every item on all cores; results come in the items' order.
 
     At most a few items for each worker are in flight, so memory does not grow with their number.
 
+    Args:
+        function: What it raises is raised here.
+        items: Small each, such as paths: they are sent to the workers.
+        machine: Workers and progress.
+        title: Of the progress bar.
+        limits: For each item, in a worker of its own process even where there is one worker.
+        lost: Gives the result of an item that killed its worker, twice where there are limits.
+
     Raises:
-        MachineError: A worker died (killed, or out of memory).
+        MachineError: A worker died (killed, or out of memory) and there is no `lost`.
     """
     workers = min(machine.count_workers(), max(1, len(items)))
-    if workers == 1 or len(items) < 2 * workers:
-        yield from progress(map(function, items), machine, total=len(items), title=title,
-                            unit="items")  # fmt: skip
-        return
-    chunk = max(1, min(_MAX_CHUNK, len(items) // (workers * 8)))
-    chunks = [items[start : start + chunk] for start in range(0, len(items), chunk)]
-    with ProcessPoolExecutor(
-        workers, multiprocessing.get_context("spawn"), initializer=_start_worker,
-        initargs=(os.getpid(),),
-    ) as pool:  # fmt: skip
-        results = _windowed(pool, function, chunks, _WINDOW * workers)
-        flat = (result for results_of_chunk in results for result in results_of_chunk)
-        yield from progress(flat, machine, total=len(items), title=title, unit="items")
+    is_contained = limits is not None or lost is not None
+    if not is_contained and (workers == 1 or len(items) < 2 * workers):
+        results: Iterator[R] = map(function, items)
+    else:
+        answers = Pool(function, items, workers, limits).results()
+        results = (_settle(answer, item, lost) for answer, item in zip(answers, items, strict=True))
+    yield from progress(results, machine, total=len(items), title=title, unit="items")
 
 
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process when its parent ends (Linux; elsewhere no effect)."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
-
-
-def _start_worker(parent: int) -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    die_with_parent(parent)
-
-
-def _apply(function: Callable[[A], R], chunk: Sequence[A]) -> list[R]:
-    return [function(item) for item in chunk]
-
-
-def _windowed(
-    pool: ProcessPoolExecutor,
-    function: Callable[[A], R],
-    chunks: Sequence[Sequence[A]],
-    window: int,
-) -> Iterator[list[R]]:
-    pending: deque[Future[list[R]]] = deque()
-    remaining = iter(chunks)
-    try:
-        for chunk in remaining:
-            pending.append(pool.submit(_apply, function, chunk))
-            if len(pending) >= window:
-                yield pending.popleft().result()
-        while pending:
-            yield pending.popleft().result()
-    except BrokenProcessPool as error:
-        raise MachineError(
-            "machine.workers", "a worker process died", remedy="fewer workers need less memory"
-        ) from error
-    finally:
-        for future in pending:
-            future.cancel()
+def _settle(answer: R | Lost, item: A, lost: Callable[[A, Lost], R] | None) -> R:
+    if not isinstance(answer, Lost):
+        return answer
+    if lost is not None:
+        return lost(item, answer)
+    named = item[0] if isinstance(item, tuple) and item else item
+    raise MachineError(
+        "machine.workers",
+        f"a worker process died at {str(named)!r}: {answer.detail}",
+        remedy="fewer workers need less memory",
+    )

@@ -36,6 +36,8 @@ REASONS = {
     "unsupported_mode": "a picture whose pixel values have no agreed meaning as colors",
     "truncated": "the picture ends before its last pixel",
     "damaged": "the picture is damaged, and cannot be decoded as a whole",
+    "decoder_crashed": "the decoder crashed, or took more memory than any picture may need",
+    "decoder_hung": "the decoder did not come to an end in a time that suffices for any picture",
     "animated": "the picture has several frames, and `clean.animated` is reject",
     "too_large": "the picture has more pixels than `clean.max_pixels`",
     "too_small": "a side is shorter than `clean.min_side_px`",
