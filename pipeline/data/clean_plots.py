@@ -10,6 +10,7 @@ from pipeline.data.decode import open_picture
 from pipeline.data.manifest import KEPT, QUARANTINED
 from pipeline.data.picture import Pixels, UndecodableImage
 from pipeline.data.probe import Limits
+from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.data.report import balance
 from pipeline.files import replacing_folder, write_rows
 from pipeline.plots import SHEET_LIMIT, contact_sheet
@@ -24,7 +25,7 @@ def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> N
     bad = manifest[manifest["status"] == QUARANTINED]
     limits = rules.clean.limits()
     pictures = [
-        (_tile(raw / path, limits) if is_decoded else _gray(), f"{Path(path).name}\n{reason}")
+        (_tile(raw, path, limits) if is_decoded else _gray(), f"{Path(path).name}\n{reason}")
         for path, is_decoded, reason in zip(
             bad["path"][:SHEET_LIMIT], bad["mode"].notna(), bad["reason"], strict=False
         )
@@ -46,16 +47,16 @@ def _gray() -> Pixels:
     return np.full((_TILE_PX, _TILE_PX, 3), _GRAY, dtype=np.uint8)
 
 
-def _tile(path: Path, limits: Limits) -> Pixels:
+def _tile(raw: Path, path: str, limits: Limits) -> Pixels:
     """Give every n-th pixel of a picture, so that it is small."""
     try:
         picture = open_picture(
-            path.read_bytes(),
+            read_raw(raw, path, most_bytes(limits.max_pixels)),
             background=(0, 0, 0),
             max_pixels=limits.max_pixels,
             animated=limits.animated,
         )
-    except UndecodableImage:
+    except (RawFault, UndecodableImage):
         return _gray()  # changed since it was probed
     step = math.ceil(max(picture.width, picture.height) / _TILE_PX)
     return picture.pixels[::step, ::step]

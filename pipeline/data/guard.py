@@ -1,12 +1,13 @@
-"""A look at a folder before DVC meets it.
+"""A look at a folder before DVC meets it, and what makes a name or an entry unsafe to open.
 
 DVC hangs on a FIFO, dies on an undecodable name, and follows a symbolic link out of the folder, so
 that foreign files land in its cache and on the remote.
 """
 
 import os
+import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 from pipeline.errors import DataError
@@ -17,6 +18,8 @@ _KINDS = (
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
 )
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
+_ABSOLUTE = re.compile(r"[A-Za-z]:|/")
 
 
 def refuse_unsafe_entries(folder: Path) -> None:
@@ -26,12 +29,34 @@ def refuse_unsafe_entries(folder: Path) -> None:
         DataError: An entry is no regular file or folder, is a link that leaves `folder`, or has a
             name that is not UTF-8.
     """
-    root = folder.resolve()
-    for entry in _walk(str(folder)):
-        fault = entry_fault(entry.path, root)
-        if fault is not None:
-            shown = os.fsencode(entry.path).decode("utf-8", "backslashreplace")
-            raise DataError(shown, f"must not be {fault}", remedy="move it out of the data folder")
+    if not folder.is_dir():
+        return
+    faults = [
+        (os.fsencode(entry.path), fault)
+        for entry in walk(str(folder))
+        if (fault := entry_fault(entry.path, folder))
+    ]
+    if faults:
+        path, fault = min(faults)
+        rule = f"must not be {fault}" + (f", as {len(faults)} are" if len(faults) > 1 else "")
+        shown = path.decode("utf-8", "backslashreplace")
+        raise DataError(shown, rule, remedy="move it out of the data folder")
+
+
+def walk(
+    folder: str, *, skips: Callable[[str], bool] = lambda _: False
+) -> Iterator["os.DirEntry[str]"]:
+    """Give every entry below a folder, in no order; links to folders are not followed.
+
+    Args:
+        folder: Where to begin.
+        skips: Tells by its name whether a folder is given and not looked into.
+    """
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            yield entry
+            if entry.is_dir(follow_symlinks=False) and not skips(entry.name):
+                yield from walk(entry.path, skips=skips)
 
 
 def entry_fault(path: str, root: Path) -> str | None:
@@ -39,7 +64,7 @@ def entry_fault(path: str, root: Path) -> str | None:
 
     Args:
         path: The entry, as the file system names it.
-        root: The resolved data folder, which links may not leave.
+        root: The data folder, which links may not leave.
     """
     try:
         os.fsencode(path).decode("utf-8")
@@ -48,7 +73,7 @@ def entry_fault(path: str, root: Path) -> str | None:
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         target = Path(os.path.realpath(path))
-        if not target.is_relative_to(root):
+        if not target.is_relative_to(root.resolve()):
             return "a link that leaves the data folder"
         if not target.exists():
             return "a link to nothing"
@@ -59,12 +84,17 @@ def entry_fault(path: str, root: Path) -> str | None:
     return None
 
 
-def _walk(folder: str) -> Iterator["os.DirEntry[str]"]:
-    try:
-        entries = sorted(os.scandir(folder), key=lambda entry: os.fsencode(entry.name))
-    except FileNotFoundError:
-        return
-    for entry in entries:
-        yield entry
-        if entry.is_dir(follow_symlinks=False):
-            yield from _walk(entry.path)
+def safe_path(text: str) -> tuple[str, str | None]:
+    r"""Give a path with `/` and without `.` parts, and what makes it unsafe, or None.
+
+    Backslashes become slashes: people label, and pack, on Windows.
+    """
+    path = text.replace("\\", "/")
+    if _URL.match(path):
+        return text, "a URL"
+    if _ABSOLUTE.match(path):
+        return text, "an absolute path"
+    parts = [part for part in path.split("/") if part not in ("", ".")]
+    if ".." in parts or not parts:
+        return text, "a path that leaves the data folder" if parts else "no file name"
+    return "/".join(parts), None

@@ -4,12 +4,24 @@
     <class>/**/<file>                                             the first folder is the label
     train|val|test/<class>/**/<file>                              the first is the split
 
+A folder may hold .tar and .zip files: their members are items, by paths such as `a.tar/cat/1.jpg`.
+Folders in and above an archive count as if it were unpacked where it lies, without a folder of its
+name. But where every file that is in a folder lies in an archive, and all archives lie in one
+folder, that folder merely stores them and does not count, unless it is named as a split:
+
+    a.tar with cat/1.jpg, cat/b.tar with 1.jpg                    both have the label cat
+    shards/a.tar with cat/1.jpg, shards/b.tar with dog/1.jpg      cat and dog
+    train/a.tar with cat/1.jpg, test/a.tar with cat/1.jpg         cat in train, cat in test
+
+A label file names a member by its item's path, or by its path in the archive where no other file
+has that.
+
 Every file becomes an item, whatever it holds: none is left out without a row in the manifest.
 """
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
@@ -99,13 +111,13 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
         found = _from_folders(raw, folder)
     else:
         found = _from_label_file(read_label_file(label_file, target=target), folder)
-    unsafe = [Item(path, reason="unsafe_path", detail=fault) for path, fault in folder.unsafe]
+    unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
     items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
     return replace(
         found,
         items=tuple(items),
         ignored=folder.ignored,
-        warnings=(*found.warnings, *_similar_names(folder.files)),
+        warnings=(*found.warnings, *_similar_names(folder), *_idle_names(folder)),
     )
 
 
@@ -131,7 +143,8 @@ def _relative(path: Path, folder: Path) -> str:
 
 
 def _from_folders(raw: Path, folder: Folder) -> RawItems:
-    tops = {path.split("/")[0] for path in folder.files if "/" in path}
+    folders = _folders(folder)
+    tops = {each[0] for each in folders if each}
     if not tops:
         raise DataError(
             raw,
@@ -139,19 +152,39 @@ def _from_folders(raw: Path, folder: Folder) -> RawItems:
             remedy=f"add {LABEL_FILES[0]} with the columns path and label",
         )
     has_splits = all(map(split_name, tops)) and "train" in map(split_name, tops)
-    items = tuple(_from_path(raw, path, has_splits=has_splits) for path in folder.files)
+    items = tuple(
+        _from_folder(raw, path, list(each), has_splits=has_splits)
+        for path, each in zip(folder.files, folders, strict=True)
+    )
     return RawItems(items, "split folders" if has_splits else "class folders")
 
 
-def _from_path(raw: Path, path: str, *, has_splits: bool) -> Item:
-    *folders, _ = path.split("/")
+def _folders(folder: Folder) -> list[Sequence[str]]:
+    """Give the folders that count of each file: those of a member as if it were unpacked."""
+    holders = [folder.archive_of(path) for path in folder.files]
+    above = {archive: archive.split("/")[:-1] for archive in folder.archives}
+    places = {tuple(each) for each in above.values()}
+    is_loose = any(
+        holder is None and "/" in path for path, holder in zip(folder.files, holders, strict=True)
+    )
+    if len(places) == 1 and not is_loose and not any(map(split_name, *places)):
+        above = {archive: [] for archive in above}
+    return [
+        path.split("/")[:-1]
+        if holder is None
+        else [*above[holder], *path[len(holder) + 1 :].split("/")[:-1]]
+        for path, holder in zip(folder.files, holders, strict=True)
+    ]
+
+
+def _from_folder(raw: Path, path: str, folders: list[str], *, has_splits: bool) -> Item:
     split = split_name(folders.pop(0)) if has_splits and folders else None
     label = folders[0] if folders and folders[0].strip() else None
     return Item(path, label=label, split=split, where=str(raw / path))
 
 
 def _from_label_file(labels: LabelFile, folder: Folder) -> RawItems:
-    on_disk = _by_nfc(folder.files)
+    on_disk = _by_nfc(folder)
     warnings: list[str] = []
     repeated: list[str] = []
     items: dict[str, Item] = {}
@@ -177,7 +210,12 @@ def _from_label_file(labels: LabelFile, folder: Folder) -> RawItems:
 
 
 def _from_row(row: LabelRow, number: int, on_disk: Mapping[str, str]) -> Item:
-    path = on_disk.get(row.path) or on_disk.get(unicodedata.normalize("NFC", row.path))
+    path = on_disk.get(row.path, on_disk.get(unicodedata.normalize("NFC", row.path)))
+    if path == "" and not row.fault:
+        raise DataError(
+            row.where, "must name one file, and several archives have it", field="column 'path'",
+            got=row.path, remedy="write the archive before it: a.tar/cat/1.jpg",
+        )  # fmt: skip
     reason = "unsafe_path" if row.fault else None if path else "missing_file"
     return Item(
         path=row.path if row.fault or path is None else path,
@@ -199,19 +237,32 @@ def _disagreeing(first: Item, second: Item) -> Item:
     return first if first.reason else replace(first, reason="conflict", detail=detail)
 
 
-def _by_nfc(files: Iterable[str]) -> dict[str, str]:
-    """Map the names on disk, and their composed forms, to the names on disk."""
-    composed = {unicodedata.normalize("NFC", path): path for path in files}
-    return composed | {path: path for path in files}
+def _by_nfc(folder: Folder) -> dict[str, str]:
+    """Map all that a label file may write, composed too, to the paths of files.
+
+    A member's path without its archive is mapped to nothing (an empty path) where it is another
+    file's too.
+    """
+    inner: dict[str, str] = {}
+    for path in folder.files if folder.archives else ():
+        archive = folder.archive_of(path)
+        if archive is not None:
+            name = path[len(archive) + 1 :]
+            inner[name] = "" if name in inner else path
+    whole = {path: path for path in folder.files}
+    known = inner | whole
+    composed = {unicodedata.normalize("NFC", name): path for name, path in known.items()}
+    return composed | known
 
 
-def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str]]) -> list[Item]:
-    taken = {path for path, _ in unsafe}
+def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str, str]]) -> list[Item]:
+    taken = {path for path, _, _ in unsafe}
     return [item for item in items if item.path not in taken]
 
 
-def _similar_names(files: Iterable[str]) -> list[str]:
-    keys = Counter(unicodedata.normalize("NFC", path).casefold() for path in files)
+def _similar_names(folder: Folder) -> list[str]:
+    loose = [path for path in folder.files if folder.archive_of(path) is None]
+    keys = Counter(unicodedata.normalize("NFC", path).casefold() for path in loose)
     twice = sorted(key for key, n in keys.items() if n > 1)
     if not twice:
         return []
@@ -219,3 +270,22 @@ def _similar_names(files: Iterable[str]) -> list[str]:
         f"{len(twice)} file names differ only in case or in composed accents, and collide on other "
         f"machines; first: {twice[0]!r}"
     ]
+
+
+def _idle_names(folder: Folder) -> list[str]:
+    """Tell of names that would mean something where they do not stand."""
+    splits = [path for path in folder.archives if split_name(Path(path).stem)]
+    labels = [
+        path
+        for path in folder.files
+        if path.rpartition("/")[2] in LABEL_FILES and folder.archive_of(path) is not None
+    ]
+    warnings = []
+    if splits:
+        warnings.append(
+            f"{splits[0]!r} is named as a split, and an archive's name says nothing of its items; "
+            f"a folder's does: {Path(splits[0]).stem}/{Path(splits[0]).name}"
+        )
+    if labels:
+        warnings.append(f"{labels[0]!r} is not read: a label file must lie beside the archive")
+    return warnings

@@ -1,20 +1,17 @@
 """The label file: a row for an item, with path, label and, where wanted, split, group, weight."""
 
 import math
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.data.guard import safe_path
 from pipeline.data.split import SPLIT_NAMES, split_name
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import DataError, ParamsError
 
 OWN_COLUMNS = ("path", "split", "group", "weight")
 """Columns with a meaning of their own; the rest, but for the target, passes through as text."""
-
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
-_ABSOLUTE = re.compile(r"[A-Za-z]:|/")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +59,6 @@ def read_label_file(path: Path, *, target: str) -> LabelFile:
     table = read_text_table(path)
     meta_names = tuple(name for name in table.columns if name not in (*OWN_COLUMNS, target))
     return LabelFile(path, tuple(_rows(table, target, meta_names)), meta_names)
-
-
-def safe_path(text: str) -> tuple[str, str | None]:
-    r"""Give a path with `/` and without `.` parts, and what makes it unsafe, or None.
-
-    Backslashes become slashes: people label on Windows.
-    """
-    path = text.replace("\\", "/")
-    if _URL.match(path):
-        return text, "a URL"
-    if _ABSOLUTE.match(path):
-        return text, "an absolute path"
-    parts = [part for part in path.split("/") if part not in ("", ".")]
-    if ".." in parts or not parts:
-        return text, "a path that leaves the data folder" if parts else "no file name"
-    return "/".join(parts), None
 
 
 def _rows(table: TextTable, target: str, meta_names: tuple[str, ...]) -> Iterator[LabelRow]:

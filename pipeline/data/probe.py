@@ -1,9 +1,6 @@
 """One look at one file: what it is, what its pixels hash to, or why it cannot be used."""
 
-import errno
 import hashlib
-import os
-import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -11,11 +8,11 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.data.decode import open_picture
-from pipeline.data.guard import entry_fault
 from pipeline.data.picture import NOTES as PICTURE_NOTES
 from pipeline.data.picture import Picture, Pixels, UndecodableImage
-from pipeline.files import sha256_file
-from pipeline.parallel import MachineParams, map_in_order
+from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
+from pipeline.parallel import Limits as WorkerLimits
+from pipeline.parallel import Lost, MachineParams, map_in_order
 
 NOTES = PICTURE_NOTES | {
     "constant": "all its pixels have one color",
@@ -28,10 +25,14 @@ _EXTENSIONS = {
     ".bmp": ("BMP",), ".tif": ("TIFF",), ".tiff": ("TIFF",), ".webp": ("WEBP",),
     ".avif": ("AVIF",),
 }  # fmt: skip
-_BYTES_PER_PIXEL = 16
-"""Of the least compact encoding, four channels of 32 bits; a larger file is not read at once."""
-_SLACK_BYTES = 64 << 20
-_REFUSALS = (errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP, errno.ENXIO)
+
+_SECONDS = 60.0
+"""For one file, on the clock; the largest pictures that pass take some."""
+
+_MEMORY_PER_PIXEL = 64
+"""Bytes that a decoder and the conversions after it may take for each pixel of the limit."""
+
+_MEMORY_SLACK = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -64,8 +65,37 @@ class Probe:
 def probe_all(
     raw: Path, paths: Sequence[str], limits: Limits, machine: MachineParams
 ) -> Iterator[Probe]:
-    """Probe files on all cores; the probes come in the order of `paths`."""
-    return map_in_order(partial(probe_file, raw, limits), paths, machine, title="clean")
+    """Probe files on all cores; the probes come in the order of `paths`.
+
+    A file whose decoder crashes, takes over 60 s, or more memory than `clean.max_pixels` can
+    explain, is tried again in a fresh process, and is then quarantined alone. The limit of memory
+    is the same everywhere; how far one gets in 60 s is not, nor what a machine that is short of
+    memory kills. What is in question takes over a hundred times what a good picture takes.
+    """
+    return map_in_order(
+        partial(probe_file, raw, limits),
+        paths,
+        machine,
+        title="clean",
+        limits=containment(limits),
+        lost=partial(lost_probe, raw, limits),
+    )
+
+
+def containment(limits: Limits) -> WorkerLimits:
+    """Give what the decoding of one file may take."""
+    memory = limits.max_pixels * _MEMORY_PER_PIXEL + _MEMORY_SLACK
+    return WorkerLimits(seconds=_SECONDS, memory_bytes=memory)
+
+
+def lost_probe(raw: Path, limits: Limits, path: str, loss: Lost) -> Probe:
+    """Describe a file that killed the process which looked at it; it is not decoded again."""
+    try:
+        content = read_raw(raw, path, most_bytes(limits.max_pixels))
+    except RawFault as fault:
+        return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
+    digest = hashlib.sha256(content).hexdigest()
+    return Probe(id=digest, reason=f"decoder_{loss.reason}", detail=loss.detail)
 
 
 def probe_file(raw: Path, limits: Limits, path: str) -> Probe:
@@ -77,36 +107,14 @@ def probe_file(raw: Path, limits: Limits, path: str) -> Probe:
         path: Relative to `raw`.
 
     Raises:
+        DataError: The archive that holds it is cut or corrupt.
         OSError: The machine fails (no memory, too many open files), which says nothing of the file.
     """
-    full = raw / path
     try:
-        fault = entry_fault(str(full), raw.resolve())
-        if fault:
-            return Probe(reason="unsafe_path", detail=fault)
-        content = _read(full, limits)
-    except OSError as error:
-        if error.errno not in _REFUSALS:
-            raise
-        return Probe(reason="unreadable", detail=os.strerror(error.errno or 0))
-    if isinstance(content, Probe):
-        return content
+        content = read_raw(raw, path, most_bytes(limits.max_pixels))
+    except RawFault as fault:
+        return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
     return _probe_bytes(content, limits, Path(path).suffix.lower())
-
-
-def _read(path: Path, limits: Limits) -> bytes | Probe:
-    # Without O_NONBLOCK the open of a FIFO, put there since the look, would wait for ever.
-    descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-    status = os.fstat(descriptor)
-    if not stat.S_ISREG(status.st_mode):
-        os.close(descriptor)
-        return Probe(reason="unsafe_path", detail="no regular file")
-    with os.fdopen(descriptor, "rb") as stream:
-        if status.st_size <= limits.max_pixels * _BYTES_PER_PIXEL + _SLACK_BYTES:
-            return stream.read()
-    return Probe(
-        id=sha256_file(path), reason="too_large", detail=f"a file of {status.st_size} bytes"
-    )
 
 
 def _probe_bytes(content: bytes, limits: Limits, extension: str) -> Probe:

@@ -85,6 +85,8 @@ def sniff(head: bytes) -> str | None:
         return None if picture_format(head) else "a video"
     if head[128:132] == b"DICM":
         return "a DICOM file"
+    if head[257:262] == b"ustar":
+        return "a tar archive"
     return _sniff_text(head)
 
 

@@ -9,7 +9,6 @@ Axes: B = pictures of one read, H = W = `size_px`.
 
 import hashlib
 import logging
-import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,8 +23,9 @@ from pydantic import Field
 
 from pipeline.data import decode as decode_module
 from pipeline.data import picture, sniff
-from pipeline.data.decode import DecodeSpec, UndecodableImage, decode
+from pipeline.data.decode import MAX_PIXELS, DecodeSpec, UndecodableImage, decode
 from pipeline.data.picture import Interpolation, Pixels, ResizeMode
+from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.data.shard_writer import Reusable, copy_shard, pieces, write_shard
 from pipeline.data.shards import Layout, Rows, Shards, StoredRow, shard_sizes
 from pipeline.earlier import code_digest
@@ -247,12 +247,9 @@ def _check_disk(folder: Path, size_bytes: int) -> None:
 def _decode_file(raw: Path, spec: DecodeSpec, item: tuple[str, str]) -> Pixels | _Refusal:
     path, sha256 = item
     try:
-        # Without O_NONBLOCK the open of a FIFO, put there since `clean`, would wait for ever.
-        descriptor = os.open(raw / path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
-        with os.fdopen(descriptor, "rb") as stream:
-            content = stream.read()
-    except OSError as error:
-        return _Refusal(path, "unreadable", os.strerror(error.errno or 0))
+        content = read_raw(raw, path, most_bytes(MAX_PIXELS))
+    except RawFault as fault:
+        return _Refusal(path, "unreadable", fault.detail)
     if hashlib.sha256(content).hexdigest() != sha256:
         return _Refusal(path, "changed", "")
     try:

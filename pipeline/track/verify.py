@@ -6,6 +6,7 @@ predictions.parquet: to the bit under the same numeric fingerprint, else within 
 equal labels wherever the difference cannot have turned one. Which of the two was asked is told.
 """
 
+import hashlib
 import json
 import logging
 import os
@@ -20,8 +21,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from pipeline.data.decode import MAX_PIXELS
+from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.errors import DataError, IntegrityError
-from pipeline.files import read_table, sha256_file
+from pipeline.files import read_table
 from pipeline.track import fresh
 
 log = logging.getLogger(__name__)
@@ -78,9 +81,10 @@ def verify(
         DataError: The raw files are not there.
     """
     table = choose_items(read_table(evaluated.predictions), items)
-    _check_files(table, evaluated.raw)
-    paths = [str((evaluated.raw / path).resolve()) for path in table["path"]]
-    answer = _ask(uri, paths, environment)
+    with tempfile.TemporaryDirectory(prefix="rootstock-verify-") as name:
+        folder = Path(name).resolve()
+        paths = _own_files(table, evaluated.raw, folder)
+        answer = _ask(uri, paths, environment, folder)
     is_exact = answer["fingerprint"] == evaluated.bundle["fingerprint"]
     comparison = compare(table, answer["rows"], evaluated.bundle, is_exact=is_exact)
     if comparison.wrong:
@@ -149,47 +153,56 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def _check_files(table: pd.DataFrame, raw: Path) -> None:
+def _own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
+    """Check the raw files, and copy them: the fresh process knows nothing of archives."""
+    (folder / "items").mkdir()
+    paths: list[str] = []
     for path, digest in zip(table["path"], table["id"], strict=True):
-        if not (raw / path).is_file():
-            raise DataError(raw / path, "no such file", remedy="run `dvc pull --with-deps publish`")
-        if sha256_file(raw / path) != digest:
+        try:
+            content = read_raw(raw, path, most_bytes(MAX_PIXELS))
+        except RawFault as fault:
+            raise DataError(
+                raw / path, fault.detail, remedy="run `dvc pull --with-deps publish`"
+            ) from fault
+        if hashlib.sha256(content).hexdigest() != digest:
             raise IntegrityError(
                 raw / path, "differs from the file that was evaluated", remedy="run `dvc repro`"
             )
+        copy = folder / "items" / str(len(paths))
+        copy.write_bytes(content)
+        paths.append(str(copy))
+    return paths
 
 
-def _ask(uri: str, paths: list[str], environment: dict[str, str]) -> dict[str, Any]:
-    """Run `fresh.py` in an empty folder, and give its answer."""
-    with tempfile.TemporaryDirectory(prefix="rootstock-verify-") as name:
-        folder = Path(name).resolve()
-        (folder / "model").mkdir()
-        shutil.copyfile(fresh.__file__, folder / "fresh.py")
-        request = {
-            "uri": uri,
-            "folder": str(folder / "model"),
-            "repository": str(Path(__file__).resolve().parents[2]),
-            "paths": paths,
-            "batch": _BATCH,
-        }
-        (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
-        command = [sys.executable, "-I", "fresh.py", "request.json", "answer.json"]
-        try:
-            done = subprocess.run(
-                command,
-                cwd=folder,
-                env=os.environ | environment,
-                capture_output=True,
-                text=True,
-                check=False,
-                timeout=_TIMEOUT_S,
-                stdin=subprocess.DEVNULL,
-            )
-        except subprocess.TimeoutExpired as error:
-            raise IntegrityError(uri, f"did not answer within {_TIMEOUT_S} s") from error
-        if done.returncode != 0:
-            lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-            log.warning("%s", done.stderr)
-            raise IntegrityError(uri, f"does not load and predict in a fresh process: {lines[-1]}")
-        answer: dict[str, Any] = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
-        return answer
+def _ask(uri: str, paths: list[str], environment: dict[str, str], folder: Path) -> dict[str, Any]:
+    """Run `fresh.py` in a folder of its own, and give its answer."""
+    (folder / "model").mkdir()
+    shutil.copyfile(fresh.__file__, folder / "fresh.py")
+    request = {
+        "uri": uri,
+        "folder": str(folder / "model"),
+        "repository": str(Path(__file__).resolve().parents[2]),
+        "paths": paths,
+        "batch": _BATCH,
+    }
+    (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
+    command = [sys.executable, "-I", "fresh.py", "request.json", "answer.json"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=folder,
+            env=os.environ | environment,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
+    except subprocess.TimeoutExpired as error:
+        raise IntegrityError(uri, f"did not answer within {_TIMEOUT_S} s") from error
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        log.warning("%s", done.stderr)
+        raise IntegrityError(uri, f"does not load and predict in a fresh process: {lines[-1]}")
+    answer: dict[str, Any] = json.loads((folder / "answer.json").read_text(encoding="utf-8"))
+    return answer

@@ -134,7 +134,9 @@ def test_raw_files_that_are_missing_or_changed_are_told(project):
     path = project.folder / RESULTS.raw / "images/3.png"
     kept = path.read_bytes()
     path.unlink()
-    with pytest.raises(DataError, match=r"images/3\.png: no such file \(run `dvc pull"):
+    with pytest.raises(
+        DataError, match=r"images/3\.png: No such file or directory \(run `dvc pull"
+    ):
         publish(RESULTS, TRACKING, REGISTRY)
     path.write_bytes(kept + b"\0")
     with pytest.raises(IntegrityError, match=r"images/3\.png: differs from the file"):

@@ -9,9 +9,10 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.data.folder import look_at
+from pipeline.data.guard import safe_path
 from pipeline.data.items import DataParams, find_items
-from pipeline.data.labelfile import safe_path
 from pipeline.errors import DataError, ParamsError
+from tests.packed import packed, tar
 from tests.rawfolder import write_labels
 
 
@@ -265,3 +266,110 @@ def test_data_lies_inside_the_repository(path):
         DataParams(path=path, labels="data/x/raw", target="label")
     with pytest.raises(ValidationError):
         DataParams(path="data/x/raw", labels=path, target="label")
+
+
+def pack(raw, **archives):
+    """Write archives of members without contents: `a__b.tar` names the file a/b.tar."""
+    for name, members in archives.items():
+        path = raw / f"{name.replace('__', '/')}.tar"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(tar([(member, b"x") for member in members]))
+
+
+def test_members_of_archives_are_items_and_an_archives_name_is_no_label(tmp_path):
+    pack(tmp_path, a=["cat/1.png", "dog/deep/2.png"], b=["cat/3.png"])
+    (tmp_path / "c.zip").write_bytes(packed([("dog/4.png", b"x")]))
+    touch(tmp_path, "cat/5.png", "README.md")
+    found = find(tmp_path)
+    assert found.layout == "class folders"
+    assert table(found) == {
+        "README.md": (None, None),
+        "a.tar/cat/1.png": ("cat", None),
+        "a.tar/dog/deep/2.png": ("dog", None),
+        "b.tar/cat/3.png": ("cat", None),
+        "c.zip/dog/4.png": ("dog", None),
+        "cat/5.png": ("cat", None),
+    }
+
+
+def test_folders_above_archives_count_as_if_these_were_unpacked(tmp_path):
+    pack(tmp_path / "x", cat__a=["1.png"], dog__a=["2.png", "deep/3.png"])
+    assert {path: label for path, (label, _) in table(find(tmp_path / "x")).items()} == {
+        "cat/a.tar/1.png": "cat", "dog/a.tar/2.png": "dog", "dog/a.tar/deep/3.png": "dog",
+    }  # fmt: skip
+    pack(tmp_path / "y", train__a=["cat/1.png"], val__a=["cat/2.png"], test__b=["dog/3.png"])
+    found = find(tmp_path / "y")
+    assert found.layout == "split folders"
+    assert table(found)["test/b.tar/dog/3.png"] == ("dog", "test")
+    pack(tmp_path / "z", a=["train/cat/1.png", "test/dog/2.png"])
+    assert table(find(tmp_path / "z"))["a.tar/test/dog/2.png"] == ("dog", "test")
+
+
+def test_a_folder_that_merely_stores_archives_does_not_count(tmp_path):
+    pack(tmp_path, shards__a=["cat/1.png"], shards__b=["dog/2.png"])
+    touch(tmp_path, "README.md")
+    assert table(find(tmp_path)) == {
+        "README.md": (None, None),
+        "shards/a.tar/cat/1.png": ("cat", None),
+        "shards/b.tar/dog/2.png": ("dog", None),
+    }
+    touch(tmp_path, "bird/3.png")  # now there are folders beside it, so it is one of them
+    assert table(find(tmp_path))["shards/a.tar/cat/1.png"] == ("shards", None)
+
+
+def test_archives_named_as_splits_and_label_files_inside_are_told(tmp_path):
+    pack(tmp_path, train=["cat/1.png", "labels.csv"], test=["dog/2.png"])
+    warnings = find(tmp_path).warnings
+    assert warnings[0].startswith("'test.tar' is named as a split, and an archive's name says")
+    assert warnings[0].endswith("test/test.tar")
+    assert warnings[1] == (
+        "'train.tar/labels.csv' is not read: a label file must lie beside the archive"
+    )
+
+
+def test_a_label_file_names_members_with_or_without_their_archive(tmp_path):
+    pack(tmp_path, a=["x/1.png", "x/2.png", "x/3.png"], b=["x/3.png"])
+    touch(tmp_path, "x/2.png")
+    write_labels(tmp_path, ["x/1.png,a", "a.tar/x/2.png,b", "x/2.png,c", "b.tar/x/3.png,d"])
+    assert table(find(tmp_path)) == {
+        "a.tar/x/1.png": ("a", None),
+        "a.tar/x/2.png": ("b", None),
+        "a.tar/x/3.png": (None, None),
+        "b.tar/x/3.png": ("d", None),
+        "x/2.png": ("c", None),
+    }
+
+
+def test_a_label_row_that_may_mean_two_members_is_refused(tmp_path):
+    pack(tmp_path, a=["1.png"], b=["1.png"])
+    write_labels(tmp_path, ["1.png,a"])
+    with pytest.raises(
+        DataError, match=r"labels\.csv:2: column 'path': must name one file, .*1\.png"
+    ):
+        find(tmp_path)
+
+
+def test_members_that_cannot_be_trusted_have_a_row_each(tmp_path):
+    pack(tmp_path, a=["cat/1.png", "../x", "/etc/passwd", "cat/2.png", "cat\\2.png", ".hidden/3"])
+    found = find(tmp_path)
+    assert {item.path: (item.reason, item.detail) for item in found.items if item.reason} == {
+        "a.tar/../x": ("unsafe_path", "a path that leaves the data folder"),
+        "a.tar//etc/passwd": ("unsafe_path", "an absolute path"),
+        "a.tar/cat/2.png": ("unsafe_path", "a name that stands twice in its archive"),
+        "a.tar/cat/2.png@4608": ("unsafe_path", "a name that stands twice in its archive"),
+    }
+    assert [item.label for item in found.items if not item.reason] == ["cat"]
+    assert found.ignored == 1
+
+
+def test_archives_without_folders_need_a_label_file(tmp_path):
+    pack(tmp_path, cat=["1.png"], dog=["2.png"])
+    with pytest.raises(DataError, match="neither a label file nor folders that name the classes"):
+        find(tmp_path)
+
+
+def test_an_archive_that_was_never_readable_stops_the_look(tmp_path):
+    pack(tmp_path, a=["cat/1.png"])
+    (tmp_path / "b.tar.gz").write_bytes(b"x")
+    with pytest.raises(DataError, match=r"b\.tar\.gz: must not be compressed as a whole"):
+        find(tmp_path)
