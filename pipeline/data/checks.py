@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from pipeline.data.badlist import remove_bad_items, write_bad_items
 from pipeline.data.manifest import DROPPED, KEPT, QUARANTINED, SPLITS
 from pipeline.errors import DataError
 
@@ -21,8 +22,10 @@ def size_fault(
 def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str) -> None:
     """Stop where so many items are quarantined that something general must be wrong.
 
+    All of them are then listed in `badlist.BAD_ITEMS`.
+
     Args:
-        table: Columns path, status, reason, sorted by path.
+        table: Columns path, status, reason, detail, sorted by path.
         max_bad_frac: Largest share of quarantined items, 0..1, of all items.
         where: The data folder.
 
@@ -31,6 +34,7 @@ def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str)
     """
     bad = table[table["status"] == QUARANTINED]
     if len(bad) <= max_bad_frac * len(table):
+        remove_bad_items()
         return
     counts = bad["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     named = ", ".join(
@@ -41,7 +45,8 @@ def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str)
         where,
         f"{len(bad)} of {len(table)} items are bad: {named}; clean.max_bad_frac allows a share of "
         f"{max_bad_frac:g}, got {len(bad) / len(table):.3g}",
-        remedy="mend or remove them, or raise clean.max_bad_frac",
+        remedy=f"all are listed in {write_bad_items(bad)}; mend or remove them, or raise "
+        "clean.max_bad_frac",
     )
 
 

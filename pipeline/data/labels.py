@@ -22,6 +22,11 @@ MissingLabel = Literal[
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
 _INVISIBLE = ("Cc", "Cf")
+_MANY_CLASSES = 100
+"""So many different labels are told from names of items: a class has two items on average."""
+
+_IMBALANCE = 100
+"""Ratio of the largest class to the smallest from which there is a warning."""
 
 
 def check_labels(table: pd.DataFrame, task: Task) -> tuple[pd.Series, list[str]]:
@@ -35,7 +40,7 @@ def check_labels(table: pd.DataFrame, task: Task) -> tuple[pd.Series, list[str]]
 
     Raises:
         DataError: Two class names differ only in case, space or invisible marks; a label is a list
-            of classes; a number is not a finite one.
+            of classes; most labels are different; a number is not a finite one.
     """
     labels, where = table["label"], table["where"]
     if task == "regression":
@@ -46,9 +51,11 @@ def check_labels(table: pd.DataFrame, task: Task) -> tuple[pd.Series, list[str]]
         return pd.Series(numbers, index=table.index, dtype=TEXT), []
     first = {text: place for text, place in zip(labels[::-1], where[::-1], strict=True)
              if not pd.isna(text)}  # fmt: skip
+    counts = Counter(labels.dropna())
+    _refuse_names(first, counts)
     _refuse_collisions(first)
     _refuse_lists(first)
-    return labels, _numeric_twins(first)
+    return labels, [*_numeric_twins(first), *_imbalance(counts)]
 
 
 def parse_number(where: str, text: str) -> float:
@@ -133,6 +140,27 @@ def _typical(labels: Sequence[str], policy: str) -> str:
     numbers = [float(label) for label in labels]
     is_mean = policy == "mean"
     return repr(math.fsum(numbers) / len(numbers) if is_mean else statistics.median(numbers))
+
+
+def _refuse_names(first: dict[str, str], counts: Counter[str]) -> None:
+    if len(counts) >= _MANY_CLASSES and len(counts) > counts.total() / 2:
+        raise DataError(
+            next(iter(first.values())),
+            f"a class must have some items, and {counts.total()} items have {len(counts)} labels",
+            remedy="is data.target the column with the classes? is it task: regression?",
+        )
+
+
+def _imbalance(counts: Counter[str]) -> list[str]:
+    if len(counts) < 2:
+        return []
+    most, least = (pick(counts.items(), key=lambda pair: pair[::-1]) for pick in (max, min))
+    if most[1] < _IMBALANCE * least[1]:
+        return []
+    return [
+        f"the class {most[0]!r} has {most[1]} items, {least[0]!r} has {least[1]}: a model that "
+        "never says the rare one looks good; see balanced_accuracy, and loss.class_weights"
+    ]
 
 
 def _refuse_collisions(first: dict[str, str]) -> None:

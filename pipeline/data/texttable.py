@@ -19,6 +19,10 @@ from pipeline.errors import DataError
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _OTHER_SEPARATORS = {";": "semicolons", "\t": "tabs", "|": "bars"}
+_MOST_BYTES = 1 << 30
+"""A file of some ten million rows, which take ten times as much in memory."""
+
+_MOST_ROWS = 20_000_000
 _FILE_NAME = re.compile(r"\.(?:png|jpe?g|tiff?|bmp|webp|gif)$", re.IGNORECASE)
 
 
@@ -65,10 +69,13 @@ def read_text_table(path: Path, *, may_be_empty: bool = False) -> TextTable:
     reader = readers.get(path.suffix.lower())
     if reader is None:
         raise DataError(path, "must be a .csv or .parquet file")
-    try:
-        table = reader(path)
-    except (FileNotFoundError, IsADirectoryError) as error:
-        raise DataError(path, "no such file") from error
+    if not path.is_file():  # which a pipe is not: to read one might wait for ever
+        rule = "must be a regular file" if path.exists() else "no such file"
+        raise DataError(path, rule)
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise DataError(path, f"must have at most {_MOST_BYTES} bytes", got=size,
+                        remedy="is it the label file?")  # fmt: skip
+    table = reader(path)
     for name in table.columns:
         if table.columns.count(name) > 1:
             raise DataError(path, f"the column {name!r} stands twice", remedy="rename one")
@@ -144,10 +151,12 @@ def _split(path: Path, text: str) -> Iterator[tuple[int, list[str]]]:
 
 def _read_parquet(path: Path) -> TextTable:
     try:
-        table = pq.ParquetFile(path).read()
-    except (pa.ArrowException, OSError) as error:
-        if isinstance(error, FileNotFoundError):
-            raise
+        file = pq.ParquetFile(path)
+        if file.metadata.num_rows > _MOST_ROWS:
+            raise DataError(path, f"must have at most {_MOST_ROWS} rows",
+                            got=file.metadata.num_rows)  # fmt: skip
+        table = file.read()
+    except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DataError(path, "not a readable parquet file") from error
     cells = [
         _as_text(path, name, column)
@@ -160,9 +169,9 @@ def _read_parquet(path: Path) -> TextTable:
 def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
-        texts = column.cast(kind).cast(pa.string())
-    except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
+        texts = column.cast(kind).cast(pa.string()).to_pylist()
+    except (pa.ArrowException, ValueError) as error:
         raise DataError(
             path, "must hold text or numbers", field=f"column {name!r}", got=str(column.type)
         ) from error
-    return [text or "" for text in texts.to_pylist()]
+    return [text or "" for text in texts]

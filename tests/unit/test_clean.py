@@ -180,7 +180,8 @@ def test_regression(tmp_path):
 
 
 @pytest.mark.parametrize(("bad", "stops"), [(4, False), (5, True)])
-def test_the_bad_share_is_counted_over_all_items(tmp_path, bad, stops):
+def test_the_bad_share_is_counted_over_all_items(tmp_path, monkeypatch, bad, stops):
+    monkeypatch.chdir(tmp_path)  # where the list is left
     class_folders(tmp_path, cats=20, dogs=20)
     for number in range(bad):
         (tmp_path / f"cat/{number:02}.png").write_bytes(b"text")
@@ -193,7 +194,8 @@ def test_the_bad_share_is_counted_over_all_items(tmp_path, bad, stops):
         clean_folder(tmp_path, max_bad_frac=frac)
     assert str(caught.value) == (
         f"{tmp_path}: 5 of 41 items are bad: not_image 5 (first: cat/00.png); clean.max_bad_frac "
-        "allows a share of 0.097561, got 0.122 (mend or remove them, or raise clean.max_bad_frac)"
+        "allows a share of 0.097561, got 0.122 (all are listed in .rootstock/proofs/bad_items.csv; "
+        "mend or remove them, or raise clean.max_bad_frac)"
     )
 
 
