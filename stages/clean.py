@@ -1,10 +1,11 @@
 """Stage `clean`: judge every raw item; change none.
 
-Reads   --raw --labels  the raw folder, and the same folder or a label file
-        --review        people's decisions on single items
-Writes  --manifest      one row for every raw item, kept or not, with the reason
-        --report        counts, shares, fills and warnings
-        --plots         a sheet of what was quarantined, and the balance of the classes
+Reads   --raw --labels     the raw folder, and the same folder or a label file
+        --review           people's decisions on single items
+Writes  --manifest         one row for every raw item, kept or not, with the reason
+        --report           counts, shares, fills and warnings
+        --near-duplicates  one row for every pair of pictures that are nearly the same
+        --plots            a sheet of what was quarantined, and the balance of the classes
 """
 
 from pathlib import Path
@@ -15,7 +16,7 @@ from pipeline.data.items import DataParams, find_items
 from pipeline.data.manifest import write_manifest
 from pipeline.data.review import read_review
 from pipeline.data.split import SplitParams
-from pipeline.files import write_json
+from pipeline.files import write_json, write_table
 from pipeline.parallel import MachineParams
 from pipeline.params import Task
 from pipeline.stage import run_stage
@@ -33,6 +34,7 @@ def main(
     review: Path,
     manifest: Path,
     report: Path,
+    near_duplicates: Path,
     plots: Path,
 ) -> None:
     """Judge every item in the raw folder."""
@@ -42,6 +44,7 @@ def main(
     cleaned = clean_items(raw, found, decisions=decisions, rules=rules, machine=machine)
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)
+    write_table(near_duplicates, cleaned.near_duplicates)
     write_plots(plots, cleaned, raw=raw, rules=rules)
 
 

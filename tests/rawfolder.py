@@ -21,6 +21,10 @@ def clean_params(**changes):
         "max_pixels": 1_000_000,
         "max_aspect": 20.0,
         "animated": "first",
+        "near_duplicates": "drop",
+        "near_correlation": 0.997,
+        "near_turns": False,
+        "leaks": "refuse",
     }
     return CleanParams(**usual | changes)
 

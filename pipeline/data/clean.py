@@ -18,7 +18,15 @@ from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.duplicates import find_duplicates
 from pipeline.data.items import Item, RawItems
 from pipeline.data.labels import MissingLabel, check_labels, fill_labels
+from pipeline.data.leaks import PROOF, identical_leaks, refuse_leaks
 from pipeline.data.manifest import DROPPED, KEPT, META, QUARANTINED, TEXT, typed_manifest
+from pipeline.data.near_duplicates import (
+    NearDuplicates,
+    NearPolicy,
+    NearRule,
+    find_near_duplicates,
+)
+from pipeline.data.near_report import near_section, near_warnings
 from pipeline.data.probe import Limits, Probe, probe_all
 from pipeline.data.report import Findings, build_report
 from pipeline.data.review import Decision
@@ -56,9 +64,25 @@ class CleanParams(Section):
     animated: Literal["first", "reject"]
     """Of several frames or pages: take the first and note it, or quarantine."""
 
+    near_duplicates: NearPolicy
+    """Of nearly equal pictures across splits: drop all but those of the most protected split."""
+
+    near_correlation: float = Field(ge=0.9, lt=1.0)
+    """Smallest correlation of two thumbnails that count as nearly the same."""
+
+    near_turns: bool
+    """Also compare flipped, transposed and turned; about eight times the work."""
+
+    leaks: Literal["refuse", "drop"]
+    """Of equal or nearly equal pictures across given splits: stop, or mend as above."""
+
     def limits(self) -> Limits:
         """Give what decides whether a file is decoded."""
         return Limits(self.max_pixels, self.animated)
+
+    def near_rule(self) -> NearRule:
+        """Give what decides which pictures are nearly the same."""
+        return NearRule(self.near_duplicates, self.near_correlation, self.near_turns)
 
 
 @dataclass(frozen=True)
@@ -72,10 +96,12 @@ class Rules:
 
 @dataclass(frozen=True)
 class Cleaned:
-    """One row for every raw item, and the report on them."""
+    """One row for every raw item, the report on them, and what is nearly the same."""
 
     manifest: pd.DataFrame
     report: dict[str, Any]
+    near_duplicates: pd.DataFrame
+    """One row for each pair: `near_duplicates.PAIR_COLUMNS`."""
 
 
 class Verdict(NamedTuple):
@@ -126,24 +152,32 @@ def judge(
     rules: Rules,
     where: str,
 ) -> Cleaned:
-    """Judge all items of a table from `tabulate`, and report; pure but for the table, used up.
+    """Judge all items of a table from `tabulate`, and report; the table is used up.
 
     Raises:
-        DataError: Too much is bad, or what is left cannot be learned from.
+        DataError: Too much is bad, the given splits leak (a proof is written), or what is left
+            cannot be learned from.
     """
     warnings = [*found.warnings, *_review(table, decisions)]
     table["label"], twins = check_labels(table, rules.task)
     _judge_sizes(table, decisions, rules.clean)
     filled = _settle_missing_labels(table, rules)
-    _settle_duplicates(table)
+    identical = _settle_duplicates(table)
     _tell_lost(table)
     refuse_too_many_bad(table, rules.clean.max_bad_frac, where=where)
     is_kept = table["status"] == KEPT
     is_given = bool(table["split"][is_kept].notna().any())
     table["split"] = assign_splits(table[is_kept], rules.split).reindex(table.index)
+    rule = rules.clean.near_rule()
+    near = find_near_duplicates(table[is_kept], rule, _is_wanted(table, decisions))
+    if is_given and rules.clean.leaks == "refuse":
+        nearly = near.leaks if rule.policy == "drop" else near.leaks[:0]
+        refuse_leaks(identical, nearly, PROOF)
+    _settle_near_duplicates(table, near)
     refuse_unusable(table, is_classification=rules.task == "classification", where=where)
     warnings += _idle_keeps(table, decisions)
-    splits = table["split"][is_kept]
+    warnings += _useful_keeps(table, near, decisions)
+    splits = table["split"].dropna()
     findings = Findings(
         task=rules.task,
         layout=found.layout,
@@ -151,9 +185,10 @@ def judge(
         expected_shares=expected_shares(splits, rules.split, is_given=is_given),
         policy=rules.clean.missing_label,
         filled=filled,
-        warnings=[*warnings, *twins],
+        near=near_section(near, rule, rules.task) | {"identical_across_splits": len(identical)},
+        warnings=[*warnings, *twins, *near_warnings(near, rules.task)],
     )
-    return Cleaned(typed_manifest(table), build_report(table, findings))
+    return Cleaned(typed_manifest(table), build_report(table, findings), near.pairs)
 
 
 def _row(item: Item, probe: Probe | None, meta_names: Sequence[str]) -> dict[str, Any]:
@@ -165,7 +200,7 @@ def _row(item: Item, probe: Probe | None, meta_names: Sequence[str]) -> dict[str
         "status": QUARANTINED if reason else KEPT, "reason": reason, "detail": detail,
         "width": seen.width, "height": seen.height, "mode": seen.mode,
         "format": seen.format, "pixel_hash": seen.pixel_hash, "notes": seen.notes,
-        "row": item.row, "where": item.where,
+        "thumbnail": seen.thumbnail, "row": item.row, "where": item.where,
     }  # fmt: skip
     meta = item.meta or (None,) * len(meta_names)
     return row | {META + name: cell for name, cell in zip(meta_names, meta, strict=True)}
@@ -206,6 +241,18 @@ def _idle_keeps(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[
     ]
 
 
+def _useful_keeps(
+    table: pd.DataFrame, near: NearDuplicates, decisions: Mapping[str, Decision]
+) -> list[str]:
+    """Tell of items that stay by a person's word alone, although they leak."""
+    ids = table["id"].loc[[each.row for each in near.wanted]]
+    return [
+        f"{decisions[digest].where}: {each.path} stays in {each.split}, although it is "
+        f"{each.detail}"
+        for digest, each in zip(ids, near.wanted, strict=True)
+    ]
+
+
 def _judge_sizes(
     table: pd.DataFrame, decisions: Mapping[str, Decision], params: CleanParams
 ) -> None:
@@ -239,15 +286,28 @@ def _settle_missing_labels(table: pd.DataFrame, rules: Rules) -> pd.Series:
     return filled
 
 
-def _settle_duplicates(table: pd.DataFrame) -> None:
+def _settle_duplicates(table: pd.DataFrame) -> pd.DataFrame:
+    """Keep one of several equal pictures; give the pairs that stand in two given splits."""
     statuses = {"duplicate": DROPPED, "conflict": QUARANTINED}
+    found = find_duplicates(table[table["status"] == KEPT])
     _set_aside(
         table,
-        [
-            Verdict(each.row, statuses[each.reason], each.reason, each.detail)
-            for each in find_duplicates(table[table["status"] == KEPT])
-        ],
+        [Verdict(each.row, statuses[each.reason], each.reason, each.detail) for each in found],
     )
+    return identical_leaks(table, found)
+
+
+def _is_wanted(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> pd.Series:
+    wanted = {each for each, decision in decisions.items() if decision.action == "keep"}
+    return table["id"].isin(wanted)
+
+
+def _settle_near_duplicates(table: pd.DataFrame, near: NearDuplicates) -> None:
+    dropped = near.dropped
+    _set_aside(
+        table, [Verdict(each.row, DROPPED, "near_duplicate_of", each.detail) for each in dropped]
+    )
+    table.loc[[each.row for each in dropped], "split"] = None
 
 
 def _tell_lost(table: pd.DataFrame) -> None:

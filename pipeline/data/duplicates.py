@@ -6,7 +6,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.errors import DataError
+from pipeline.data.manifest import SPLITS
 
 
 @dataclass(frozen=True)
@@ -17,20 +17,20 @@ class Duplicate:
     """Its index in the table."""
     reason: Literal["duplicate", "conflict"]
     detail: str
+    kept: Any = None
+    """Of a duplicate: the index of the row that stays."""
 
 
 def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
     """Find rows with equal pixels, mode and shape.
 
-    With one label, the first in path order stays and the others are duplicates. With several
-    labels all are in conflict: nobody knows which is right.
+    With one label one stays, and the others are duplicates: of those in the most protected split
+    that the user gave (test, then val, then train) the first in path order. With several labels all
+    are in conflict: nobody knows which is right.
 
     Args:
         table: Columns path, label (none missing), split (as the user gave it, else missing),
             pixel_hash.
-
-    Raises:
-        DataError: A picture stands in two of the splits that the user gave: a leak.
     """
     repeated = table[table["pixel_hash"].duplicated(keep=False)].sort_values("path")
     return [
@@ -41,20 +41,16 @@ def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
 
 
 def _judge(same: pd.DataFrame) -> Iterator[Duplicate]:
-    first = same.iloc[0]
     if len(set(same["label"])) > 1:
         for row in same.itertuples():
             other = same[same["label"] != row.label].iloc[0]
             detail = f"{row.label!r} here, {other['label']!r} at {other['path']}"
             yield Duplicate(row.Index, "conflict", detail)
         return
-    if len(set(same["split"].dropna())) > 1:
-        other = same[same["split"] != first["split"]].iloc[0]
-        raise DataError(
-            other["path"],
-            f"must not be the same picture in {other['split']} as {first['path']} in "
-            f"{first['split']}",
-            remedy="remove one of the two, or give both one split",
-        )
-    for row in same[1:].itertuples():
-        yield Duplicate(row.Index, "duplicate", f"as {first['path']}")
+    given = set(same["split"].dropna())
+    protected = next((split for split in reversed(SPLITS) if split in given), None)
+    kept = (same if protected is None else same[same["split"] == protected]).iloc[0]
+    told = f" in {protected}" if len(given) > 1 else ""
+    for row in same.itertuples():
+        if row.path != kept["path"]:
+            yield Duplicate(row.Index, "duplicate", f"as {kept['path']}{told}", kept.name)

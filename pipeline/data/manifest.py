@@ -44,7 +44,8 @@ REASONS = {
     "aspect": "the longer side exceeds the shorter by more than `clean.max_aspect`",
     "no_label": "there is no label, and `clean.missing_label` does not give one",
     "conflict": "the same item, or the same pixels, stands with different labels",
-    "duplicate": "the same pixels with the same label stand at an earlier path",
+    "duplicate": "the same pixels with the same label stand at another path, which is kept",
+    "near_duplicate_of": "nearly the same picture stands in a more protected split",
     "review": "a person decided so, in the folder review/",
 }
 """Every code that `reason` can hold, and what it says."""

@@ -11,6 +11,7 @@ from pipeline.data.decode import open_picture
 from pipeline.data.picture import NOTES as PICTURE_NOTES
 from pipeline.data.picture import Picture, Pixels, UndecodableImage
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
+from pipeline.data.thumbnail import thumbnail
 from pipeline.parallel import Limits as WorkerLimits
 from pipeline.parallel import Lost, MachineParams, map_in_order
 
@@ -57,6 +58,8 @@ class Probe:
     format: str | None = None
     pixel_hash: str | None = None
     """SHA-256 over mode, shape and pixels."""
+    thumbnail: bytes | None = None
+    """Small, gray: uint8 [`thumbnail.SIDE_PX`, `thumbnail.SIDE_PX`]."""
     reason: str | None = None
     detail: str = ""
     notes: tuple[str, ...] = ()
@@ -135,6 +138,7 @@ def _probe_bytes(content: bytes, limits: Limits, extension: str) -> Probe:
         mode=picture.source_mode,
         format=picture.format,
         pixel_hash=picture.pixel_hash,
+        thumbnail=thumbnail(picture.pixels).tobytes(),
         notes=(*picture.notes, *_notes(picture, extension)),
     )
 

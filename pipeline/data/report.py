@@ -31,6 +31,8 @@ class Findings:
     policy: str
     filled: pd.Series
     """The labels that were filled in, by the table's index."""
+    near: Mapping[str, Any]
+    """The section on near-duplicates."""
     warnings: Sequence[str]
 
 
@@ -66,6 +68,7 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
                 )
             ],
         },
+        "near_duplicates": dict(findings.near),
         "notes": _notes(kept),
         "sizes": _sizes(kept),
         "modes": _counts(kept["mode"]),

@@ -68,6 +68,6 @@ def _parse(where: str, text: str) -> Decision:
             "must be keep, drop or relabel:<label>",
             field="column 'decision'",
             got=text,
-            remedy="keep lifts too_small and aspect; relabel settles a conflict",
+            remedy="keep lifts too_small, aspect and near_duplicate_of; relabel settles a conflict",
         )
     return Decision("relabel", label, where)

@@ -13,9 +13,11 @@ from pydantic import ValidationError
 from pipeline.data.clean import Rules
 from pipeline.data.clean_plots import write_plots
 from pipeline.data.items import DataParams
+from pipeline.data.leaks import PROOF
 from pipeline.data.manifest import read_manifest, write_manifest
+from pipeline.data.near_duplicates import PAIR_COLUMNS
 from pipeline.errors import DataError
-from pipeline.files import write_json
+from pipeline.files import read_table, write_json
 from stages.clean import main
 from tests.closure import ROOT
 from tests.rawfolder import (
@@ -28,6 +30,7 @@ from tests.rawfolder import (
     save_picture,
     write_labels,
 )
+from tests.scenes import brightness, save_scene
 
 
 def reasons(cleaned):
@@ -153,13 +156,108 @@ def test_the_label_file_decides_splits_groups_weights_and_passes_columns_through
     assert set(cleaned.report["shares"]) == {"all", "label", "side"}
 
 
-def test_duplicates_in_two_given_splits_stop(tmp_path):
-    class_folders(tmp_path)
-    save_picture(tmp_path / "cat/23.png", 0)
-    given_splits(tmp_path)
-    with pytest.raises(DataError, match=r"cat/23\.png: must not be the same picture in test as "
-                       r"cat/00\.png in train"):  # fmt: skip
-        clean_folder(tmp_path)
+def leaky_splits(raw):
+    """Put cat/00 (train) into test once more as it is, and a darker dog/00 (train) into val."""
+    class_folders(raw)
+    save_picture(raw / "cat/23.png", 0)
+    save_scene(raw / "dog/00.png", 1)
+    save_scene(raw / "dog/14.png", 1, change=brightness(0.9))
+    given_splits(raw)
+    return raw
+
+
+def test_pictures_in_two_given_splits_stop_with_a_proof(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    raw = leaky_splits(tmp_path / "raw")
+    with pytest.raises(DataError) as caught:
+        clean_folder(raw)
+    assert str(caught.value) == (
+        ".rootstock/proofs/leaks.csv: no picture may stand in two of the given splits, and 2 pairs "
+        "do; first: cat/23.png in test and cat/00.png in train, identical (give both one split, "
+        "remove one, or set clean.leaks to drop)"
+    )
+    assert caught.value.exit_code == 3
+    first, second = pd.read_csv(PROOF).to_dict("records")
+    assert first == {
+        "path_a": "cat/23.png", "split_a": "test", "label_a": "cat", "path_b": "cat/00.png",
+        "split_b": "train", "label_b": "cat", "correlation": "identical",
+    }  # fmt: skip
+    assert 0.997 <= float(second.pop("correlation")) <= 1.0
+    assert second == {
+        "path_a": "dog/00.png", "split_a": "train", "label_a": "dog", "path_b": "dog/14.png",
+        "split_b": "val", "label_b": "dog",
+    }  # fmt: skip
+    clean_folder(raw, leaks="drop")
+    assert PROOF.exists()
+    (raw / "cat/23.png").unlink()
+    (raw / "dog/14.png").unlink()
+    clean_folder(raw, missing_label="drop")
+    assert not PROOF.exists()
+
+
+def test_pictures_in_two_given_splits_are_mended_on_request(tmp_path):
+    cleaned = clean_folder(leaky_splits(tmp_path), leaks="drop")
+    assert reasons(cleaned) == {
+        "cat/00.png": ("dropped", "duplicate"),
+        "dog/00.png": ("dropped", "near_duplicate_of"),
+    }
+    assert cleaned.report["splits"] == {"train": 22, "val": 12, "test": 12}
+    section = cleaned.report["near_duplicates"]
+    assert (section["identical_across_splits"], section["pairs_across_splits"]) == (1, 1)
+    assert section["dropped"] == {"train": 1, "val": 0, "test": 0}
+    assert section["leaks_left"] == 0
+
+
+@pytest.mark.parametrize("policy", ["report", "off"])
+def test_only_equal_pictures_are_refused_where_near_duplicates_are_not_dropped(
+    tmp_path, monkeypatch, policy
+):
+    monkeypatch.chdir(tmp_path)
+    raw = leaky_splits(tmp_path / "raw")
+    with pytest.raises(DataError, match="and 1 pair does; first: cat/23"):
+        clean_folder(raw, near_duplicates=policy)
+    (raw / "cat/23.png").unlink()
+    cleaned = clean_folder(raw, near_duplicates=policy, missing_label="drop")
+    assert cleaned.report["near_duplicates"]["leaks_left"] == (policy == "report")
+    assert any("both stay" in each for each in cleaned.report["warnings"]) == (policy == "report")
+
+
+def near_copies(raw):
+    """Add 12 pictures to the cats, each slightly darker than the one before."""
+    class_folders(raw)
+    for number in range(12):
+        save_scene(raw / f"cat/near{number:02}.png", 1, change=brightness(1.0 - number / 100))
+    return raw
+
+
+def test_near_duplicates_stay_in_the_most_protected_split_alone(tmp_path):
+    cleaned = clean_folder(near_copies(tmp_path))
+    rows = [row for path, row in by_path(cleaned).items() if "near" in path]
+    kept = [row for row in rows if row["status"] == "kept"]
+    assert {row["split"] for row in kept} == {"test"}
+    assert 0 < len(kept) < 12
+    assert {(row["status"], row["reason"]) for row in rows if row not in kept} == {
+        ("dropped", "near_duplicate_of")
+    }
+    details = [entry["detail"] for entry in cleaned.report["not_kept"]]
+    assert all(" alike to cat/near" in each and each.endswith(" in test") for each in details)
+    assert len(details) == sum(cleaned.report["near_duplicates"]["dropped"].values())
+    pairs = cleaned.near_duplicates
+    assert len(pairs) == 12 * 11 / 2
+    assert set(pairs["path_a"]) | set(pairs["path_b"]) == {row["path"] for row in rows}
+
+
+def test_near_duplicates_are_dropped_from_no_count_of_bad_items(tmp_path):
+    cleaned = clean_folder(near_copies(tmp_path), max_bad_frac=0.0)
+    assert cleaned.report["bad_frac"] == 0.0
+
+
+def test_near_duplicates_with_two_labels_are_told(tmp_path):
+    near_copies(tmp_path)
+    (tmp_path / "cat/near00.png").rename(tmp_path / "dog/near00.png")
+    warnings = clean_folder(tmp_path).report["warnings"]
+    assert any(each.startswith("11 pairs of near-duplicates have two labels; first: cat/near01.png")
+               for each in warnings)  # fmt: skip
 
 
 def test_regression(tmp_path):
@@ -286,7 +384,8 @@ def run_stage(folder, raw):
     main(
         "classification", DataParams(path="r", labels="r", target="label"), clean_params(), SPLIT,
         MACHINE, raw=raw, labels=raw, review=folder / "review", manifest=out / "manifest.parquet",
-        report=out / "report.json", plots=out / "plots",
+        report=out / "report.json", near_duplicates=out / "near_duplicates.parquet",
+        plots=out / "plots",
     )  # fmt: skip
     return out
 
@@ -297,18 +396,25 @@ def test_the_stage_writes_the_same_bytes_wherever_it_runs(tmp_path):
         raw = class_folders(tmp_path / name / "raw")
         (raw / "cat/bad.png").write_bytes(b"text")
         save_picture(raw / "cat/long.png", 1, size=(8, 400))
+        save_scene(raw / "cat/scene.png", 1)
+        save_scene(raw / "cat/scene.jpg", 1)
         out = run_stage(tmp_path / name, raw)
         outs.append(
             {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
         )
     assert outs[0] == outs[1]
     assert sorted(map(str, outs[0])) == [
-        "manifest.parquet", "plots/classes.csv", "plots/quarantined.png", "report.json",
+        "manifest.parquet", "near_duplicates.parquet", "plots/classes.csv",
+        "plots/quarantined.png", "report.json",
     ]  # fmt: skip
     assert all(str(tmp_path).encode() not in content for content in outs[0].values())
-    assert len(read_manifest(out / "manifest.parquet")) == 50
+    assert len(read_manifest(out / "manifest.parquet")) == 52
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
-    assert [entry["reason"] for entry in report["not_kept"]] == ["not_image", "aspect"]
+    reported = [entry["reason"] for entry in report["not_kept"]]
+    assert [each for each in reported if each != "near_duplicate_of"] == ["not_image", "aspect"]
+    pairs = read_table(out / "near_duplicates.parquet")
+    assert tuple(pairs.columns) == PAIR_COLUMNS
+    assert pairs[["path_a", "path_b"]].values.tolist() == [["cat/scene.jpg", "cat/scene.png"]]
 
 
 def test_the_sheet_and_the_balance(tmp_path):
@@ -334,7 +440,9 @@ def test_the_sheet_and_the_balance(tmp_path):
 @pytest.mark.parametrize(
     "change",
     [{"missing_label": "guess"}, {"max_bad_frac": 1.5}, {"min_side_px": 0}, {"max_aspect": 0.5},
-     {"max_pixels": 10**9}, {"animated": "last"}, {"more": 1}],
+     {"max_pixels": 10**9}, {"animated": "last"}, {"near_duplicates": "yes"},
+     {"near_correlation": 0.5}, {"near_correlation": 1.0}, {"near_turns": 1}, {"leaks": "keep"},
+     {"more": 1}],
 )  # fmt: skip
 def test_params_have_bounds(change):
     with pytest.raises(ValidationError):

@@ -1,10 +1,8 @@
 """Of equal pictures one is kept if their labels agree, and none if they do not."""
 
 import pandas as pd
-import pytest
 
 from pipeline.data.duplicates import Duplicate, find_duplicates
-from pipeline.errors import DataError
 
 
 def table(*rows):
@@ -14,8 +12,8 @@ def table(*rows):
 def test_the_first_in_path_order_is_kept():
     rows = table(("c", "x", None, "1"), ("a", "x", None, "1"), ("b", "x", None, "1"))
     assert find_duplicates(rows) == [
-        Duplicate(2, "duplicate", "as a"),
-        Duplicate(0, "duplicate", "as a"),
+        Duplicate(2, "duplicate", "as a", 1),
+        Duplicate(0, "duplicate", "as a", 1),
     ]
 
 
@@ -32,18 +30,21 @@ def test_two_labels_leave_none():
     ]
 
 
-def test_in_two_given_splits_they_are_a_leak():
-    rows = table(("a", "x", "train", "1"), ("b", "x", "train", "1"), ("c", "x", "test", "1"))
-    with pytest.raises(
-        DataError, match="c: must not be the same picture in test as a in train"
-    ) as caught:
-        find_duplicates(rows)
-    assert caught.value.exit_code == 3
+def test_of_two_given_splits_the_more_protected_keeps_its_picture():
+    rows = table(
+        ("a", "x", "train", "1"), ("b", "x", "val", "1"), ("d", "x", "test", "1"),
+        ("c", "x", "test", "1"),
+    )  # fmt: skip
+    assert find_duplicates(rows) == [
+        Duplicate(0, "duplicate", "as c in test", 3),
+        Duplicate(1, "duplicate", "as c in test", 3),
+        Duplicate(2, "duplicate", "as c in test", 3),
+    ]
 
 
-def test_in_one_given_split_they_are_not():
+def test_in_one_given_split_the_first_is_kept():
     rows = table(("a", "x", "test", "1"), ("b", "x", "test", "1"))
-    assert find_duplicates(rows) == [Duplicate(1, "duplicate", "as a")]
+    assert find_duplicates(rows) == [Duplicate(1, "duplicate", "as a", 0)]
 
 
 def test_a_conflict_across_splits_leaks_nothing_since_none_is_kept():

@@ -9,6 +9,7 @@ import pytest
 from PIL import Image
 
 from pipeline.data.probe import NOTES, Limits, Probe, probe_all, probe_file
+from pipeline.data.thumbnail import thumbnail
 from pipeline.parallel import MachineParams
 from tests.rawfolder import save_picture
 
@@ -22,6 +23,8 @@ def test_a_picture_is_described(tmp_path):
     assert (probe.width, probe.height, probe.mode, probe.format) == (12, 10, "RGB", "PNG")
     assert (probe.reason, probe.notes) == (None, ())
     assert len(probe.pixel_hash) == 64
+    with Image.open(path) as picture:
+        assert probe.thumbnail == thumbnail(np.asarray(picture)).tobytes()
 
 
 def test_pixels_are_hashed_and_not_bytes(tmp_path):

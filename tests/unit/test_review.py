@@ -6,6 +6,7 @@ from pipeline.data.review import Decision, read_review
 from pipeline.errors import DataError
 from pipeline.files import sha256_file
 from tests.rawfolder import by_path, class_folders, clean_folder, save_picture, write_labels
+from tests.scenes import brightness, save_scene
 
 HEADER = "id,decision,by,when,note"
 
@@ -109,6 +110,23 @@ def test_keep_lifts_a_size_and_nothing_else(tmp_path):
         "review/mine.csv:2: cat/bad.png is to be kept, and cannot be: not_image"
         in (cleaned.report["warnings"])
     )
+
+
+def test_keep_lifts_a_near_duplicate_and_the_report_says_so(tmp_path):
+    class_folders(tmp_path)
+    for number in range(12):
+        save_scene(tmp_path / f"cat/near{number:02}.png", 1, change=brightness(1.0 - number / 100))
+    lost = [row for row in by_path(clean_folder(tmp_path)).values() if row["status"] != "kept"]
+    path = lost[0]["path"]
+    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, path, "keep"))
+    row = by_path(cleaned)[path]
+    assert (row["status"], row["split"] in ("train", "val")) == ("kept", True)
+    section = cleaned.report["near_duplicates"]
+    assert (section["kept_by_review"], section["leaks_left"]) == ([path], 0)
+    assert sum(section["dropped"].values()) == len(lost) - 1
+    told = [each for each in cleaned.report["warnings"] if each.startswith("review/mine.csv:2: ")]
+    assert len(told) == 1
+    assert f"{path} stays in {row['split']}, although it is 1.0000 alike to cat/near" in told[0]
 
 
 def test_decisions_on_unknown_items_are_told(tmp_path):

@@ -1,0 +1,216 @@
+"""Which thumbnails show the same picture, found without comparing each with each.
+
+Candidates are neighbors in the lowest frequencies of the normalized thumbnails, without the mean:
+an orthonormal projection makes no distance longer, so a search within sqrt(2 - 2c) misses no pair
+with a correlation of c.
+
+Two shortcuts bound memory and time, and still connect what belongs together. Of equal thumbnails
+only the first is searched. Where many lie close together, those that are like the first of them
+hang on it, and the others look at their nearest candidates alone; such thumbnails are counted.
+"""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.data.picture import Pixels
+from pipeline.data.similarity import CELLS, INVERSE_TURNS, TURNS, Floats, Ints, Thumbnails, blocks
+from pipeline.data.thumbnail import SIDE_PX
+
+MIN_CONTRAST = 2.0
+"""Smallest standard deviation of a thumbnail, in gray levels: below it, normalized thumbnails are
+little but rounding."""
+
+NEAREST = 64
+"""Candidates looked at for each thumbnail, in each orientation."""
+
+_FREQUENCIES = 6
+"""Of rows and of columns; kept are those whose numbers sum to less than this."""
+
+_COARSE_FREQUENCIES = 3
+"""Likewise, where places are found at which many thumbnails lie."""
+
+_ROUNDS = 4
+"""How often the first of many is taken as the one to hang on."""
+
+_SLACK = 1e-5
+"""Room for the rounding of the projection, which only chooses candidates."""
+
+
+@dataclass(frozen=True)
+class Alike:
+    """Pairs of thumbnails that show the same, each once."""
+
+    pairs: pd.DataFrame
+    """Columns first, second (numbers of thumbnails, first < second), correlation, turn (a code of
+    `TURNS`); sorted by first and second. All pairs there are, but for equal and for crowded
+    thumbnails, which have at least one link to what they belong to."""
+    flat: int
+    """Thumbnails with too little contrast to compare."""
+    crowded: int
+    """Thumbnails with so many candidates that not all were looked at."""
+
+
+def find_alike(pixels: Pixels, *, correlation: float, turns: bool) -> Alike:
+    """Find all pairs whose correlation is `correlation` or more and that differ at no place.
+
+    Args:
+        pixels: Thumbnails, uint8 [N, S, S].
+        correlation: At least so much, 0..1.
+        turns: Compare all eight orientations; a pair counts in the best one.
+    """
+    measured = Thumbnails.measure(pixels)
+    has_contrast = measured.deviations >= MIN_CONTRAST * CELLS
+    numbers, equal = _part_equal(pixels, np.flatnonzero(has_contrast))
+    found, crowded = [equal], np.zeros(len(pixels), dtype=np.bool_)
+    search = _Search.prepare(measured.take(numbers), correlation)
+    hung, rest = search.hang()
+    found.append(_renumber(hung, numbers))
+    crowded[numbers[hung["second"]]] = True
+    if len(rest) < len(numbers):
+        numbers, search = numbers[rest], search.take(rest)
+    for turn in range(len(TURNS) if turns else 1):
+        for pairs, cut in search.run(turn):
+            found.append(_renumber(pairs, numbers))
+            crowded[numbers[cut]] = True
+    flat = int((~has_contrast).sum())
+    return Alike(join_pairs(found), flat=flat, crowded=int(crowded.sum()))
+
+
+def join_pairs(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
+    """Give every pair once, in its best orientation, sorted."""
+    return (
+        pd.concat(parts)
+        .sort_values(
+            ["first", "second", "correlation", "turn"], ascending=[True, True, False, True]
+        )
+        .drop_duplicates(["first", "second"], ignore_index=True)
+    )
+
+
+@dataclass(frozen=True)
+class _Search:
+    """Thumbnails, all different and with contrast, and their lowest frequencies."""
+
+    thumbnails: Thumbnails
+    spectra: npt.NDArray[np.float32]
+    """Of the normalized thumbnails: [N, frequency of the rows, of the columns]."""
+    correlation: float
+
+    @classmethod
+    def prepare(cls, thumbnails: Thumbnails, correlation: float) -> "_Search":
+        return cls(thumbnails, _spectra(thumbnails), correlation)
+
+    def take(self, numbers: Ints) -> "_Search":
+        return _Search(self.thumbnails.take(numbers), self.spectra[numbers], self.correlation)
+
+    def radius(self) -> float:
+        """Give the distance within which normalized thumbnails correlate enough."""
+        return float(np.sqrt(2.0 - 2.0 * self.correlation)) + _SLACK
+
+    def hang(self) -> tuple[pd.DataFrame, Ints]:
+        """Where many lie at one place, pair those like the first with it; give pairs and the rest.
+
+        A place is a cell of a grid over the coarsest frequencies. Thumbnails that are unlike the
+        first one of their place are asked about the first of the remaining ones, a few times.
+        """
+        places = np.floor(_lowest(self.spectra, 0, _COARSE_FREQUENCIES) / self.radius())
+        _, place = np.unique(places.astype(np.int64), axis=0, return_inverse=True)
+        place = place.reshape(-1)
+        asking = np.arange(len(place))
+        hung = [_pairs(asking[:0], asking[:0], np.zeros(0), 0)]
+        for _ in range(_ROUNDS):
+            asking = asking[(np.bincount(place[asking], minlength=1) > NEAREST)[place[asking]]]
+            _, first, which = np.unique(place[asking], return_index=True, return_inverse=True)
+            hook = asking[first][which]
+            values = self.thumbnails.are_alike(hook, asking, turn=0, correlation=self.correlation)
+            is_hung = ~np.isnan(values) & (hook != asking)
+            hung.append(_pairs(hook[is_hung], asking[is_hung], values[is_hung], 0))
+            asking = asking[~is_hung & (hook != asking)]
+        pairs = pd.concat(hung)
+        return pairs, np.setdiff1d(np.arange(len(place)), pairs["second"])
+
+    def run(self, turn: int) -> Iterator[tuple[pd.DataFrame, Ints]]:
+        """Give the pairs of one orientation, block by block, and the numbers of crowded ones."""
+        from scipy.spatial import cKDTree  # slow to import, and not every run comes here
+
+        n = len(self.spectra)
+        if n < 2:
+            return
+        tree = cKDTree(_lowest(self.spectra, 0, _FREQUENCIES))
+        for block in blocks(n):
+            _, near = tree.query(
+                _lowest(self.spectra[block], turn, _FREQUENCIES),
+                k=min(NEAREST + 1, n),
+                distance_upper_bound=self.radius(),
+                workers=-1,
+            )
+            numbers = np.arange(n)[block]
+            first, place = np.nonzero((near < n) & (near != numbers[:, np.newaxis]))
+            first, second = numbers[first], near[first, place]
+            values = self.thumbnails.are_alike(
+                first, second, turn=turn, correlation=self.correlation
+            )
+            kept = ~np.isnan(values)
+            is_cut = (near[:, -1] < n) & (n > NEAREST + 1)
+            yield _pairs(first[kept], second[kept], values[kept], turn), numbers[is_cut]
+
+
+def _part_equal(pixels: Pixels, numbers: Ints) -> tuple[Ints, pd.DataFrame]:
+    """Give the first of equal thumbnails, and the pairs of the others with it."""
+    digests = [hashlib.sha256(pixels[number].tobytes()).digest() for number in numbers]
+    codes, _ = pd.factorize(np.array(digests, dtype=np.object_))
+    _, first = np.unique(codes, return_index=True)
+    others = np.setdiff1d(np.arange(len(codes)), first)
+    ones = np.ones(len(others))
+    return numbers[first], _pairs(numbers[first[codes[others]]], numbers[others], ones, 0)
+
+
+def _pairs(first: Ints, second: Ints, correlation: Floats, turn: int) -> pd.DataFrame:
+    """Give pairs with the smaller number first, and the turn that belongs to this order."""
+    return pd.DataFrame(
+        {
+            "first": np.minimum(first, second),
+            "second": np.maximum(first, second),
+            "correlation": correlation,
+            "turn": np.where(first < second, turn, INVERSE_TURNS[turn]).astype(np.int64),
+        }
+    )
+
+
+def _renumber(pairs: pd.DataFrame, numbers: Ints) -> pd.DataFrame:
+    """Give pairs of places in `numbers`, which rises, as pairs of numbers."""
+    return pairs.assign(first=numbers[pairs["first"]], second=numbers[pairs["second"]])
+
+
+def _spectra(thumbnails: Thumbnails) -> npt.NDArray[np.float32]:
+    """Give the lowest frequencies of the normalized thumbnails: [N, frequency, frequency]."""
+    cells, waves = np.arange(SIDE_PX), np.arange(_FREQUENCIES)[:, np.newaxis]
+    cosines = np.cos(np.pi / SIDE_PX * (cells + 0.5) * waves) * np.sqrt(2.0 / SIDE_PX)
+    cosines[0] = np.sqrt(1.0 / SIDE_PX)
+    # Of unit norm: the sum of squared differences from the mean is deviations**2 / cells.
+    norms = thumbnails.deviations / np.sqrt(CELLS)
+    spectra = np.zeros((len(norms), _FREQUENCIES, _FREQUENCIES), dtype=np.float32)
+    for block in blocks(len(norms)):
+        values = cosines @ thumbnails.pixels[block].astype(np.float64) @ cosines.T
+        spectra[block] = values / norms[block, np.newaxis, np.newaxis]
+    return spectra
+
+
+def _lowest(
+    spectra: npt.NDArray[np.float32], turn: int, frequencies: int
+) -> npt.NDArray[np.float32]:
+    """Give the lowest frequencies, without the mean, as of turned thumbnails: [N, .]."""
+    waves = np.arange(_FREQUENCIES)
+    sums = waves + waves[:, np.newaxis]
+    signs = np.where(waves % 2, -1.0, 1.0).astype(np.float32)
+    turned = spectra.swapaxes(1, 2) if turn & 4 else spectra
+    if turn & 1:
+        turned = turned * signs
+    if turn & 2:
+        turned = turned * signs[:, np.newaxis]
+    return np.ascontiguousarray(turned[:, (sums > 0) & (sums < frequencies)])

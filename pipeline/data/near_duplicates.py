@@ -1,0 +1,249 @@
+"""Pictures that are nearly the same: what belongs together, and what must go so that none leaks.
+
+A cluster is what pairs connect. No cluster moves an item: where one stands in several splits, its
+members outside the most protected split present (test, then val, then train) are dropped. A cluster
+within one split is only reported.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+import numpy.typing as npt
+import pandas as pd
+
+from pipeline.data.alike import Alike, find_alike, join_pairs
+from pipeline.data.manifest import SPLITS, TEXT
+from pipeline.data.similarity import TURNS, Thumbnails
+from pipeline.data.thumbnail import SIDE_PX
+
+PAIR_COLUMNS = (
+    "path_a", "path_b", "correlation", "turn", "split_a", "split_b", "label_a", "label_b",
+    "dropped",
+)  # fmt: skip
+"""`turn`: what is done to a to get b. `dropped`: none, a, b or both."""
+
+NearPolicy = Literal["drop", "report", "off"]
+
+_ASKED = 32
+"""Protected members that a member without a link to any of them is compared with."""
+
+Ints = npt.NDArray[np.int64]
+Bools = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True)
+class NearRule:
+    """What counts as nearly the same, and what follows."""
+
+    policy: NearPolicy
+    correlation: float
+    turns: bool
+
+
+@dataclass(frozen=True)
+class NearItem:
+    """A row of the table, and why it is named."""
+
+    row: Any
+    """Its index in the table."""
+    path: str
+    split: str
+    detail: str
+
+
+@dataclass(frozen=True)
+class NearDuplicates:
+    """What was found among the kept items, and what has to go."""
+
+    pairs: pd.DataFrame
+    """`PAIR_COLUMNS`, sorted by path."""
+    leaks: pd.DataFrame
+    """Of `pairs`, those across splits whose less protected member nobody wants kept."""
+    dropped: Sequence[NearItem]
+    wanted: Sequence[NearItem]
+    """What would be dropped, but for a person's word."""
+    cluster_sizes: Ints
+    """Of clusters of two members or more."""
+    clusters_across: int
+    """Clusters in several splits."""
+    compared: int
+    flat: int
+    crowded: int
+    leaks_left: int
+    """Leaking pairs that a new search finds among the rows that stay."""
+
+
+@dataclass(frozen=True)
+class _Items:
+    """The rows in path order, as arrays."""
+
+    table: pd.DataFrame
+    pixels: npt.NDArray[np.uint8]
+    ranks: Ints
+    """How protected an item's split is, as an index of `SPLITS`."""
+    is_wanted: Bools
+
+    def search(self, rule: NearRule, rows: Ints) -> Alike:
+        """Find pairs among some of the items; they are numbered as all are."""
+        alike = find_alike(
+            self.pixels[rows],
+            correlation=rule.correlation,
+            turns=rule.turns,
+        )
+        ends = {name: rows[alike.pairs[name]] for name in ("first", "second")}
+        return Alike(alike.pairs.assign(**ends), alike.flat, alike.crowded)
+
+    def is_leak(self, pairs: pd.DataFrame) -> Bools:
+        """Tell which pairs stand in two splits, the less protected member not being wanted."""
+        first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
+        lower = np.where(self.ranks[first] < self.ranks[second], first, second)
+        return np.asarray((self.ranks[first] != self.ranks[second]) & ~self.is_wanted[lower])
+
+
+@dataclass(frozen=True)
+class _Clusters:
+    """What pairs connect."""
+
+    number: Ints
+    """Of each item's cluster."""
+    top: Ints
+    """Rank of the most protected split in each item's cluster."""
+    is_exposed: Bools
+    """Whether a more protected split has a member of the item's cluster."""
+
+
+def find_near_duplicates(
+    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series
+) -> NearDuplicates:
+    """Find what is nearly the same, and decide what goes: a function of the set of rows.
+
+    Args:
+        table: Columns path, label, split (none missing), thumbnail (bytes); rows in any order.
+        rule: What counts.
+        is_wanted: Rows that a person wants kept.
+    """
+    items = _arrange(table if rule.policy != "off" else table[:0], is_wanted)
+    alike, clusters, is_dropped, left = _settle(items, rule)
+    pairs = _pair_table(items.table, alike.pairs, is_dropped)
+    sizes = np.bincount(clusters.number)
+    named = {each.row: each for each in _explain(items, alike.pairs, clusters)}
+    index = items.table.index
+    return NearDuplicates(
+        pairs=pairs,
+        leaks=pairs[items.is_leak(alike.pairs)],
+        dropped=[named[row] for row in index[is_dropped]],
+        wanted=[named[row] for row in index[clusters.is_exposed & items.is_wanted]],
+        cluster_sizes=sizes[sizes > 1],
+        clusters_across=len(set(clusters.number[clusters.is_exposed])),
+        compared=len(items.ranks) - alike.flat,
+        flat=alike.flat,
+        crowded=alike.crowded,
+        leaks_left=left,
+    )
+
+
+def _arrange(table: pd.DataFrame, is_wanted: pd.Series) -> _Items:
+    table = table.sort_values("path", kind="stable")
+    pixels = np.frombuffer(b"".join(table["thumbnail"]), dtype=np.uint8)
+    ranks = {name: rank for rank, name in enumerate(SPLITS)}
+    return _Items(
+        table=table,
+        pixels=pixels.reshape(-1, SIDE_PX, SIDE_PX),
+        ranks=np.asarray(table["split"].map(ranks), dtype=np.int64),
+        is_wanted=is_wanted.loc[table.index].to_numpy(bool),
+    )
+
+
+def _settle(items: _Items, rule: NearRule) -> tuple[Alike, _Clusters, Bools, int]:
+    """Drop until a new search among what stays finds no leak.
+
+    One round is enough unless a search was cut short because items are crowded.
+    """
+    alike = items.search(rule, np.arange(len(items.ranks)))
+    while True:
+        clusters = _connect(alike.pairs, items.ranks)
+        is_dropped = clusters.is_exposed & ~items.is_wanted
+        if rule.policy != "drop":
+            return alike, clusters, is_dropped & False, int(items.is_leak(alike.pairs).sum())
+        again = items.search(rule, np.flatnonzero(~is_dropped))
+        left = again.pairs[items.is_leak(again.pairs)]
+        if left.empty:
+            return alike, clusters, is_dropped, 0
+        joined = join_pairs([alike.pairs, left])
+        if len(joined) == len(alike.pairs):
+            raise AssertionError(f"{len(left)} leaking pairs stay although they are known")
+        alike = Alike(joined, alike.flat, alike.crowded)
+
+
+def _connect(pairs: pd.DataFrame, ranks: Ints) -> _Clusters:
+    from scipy.sparse import coo_array  # slow to import
+    from scipy.sparse.csgraph import connected_components
+
+    n = len(ranks)
+    ones = np.ones(len(pairs), dtype=np.int8)
+    graph = coo_array((ones, (pairs["first"], pairs["second"])), shape=(n, n))
+    count, number = connected_components(graph, directed=False) if n else (0, np.zeros(0, int))
+    top = np.zeros(count, dtype=np.int64)
+    np.maximum.at(top, number, ranks)
+    return _Clusters(number.astype(np.int64), top[number], ranks < top[number])
+
+
+def _pair_table(table: pd.DataFrame, pairs: pd.DataFrame, is_dropped: Bools) -> pd.DataFrame:
+    columns: dict[str, Any] = {
+        "correlation": pairs["correlation"].round(6),
+        "turn": np.array(TURNS, dtype=object)[pairs["turn"]],
+    }
+    for side, name in (("a", "first"), ("b", "second")):
+        rows = table.iloc[pairs[name]]
+        columns |= {f"{each}_{side}": rows[each].to_numpy() for each in ("path", "split", "label")}
+    gone = is_dropped[pairs["first"]] + 2 * is_dropped[pairs["second"]]
+    columns["dropped"] = np.array(("none", "a", "b", "both"), dtype=object)[gone]
+    types = dict.fromkeys((name for name in PAIR_COLUMNS if name != "correlation"), TEXT)
+    return pd.DataFrame(columns)[list(PAIR_COLUMNS)].astype(types)
+
+
+def _explain(items: _Items, pairs: pd.DataFrame, clusters: _Clusters) -> Iterator[NearItem]:
+    """Name, for every exposed item, the closest member in its cluster's most protected split."""
+    swapped = pairs.rename(columns={"first": "second", "second": "first"})
+    links = pd.concat([pairs, swapped], ignore_index=True)
+    is_protected = items.ranks == clusters.top
+    links = links[clusters.is_exposed[links["first"]] & is_protected[links["second"]]]
+    closest = {
+        first: (second, correlation)
+        for first, second, correlation in links.sort_values(
+            ["correlation", "second"], ascending=[True, False]
+        )[["first", "second", "correlation"]].itertuples(index=False)
+    }  # of several, the last and best one stays
+    asked = _first_members(clusters, is_protected)
+    paths, splits = items.table["path"].to_numpy(), items.table["split"].to_numpy()
+    for row in map(int, np.flatnonzero(clusters.is_exposed)):
+        is_linked = row in closest
+        other, correlation = (
+            closest[row] if is_linked else _best(items, row, asked[int(clusters.number[row])])
+        )
+        detail = f"{correlation:.4f} alike to {paths[other]} in {splits[other]}"
+        yield NearItem(
+            row=items.table.index[row],
+            path=paths[row],
+            split=splits[row],
+            detail=detail if is_linked else f"{detail}, by way of others",
+        )
+
+
+def _first_members(clusters: _Clusters, is_protected: Bools) -> dict[int, Ints]:
+    """Give some members of the most protected split, by the number of the cluster."""
+    rows = np.flatnonzero(is_protected & (np.bincount(clusters.number) > 1)[clusters.number])
+    frame = pd.DataFrame({"row": rows, "number": clusters.number[rows]})
+    few = frame.groupby("number").head(_ASKED)
+    return dict(few.groupby("number")["row"].agg(np.array))
+
+
+def _best(items: _Items, row: int, others: Ints) -> tuple[int, float]:
+    """Give the other item that correlates best, in any orientation."""
+    measured = Thumbnails.measure(items.pixels[[row, *others]])
+    first, second = np.zeros(len(others), np.int64), np.arange(1, len(others) + 1)
+    values = np.stack([measured.correlation(first, second, turn) for turn in range(len(TURNS))])
+    best = values.max(axis=0)
+    return int(others[best.argmax()]), float(best.max())
