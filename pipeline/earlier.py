@@ -15,13 +15,15 @@ from types import ModuleType
 from typing import Any
 
 from pipeline.dvccache import cache_folder, locked_out, object_path, read_listing
-from pipeline.errors import PipelineError
-from pipeline.files import canonical_json, read_json, remove
+from pipeline.errors import IntegrityError, PipelineError
+from pipeline.files import canonical_json, md5_file, read_json, remove
 from pipeline.params import read_params
 
 log = logging.getLogger(__name__)
 
 _LINKS = Path(".rootstock") / "earlier"
+_OWN_SUMS = ".npy"
+"""Shards are compared with sums of our own when they are used; all else is compared here."""
 
 
 @contextmanager
@@ -64,13 +66,23 @@ def _find(out: Path, key: Path, made_from: Any, links: Path) -> Path | None:
         there, record = object_path(cache, md5), object_path(cache, key_md5)
         if not (there.exists() and record.exists()):
             return None
+        _check(record, key_md5)
         if canonical_json(read_json(record)) != canonical_json(made_from):
             log.info("%s: the last build was made with other params or code; all is made anew", out)
             return None
-        return _link(cache, md5, links) if md5.endswith(".dir") else there
+        if md5.endswith(".dir"):
+            return _link(cache, md5, links)
+        _check(there, md5)
+        return there
     except PipelineError as error:
         log.info("%s: the last build cannot be used (%s); all is made anew", out, error)
         return None
+
+
+def _check(place: Path, md5: str) -> None:
+    """Compare an object with its name: DVC does not notice one that rotted."""
+    if md5_file(place) != md5:
+        raise IntegrityError(place, "is damaged in DVC's cache")
 
 
 def _link(cache: Path, md5: str, links: Path) -> Path | None:
@@ -80,6 +92,8 @@ def _link(cache: Path, md5: str, links: Path) -> Path | None:
     if not all(_is_inside(file) and place.exists() for file, place in objects.items()):
         return None
     for file, place in objects.items():
+        if not file.endswith(_OWN_SUMS):
+            _check(place, listing[file])
         (links / file).parent.mkdir(parents=True, exist_ok=True)
         (links / file).symlink_to(place)
     return links

@@ -6,6 +6,7 @@ Writes  --manifest         one row for every raw item, kept or not, with the rea
         --report           counts, shares, fills and warnings
         --near-duplicates  one row for every pair of pictures that are nearly the same
         --plots            a sheet of what was quarantined, and the balance of the classes
+        --probes --key     what was seen of each file, and by what code, for the next build
 """
 
 from pathlib import Path
@@ -14,8 +15,10 @@ from pipeline.data.clean import CleanParams, Rules, clean_items
 from pipeline.data.clean_plots import write_plots
 from pipeline.data.items import DataParams, find_items
 from pipeline.data.manifest import write_manifest
+from pipeline.data.probes import known_probes, made_from, write_probes
 from pipeline.data.review import read_review
 from pipeline.data.split import SplitParams
+from pipeline.earlier import earlier_build
 from pipeline.files import write_json, write_table
 from pipeline.parallel import MachineParams
 from pipeline.params import Task
@@ -36,16 +39,25 @@ def main(
     report: Path,
     near_duplicates: Path,
     plots: Path,
+    probes: Path,
+    key: Path,
 ) -> None:
     """Judge every item in the raw folder."""
     rules = Rules(task, clean, split)
     found = find_items(raw, labels, target=data.target)
     decisions = read_review(review, raw)
-    cleaned = clean_items(raw, found, decisions=decisions, rules=rules, machine=machine)
+    source = made_from(clean.limits())
+    with earlier_build(probes, key=key, made_from=source) as old:
+        known = known_probes(old)
+    cleaned = clean_items(
+        raw, found, decisions=decisions, rules=rules, machine=machine, known=known
+    )
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)
     write_table(near_duplicates, cleaned.near_duplicates)
     write_plots(plots, cleaned, raw=raw, rules=rules)
+    write_probes(probes, cleaned.probes)
+    write_json(key, source)
 
 
 if __name__ == "__main__":

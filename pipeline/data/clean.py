@@ -6,7 +6,7 @@ has against it.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -102,6 +102,8 @@ class Cleaned:
     report: dict[str, Any]
     near_duplicates: pd.DataFrame
     """One row for each pair: `near_duplicates.PAIR_COLUMNS`."""
+    probes: tuple[Probe, ...] = ()
+    """Of all files that were opened."""
 
 
 class Verdict(NamedTuple):
@@ -120,20 +122,33 @@ def clean_items(
     decisions: Mapping[str, Decision],
     rules: Rules,
     machine: MachineParams,
+    known: Mapping[str, Probe] | None = None,
 ) -> Cleaned:
     """Probe every item and judge them all.
+
+    Args:
+        raw: The data folder.
+        found: The items, by `find_items`.
+        decisions: Of people, by id.
+        rules: What is kept, and where.
+        machine: Workers and progress.
+        known: What an earlier build saw of files, by id.
 
     Raises:
         DataError: Too much is bad, or what is left cannot be learned from.
     """
     openable = [item.path for item in found.items if item.reason in (None, "conflict")]
     probes = dict(
-        zip(openable, probe_all(raw, openable, rules.clean.limits(), machine), strict=True)
+        zip(
+            openable,
+            probe_all(raw, openable, rules.clean.limits(), machine, known=known),
+            strict=True,
+        )
     )
     table = tabulate(found, probes)
     cleaned = judge(table, found, decisions=decisions, rules=rules, where=str(raw))
     _tell(cleaned.report)
-    return cleaned
+    return replace(cleaned, probes=tuple(probes.values()))
 
 
 def tabulate(found: RawItems, probes: Mapping[str, Probe]) -> pd.DataFrame:

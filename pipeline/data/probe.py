@@ -1,8 +1,9 @@
 """One look at one file: what it is, what its pixels hash to, or why it cannot be used."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Literal
@@ -15,11 +16,16 @@ from pipeline.data.thumbnail import thumbnail
 from pipeline.parallel import Limits as WorkerLimits
 from pipeline.parallel import Lost, MachineParams, map_in_order
 
+log = logging.getLogger(__name__)
+
 NOTES = PICTURE_NOTES | {
     "constant": "all its pixels have one color",
     "other_extension": "its name promises another format",
 }
 """What may be noted of a picture that is kept, and what each note means."""
+
+EXTENSION_NOTE = "other_extension"
+"""The one note that depends on more than the bytes of a file."""
 
 _EXTENSIONS = {
     ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".png": ("PNG",), ".gif": ("GIF",),
@@ -66,9 +72,58 @@ class Probe:
 
 
 def probe_all(
-    raw: Path, paths: Sequence[str], limits: Limits, machine: MachineParams
+    raw: Path,
+    paths: Sequence[str],
+    limits: Limits,
+    machine: MachineParams,
+    *,
+    known: Mapping[str, Probe] | None = None,
 ) -> Iterator[Probe]:
     """Probe files on all cores; the probes come in the order of `paths`.
+
+    Every file is read and hashed; one whose bytes are known is not decoded again.
+
+    Args:
+        raw: The data folder.
+        paths: Relative to `raw`.
+        limits: What is not decoded.
+        machine: Workers and progress.
+        known: By SHA-256, what an earlier build saw with the same limits.
+    """
+    if not known:
+        yield from _probe_new(raw, paths, limits, machine)
+        return
+    work = partial(_identify, raw, limits)
+    ids = list(map_in_order(work, paths, machine, title="clean: reading"))
+    new = [path for path, digest in zip(paths, ids, strict=True) if digest not in known]
+    log.info("clean: %d of %d files are as in the last build", len(paths) - len(new), len(paths))
+    fresh = _probe_new(raw, new, limits, machine)
+    for path, digest in zip(paths, ids, strict=True):
+        is_known = digest is not None and digest in known
+        yield _named(known[str(digest)], path) if is_known else next(fresh)
+    yield from fresh  # its progress bar ends there
+
+
+def _identify(raw: Path, limits: Limits, path: str) -> str | None:
+    """Give the SHA-256 of a file's bytes; None where they cannot be read."""
+    try:
+        return hashlib.sha256(read_raw(raw, path, most_bytes(limits.max_pixels))).hexdigest()
+    except RawFault as fault:
+        return fault.sha256
+
+
+def _named(probe: Probe, path: str) -> Probe:
+    """Give the probe of a file of this name with the same bytes."""
+    notes = tuple(note for note in probe.notes if note != EXTENSION_NOTE)
+    if probe.reason is None and _is_misnamed(probe.format, Path(path).suffix.lower()):
+        notes = (*notes, EXTENSION_NOTE)
+    return replace(probe, notes=notes)
+
+
+def _probe_new(
+    raw: Path, paths: Sequence[str], limits: Limits, machine: MachineParams
+) -> Iterator[Probe]:
+    """Decode files in processes of their own.
 
     A file whose decoder crashes, takes over 60 s, or more memory than `clean.max_pixels` can
     explain, is tried again in a fresh process, and is then quarantined alone. The limit of memory
@@ -146,8 +201,12 @@ def _probe_bytes(content: bytes, limits: Limits, extension: str) -> Probe:
 def _notes(picture: Picture, extension: str) -> Iterator[str]:
     if _is_constant(picture.pixels):
         yield "constant"
-    if picture.format not in _EXTENSIONS.get(extension, (picture.format,)):
-        yield "other_extension"
+    if _is_misnamed(picture.format, extension):
+        yield EXTENSION_NOTE
+
+
+def _is_misnamed(kind: str | None, extension: str) -> bool:
+    return kind not in _EXTENSIONS.get(extension, (kind,))
 
 
 def _is_constant(pixels: Pixels) -> bool:

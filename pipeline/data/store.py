@@ -180,6 +180,10 @@ class _Shard:
     number: int
     rows: tuple[tuple[str, str, StoredRow | None], ...]
 
+    def __str__(self) -> str:
+        """Name the files, for the message about a worker that died over them."""
+        return f"{self.rows[0][0]} to {self.rows[-1][0]}"
+
 
 def _make_shard(
     folder: Path, raw: Path, spec: DecodeSpec, shard: _Shard

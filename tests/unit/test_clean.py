@@ -385,7 +385,7 @@ def run_stage(folder, raw):
         "classification", DataParams(path="r", labels="r", target="label"), clean_params(), SPLIT,
         MACHINE, raw=raw, labels=raw, review=folder / "review", manifest=out / "manifest.parquet",
         report=out / "report.json", near_duplicates=out / "near_duplicates.parquet",
-        plots=out / "plots",
+        plots=out / "plots", probes=out / "probes.parquet", key=out / "key.json",
     )  # fmt: skip
     return out
 
@@ -404,8 +404,8 @@ def test_the_stage_writes_the_same_bytes_wherever_it_runs(tmp_path):
         )
     assert outs[0] == outs[1]
     assert sorted(map(str, outs[0])) == [
-        "manifest.parquet", "near_duplicates.parquet", "plots/classes.csv",
-        "plots/quarantined.png", "report.json",
+        "key.json", "manifest.parquet", "near_duplicates.parquet", "plots/classes.csv",
+        "plots/quarantined.png", "probes.parquet", "report.json",
     ]  # fmt: skip
     assert all(str(tmp_path).encode() not in content for content in outs[0].values())
     assert len(read_manifest(out / "manifest.parquet")) == 52
