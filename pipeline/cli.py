@@ -45,12 +45,15 @@ def main(argv: Sequence[str] | None = None) -> int:
     search = commands.add_parser("tune", help="search better params, on validation data")
     search.add_argument("--trials", type=int, help="in place of tune.trials")
     search.add_argument("--apply", action="store_true", help="write the winner into params.yaml")
+    _add_data_commands(commands.add_parser("data", help="look at how the data changed"))
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
     try:
         if arguments.command == "repro":
             return _repro([each for each in rest if each != "--"])
+        if arguments.command == "data":
+            return _data_diff(arguments)
         if arguments.command == "tune":
             return _tune(arguments.trials, apply=arguments.apply)
         return _ui(arguments.port)
@@ -59,6 +62,33 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _add_data_commands(parser: argparse.ArgumentParser) -> None:
+    commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
+    diff = commands.add_parser(
+        "diff",
+        help="compare the data of a revision with those in the working tree, after `clean`",
+    )
+    diff.add_argument("revision", nargs="?", default="HEAD", metavar="REV",
+                      help="a commit, branch or tag (default: HEAD)")  # fmt: skip
+    diff.add_argument("--json", action="store_true", help="everything, for programs")
+    diff.add_argument("--sheet", type=Path, metavar="FILE", help="draw what changed, as a PNG")
+    diff.add_argument("--fail-on-moved", action="store_true",
+                      help="end with 3 where an item changed its split")  # fmt: skip
+
+
+def _data_diff(arguments: argparse.Namespace) -> int:
+    from pipeline.data.compare import compare_data, refuse_moved  # slow to import
+
+    text, diff = compare_data(
+        Path(), arguments.revision, as_json=arguments.json, sheet=arguments.sheet
+    )
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    if arguments.fail_on_moved:
+        refuse_moved(diff)
+    return 0
 
 
 def _repro(dvc_args: list[str]) -> int:

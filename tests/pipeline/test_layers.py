@@ -27,7 +27,7 @@ HOMES = {
     "optuna": ("pipeline/tune/study.py",),
     "mlflow": ("pipeline/track/",),
     "timm": ("pipeline/model/backbones.py",),
-    "PIL": ("pipeline/data/decode.py",),
+    "PIL": ("pipeline/data/decode.py", "pipeline/data/preview.py"),
     "matplotlib": ("pipeline/plots.py",),
     "yaml": ("pipeline/params.py",),
 }

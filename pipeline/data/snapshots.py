@@ -1,0 +1,205 @@
+"""What `clean` made of the data, in the working tree and at any revision: from git and DVC's cache.
+
+A revision's dvc.lock names the manifest and every raw file by md5; their bytes are in the cache for
+as long as nobody collected them. Nothing is checked out, and nothing is fetched.
+"""
+
+import subprocess
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.data.diffing import REPEATS, Snapshot
+from pipeline.data.manifest import KEPT, read_manifest
+from pipeline.dvccache import cache_folder, locked_dep, locked_out, object_path, read_listing
+from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
+from pipeline.files import read_json, read_table
+from pipeline.params import parse_params, read_params
+
+MANIFEST = "artifacts/clean/manifest.parquet"
+_REPORT = "artifacts/clean/report.json"
+_NEAR = "artifacts/clean/near_duplicates.parquet"
+_LOCK = "dvc.lock"
+_TIMEOUT_S = 60
+_COMMIT_CHARS = 12
+
+
+@dataclass(frozen=True)
+class CachedFiles:
+    """The raw files of a revision, as far as DVC's cache has them."""
+
+    cache: Path
+    listing: Mapping[str, str] = field(default_factory=dict)
+    """Path -> md5; empty where the raw folder was not tracked, or its listing is not cached."""
+
+    def read(self, path: str) -> bytes | None:
+        """Give the bytes of a file, or None where they are not at hand."""
+        md5 = self.listing.get(path)
+        try:
+            return object_path(self.cache, md5).read_bytes() if md5 else None
+        except (OSError, IntegrityError):
+            return None
+
+
+def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
+    """Give what a revision recorded, and its raw files.
+
+    Args:
+        root: The folder that holds dvc.lock and `.dvc`.
+        revision: Anything that git takes for a commit.
+
+    Raises:
+        ParamsError: Git knows no such commit here.
+        DataError: The commit has no manifest in its dvc.lock.
+        MachineError: Git is missing, or DVC's cache does not hold that manifest.
+        IntegrityError: The manifest in the cache is damaged.
+    """
+    commit = _commit(root, revision)
+    where = f"dvc.lock of {revision} ({commit[:_COMMIT_CHARS]})"
+    text = _git(root, "show", f"{commit}:./{_LOCK}")
+    lock = parse_params(text, where) if text else {}
+    md5 = locked_out(lock, MANIFEST)
+    if md5 is None:
+        raise DataError(
+            where, "records no manifest", remedy="name a revision at which `clean` has run"
+        )
+    cache = cache_folder(root)
+    path = object_path(cache, md5)
+    if not path.exists():
+        raise MachineError(
+            where,
+            f"its manifest is not in the cache ({path})",
+            remedy=f"run `dvc fetch --all-commits {MANIFEST}`",
+        )
+    settings = _settings(lock)
+    manifest = read_manifest(path)
+    snapshot = Snapshot(revision, commit, manifest, settings, find_originals(manifest, {}, None))
+    return snapshot, CachedFiles(cache, _listing(cache, lock, settings))
+
+
+def read_current(root: Path) -> tuple[Snapshot, Path]:
+    """Give what lies in the working tree, and its raw folder.
+
+    Raises:
+        DataError: `clean` has not run, or what it made was not pulled.
+        IntegrityError: The manifest is damaged.
+    """
+    path = root / MANIFEST
+    if not path.exists():
+        raise DataError(
+            MANIFEST, "no such file", remedy="run `dvc repro clean`, or `dvc pull clean`"
+        )
+    manifest = read_manifest(path)
+    lock = read_params(root / _LOCK) if (root / _LOCK).exists() else {}
+    settings = _settings(lock)
+    details = _details(root / _REPORT)
+    near = read_table(root / _NEAR) if (root / _NEAR).exists() else None
+    originals = find_originals(manifest, details, near)
+    raw = root / str(settings.get("data", {}).get("path", "data"))
+    return Snapshot("working tree", None, manifest, settings, originals), raw
+
+
+def find_originals(
+    manifest: pd.DataFrame, details: Mapping[str, str], near: pd.DataFrame | None
+) -> dict[str, str]:
+    """Tell which item each dropped row repeats, as far as it can be known.
+
+    Args:
+        manifest: Its rows.
+        details: Path -> what the report tells of the row; it has the first rows only.
+        near: Columns path_a, path_b, correlation of near-duplicates, if they were looked for.
+    """
+    kept = manifest[manifest["status"] == KEPT]
+    paths = set(kept["path"])
+    by_id = dict(zip(kept["id"], kept["path"], strict=True))
+    beside = _neighbors(near, paths) if near is not None else {}
+    rows = manifest[manifest["reason"].isin(REPEATS)]
+    originals = {}
+    for path, each in zip(rows["path"], rows["id"], strict=True):
+        original = by_id.get(each) or _told(details.get(path, ""), paths) or beside.get(path)
+        if original:
+            originals[path] = original
+    return originals
+
+
+def _told(detail: str, paths: Collection[str]) -> str | None:
+    """Find the kept path in `as <path>` or `... alike to <path> in <split>`.
+
+    More may follow, and a path can have commas and words too: the longest that is one counts.
+    """
+    _, marker, rest = detail.rpartition(" alike to ")
+    rest = rest if marker else detail.removeprefix("as ")
+    while rest and rest not in paths:
+        rest = max(rest.rpartition(",")[0], rest.rpartition(" in ")[0], key=len)
+    return rest or None
+
+
+def _neighbors(near: pd.DataFrame, paths: Collection[str]) -> dict[str, str]:
+    """Give the kept path that is closest to each other one."""
+    beside: dict[str, str] = {}
+    near = near.sort_values("correlation", ascending=False, kind="stable")
+    for first, second in zip(near["path_a"], near["path_b"], strict=True):
+        for path, other in ((first, second), (second, first)):
+            if other in paths:
+                beside.setdefault(path, other)
+    return beside
+
+
+def _settings(lock: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the params that `clean` ran with."""
+    value: Any = lock
+    for name in ("stages", "clean", "params", "params.yaml"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _listing(
+    cache: Path, lock: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Mapping[str, str]:
+    """Give the raw files of a lock; none where they are unknown: only pictures need them."""
+    md5 = locked_dep(lock, "clean", str(settings.get("data", {}).get("path")))
+    try:
+        return read_listing(cache, md5) if md5 else {}
+    except PipelineError:
+        return {}
+
+
+def _details(report: Path) -> dict[str, str]:
+    rows = read_json(report).get("not_kept", []) if report.exists() else []
+    return {row["path"]: row["detail"] for row in rows}
+
+
+def _commit(root: Path, revision: str) -> str:
+    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options",
+                 f"{revision}^{{commit}}")  # fmt: skip
+    if not found:
+        raise ParamsError(
+            "rootstock data diff",
+            "must be a commit of this repository",
+            field="REV",
+            got=revision,
+            remedy="`git fetch` it; a shallow clone has few commits",
+        )
+    return found.strip()
+
+
+def _git(root: Path, *arguments: str) -> str:
+    """Run git; empty where it fails.
+
+    Raises:
+        MachineError: It is not installed, or hangs.
+    """
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments],
+            capture_output=True,
+            timeout=_TIMEOUT_S,
+            check=False,
+            stdin=subprocess.DEVNULL,
+        )
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MachineError("git", f"could not run: {error}", remedy="install git") from error
+    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""

@@ -1,0 +1,43 @@
+"""The tile that stands for an item where people look at it: its picture, small, or plain gray."""
+
+from pathlib import Path
+
+import numpy as np
+
+from pipeline.data.decode import MAX_PIXELS, open_picture
+from pipeline.data.picture import Pixels, UndecodableImage
+from pipeline.data.preview import shrink
+from pipeline.data.probe import Limits
+from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
+from pipeline.errors import PipelineError
+
+_GRAY = 190
+
+
+def gray_tile(side_px: int) -> Pixels:
+    """Stand for a file that is no picture, is not at hand, or that nobody may open."""
+    return np.full((side_px, side_px, 3), _GRAY, dtype=np.uint8)
+
+
+def picture_tile(content: bytes | None, limits: Limits, *, side_px: int) -> Pixels:
+    """Decode a file and make it small; gray where there is none, or where it is no picture."""
+    if content is None:
+        return gray_tile(side_px)
+    try:
+        picture = open_picture(
+            content,
+            background=(0, 0, 0),
+            max_pixels=limits.max_pixels,
+            animated=limits.animated,
+        )
+    except UndecodableImage:
+        return gray_tile(side_px)
+    return shrink(picture.pixels, side_px)
+
+
+def read_item(raw: Path, path: str) -> bytes | None:
+    """Read an item that was probed and found decodable; None where it is gone since."""
+    try:
+        return read_raw(raw, path, most_bytes(MAX_PIXELS))
+    except (OSError, RawFault, PipelineError):
+        return None

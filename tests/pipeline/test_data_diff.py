@@ -1,0 +1,146 @@
+"""`rootstock data diff` on a real repository: git for the lock file, DVC's cache for the rest."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from pipeline.dvccache import cache_folder, locked_out, object_path
+from pipeline.params import read_params
+from tests.project import clone, commit, run, set_params
+from tests.rawfolder import class_folders, save_picture
+
+pytestmark = pytest.mark.slow
+
+MANIFEST = "artifacts/clean/manifest.parquet"
+
+
+def paint(path, color, *, size=(64, 48)):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.new("RGB", size, color).save(path)
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """Give a repository whose data changed after the last commit, and are cleaned anew."""
+    folder = clone(tmp_path_factory.mktemp("diff") / "p")
+    raw = class_folders(folder / "data/small/raw")
+    paint(raw / "cat/gone.png", (200, 0, 0))
+    set_params(
+        folder,
+        data={"path": "data/small/raw", "labels": "data/small/raw"},
+        clean={"min_side_px": 8, "max_bad_frac": 0.5},
+        machine={"workers": 1, "progress": "none"},
+    )
+    run(folder, "dvc", "add", "--quiet", "data/small/raw")
+    run(folder, "dvc", "repro", "--quiet", "clean")
+    commit(folder, "the data of last week")
+    run(folder, "git", "tag", "last-week")
+    run(folder, "dvc", "unprotect", "data/small/raw")
+    (raw / "cat/gone.png").unlink()
+    save_picture(raw / "cat/24.png", 7000)
+    shutil.copy(raw / "cat/00.png", raw / "cat/copy.png")
+    (raw / "dog/05.png").rename(raw / "cat/05-was-a-dog.png")
+    (raw / "dog/06.png").rename(raw / "dog/other name.png")
+    save_picture(raw / "dog/07.png", 7001)
+    (raw / "dog/broken.png").write_bytes(b"<html>")
+    run(folder, "dvc", "add", "--quiet", "data/small/raw")
+    run(folder, "dvc", "repro", "--quiet", "clean")
+    return folder
+
+
+def data_diff(folder, *arguments, code=0):
+    return run(folder, "python", "-m", "pipeline.cli", "data", "diff", *arguments, code=code)
+
+
+def test_what_changed_since_the_last_commit(project):
+    diff = json.loads(data_diff(project, "--json").stdout)
+    lists = ("added", "removed", "changed", "renamed", "relabeled", "moved")
+    paths = {name: [each["path"] for each in diff[name]] for name in lists}
+    assert paths == {
+        "added": ["cat/24.png", "cat/copy.png", "dog/broken.png"],
+        "removed": ["cat/gone.png"],
+        "changed": ["dog/07.png"],
+        "renamed": ["cat/05-was-a-dog.png", "dog/other name.png"],
+        "relabeled": ["cat/05-was-a-dog.png"],
+        "moved": [],
+    }
+    assert diff["repeats"] == [
+        {"path": "cat/copy.png", "reason": "duplicate", "of": "cat/00.png", "of_old": True}
+    ]
+    assert diff["quarantined"] == {"not_image": ["dog/broken.png"]}
+    assert diff["from"]["name"] == "HEAD"
+    assert diff["params"] == {}
+    assert data_diff(project, "last-week", "--json").stdout != ""
+
+
+def test_the_text_and_the_sheet(project):
+    done = data_diff(project, "last-week", "--sheet", "diff.png", "--fail-on-moved")
+    assert done.stdout.startswith("data: last-week (")
+    assert "splits: none of 47 items moved" in done.stdout
+    assert "added: 3" in done.stdout
+    assert done.stdout.endswith("pictures: diff.png\n")
+    with Image.open(project / "diff.png") as sheet:
+        pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
+    red = (pixels == (200, 0, 0)).all(axis=1).mean()
+    assert red > 0.005, "the removed picture is drawn from DVC's cache"
+    first = (project / "diff.png").read_bytes()
+    data_diff(project, "last-week", "--sheet", "diff.png")
+    assert (project / "diff.png").read_bytes() == first
+
+
+def test_a_moved_split_is_an_error_where_that_is_asked_for(project):
+    params = (project / "params.yaml").read_text(encoding="utf-8")
+    lock = (project / "dvc.lock").read_text(encoding="utf-8")
+    set_params(project, split={"seed": 2})
+    run(project, "dvc", "repro", "--quiet", "clean")
+    try:
+        assert "  !!! SPLITS MOVED: " in data_diff(project).stdout
+        done = data_diff(project, "--fail-on-moved", code=3)
+        assert "SPLITS MOVED" in done.stdout
+        (line,) = done.stderr.splitlines()
+        assert line.startswith("error: split: ")
+        assert "items changed their split: split.seed 1 -> 2 (" in line
+    finally:
+        (project / "params.yaml").write_text(params, encoding="utf-8")
+        (project / "dvc.lock").write_text(lock, encoding="utf-8")
+        run(project, "dvc", "checkout", "--quiet", "clean")
+
+
+def test_an_unknown_revision_is_named(project):
+    for revision in ("no-such", "HEAD:params.yaml", "--json=x"):
+        done = data_diff(project, "--", revision, code=2)
+        (line,) = done.stderr.splitlines()
+        assert "REV: must be a commit of this repository, got" in line
+        assert revision in line
+
+
+def test_a_manifest_that_was_collected_is_fetched_by_the_command_that_is_named(project):
+    run(project, "dvc", "remote", "add", "--local", "--force", "--default", "store", "../store")
+    committed = project.parent / "old.lock"
+    committed.write_text(run(project, "git", "show", "HEAD:dvc.lock").stdout, encoding="utf-8")
+    md5 = locked_out(read_params(committed), MANIFEST)
+    run(project, "dvc", "push", "--quiet", "--all-commits", MANIFEST)
+    path = object_path(cache_folder(project), md5)
+    path.chmod(0o644)
+    path.unlink()
+    (line,) = data_diff(project, code=4).stderr.splitlines()
+    command = f"dvc fetch --all-commits {MANIFEST}"
+    assert f"its manifest is not in the cache ({path}) (run `{command}`)" in line
+    run(project, *command.split())
+    data_diff(project)
+
+
+def test_a_side_without_a_manifest_is_named(project):
+    empty = run(project, "git", "commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
+                "-m", "empty").stdout.strip()  # fmt: skip
+    (line,) = data_diff(project, empty, code=3).stderr.splitlines()
+    assert "records no manifest (name a revision at which `clean` has run)" in line
+    (project / MANIFEST).rename(project / "aside")
+    try:
+        (line,) = data_diff(project, code=3).stderr.splitlines()
+        assert line.startswith(f"error: {MANIFEST}: no such file (run `dvc repro clean`")
+    finally:
+        (project / "aside").rename(project / MANIFEST)
