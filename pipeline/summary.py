@@ -7,6 +7,7 @@ from pipeline.files import read_json
 
 METRICS = Path("artifacts/evaluate/metrics.json")
 PUBLISHED = Path(".rootstock/published.json")
+PAGE = Path("artifacts/clean/report.html")
 PICTURES = (
     Path("artifacts/evaluate/plots/confusion.png"),
     Path("artifacts/evaluate/plots/worst.png"),
@@ -23,6 +24,8 @@ def summarize(*, elapsed_s: float) -> str:
         lines += _metrics(read_json(METRICS))
     if PUBLISHED.exists():
         lines += _published(read_json(PUBLISHED))
+    if PAGE.exists():
+        lines += [f"  data       {PAGE}"]
     pictures = [str(path) for path in PICTURES if path.exists()]
     if pictures:
         lines += ["  pictures   " + "\n             ".join(pictures)]

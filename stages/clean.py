@@ -6,6 +6,7 @@ Writes  --manifest         one row for every raw item, kept or not, with the rea
         --report           counts, shares, fills and warnings
         --near-duplicates  one row for every pair of pictures that are nearly the same
         --plots            a sheet of what was quarantined, and the balance of the classes
+        --page             all of this as one page for people
         --probes --key     what was seen of each file, and by what code, for the next build
 """
 
@@ -15,6 +16,7 @@ from pipeline.data.clean import CleanParams, Rules, clean_items
 from pipeline.data.clean_plots import write_plots
 from pipeline.data.items import DataParams, find_items
 from pipeline.data.manifest import write_manifest
+from pipeline.data.page import write_page
 from pipeline.data.probes import known_probes, made_from, write_probes
 from pipeline.data.review import read_review
 from pipeline.data.split import SplitParams
@@ -39,6 +41,7 @@ def main(
     report: Path,
     near_duplicates: Path,
     plots: Path,
+    page: Path,
     probes: Path,
     key: Path,
 ) -> None:
@@ -56,6 +59,8 @@ def main(
     write_json(report, cleaned.report)
     write_table(near_duplicates, cleaned.near_duplicates)
     write_plots(plots, cleaned, raw=raw, rules=rules)
+    near = None if clean.near_duplicates == "off" else cleaned.near_duplicates
+    write_page(page, cleaned, raw=raw, rules=rules, machine=machine, near=near)
     write_probes(probes, cleaned.probes)
     write_json(key, source)
 

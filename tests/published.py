@@ -46,6 +46,7 @@ RESULTS = Results(
     lock=Path(LOCK),
     raw=Path("data/cells/raw"),
     report=Path("artifacts/clean/report.json"),
+    page=Path("artifacts/clean/report.html"),
     normalization=Path("artifacts/normalize/normalization.json"),
     record=Path("artifacts/weights/backbone.json"),
     model=Path("artifacts/train/model.safetensors"),
@@ -56,7 +57,11 @@ RESULTS = Results(
     plots=(Path("artifacts/clean/plots"), Path("artifacts/evaluate/plots")),
 )
 GRAPH = {
-    "clean": {"params": ["task", "data"], "deps": ["data/cells/raw"], "outs": [RESULTS.report]},
+    "clean": {
+        "params": ["task", "data"],
+        "deps": ["data/cells/raw"],
+        "outs": [RESULTS.report, RESULTS.page],
+    },
     "transform": {"params": [], "deps": [], "outs": ["artifacts/transform/store.json"]},
     "normalize": {"params": [], "deps": [], "outs": [RESULTS.normalization]},
     "weights": {"params": ["weights"], "deps": [], "outs": [RESULTS.record]},
@@ -90,6 +95,7 @@ class Project:
         (self.folder / "train.py").write_text("train = 1\n")
         (self.folder / "evaluate.py").write_text("evaluate = 1\n")
         self._file(RESULTS.report, "{}")
+        self._file(RESULTS.page, "<!doctype html>")
         self._file(RESULTS.normalization, "{}")
         self._file("artifacts/transform/store.json", "store")
         write_json(self.folder / RESULTS.record, {"source": "none", "sha256": "5" * 64})

@@ -47,7 +47,9 @@ def run_clean(folder, *, labels="raw", **sections):
     write_params(folder, **sections)
     options = {
         "raw": "raw", "labels": labels, "review": "review", "manifest": "out/manifest.parquet",
-        "report": "out/report.json", "plots": "out/plots",
+        "report": "out/report.json", "near-duplicates": "out/near_duplicates.parquet",
+        "plots": "out/plots", "page": "out/report.html", "probes": "out/probes.parquet",
+        "key": "out/clean-key.json",
     }  # fmt: skip
     with _entered(folder):
         return run_stage(clean.main, [f"--{name}={value}" for name, value in options.items()])
@@ -57,5 +59,7 @@ def run_transform(folder):
     """Run `transform` after `clean`; give its exit code. The store is folder/out/store."""
     with _entered(folder):
         return run_stage(
-            transform.main, ["--raw=raw", "--manifest=out/manifest.parquet", "--store=out/store"]
-        )
+            transform.main,
+            ["--raw=raw", "--manifest=out/manifest.parquet", "--store=out/store",
+             "--key=out/transform-key.json"],
+        )  # fmt: skip

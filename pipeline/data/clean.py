@@ -102,6 +102,8 @@ class Cleaned:
     report: dict[str, Any]
     near_duplicates: pd.DataFrame
     """One row for each pair: `near_duplicates.PAIR_COLUMNS`."""
+    table: pd.DataFrame
+    """What was judged, in the manifest's order: its columns, and detail, notes, pixel_hash."""
     probes: tuple[Probe, ...] = ()
     """Of all files that were opened."""
 
@@ -203,7 +205,7 @@ def judge(
         near=near_section(near, rule, rules.task) | {"identical_across_splits": len(identical)},
         warnings=[*warnings, *twins, *near_warnings(near, rules.task)],
     )
-    return Cleaned(typed_manifest(table), build_report(table, findings), near.pairs)
+    return Cleaned(typed_manifest(table), build_report(table, findings), near.pairs, table)
 
 
 def _row(item: Item, probe: Probe | None, meta_names: Sequence[str]) -> dict[str, Any]:

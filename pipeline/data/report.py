@@ -58,6 +58,7 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
         "splits": count_splits(kept["split"]),
         "counts": _nested(balance(kept, findings.task)),
         "shares": shares,
+        "expected_shares": {name: round(n, 6) for name, n in findings.expected_shares.items()},
         "not_kept": lost[["path", "status", "reason", "detail"]][:DETAILED].to_dict("records"),
         "missing_label": {
             "policy": findings.policy,

@@ -31,6 +31,8 @@ class Results:
     lock: Path
     raw: Path
     report: Path
+    page: Path
+    """The cleaning report for people."""
     normalization: Path
     record: Path
     model: Path
@@ -148,8 +150,8 @@ class Outcome:
             _copy(path, folder / "lineage" / path)
         if self.git and self.git.diff:
             (folder / "lineage" / "git-diff-HEAD.patch").write_text(self.git.diff, encoding="utf-8")
-        for path in (results.report, results.normalization, results.record, results.bundle,
-                     results.history, results.metrics):  # fmt: skip
+        for path in (results.report, results.page, results.normalization, results.record,
+                     results.bundle, results.history, results.metrics):  # fmt: skip
             _copy(path, folder / "results" / path.name)
         _copy(results.predictions, folder / PREDICTIONS)
         for plots in filter(Path.is_dir, results.plots):

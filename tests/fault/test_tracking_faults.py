@@ -24,6 +24,7 @@ from tests.published import HISTORY, TRACKING, Project, read_note
 
 OPTIONS = [
     "--raw", "data/cells/raw", "--report", "artifacts/clean/report.json",
+    "--page", "artifacts/clean/report.html",
     "--normalization", "artifacts/normalize/normalization.json",
     "--record", "artifacts/weights/backbone.json", "--model", "artifacts/train/model.safetensors",
     "--bundle", "artifacts/train/bundle.json", "--history", "artifacts/train/history.csv",

@@ -88,9 +88,9 @@ def test_a_run_keeps_the_files_it_was_made_with(tracking, project, tmp_path_fact
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {
         "lineage/params.yaml", "lineage/dvc.yaml", "lineage/dvc.lock", "plots/evaluate/roc.csv",
-        "results/report.json", "results/normalization.json", "results/backbone.json",
-        "results/bundle.json", "results/history.csv", "results/metrics.json",
-        "results/predictions.parquet",
+        "results/report.json", "results/report.html", "results/normalization.json",
+        "results/backbone.json", "results/bundle.json", "results/history.csv",
+        "results/metrics.json", "results/predictions.parquet",
     }  # fmt: skip
     assert (folder / "lineage/dvc.lock").read_bytes() == RESULTS.lock.read_bytes()
 

@@ -124,7 +124,7 @@ def stage_main():
 
 OPTIONS = [
     word
-    for name in ("raw", "report", "normalization", "record", "model", "bundle", "history",
+    for name in ("raw", "report", "page", "normalization", "record", "model", "bundle", "history",
                  "metrics", "predictions")
     for word in (f"--{name}", str(getattr(RESULTS, name)))
 ] + ["--clean-plots", "a", "--normalize-plots", "b", "--evaluate-plots", "c"]  # fmt: skip

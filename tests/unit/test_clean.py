@@ -385,7 +385,8 @@ def run_stage(folder, raw):
         "classification", DataParams(path="r", labels="r", target="label"), clean_params(), SPLIT,
         MACHINE, raw=raw, labels=raw, review=folder / "review", manifest=out / "manifest.parquet",
         report=out / "report.json", near_duplicates=out / "near_duplicates.parquet",
-        plots=out / "plots", probes=out / "probes.parquet", key=out / "key.json",
+        plots=out / "plots", page=out / "report.html", probes=out / "probes.parquet",
+        key=out / "key.json",
     )  # fmt: skip
     return out
 
@@ -393,7 +394,7 @@ def run_stage(folder, raw):
 def test_the_stage_writes_the_same_bytes_wherever_it_runs(tmp_path):
     outs = []
     for name in ("here", "elsewhere"):
-        raw = class_folders(tmp_path / name / "raw")
+        raw = class_folders(tmp_path / name / "small" / "raw")
         (raw / "cat/bad.png").write_bytes(b"text")
         save_picture(raw / "cat/long.png", 1, size=(8, 400))
         save_scene(raw / "cat/scene.png", 1)
@@ -405,7 +406,7 @@ def test_the_stage_writes_the_same_bytes_wherever_it_runs(tmp_path):
     assert outs[0] == outs[1]
     assert sorted(map(str, outs[0])) == [
         "key.json", "manifest.parquet", "near_duplicates.parquet", "plots/classes.csv",
-        "plots/quarantined.png", "probes.parquet", "report.json",
+        "plots/quarantined.png", "probes.parquet", "report.html", "report.json",
     ]  # fmt: skip
     assert all(str(tmp_path).encode() not in content for content in outs[0].values())
     assert len(read_manifest(out / "manifest.parquet")) == 52
