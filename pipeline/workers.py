@@ -245,6 +245,8 @@ def _serve(function: Callable[[A], R], connection: _Connection, limits: Limits |
     _confine(limits)
     try:
         connection.send((_READY, None))
+        if limits:
+            _silence()
         while True:
             for item in connection.recv():
                 _reply(connection, _answer(function, item, limits.seconds if limits else 0.0))
@@ -265,6 +267,13 @@ def _confine(limits: Limits | None) -> None:
     wanted = now + limits.memory_bytes
     if most == resource.RLIM_INFINITY or wanted < most:
         resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
+
+
+def _silence() -> None:
+    """Drop what C libraries print of damaged files: it names no file, and our results do."""
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    os.close(nowhere)
 
 
 def _answer(function: Callable[[A], R], item: A, seconds: float) -> tuple[str, Any]:

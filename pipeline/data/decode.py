@@ -214,10 +214,11 @@ def _check_tiff(tags: Mapping[int, Any], max_pixels: int) -> None:
 
 def _count_frames(image: Image.Image) -> int:
     # The further pictures of an MPO (a phone's JPEG) are previews, depth and gain maps.
-    if image.format == "MPO" or not getattr(image, "is_animated", False):
+    if image.format == "MPO":
         return 1
     try:
-        return int(getattr(image, "n_frames", 1))
+        is_animated = getattr(image, "is_animated", False)
+        return int(getattr(image, "n_frames", 1)) if is_animated else 1
     except _ERRORS as error:
         raise _explain(str(error), "frames") from error
 
@@ -239,11 +240,15 @@ def _has_trailing_bytes(raw: bytes, kind: str) -> bool:
 
 def _orient(image: Image.Image, notes: set[str]) -> Image.Image:
     """Apply the EXIF orientation. Pillow has done so already for TIFF and AVIF."""
-    try:
-        orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-    except _ERRORS:
+    with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        try:
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        except _ERRORS:
+            notes.add("metadata")
+            return image
+    if caught:
         notes.add("metadata")
-        return image
     if orientation not in _TURNS:
         return image
     notes.add("oriented")

@@ -167,6 +167,30 @@ def test_no_prefix_of_a_file_gives_a_picture(raw):
             decode(raw[:length], SPEC)
 
 
+@pytest.mark.parametrize("kind", ["GIF", "WEBP", "PNG", "TIFF"])
+def test_frames_that_are_cut_anywhere_are_an_answer(kind):
+    first, *rest = (Image.fromarray(NOISE[:9, 9 * n : 9 * n + 9]) for n in range(3))
+    stream = io.BytesIO()
+    first.save(stream, kind, save_all=True, append_images=rest)
+    raw = stream.getvalue()
+    for length in range(len(raw)):
+        try:
+            open_picture(raw[:length], background=(0, 0, 0), max_pixels=999, animated="first")
+        except UndecodableImage as error:
+            assert error.reason in REASONS
+
+
+def test_damaged_metadata_are_noted_and_not_shouted():
+    exif = Image.Exif()
+    exif[0x0112], exif[0x010E] = 6, "x" * 99
+    raw = encode("WEBP", exif=exif)
+    at = raw.index(b"EXIF") + 8
+    at += 6 if raw[at : at + 4] == b"Exif" else 0
+    broken = raw[: at + 8] + b"\x7f\x00" + raw[at + 10 :]  # the number of entries
+    picture = open_picture(broken, background=(0, 0, 0), max_pixels=9999, animated="first")
+    assert "metadata" in picture.notes
+
+
 def test_a_failure_leaves_nothing_behind():
     before = decode(JPEG, SPEC)
     with pytest.raises(UndecodableImage):
