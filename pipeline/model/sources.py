@@ -20,6 +20,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import torch
@@ -103,10 +104,9 @@ def locate(
     kind, name = source.split(":", 1)
     if kind == "package":
         return _in_package(name, architecture)
-    if kind == "torchvision":
-        return _from_torchvision(name, architecture, scratch)
-    if kind == "timm":
-        return _from_timm(name, architecture, scratch)
+    if kind in ("torchvision", "timm"):
+        fetched = _from_torchvision if kind == "torchvision" else _from_timm
+        return fetched(name, remote_file(source, architecture), scratch)
     path = resolve_model(name) if kind == "model" else _in_folder(name, local)
     return replace(_with_facts(path, architecture), license=None)
 
@@ -147,19 +147,64 @@ def _in_package(name: str, architecture: str) -> WeightsFile:
     )  # fmt: skip
 
 
-def _from_torchvision(name: str, architecture: str, scratch: Path) -> WeightsFile:
+@dataclass(frozen=True)
+class Remote:
+    """A file of weights elsewhere."""
+
+    url: str
+    sha256_prefix: str | None
+    """Of its SHA-256, where the name of the file announces it."""
+
+
+def remote_file(source: str, architecture: str) -> Remote:
+    """Give the address of what `torchvision:` or `timm:` will download; nothing is asked for it.
+
+    Raises:
+        ParamsError: The source does not exist, or is another architecture's.
+    """
+    kind, name = source.split(":", 1)
+    if kind == "torchvision":
+        url = _torchvision_weights(name).url
+        return Remote(url, Path(url).stem.rsplit("-", 1)[-1])
+    hub = preprocessing(name).hub
+    _check_architecture(name.split(".")[0], architecture.split(".")[0], source=source)
+    if hub is None:
+        raise ParamsError(
+            "params.yaml", "timm has no pretrained weights of it", field=_FIELD, got=name,
+            remedy="see `timm.list_pretrained()`",
+        )  # fmt: skip
+    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
+    return Remote(f"{endpoint}/{hub}/resolve/main/model.safetensors", None)
+
+
+def cached_file(remote: Remote) -> Path | None:
+    """Give torch's cached copy of a file, where its hash is announced and right."""
+    cached = Path(torch.hub.get_dir()) / "checkpoints" / _name(remote)
+    prefix = remote.sha256_prefix
+    is_there = prefix and cached.is_file() and sha256_file(cached).startswith(prefix)
+    return cached if is_there else None
+
+
+def _name(remote: Remote) -> str:
+    return Path(urlsplit(remote.url).path).name
+
+
+def _torchvision_weights(name: str) -> Any:
     try:
-        weights = torchvision.models.get_weight(name)
+        return torchvision.models.get_weight(name)
     except (ValueError, KeyError) as error:
         raise ParamsError(
             "params.yaml", "must be weights that torchvision knows", field=_FIELD, got=name,
             remedy=f"close are {', '.join(_close_torchvision(name))}",
         ) from error  # fmt: skip
+
+
+def _from_torchvision(name: str, remote: Remote, scratch: Path) -> WeightsFile:
+    weights = _torchvision_weights(name)
     presets = weights.transforms()
     size_px = int(presets.crop_size[0])
-    path = _fetch(weights.url, scratch, sha256_prefix=Path(weights.url).stem.rsplit("-", 1)[-1])
     return WeightsFile(
-        path=path, input_size=(3, size_px, size_px), mean=_triple(presets.mean),
+        path=_fetch(remote, scratch), input_size=(3, size_px, size_px), mean=_triple(presets.mean),
         std=_triple(presets.std), interpolation=presets.interpolation.value,
         license=weights.meta.get("license", "BSD-3-Clause"), in_order=False,
     )  # fmt: skip
@@ -174,17 +219,8 @@ def _close_torchvision(name: str) -> list[str]:
     return difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.0)
 
 
-def _from_timm(name: str, architecture: str, scratch: Path) -> WeightsFile:
-    facts = preprocessing(name)
-    _check_architecture(name.split(".")[0], architecture.split(".")[0], source=f"timm:{name}")
-    if facts.hub is None:
-        raise ParamsError(
-            "params.yaml", "timm has no pretrained weights of it", field=_FIELD, got=name,
-            remedy="see `timm.list_pretrained()`",
-        )  # fmt: skip
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    url = f"{endpoint}/{facts.hub}/resolve/main/model.safetensors"
-    return replace(_with_facts(_fetch(url, scratch), name), license=facts.license)
+def _from_timm(name: str, remote: Remote, scratch: Path) -> WeightsFile:
+    return replace(_with_facts(_fetch(remote, scratch), name), license=preprocessing(name).license)
 
 
 def _in_folder(name: str, local: Path) -> Path:
@@ -210,14 +246,13 @@ def _check_architecture(wanted: str, architecture: str, *, source: str) -> None:
         )  # fmt: skip
 
 
-def _fetch(url: str, scratch: Path, *, sha256_prefix: str | None = None) -> Path:
+def _fetch(remote: Remote, scratch: Path) -> Path:
     """Download a file, or take torch's cached copy where its hash is right."""
-    name = Path(urlsplit(url).path).name
-    cached = Path(torch.hub.get_dir()) / "checkpoints" / name
-    if sha256_prefix and cached.is_file() and sha256_file(cached).startswith(sha256_prefix):
+    cached = cached_file(remote)
+    if cached is not None:
         log.info("weights: %s is there already", cached)
         return cached
-    path = scratch / name
+    url, path = remote.url, scratch / _name(remote)
     log.info("weights: downloading %s", url)
     try:
         found, size, announced = _download(url, path)
@@ -229,10 +264,11 @@ def _fetch(url: str, scratch: Path, *, sha256_prefix: str | None = None) -> Path
         ) from error  # fmt: skip
     if announced is not None and size != announced:
         raise IntegrityError(url, f"truncated: {size} of {announced} bytes", remedy="run again")
-    if sha256_prefix and not found.startswith(sha256_prefix):
+    if remote.sha256_prefix and not found.startswith(remote.sha256_prefix):
         raise IntegrityError(
-            url, f"its SHA-256 must start with {sha256_prefix}", got=found, remedy="run again"
-        )
+            url, f"its SHA-256 must start with {remote.sha256_prefix}", got=found,
+            remedy="run again",
+        )  # fmt: skip
     return path
 
 

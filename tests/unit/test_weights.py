@@ -20,7 +20,7 @@ from pipeline.model.bundle import save_model
 from pipeline.model.head import Head
 from pipeline.model.matching import rename_in_order
 from pipeline.model.network import Network, Trunk
-from pipeline.model.sources import _fetch, locate
+from pipeline.model.sources import Remote, _fetch, locate
 from pipeline.model.tensors import load_tensors, save_tensors
 from pipeline.model.weight_files import read_state_dict
 from pipeline.model.weights import (
@@ -308,12 +308,12 @@ def test_a_download_has_the_announced_hash_and_size_or_is_refused(server, tmp_pa
     url, root = server
     (root / "weights-1234abcd.pth").write_bytes(b"x" * 1000)
     sha256 = sha256_file(root / "weights-1234abcd.pth")
-    got = _fetch(f"{url}/weights-1234abcd.pth", tmp_path, sha256_prefix=sha256[:8])
+    got = _fetch(Remote(f"{url}/weights-1234abcd.pth", sha256[:8]), tmp_path)
     assert got.read_bytes() == b"x" * 1000
     with pytest.raises(IntegrityError, match="its SHA-256 must start with 1234abcd, got"):
-        _fetch(f"{url}/weights-1234abcd.pth", tmp_path, sha256_prefix="1234abcd")
+        _fetch(Remote(f"{url}/weights-1234abcd.pth", "1234abcd"), tmp_path)
     with pytest.raises(IntegrityError, match="truncated: 1000 of 1000000 bytes"):
-        _fetch(f"{url}/cut", tmp_path)
+        _fetch(Remote(f"{url}/cut", None), tmp_path)
 
 
 def test_torchs_cached_copy_is_taken_where_its_hash_is_right(server, tmp_path):
@@ -323,10 +323,10 @@ def test_torchs_cached_copy_is_taken_where_its_hash_is_right(server, tmp_path):
     (root / "a.pth").write_bytes(b"good")
     shutil.copy(root / "a.pth", cached)
     prefix = sha256_file(cached)[:8]
-    assert _fetch("http://127.0.0.1:9/a.pth", tmp_path, sha256_prefix=prefix) == cached
+    assert _fetch(Remote("http://127.0.0.1:9/a.pth", prefix), tmp_path) == cached
     cached.write_bytes(b"evil")
     with pytest.raises(MachineError, match="could not be downloaded"):
-        _fetch("http://127.0.0.1:9/a.pth", tmp_path, sha256_prefix=prefix)
+        _fetch(Remote("http://127.0.0.1:9/a.pth", prefix), tmp_path)
 
 
 def test_without_a_network_one_line_says_what_to_do(tmp_path, monkeypatch):
