@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
-from pipeline.errors import ParamsError
+from pipeline.errors import MachineError, ParamsError, TrackingError
 from pipeline.track.journal import state_folder
-from pipeline.track.tracking import configure, probe, tracking_uri, translated_errors
+from pipeline.track.tracking import configure, probe, redact, tracking_uri, translated_errors
 
 _FILE = "artifacts/model.safetensors"
 """Where a registered model of ours holds its weights."""
@@ -19,9 +19,18 @@ def download_model_file(uri: str) -> Path:
 
     Raises:
         ParamsError: There is no such model or version, or it is not one of ours.
-        TrackingError: The registry is away.
+        MachineError: The registry is away.
     """
-    address = tracking_uri()
+    try:
+        return _download(uri, tracking_uri())
+    except TrackingError as error:  # its exit code is for results that could not be published
+        raise MachineError(
+            redact(tracking_uri()), f"has no answer to weights.source: {error.__cause__ or error}",
+            remedy="start the registry, or correct MLFLOW_TRACKING_URI",
+        ) from error  # fmt: skip
+
+
+def _download(uri: str, address: str) -> Path:
     configure()
     probe(address)
     from mlflow import set_registry_uri, set_tracking_uri
