@@ -132,7 +132,7 @@ def probe(uri: str) -> None:
         if uri.startswith(("http://", "https://")):
             _ask_health(redact(uri))
         elif uri.startswith("sqlite:///"):
-            _look_at_file(_database(uri))
+            _look_at_file(database_file(uri))
         elif address := _address(uri):
             socket.create_connection(address, timeout=_PROBE_TIMEOUT_S).close()
     except (OSError, http.client.HTTPException, ValueError) as error:
@@ -157,7 +157,8 @@ def _look_at_file(path: Path) -> None:
                 raise ValueError("the file is no SQLite database; move it away to begin a new one")
 
 
-def _database(uri: str) -> Path:
+def database_file(uri: str) -> Path:
+    """Give the file of a sqlite database, by its address."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0])
 
 
@@ -219,7 +220,7 @@ def ensure_schema(uri: str) -> None:
     between two steps, leave a database that nothing can use. So: one process, under a lock, in a
     file that gets its name when it is whole.
     """
-    path = _database(uri)
+    path = database_file(uri)
     if _has_content(path):
         return
     with exclusive("mlflow-schema"):
