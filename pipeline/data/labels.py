@@ -116,12 +116,21 @@ def fill_labels(table: pd.DataFrame, policy: MissingLabel, task: Task) -> pd.Ser
     return filled[ordered["is_missing"] & filled.notna()]
 
 
-def _refuse_policy(policy: MissingLabel, task: Task, missing: pd.Series) -> None:
+def check_policy(policy: MissingLabel, task: Task) -> None:
+    """Check that a policy fits the task.
+
+    Raises:
+        ParamsError: It does not.
+    """
     if policy in ("mean", "median") and task != "regression":
         raise ParamsError(
             "params.yaml", "is for task: regression", field="clean.missing_label", got=policy,
             remedy="write most_frequent, or quarantine",
         )  # fmt: skip
+
+
+def _refuse_policy(policy: MissingLabel, task: Task, missing: pd.Series) -> None:
+    check_policy(policy, task)
     if policy == "error" and len(missing):
         raise DataError(
             missing.iloc[0],

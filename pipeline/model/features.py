@@ -249,10 +249,8 @@ def extract(
     cut = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
     trunk.fold()
     trunk.to(runtime.device)
-    layouts = [_pooled_layout(trunk.dim)] if params.pooled else []
     shape = () if cut is None else _shape_at(trunk, cut, store.size_px, runtime)
-    if cut is not None:
-        layouts.append(activations_layout(params.views, shape, remedy=_REMEDY))
+    layouts = _layouts(params, trunk.dim, None if cut is None else shape)
     _check_disk(out, len(store) * sum(layout.row_bytes for layout in layouts))
     keys = _keys(store.index)
     reused = _open_old(old, keys, layouts)
@@ -305,6 +303,27 @@ def _head(params: FeaturesParams) -> dict[str, Any]:
         "pooling": params.pooling,
         "batch_size": params.batch_size,
     }
+
+
+def features_bytes(
+    rows: int, params: FeaturesParams, dim: int, shape: tuple[int, ...] | None
+) -> int:
+    """Give the bytes that features take.
+
+    Args:
+        rows: Pictures.
+        params: What is computed of them.
+        dim: Pooled features.
+        shape: Of a picture's activations at the cut; None where none are asked for.
+    """
+    return rows * sum(layout.row_bytes for layout in _layouts(params, dim, shape))
+
+
+def _layouts(params: FeaturesParams, dim: int, shape: tuple[int, ...] | None) -> list[Layout]:
+    layouts = [_pooled_layout(dim)] if params.pooled else []
+    if shape is not None:
+        layouts.append(activations_layout(params.views, shape, remedy=_REMEDY))
+    return layouts
 
 
 def _pooled_layout(dim: int) -> Layout:
