@@ -21,6 +21,7 @@ LAYERS = (
     {"tune"},
     {"stage"},
     {"summary"},
+    {"doctor"},
     {"cli"},
 )
 HOMES = {

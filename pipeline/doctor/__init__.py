@@ -1,0 +1,1 @@
+"""`rootstock doctor`: what is wrong, told before any work; a module for each concern."""

@@ -1,0 +1,295 @@
+"""The raw folder, before `dvc add` or a stage meets it: what is in it, and whether it will do."""
+
+import hashlib
+import os
+import subprocess
+from collections import Counter
+from collections.abc import Generator, Iterator, Sequence
+from dataclasses import dataclass, replace
+from heapq import nsmallest
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.data.checks import size_fault
+from pipeline.data.clean import CleanParams
+from pipeline.data.folder import look_at
+from pipeline.data.guard import refuse_unsafe_entries
+from pipeline.data.items import DataParams, Item, RawItems, find_items
+from pipeline.data.labels import check_labels
+from pipeline.data.manifest import SPLITS
+from pipeline.data.probe import NOTES, Probe, probe_all
+from pipeline.data.review import read_review
+from pipeline.data.split import SplitParams
+from pipeline.doctor.findings import Finding, ok, warn
+from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
+from pipeline.errors import DataError, ParamsError
+from pipeline.parallel import MachineParams
+from pipeline.params import Task, read_params
+from pipeline.train.loop import TrainParams
+
+_REVIEW = Path("review")
+_SAMPLE = 64
+_MANY_FILES = 100_000
+"""DVC hashes, links and compares every file by itself: with more it gets slow."""
+
+_CHANCE = 0.01
+"""A warning tells of what happens more often than that."""
+
+_SHOWN = 8
+"""Classes, notes or warnings that are named."""
+
+
+@dataclass(frozen=True)
+class RawFolder:
+    """What other checks want to know."""
+
+    items: int
+    files_bytes: int
+    """Of all files in the folder."""
+
+
+@dataclass(frozen=True)
+class Expectations:
+    """The params that say what the raw folder is for."""
+
+    task: Task
+    data: DataParams
+    clean: CleanParams
+    split: SplitParams
+    train: TrainParams
+    machine: MachineParams
+
+
+def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | None]:
+    """Check the folder, its layout and labels, and a sample of its pictures.
+
+    Returns:
+        What lies there, or what DVC recorded of it; None where nobody knows.
+
+    Raises:
+        ParamsError: There is no such folder, and nothing makes or tracks it.
+        DataError: `clean` would refuse it.
+    """
+    raw, labels = Path(wanted.data.path), Path(wanted.data.labels)
+    for field, place in (("path", raw), ("labels", labels)):
+        look_for_data(field, place)
+    if not (raw.exists() and labels.exists()):
+        absent = labels if raw.exists() else raw
+        yield _absent(absent)
+        return _recorded(absent)
+    refuse_unsafe_entries(raw)
+    yield from _versioned(raw)
+    found = find_items(raw, labels, target=wanted.data.target)
+    usable = [each for each in found.items if each.reason is None]
+    yield ok(raw, _counted(found, usable, wanted.task))
+    yield from (warn(raw, each) for each in found.warnings[:_SHOWN])
+    yield from _unusable(raw, found)
+    yield from _labels(raw, usable, wanted)
+    decisions = read_review(_REVIEW, raw)
+    if decisions:
+        yield ok(_REVIEW, f"{len(decisions)} decisions on items")
+    yield from _sample(raw, usable, wanted)
+    files = look_at(raw).files
+    size = sum(os.lstat(raw / each).st_size for each in files)
+    if len(files) > _MANY_FILES:
+        yield warn(raw, f"has {len(files)} files, and DVC treats each by itself, slowly",
+                   "pack them into some tar files of 1 to 10 GB")  # fmt: skip
+    return RawFolder(len(found.items), size)
+
+
+def _absent(place: Path) -> Finding:
+    tracked, made = dvc_file(place), graph_file(place)
+    if tracked:
+        return warn(place, f"is tracked by {tracked}, and not here", f"run `dvc pull {tracked}`")
+    return ok(place, f"is not here yet; {made} makes it")
+
+
+def _recorded(place: Path) -> RawFolder | None:
+    """Give what DVC's file says of a folder that is not here."""
+    tracked, made = dvc_file(place), graph_file(place)
+    source = tracked or (made and made.with_suffix(".lock"))
+    if not (source and source.is_file()):
+        return None
+    content = read_params(source)
+    stages = (content.get("stages") or {}).values()
+    outs = [*(content.get("outs") or ()), *(out for stage in stages for out in stage["outs"])]
+    sizes: dict[str, Any] = next((out for out in outs if str(place).endswith(out["path"])), {})
+    if "nfiles" not in sizes:
+        return None
+    return RawFolder(int(sizes["nfiles"]), int(sizes.get("size", 0)))
+
+
+def _versioned(raw: Path) -> Iterator[Finding]:
+    """Tell who keeps the versions of the raw data: DVC should, git should not."""
+    command = ["git", "ls-files", "-z", "--", str(raw)]
+    listed = subprocess.run(command, capture_output=True, text=True, check=False)
+    in_git = len(listed.stdout.split("\0")) - 1 if listed.returncode == 0 else 0
+    if in_git:
+        yield warn(raw, f"{in_git} of its files are in git, and `dvc add` refuses such a folder",
+                   f"run `git rm -r --cached {raw}`, then `dvc add {raw}`")  # fmt: skip
+    elif not (dvc_file(raw) or graph_file(raw)):
+        yield warn(raw, "is not under DVC: its versions are not kept, and `dvc push` will not "
+                   "share it", f"run `dvc add {raw}`")  # fmt: skip
+
+
+def _counted(found: RawItems, usable: Sequence[Item], task: Task) -> str:
+    text = f"{len(found.items)} items, {found.layout}"
+    if task == "classification":
+        classes = Counter(each.label for each in usable if each.label is not None)
+        named = [f"{name!r} {n}" for name, n in sorted(classes.items())]
+        text += f", {len(named)} classes: {_some(named)}"
+    splits = Counter(each.split for each in usable if each.split is not None)
+    if splits:
+        text += "; " + ", ".join(f"{split} {splits[split]}" for split in SPLITS)
+    unlabeled = sum(each.label is None for each in usable)
+    return text + (f"; {unlabeled} without a label" if unlabeled else "")
+
+
+def _unusable(raw: Path, found: RawItems) -> Iterator[Finding]:
+    """Tell of items that `clean` will quarantine without opening them."""
+    lost: dict[str, list[Item]] = {}
+    for each in found.items:
+        if each.reason is not None:
+            lost.setdefault(each.reason, []).append(each)
+    for reason, items in sorted(lost.items()):
+        yield warn(raw, f"{len(items)} items will be quarantined as {reason}; first: "
+                   f"{items[0].path!r}: {items[0].detail}")  # fmt: skip
+
+
+def _labels(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
+    """Check labels and splits as `clean` will, as far as it can be told without the pictures."""
+    rows = [{"label": each.label, "where": each.where} for each in usable]
+    labels, twins = check_labels(pd.DataFrame(rows, columns=["label", "where"]), wanted.task)
+    yield from (warn(raw, each) for each in twins[:_SHOWN])
+    labeled = [each for each in usable if each.label is not None]
+    if wanted.task == "classification":
+        yield from _classes(raw, labeled, wanted.split)
+    elif labels.nunique() < 2:
+        raise DataError(raw, "labels must not all be the same number", got=labels.nunique())
+    yield from _splits(raw, labeled, wanted)
+
+
+def _classes(raw: Path, labeled: Sequence[Item], split: SplitParams) -> Iterator[Finding]:
+    counts = Counter(str(each.label) for each in labeled)
+    if len(counts) < 2:
+        raise DataError(
+            raw, f"there must be two classes or more, and there are {sorted(counts)}",
+            remedy="are labels.csv or the class folders where data.labels says?",
+        )  # fmt: skip
+    given = Counter(str(each.label) for each in labeled if each.split == "train")
+    if given:
+        untrained = sorted(set(counts) - set(given))
+        if untrained:
+            raise DataError(
+                raw, f"the class {untrained[0]!r} has {counts[untrained[0]]} items, none of them "
+                "in train", remedy="give it some, or leave the class out",
+            )  # fmt: skip
+        return
+    few = [name for name, n in sorted(counts.items()) if (1 - split.train) ** n > _CHANCE]
+    if few:
+        named = _some([f"{name!r} {counts[name]}" for name in few])
+        yield warn(raw, f"{len(few)} classes have so few items that train may get none, at which "
+                   f"`clean` stops: {named}", "add items, or leave these classes out")  # fmt: skip
+
+
+def _splits(raw: Path, labeled: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
+    given = Counter(each.split for each in labeled if each.split is not None)
+    shares = {name: getattr(wanted.split, name) for name in SPLITS}
+    if given:
+        empty = [name for name in SPLITS if not given[name]]
+        if empty:
+            raise DataError(raw, f"the split {empty[0]!r} is empty", remedy="assign it some items")
+        in_train, limit = float(given["train"]), given["train"]
+    else:
+        small = [name for name in SPLITS if (1 - shares[name]) ** len(labeled) > _CHANCE]
+        if small:
+            yield warn(raw, f"{len(labeled)} items are so few that {small[0]} may get none",
+                       "add items, or give the splits in the label file")  # fmt: skip
+        in_train, limit = len(labeled) * shares["train"], len(labeled)
+    batch = wanted.train.batch_size
+    if batch == "full":
+        return
+    if batch > limit:
+        raise ParamsError(
+            "params.yaml", f"must be at most the items of train, of {limit} in all",
+            field="train.batch_size", got=batch, remedy="lower it, or set it to `full`",
+        )  # fmt: skip
+    if batch > in_train:
+        yield warn(
+            "params.yaml",
+            f"train.batch_size: {batch} may be more than the items of train, about {in_train:.0f}",
+            "lower it, or set it to `full`",
+        )
+
+
+def _sample(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
+    """Decode some of the items, chosen by the hash of their paths."""
+    by_hash = ((hashlib.sha256(each.path.encode()).digest(), each.path) for each in usable)
+    paths = sorted(path for _, path in nsmallest(_SAMPLE, by_hash))
+    quiet = wanted.machine.model_copy(update={"progress": "none"})
+    probes = [
+        _sized(each, wanted.clean) for each in probe_all(raw, paths, wanted.clean.limits(), quiet)
+    ]
+    bad = {path: each for path, each in zip(paths, probes, strict=True) if each.reason}
+    good = [each for each in probes if each.reason is None]
+    if bad:
+        yield from _bad(raw, bad, len(probes), wanted)
+    if good:
+        yield ok(raw, _looks(good, len(probes)))
+    seen = [(path, each) for path, each in zip(paths, probes, strict=True) if not each.reason]
+    yield from _notes(raw, seen)
+
+
+def _sized(probe: Probe, clean: CleanParams) -> Probe:
+    """Give a picture of a size that `clean` refuses its reason."""
+    if probe.reason or probe.width is None or probe.height is None:
+        return probe
+    fault = size_fault(
+        probe.width, probe.height, min_side_px=clean.min_side_px, max_aspect=clean.max_aspect
+    )
+    return replace(probe, reason=fault[0], detail=fault[1]) if fault else probe
+
+
+def _bad(raw: Path, bad: dict[str, Probe], sampled: int, wanted: Expectations) -> Iterator[Finding]:
+    reasons = Counter(str(each.reason) for each in bad.values())
+    path, first = next(iter(bad.items()))
+    named = ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))
+    text = f"{len(bad)} of {sampled} items that were opened cannot be used: {named}; first: "
+    text += f"{path!r}: {first.detail or first.reason}"
+    if len(bad) == sampled:
+        raise DataError(raw, text, remedy="the data folder must hold pictures, and files of labels")
+    limit = wanted.clean.max_bad_frac
+    remedy = "`clean` will quarantine such files, each with its reason"
+    if len(bad) > limit * sampled:
+        remedy = f"`clean` stops above a share of {limit:g}, clean.max_bad_frac"
+    yield warn(raw, text, remedy)
+
+
+def _looks(good: Sequence[Probe], sampled: int) -> str:
+    sides = sorted((each.width or 0, each.height or 0) for each in good)
+    formats = ", ".join(sorted({str(each.format) for each in good}))
+    small, middle, large = sides[0], sides[len(sides) // 2], sides[-1]
+    return (
+        f"{len(good)} of {sampled} items that were opened are pictures: {formats}, "
+        + (f"all {small[0]} x {small[1]} pixels" if small == large else
+           f"{small[0]} x {small[1]} to {large[0]} x {large[1]} pixels, "
+           f"the middle one {middle[0]} x {middle[1]}")
+    )  # fmt: skip
+
+
+def _notes(raw: Path, probes: Sequence[tuple[str, Probe]]) -> Iterator[Finding]:
+    """Tell what was noticed of pictures that are fine otherwise."""
+    seen: dict[str, list[str]] = {}
+    for path, probe in probes:
+        for note in probe.notes:
+            seen.setdefault(note, []).append(path)
+    for note, where in sorted(seen.items()):
+        yield warn(raw, f"{len(where)} of {len(probes)} pictures that were opened: "
+                   f"{NOTES.get(note, note)}; first: {where[0]!r}")  # fmt: skip
+
+
+def _some(names: Sequence[str]) -> str:
+    more = len(names) - _SHOWN
+    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")

@@ -1,0 +1,59 @@
+"""Is there room for what the stages will write, and for DVC's copy of it?"""
+
+import shutil
+from collections.abc import Generator
+from pathlib import Path
+
+from pipeline.data.store import TransformParams, row_bytes
+from pipeline.doctor.data import RawFolder
+from pipeline.doctor.findings import Finding, ok
+from pipeline.doctor.outline import Outline
+from pipeline.doctor.preflight import dvc_file, graph_file
+from pipeline.errors import MachineError
+from pipeline.model.features import FeaturesParams, features_bytes
+
+_STORE = Path("artifacts/transform/store")
+_FEATURES = Path("artifacts/features/cache")
+_COPIES = 2
+"""An output lies in the working tree and in DVC's cache."""
+
+_SLACK_BYTES = 500_000_000
+"""For the backbone, the model, checkpoints and MLflow's copies of the model."""
+
+
+def check_disk(
+    raw: Path,
+    found: RawFolder,
+    outline: Outline,
+    *,
+    transform: TransformParams,
+    features: FeaturesParams,
+) -> Generator[Finding, None, None]:
+    """Compare the free space with what a first run writes, less what lies there already.
+
+    Raises:
+        MachineError: There is too little.
+    """
+    store = found.items * row_bytes(transform.size_px)
+    cached = features_bytes(found.items, features, outline.pooled_dim, outline.shape)
+    present = sum(map(_size, (_STORE, _FEATURES)))
+    needed = max(0, _COPIES * (store + cached) - present) + _SLACK_BYTES
+    parts = f"store {_mb(store)}, features {_mb(cached)}, each twice"
+    if not (dvc_file(raw) or graph_file(raw)):
+        needed += found.files_bytes
+        parts += f", `dvc add` {_mb(found.files_bytes)}"
+    free = shutil.disk_usage(Path.cwd()).free
+    if needed > free:
+        raise MachineError(
+            "disk", f"a run needs {_mb(needed)} ({parts}), and {_mb(free)} are free",
+            remedy="free space, lower features.views or transform.size_px, or raise features.cut",
+        )  # fmt: skip
+    yield ok("disk", f"a run needs {_mb(needed)} ({parts}), {_mb(free)} are free")
+
+
+def _size(folder: Path) -> int:
+    return sum(each.lstat().st_size for each in folder.rglob("*") if each.is_file())
+
+
+def _mb(size_bytes: int) -> str:
+    return f"{size_bytes / 1e6:,.0f} MB"

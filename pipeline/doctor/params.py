@@ -1,0 +1,238 @@
+"""All of params.yaml at once: every section, and the rules between sections.
+
+A stage checks what it reads when its turn comes, which may be after minutes of work by others.
+"""
+
+from collections.abc import Callable, Generator, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from pipeline.data.augment import AugmentParams
+from pipeline.data.clean import CleanParams
+from pipeline.data.items import DataParams
+from pipeline.data.labelfile import OWN_COLUMNS
+from pipeline.data.labels import check_policy
+from pipeline.data.normalization import NormalizeParams
+from pipeline.data.split import SplitParams
+from pipeline.data.store import TransformParams
+from pipeline.device import RuntimeParams
+from pipeline.doctor.findings import Finding, fault, ok
+from pipeline.doctor.outline import draw_outline
+from pipeline.errors import ParamsError
+from pipeline.model.bundle import prediction_views
+from pipeline.model.features import FeaturesParams
+from pipeline.model.weights import WeightsParams
+from pipeline.parallel import MachineParams
+from pipeline.params import (
+    SECTIONS,
+    Section,
+    Task,
+    load_section,
+    load_value,
+    read_params,
+    refuse_unknown_sections,
+)
+from pipeline.track.registry import RegistryParams
+from pipeline.track.tracking import TrackingParams
+from pipeline.train.best import check_monitor
+from pipeline.train.evaluation import EvaluateParams
+from pipeline.train.folds import CrossvalParams
+from pipeline.train.loop import TrainParams
+from pipeline.train.losses import LossParams, check_loss
+from pipeline.train.metrics import METRICS, value_scores
+from pipeline.train.optim import OptimParams
+from pipeline.train.recipe import check_recipe
+from pipeline.train.schedule import ScheduleParams
+from pipeline.tune.space import TuneParams, check_space
+
+S = TypeVar("S", bound=Section)
+
+CLASSES: dict[str, type[Section]] = {
+    "data": DataParams,
+    "clean": CleanParams,
+    "split": SplitParams,
+    "transform": TransformParams,
+    "normalize": NormalizeParams,
+    "weights": WeightsParams,
+    "features": FeaturesParams,
+    "train": TrainParams,
+    "optim": OptimParams,
+    "schedule": ScheduleParams,
+    "loss": LossParams,
+    "augment": AugmentParams,
+    "evaluate": EvaluateParams,
+    "crossval": CrossvalParams,
+    "runtime": RuntimeParams,
+    "tracking": TrackingParams,
+    "registry": RegistryParams,
+    "machine": MachineParams,
+    "tune": TuneParams,
+}
+"""Every section and what it must be."""
+
+_FILE = "params.yaml"
+
+
+@dataclass(frozen=True)
+class Params:
+    """What params.yaml holds: plain, and those of its sections that are right by themselves."""
+
+    raw: Mapping[str, Any]
+    task: Task | None
+    sections: Mapping[str, Section]
+
+    def find(self, kind: type[S]) -> S | None:
+        """Give a section by its class; None where it is wrong."""
+        return next((each for each in self.sections.values() if isinstance(each, kind)), None)
+
+
+def check_params(path: Path) -> Generator[Finding, None, Params]:
+    """Check the whole file.
+
+    Raises:
+        ParamsError: It cannot be read at all.
+    """
+    params, errors = examine_params(path)
+    yield from map(fault, errors)
+    if not errors:
+        yield ok(path, f"all {len(SECTIONS)} sections are right, and fit each other")
+    return params
+
+
+def examine_params(path: Path) -> tuple[Params, list[ParamsError]]:
+    """Read the file, and give what is right in it and all that is wrong, in the file's order.
+
+    Raises:
+        ParamsError: It cannot be read at all.
+    """
+    raw = read_params(path)
+    errors: list[ParamsError] = []
+    task: Task | None = None
+    sections: dict[str, Section] = {}
+    for key in raw:
+        errors += _refusals(refuse_unknown_sections, {key: raw[key]}, path=path)
+    try:
+        task = load_value(raw, "task", Task, path=path)
+    except ParamsError as error:
+        errors.append(error)
+    for name, kind in CLASSES.items():
+        try:
+            sections[name] = load_section(raw, name, kind, path=path)
+        except ParamsError as error:
+            errors.append(error)
+    params = Params(raw, task, sections)
+    for rule in RULES:
+        errors += _refusals(rule, params)
+    return params, errors
+
+
+def _refusals(rule: Callable[..., None], *values: Any, **named: Any) -> list[ParamsError]:
+    try:
+        rule(*values, **named)
+    except ParamsError as error:
+        return [error]
+    return []
+
+
+def _target(params: Params) -> None:
+    data = params.find(DataParams)
+    if data and data.target in OWN_COLUMNS:
+        raise ParamsError(
+            _FILE, f"must be another column than {', '.join(OWN_COLUMNS)}", field="data.target",
+            got=data.target,
+        )  # fmt: skip
+
+
+def _missing_label(params: Params) -> None:
+    clean = params.find(CleanParams)
+    if clean and params.task:
+        check_policy(clean.missing_label, params.task)
+
+
+def _random_start(params: Params) -> None:
+    weights = params.find(WeightsParams)
+    if weights and weights.source == "none":
+        for field in ("sha256", "key"):
+            if getattr(weights, field) is not None:
+                raise ParamsError(
+                    _FILE, "must be null where weights.source is none", field=f"weights.{field}",
+                    got=getattr(weights, field),
+                )  # fmt: skip
+
+
+def _architecture(params: Params) -> None:
+    weights, features = params.find(WeightsParams), params.find(FeaturesParams)
+    transform = params.find(TransformParams)
+    if weights and features and transform:
+        draw_outline(weights.architecture, features, transform)
+
+
+def _features(params: Params) -> None:
+    train, features = params.find(TrainParams), params.find(FeaturesParams)
+    if not (train and features):
+        return
+    if not features.pooled and (train.strategy == "head" or train.start == "probe"):
+        needy = "strategy: head" if train.strategy == "head" else "start: probe"
+        raise ParamsError(
+            _FILE, f"must be true: train.{needy} needs pooled features", field="features.pooled",
+            got=False,
+        )  # fmt: skip
+    if features.cut == "none" and train.strategy == "top":
+        raise ParamsError(
+            _FILE, "must name a cut: train.strategy: top needs the activations at one",
+            field="features.cut", got="none", remedy="or set train.strategy: head or full",
+        )  # fmt: skip
+
+
+def _loss(params: Params) -> None:
+    loss = params.find(LossParams)
+    if loss and params.task:
+        check_loss(params.task, loss)
+
+
+def _monitor(params: Params) -> None:
+    train = params.find(TrainParams)
+    if train and params.task:
+        check_monitor(params.task, train.monitor)
+
+
+def _recipe(params: Params) -> None:
+    train, optim = params.find(TrainParams), params.find(OptimParams)
+    if train and optim:
+        check_recipe(train, optim)
+
+
+def _views(params: Params) -> None:
+    train, augment = params.find(TrainParams), params.find(AugmentParams)
+    if train and augment:
+        prediction_views(augment, train.test_views)
+
+
+def _metric(params: Params) -> None:
+    registry = params.find(RegistryParams)
+    if not (registry and params.task):
+        return
+    values = np.array([0.0, 1.0])
+    of_values = set(value_scores(values, values, np.ones((1, 2))))
+    known = [name for name in METRICS if (name in of_values) == (params.task == "regression")]
+    if registry.metric not in known:
+        raise ParamsError(
+            _FILE, f"must be one of {', '.join(known)} for `task: {params.task}`",
+            field="registry.metric", got=registry.metric,
+        )  # fmt: skip
+
+
+def _space(params: Params) -> None:
+    tune = params.find(TuneParams)
+    if tune and set(CLASSES) == set(params.sections):  # ranges are tried in their own sections
+        check_space(dict(params.raw), tune)
+
+
+RULES: Iterable[Callable[[Params], None]] = (
+    _target, _missing_label, _random_start, _architecture, _features, _recipe, _views, _monitor,
+    _loss, _metric, _space,
+)  # fmt: skip
+"""What sections must hold beside each other; each raises `ParamsError`."""

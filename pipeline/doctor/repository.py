@@ -1,0 +1,204 @@
+"""git and DVC: is this a repository of both, and is what DVC keeps about itself sound?"""
+
+import json
+import os
+import shutil
+import subprocess
+from collections.abc import Generator, Iterator
+from pathlib import Path
+from typing import Any
+
+import psutil
+
+from pipeline.doctor.findings import Finding, fault, fixed, ok, warn
+from pipeline.doctor.preflight import backup_of, check_lock, lock_files
+from pipeline.errors import MachineError, ParamsError
+
+_DVC = Path(".dvc")
+_RWLOCK = _DVC / "tmp" / "rwlock"
+_LEFTOVERS = ".*.tmp"
+"""What DVC calls a file until it is whole."""
+
+_LINKS = ("hardlink", "symlink")
+_SHOWN = 300
+
+
+def check_repository(*, fix: bool, params_are_right: bool) -> Generator[Finding, None, Any]:
+    """Check the repository from the outside in.
+
+    Args:
+        fix: Mend what can be mended without a loss.
+        params_are_right: Whether params.yaml is, which DVC reads for its graph.
+
+    Returns:
+        DVC's configuration, as a mapping.
+
+    Raises:
+        MachineError: There is no git or DVC repository, or DVC's own files are damaged.
+        ParamsError: DVC's configuration or graph is wrong, or a lock file is in conflict.
+    """
+    _require_git()
+    if not (_DVC / "config").is_file():
+        raise MachineError(
+            _DVC, "this is no DVC repository", remedy="run `git checkout .dvc`, or `dvc init`"
+        )
+    config = _read_config()
+    yield from _judge_config(config)
+    yield from _rwlock(fix=fix)
+    yield from _locks(fix=fix)
+    yield from _leftovers(_cache_folder(config), fix=fix)
+    if params_are_right:
+        yield _graph()
+    return config
+
+
+def _require_git() -> None:
+    if shutil.which("git") is None:
+        raise MachineError("git", "must be installed, and on the PATH")
+    command = ["git", "rev-parse", "--show-toplevel"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        told = (done.stderr.strip().splitlines() or ["git failed"])[0]
+        raise MachineError(Path.cwd(), f"this is no git repository: {told}",
+                           remedy="clone the repository, or run `git init`")  # fmt: skip
+    top = Path(done.stdout.strip())
+    if top.resolve() != Path.cwd().resolve():
+        raise MachineError(
+            Path.cwd(), "must be the top of the repository", remedy=f"run `cd {top}` first"
+        )
+
+
+def _read_config() -> Any:
+    """Read all levels of DVC's configuration, as DVC does."""
+    from dvc.config import Config, ConfigError  # slow to import
+
+    try:
+        return Config(str(_DVC.resolve()))
+    except ConfigError as error:
+        raise ParamsError(_DVC / "config", str(error)) from error
+
+
+def _judge_config(config: Any) -> Iterator[Finding]:
+    where, found = _DVC / "config", True
+    if config["core"].get("analytics", True):
+        found = False
+        yield warn(where, "core.analytics: DVC reports its use to its makers",
+                   "run `dvc config core.analytics false`")  # fmt: skip
+    links = [each for each in config["cache"].get("type") or () if each in _LINKS]
+    if links:
+        found = False
+        yield warn(where, f"cache.type: {links[0]}: whoever writes to a file in the working tree "
+                   "damages the cache too", "run `dvc config cache.type reflink,copy`")  # fmt: skip
+    cache = _cache_folder(config)
+    place = next(each for each in (cache, *cache.absolute().parents) if each.exists())
+    if not os.access(place, os.W_OK):
+        raise MachineError(cache, "DVC's cache cannot be written", remedy="mend its access")
+    if found:
+        yield ok(where, "DVC reports nothing home, and its cache is safe from writes")
+
+
+def _cache_folder(config: Any) -> Path:
+    return Path(config["cache"].get("dir") or _DVC / "cache")
+
+
+def _rwlock(*, fix: bool) -> Iterator[Finding]:
+    """Look at the file by which DVC's processes know of each other; a crash leaves it empty."""
+    if not _RWLOCK.exists():
+        return
+    try:
+        content = json.loads(_RWLOCK.read_text(encoding="utf-8"))
+        is_sound = isinstance(content, dict)
+    except ValueError:
+        is_sound = False
+    running = running_dvc(Path.cwd())
+    if running:
+        yield warn(_RWLOCK, f"DVC is running here (PID {running[0]})", "wait for it")
+    if is_sound:
+        return
+    if fix and not running:
+        _RWLOCK.unlink()
+        yield fixed(_RWLOCK, "was cut or damaged by a crash, and is removed")
+        return
+    yield fault(MachineError(
+        _RWLOCK, "is cut or damaged, and stops every `dvc repro`",
+        remedy="wait for the DVC that runs" if running else "run `rootstock doctor --fix`",
+    ))  # fmt: skip
+
+
+def running_dvc(root: Path) -> list[int]:
+    """Give the processes of DVC that work in a repository."""
+    found = []
+    for process in psutil.process_iter(["cmdline", "cwd"]):
+        words, folder = process.info["cmdline"] or (), process.info["cwd"]
+        is_dvc = any(Path(word).name == "dvc" for word in words[:4])
+        if is_dvc and folder and Path(folder).is_relative_to(root.resolve()):
+            found.append(int(process.pid))
+    return found
+
+
+def _locks(*, fix: bool) -> Iterator[Finding]:
+    sound = 0
+    for lock in lock_files():
+        try:
+            check_lock(lock)
+            sound += 1
+        except ParamsError as error:
+            yield fault(error)
+        except MachineError as error:
+            yield _restored(lock) if fix and _has_copy(lock) else fault(error)
+    if sound:
+        yield ok("dvc.lock", f"{sound} lock files are sound")
+
+
+def _has_copy(lock: Path) -> bool:
+    return backup_of(lock).is_file() or _committed(lock) is not None
+
+
+def _committed(lock: Path) -> bytes | None:
+    done = subprocess.run(["git", "show", f"HEAD:{lock}"], capture_output=True, check=False)
+    return done.stdout if done.returncode == 0 else None
+
+
+def _restored(lock: Path) -> Finding:
+    """Put the last sound copy in place; what it does not know comes back from DVC's run cache."""
+    backup, kept = backup_of(lock), lock.with_name(f"{lock.name}.damaged")
+    lock.rename(kept)
+    if backup.is_file():
+        shutil.copyfile(backup, lock)
+        source = f"from {backup}"
+    else:
+        lock.write_bytes(_committed(lock) or b"")
+        source = "from the last commit"
+    check_lock(lock)
+    return fixed(lock, f"was cut or damaged, and is restored {source}; the old one is {kept}")
+
+
+def _leftovers(cache: Path, *, fix: bool) -> Iterator[Finding]:
+    """Find what DVC was writing to its cache when it was killed, or the disk was full."""
+    stale = [each for each in cache.rglob(_LEFTOVERS) if each.is_file()]
+    if not stale or running_dvc(Path.cwd()):
+        return
+    size = sum(each.lstat().st_size for each in stale)
+    told = f"{len(stale)} files that DVC did not finish, {size / 1e6:,.1f} MB"
+    if not fix:
+        yield warn(cache, told, "run `rootstock doctor --fix` to remove them")
+        return
+    for each in stale:
+        each.unlink()
+    yield fixed(cache, f"{told}, are removed")
+
+
+def _graph() -> Finding:
+    """Have DVC read all its files and check its graph, as `dvc repro` begins."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(Path.cwd())) as repo:
+            repo.index.check_graph()
+            stages = len(repo.index.stages)
+    except DvcException as error:
+        causes = [str(error), str(error.__cause__ or "")]
+        told = " ".join(" ".join(each.split()) for each in causes if each)
+        raise ParamsError("dvc.yaml", f"DVC cannot use its files: {told[:_SHOWN]}") from error
+    return ok("dvc.yaml", f"{stages} stages and tracked data, and no cycle")

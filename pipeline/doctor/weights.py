@@ -1,0 +1,129 @@
+"""Pretrained weights: what of the stage `weights` can be told without downloading anything."""
+
+import tempfile
+import urllib.error
+import urllib.request
+from collections.abc import Generator, Iterator
+from http.client import HTTPException
+from pathlib import Path
+
+from pipeline.data.normalization import NormalizeParams
+from pipeline.data.store import TransformParams
+from pipeline.doctor.findings import Finding, ok, warn
+from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
+from pipeline.files import read_json
+from pipeline.model.backbones import preprocessing
+from pipeline.model.matching import match_tensors, rename_in_order
+from pipeline.model.sources import Remote, cached_file, locate, remote_file
+from pipeline.model.weight_files import check_file, read_state_dict
+from pipeline.model.weights import WeightsParams
+from pipeline.track.tracking import redact, tracking_uri
+
+_LOCAL = Path("weights")
+_RECORD = Path("artifacts/weights/backbone.json")
+_READ_AT_MOST = 1_000_000_000
+"""Bytes of a file that is read and matched here; the stage does it with larger ones."""
+_TIMEOUT_S = 5.0
+
+
+def check_weights(
+    weights: WeightsParams, transform: TransformParams, normalize: NormalizeParams
+) -> Generator[Finding, None, None]:
+    """Find the source, and check what lies on this machine as the stage will.
+
+    Raises:
+        ParamsError: The source does not exist, or is another architecture's.
+        DataError: The file is missing, or no weights of this architecture.
+        MachineError: The package is not installed, or the file must be downloaded and cannot be.
+        IntegrityError: The file is damaged, or has another SHA-256.
+    """
+    kind, _, name = weights.source.partition(":")
+    side = preprocessing(name if kind == "timm" else weights.architecture).input_size[1]
+    if kind == "none":
+        yield warn("params.yaml", "weights.source: none is a random start, nothing is pretrained")
+    elif kind in ("torchvision", "timm"):
+        yield _remote(weights, remote_file(weights.source, weights.architecture))
+    elif kind == "model":
+        yield _registered(weights, name)
+    else:
+        side = yield from _local(weights)
+    yield from _fit(weights, transform, normalize, side)
+
+
+def _local(weights: WeightsParams) -> Generator[Finding, None, int]:
+    """Read a file of this machine as the stage will; give the side that it expects."""
+    with tempfile.TemporaryDirectory() as scratch:
+        file = locate(weights.source, weights.architecture, local=_LOCAL, scratch=Path(scratch),
+                      resolve_model=_unasked)  # fmt: skip
+    sha256 = check_file(file.path, weights.sha256)
+    size = file.path.stat().st_size
+    told = f"{weights.source}, {size / 1e6:,.0f} MB, sha256 {sha256[:12]}..."
+    if size > _READ_AT_MOST:
+        yield ok("weights", f"{told}; too large to be read here")
+        return file.input_size[1]
+    tensors, _ = read_state_dict(file.path, weights.key)
+    if file.in_order:
+        tensors = rename_in_order(tensors, weights.architecture, where=file.path)
+    matched = match_tensors(tensors, weights.architecture, where=file.path)
+    yield ok("weights", f"{told}; {len(matched)} tensors fit {weights.architecture}")
+    if weights.sha256 is None:
+        yield warn("params.yaml", "weights.sha256: null lets any file pass",
+                   f"write {sha256}")  # fmt: skip
+    return file.input_size[1]
+
+
+def _unasked(uri: str) -> Path:
+    raise AssertionError(f"{uri} is not asked for here")
+
+
+def _remote(weights: WeightsParams, remote: Remote) -> Finding:
+    if _is_made(weights):
+        return ok("weights", f"{weights.source} is in {_RECORD.parent} already")
+    cached = cached_file(remote)
+    if cached is not None:
+        return ok("weights", f"{weights.source} is in {cached} already")
+    request = urllib.request.Request(remote.url, headers={"User-Agent": "rootstock"}, method="HEAD")
+    try:
+        urllib.request.urlopen(request, timeout=_TIMEOUT_S).close()
+    except (OSError, HTTPException, ValueError, urllib.error.URLError) as error:
+        raise MachineError(
+            remote.url, f"must be downloaded, and does not answer ({error})",
+            remedy="the stage weights needs the network once; or put the file into weights/ and "
+            "set weights.source: file:<name>",
+        ) from error  # fmt: skip
+    return ok("weights", f"{weights.source} will be downloaded from {remote.url}")
+
+
+def _is_made(weights: WeightsParams) -> bool:
+    """Tell whether the stage has been there with this source."""
+    try:
+        record = read_json(_RECORD)
+    except (DataError, IntegrityError):
+        return False
+    return isinstance(record, dict) and (record.get("source"), record.get("architecture")) == (
+        weights.source, weights.architecture,
+    )  # fmt: skip
+
+
+def _registered(weights: WeightsParams, uri: str) -> Finding:
+    if not uri.startswith("models:/") or not ("@" in uri or uri.count("/") > 1):
+        raise ParamsError(
+            "params.yaml", "must be model:models:/<name>@<alias> or model:models:/<name>/<version>",
+            field="weights.source", got=weights.source,
+        )  # fmt: skip
+    return ok("weights", f"{uri} will be asked for at {redact(tracking_uri())}")
+
+
+def _fit(
+    weights: WeightsParams, transform: TransformParams, normalize: NormalizeParams, side: int
+) -> Iterator[Finding]:
+    """Tell where pictures will not look as the weights are used to."""
+    if weights.source == "none":
+        return
+    if transform.size_px != side:
+        yield warn("params.yaml", f"transform.size_px: pictures of {transform.size_px} px, where "
+                   f"{weights.architecture} was trained with {side} px",
+                   f"fine if meant; else set it to {side}")  # fmt: skip
+    if normalize.mode != "pretrained":
+        yield warn("params.yaml", f"normalize.mode: {normalize.mode} is not what the weights were "
+                   "trained with", "fine if meant; else set it to pretrained")  # fmt: skip
