@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install repro test check bench race ui lock clean-venv
+.PHONY: help install doctor repro test check bench race ui lock clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -26,6 +26,9 @@ $(INSTALLED): requirements.lock pyproject.toml
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock; \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
 	touch $@
+
+doctor: $(INSTALLED) ## what is wrong, before any work
+	@$(BIN)/rootstock doctor
 
 repro: $(INSTALLED) ## raw data to registered model
 	@$(BIN)/rootstock repro

@@ -3,7 +3,6 @@
 import argparse
 import contextlib
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -15,15 +14,12 @@ from typing import Any
 
 import psutil
 
-from pipeline.data.guard import refuse_unsafe_entries
-from pipeline.data.items import DataParams
+from pipeline.doctor.preflight import preflight
 from pipeline.errors import MachineError, ParamsError, PipelineError
 from pipeline.files import read_json
-from pipeline.params import load_section, read_params, refuse_unknown_sections
-from pipeline.stage import FAILURE, PARAMS, start_logging
+from pipeline.stage import FAILURE, start_logging
 from pipeline.summary import summarize
 
-STATE = Path(".rootstock")
 _DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
 """What DVC ends with: arguments that it does not know, and everything else."""
 
@@ -40,6 +36,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         help="look at the raw data, run `dvc repro`, say what was made; further arguments are "
         "passed on to `dvc repro`",
     )
+    doctor = commands.add_parser(
+        "doctor", help="look at params, data, disk, weights, device, MLflow and DVC before any work"
+    )
+    doctor.add_argument("--fix", action="store_true", help="mend what a crash left behind")
+    doctor.add_argument("--remote", action="store_true", help="try DVC's default remote, too")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
     ui = commands.add_parser("ui", help="open the MLflow UI on the runs of this repository")
     ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
     search = commands.add_parser("tune", help="search better params, on validation data")
@@ -54,6 +56,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return _repro([each for each in rest if each != "--"])
         if arguments.command == "data":
             return _data_diff(arguments)
+        if arguments.command == "doctor":
+            return _doctor(fix=arguments.fix, remote=arguments.remote, as_json=arguments.json)
         if arguments.command == "tune":
             return _tune(arguments.trials, apply=arguments.apply)
         return _ui(arguments.port)
@@ -92,13 +96,7 @@ def _data_diff(arguments: argparse.Namespace) -> int:
 
 
 def _repro(dvc_args: list[str]) -> int:
-    raw = read_params(PARAMS)
-    refuse_unknown_sections(raw, path=PARAMS)
-    data = load_section(raw, "data", DataParams, path=PARAMS)
-    for field in ("path", "labels"):
-        _look_for_data(field, Path(getattr(data, field)))
-    refuse_unsafe_entries(Path(data.path))
-    _look_at_locks()
+    preflight()
     FAILURE.unlink(missing_ok=True)
     start = time.monotonic()
     code = _run([sys.executable, "-m", "dvc", "repro", *dvc_args])
@@ -106,53 +104,6 @@ def _repro(dvc_args: list[str]) -> int:
         return _tell_failure(code)
     sys.stdout.write(summarize(elapsed_s=time.monotonic() - start))
     return 0
-
-
-def _look_for_data(field: str, place: Path) -> None:
-    """Refuse a data path that is neither there nor made or tracked by DVC."""
-    is_tracked = any(Path(f"{each}.dvc").exists() for each in (place, *place.parents))
-    is_made = any(
-        str(place) in graph.read_text(encoding="utf-8") for graph in Path("data").glob("*/dvc.yaml")
-    )
-    if not (place.exists() or is_tracked or is_made):
-        raise ParamsError(
-            PARAMS,
-            "no such file or folder",
-            field=f"data.{field}",
-            got=str(place),
-            remedy="correct the path, or `dvc pull` it",
-        )
-
-
-def _look_at_locks() -> None:
-    """Refuse a lock file that git left in conflict; keep a copy of the sound ones.
-
-    DVC does not write them atomically, and a cut one stops every DVC command.
-    """
-    for lock in [Path("dvc.lock"), *sorted(Path("data").glob("*/dvc.lock"))]:
-        if not lock.exists():
-            continue
-        text = lock.read_text(encoding="utf-8", errors="replace")
-        if "<<<<<<< " in text:
-            raise ParamsError(
-                lock,
-                "has the markers of an unresolved merge",
-                remedy=f"run `git checkout --theirs {lock}`, then `dvc repro`",
-            )
-        try:
-            sound = isinstance(read_params(lock).get("stages"), dict)
-        except ParamsError:
-            sound = False
-        if not sound:
-            raise MachineError(
-                lock,
-                "is cut or damaged",
-                remedy=f"restore it: `cp {STATE / 'backup' / lock} {lock}` or "
-                f"`git checkout {lock}`, then `dvc repro`",
-            )
-        backup = STATE / "backup" / lock
-        backup.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(lock, backup)
 
 
 def _tell_failure(code: int) -> int:
@@ -166,6 +117,25 @@ def _tell_failure(code: int) -> int:
     failure: dict[str, Any] = read_json(FAILURE)
     sys.stderr.write(f"error: {failure['text']}\n")
     return int(failure["exit_code"])
+
+
+def _doctor(*, fix: bool, remote: bool, as_json: bool) -> int:
+    from pipeline.doctor import findings  # slow to import, all three
+    from pipeline.doctor.examine import Options, examine
+
+    found = []
+    for each in examine(Options(fix=fix, remote=remote)):
+        found.append(each)
+        if not as_json:
+            sys.stdout.write(findings.as_line(each) + "\n")
+            sys.stdout.flush()
+    sys.stdout.write(findings.as_json(found) if as_json else findings.summary(found))
+    sys.stdout.flush()
+    first = next((each for each in found if each.level == "error"), None)
+    if first is None:
+        return 0
+    sys.stderr.write(f"error: {first.line()}\n")
+    return first.exit_code
 
 
 def _tune(trials: int | None, *, apply: bool) -> int:
@@ -185,14 +155,14 @@ def _ui(port: int) -> int:
     if uri.startswith(("http://", "https://")):
         sys.stdout.write(f"The runs are on the tracking server: {redact(uri)}\n")
         return 0
-    if uri.startswith("sqlite:///"):
-        ensure_schema(uri)
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise MachineError(
                 "rootstock ui", "something listens there already", field="--port", got=port,
                 remedy="choose another port",
             )  # fmt: skip
+    if uri.startswith("sqlite:///"):
+        ensure_schema(uri)
     command = ["mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
     sys.stdout.write(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)\n")
     sys.stdout.flush()

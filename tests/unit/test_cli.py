@@ -1,5 +1,6 @@
 """The command line looks before it runs, and its last line says what is wrong."""
 
+import socket
 import subprocess
 import sys
 
@@ -69,6 +70,16 @@ def test_the_ui_of_a_tracking_server_is_its_own_address(monkeypatch, capsys):
     out = capsys.readouterr().out
     assert "https://mlflow.example.org/team" in out
     assert "secret" not in out
+
+
+def test_a_taken_port_is_told_before_anything_starts(project, capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert main(["ui", "--port", str(port)]) == 4
+    assert f"--port: something listens there already, got {port}" in capsys.readouterr().err
+    assert not (project / "mlflow.db").exists()
 
 
 @pytest.mark.parametrize("field", ["path", "labels"])
