@@ -3,8 +3,9 @@
 import hashlib
 import os
 import subprocess
+import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from heapq import nsmallest
 from pathlib import Path
@@ -27,10 +28,13 @@ from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
 from pipeline.errors import DataError, ParamsError
 from pipeline.parallel import MachineParams
 from pipeline.params import Task, read_params
+from pipeline.track.registry import RegistryParams
 from pipeline.train.loop import TrainParams
 
 _REVIEW = Path("review")
-_SAMPLE = 64
+_FEWEST, _MOST, _SAMPLE_S = 64, 2000, 10.0
+"""Items that are opened at least and at most, and the seconds after which no more are."""
+
 _MANY_FILES = 100_000
 """DVC hashes, links and compares every file by itself: with more it gets slow."""
 
@@ -60,6 +64,7 @@ class Expectations:
     split: SplitParams
     train: TrainParams
     machine: MachineParams
+    registry: RegistryParams
 
 
 def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | None]:
@@ -87,6 +92,10 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     yield from (warn(raw, each) for each in found.warnings[:_SHOWN])
     yield from _unusable(raw, found)
     yield from _labels(raw, usable, wanted)
+    if _is_name_of_other_data(wanted.registry.name, raw):
+        yield warn("params.yaml", f"registry.name: {wanted.registry.name!r} is the name of other "
+                   "data; a champion is chosen among models by numbers on their own test items",
+                   "give these models a name of their own")  # fmt: skip
     decisions = read_review(_REVIEW, raw)
     if decisions:
         yield ok(_REVIEW, f"{len(decisions)} decisions on items")
@@ -97,6 +106,12 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
         yield warn(raw, f"has {len(files)} files, and DVC treats each by itself, slowly",
                    "pack them into some tar files of 1 to 10 GB")  # fmt: skip
     return RawFolder(len(found.items), size)
+
+
+def _is_name_of_other_data(name: str, raw: Path) -> bool:
+    """Tell whether there is a folder `data/<name>` that does not hold the raw data."""
+    folder = Path("data") / name
+    return folder.is_dir() and not raw.is_relative_to(folder)
 
 
 def _absent(place: Path) -> Finding:
@@ -225,21 +240,25 @@ def _splits(raw: Path, labeled: Sequence[Item], wanted: Expectations) -> Iterato
 
 
 def _sample(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
-    """Decode some of the items, chosen by the hash of their paths."""
+    """Decode items in the order of their paths' hashes: all of few, of many as time allows."""
     by_hash = ((hashlib.sha256(each.path.encode()).digest(), each.path) for each in usable)
-    paths = sorted(path for _, path in nsmallest(_SAMPLE, by_hash))
+    paths = [path for _, path in nsmallest(_MOST, by_hash)]
     quiet = wanted.machine.model_copy(update={"progress": "none"})
-    probes = [
-        _sized(each, wanted.clean) for each in probe_all(raw, paths, wanted.clean.limits(), quiet)
-    ]
-    bad = {path: each for path, each in zip(paths, probes, strict=True) if each.reason}
-    good = [each for each in probes if each.reason is None]
+    deadline = time.monotonic() + _SAMPLE_S
+    probes: dict[str, Probe] = {}
+    for path, probe in zip(paths, probe_all(raw, paths, wanted.clean.limits(), quiet), strict=True):
+        probes[path] = _sized(probe, wanted.clean)
+        if len(probes) >= _FEWEST and time.monotonic() > deadline:
+            break
+    probes = dict(sorted(probes.items()))
+    bad = {path: each for path, each in probes.items() if each.reason}
+    good = {path: each for path, each in probes.items() if not each.reason}
     if bad:
         yield from _bad(raw, bad, len(probes), wanted)
     if good:
-        yield ok(raw, _looks(good, len(probes)))
-    seen = [(path, each) for path, each in zip(paths, probes, strict=True) if not each.reason]
-    yield from _notes(raw, seen)
+        yield ok(raw, f"{len(probes)} of {len(usable)} items were opened, {len(good)} are "
+                 f"pictures: {_looks(good)}")  # fmt: skip
+    yield from _notes(raw, good)
 
 
 def _sized(probe: Probe, clean: CleanParams) -> Probe:
@@ -267,22 +286,21 @@ def _bad(raw: Path, bad: dict[str, Probe], sampled: int, wanted: Expectations) -
     yield warn(raw, text, remedy)
 
 
-def _looks(good: Sequence[Probe], sampled: int) -> str:
-    sides = sorted((each.width or 0, each.height or 0) for each in good)
-    formats = ", ".join(sorted({str(each.format) for each in good}))
-    small, middle, large = sides[0], sides[len(sides) // 2], sides[-1]
-    return (
-        f"{len(good)} of {sampled} items that were opened are pictures: {formats}, "
-        + (f"all {small[0]} x {small[1]} pixels" if small == large else
-           f"{small[0]} x {small[1]} to {large[0]} x {large[1]} pixels, "
-           f"the middle one {middle[0]} x {middle[1]}")
-    )  # fmt: skip
+def _looks(good: Mapping[str, Probe]) -> str:
+    sides = sorted((each.width or 0, each.height or 0) for each in good.values())
+    small, middle, large = (
+        f"{width} x {height}" for width, height in (sides[0], sides[len(sides) // 2], sides[-1])
+    )
+    formats = ", ".join(sorted({str(each.format) for each in good.values()}))
+    if small == large:
+        return f"{formats}, all {small} pixels"
+    return f"{formats}, {small} to {large} pixels, the middle one {middle}"
 
 
-def _notes(raw: Path, probes: Sequence[tuple[str, Probe]]) -> Iterator[Finding]:
+def _notes(raw: Path, probes: Mapping[str, Probe]) -> Iterator[Finding]:
     """Tell what was noticed of pictures that are fine otherwise."""
     seen: dict[str, list[str]] = {}
-    for path, probe in probes:
+    for path, probe in probes.items():
         for note in probe.notes:
             seen.setdefault(note, []).append(path)
     for note, where in sorted(seen.items()):

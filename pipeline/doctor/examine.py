@@ -25,6 +25,7 @@ from pipeline.errors import ParamsError
 from pipeline.model.features import FeaturesParams
 from pipeline.model.weights import WeightsParams
 from pipeline.parallel import MachineParams
+from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import TrackingParams, configure
 from pipeline.train.loop import TrainParams
 
@@ -87,8 +88,9 @@ def _examine_by(params: Params, options: Options) -> Iterator[Finding]:
 def _data(params: Params) -> tuple[list[Finding], RawFolder | None]:
     data, clean, split = params.find(DataParams), params.find(CleanParams), params.find(SplitParams)
     train, machine = params.find(TrainParams), params.find(MachineParams)
-    if params.task and data and clean and split and train and machine:
-        wanted = Expectations(params.task, data, clean, split, train, machine)
+    registry = params.find(RegistryParams)
+    if params.task and data and clean and split and train and machine and registry:
+        wanted = Expectations(params.task, data, clean, split, train, machine, registry)
         return gather("data", check_data(wanted))
     return [], None
 

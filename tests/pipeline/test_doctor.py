@@ -31,7 +31,7 @@ def test_a_fresh_clone_with_own_data_is_ready(project):
     assert checks == {
         "params", "data", "disk", "weights", "device", "tracking", "dvc", "remote", "packages",
     }  # fmt: skip
-    assert lines[-1].startswith("no errors, 1 warning: nothing stands against `rootstock repro`")
+    assert lines[-1].startswith("no errors, 2 warnings: nothing stands against `rootstock repro`")
     assert state(project) == before
 
 

@@ -28,9 +28,10 @@ def project(tmp_path, monkeypatch):
         ("<<<<<<< HEAD\nstages: {}\n", 2, "dvc.lock: has the markers of an unresolved merge"),
         (LOCK + "    deps: [", 4, "dvc.lock: is cut or damaged"),
         (LOCK[:10], 4, "dvc.lock: is cut or damaged"),
+        (LOCK[:-2], 4, "dvc.lock: is cut or damaged"),
         ("", 4, "dvc.lock: is cut or damaged"),
     ],
-    ids=["merge", "cut-late", "cut-early", "empty"],
+    ids=["merge", "cut-late", "cut-early", "cut-in-a-value", "empty"],
 )
 def test_a_bad_lock_file_is_named_with_its_remedy(project, capsys, text, code, message):
     (project / "dvc.lock").write_text(text, encoding="utf-8")

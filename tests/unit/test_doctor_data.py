@@ -44,6 +44,7 @@ def look(params, tmp_path, monkeypatch):
             params.find(CLASSES["split"]),
             params.find(CLASSES["train"]).model_copy(update={"batch_size": batch_size}),
             MachineParams(workers=1, progress="none"),
+            params.find(CLASSES["registry"]),
         )
         return gather("data", check_data(wanted))
 
@@ -63,7 +64,7 @@ def test_a_good_folder_is_counted_and_its_pictures_are_looked_at(raw, look):
     ]
     assert lines(found, "ok") == [
         f"{RAW}: 48 items, class folders, 2 classes: 'cat' 24, 'dog' 24",
-        f"{RAW}: 48 of 48 items that were opened are pictures: PNG, all 12 x 10 pixels",
+        f"{RAW}: 48 of 48 items were opened, 48 are pictures: PNG, all 12 x 10 pixels",
     ]
     assert seen.items == 48
     assert seen.files_bytes == sum(each.stat().st_size for each in raw.rglob("*.png"))
@@ -234,6 +235,12 @@ def test_numbers_are_checked_as_numbers(raw, look):
     write_labels(raw, [*names[1:], 'cat/00.png,"1,5"'])
     (line,) = lines(look(task="regression")[0], "error")
     assert "the label must be a finite number" in line
+
+
+def test_a_registered_name_of_other_data_is_told(raw, look, tmp_path):
+    (tmp_path / "data/elpv").mkdir()
+    told = lines(look()[0], "warning")
+    assert any("registry.name: 'elpv' is the name of other data" in line for line in told)
 
 
 def test_very_many_files_are_to_be_packed(raw, look, monkeypatch):

@@ -136,7 +136,7 @@ def test_a_download_that_will_fail_is_told_before_it(look, tmp_path, monkeypatch
 
 def test_a_registry_that_is_away_is_an_error_of_the_machine(monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://me:secret@127.0.0.1:9")
-    with pytest.raises(MachineError, match="has no answer to weights.source: .*refused") as caught:
+    with pytest.raises(MachineError, match=r"no answer to weights\.source: .*refused") as caught:
         download_model_file("models:/cells@champion")
     assert "secret" not in str(caught.value)
 
