@@ -29,7 +29,7 @@ from pipeline.data.near_duplicates import (
 from pipeline.data.near_report import near_section, near_warnings
 from pipeline.data.probe import Limits, Probe, probe_all
 from pipeline.data.report import Findings, build_report
-from pipeline.data.review import Decision
+from pipeline.data.review import Decision, describe_decisions
 from pipeline.data.split import SplitParams, assign_splits, expected_shares
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
@@ -175,6 +175,7 @@ def judge(
         DataError: Too much is bad, the given splits leak (a proof is written), or what is left
             cannot be learned from.
     """
+    reviewed = describe_decisions(table, decisions)
     warnings = [*found.warnings, *_review(table, decisions)]
     table["label"], twins = check_labels(table, rules.task)
     _judge_sizes(table, decisions, rules.clean)
@@ -204,6 +205,7 @@ def judge(
         filled=filled,
         near=near_section(near, rule, rules.task) | {"identical_across_splits": len(identical)},
         warnings=[*warnings, *twins, *near_warnings(near, rules.task)],
+        review=reviewed,
     )
     return Cleaned(typed_manifest(table), build_report(table, findings), near.pairs, table)
 

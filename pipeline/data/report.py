@@ -34,6 +34,8 @@ class Findings:
     near: Mapping[str, Any]
     """The section on near-duplicates."""
     warnings: Sequence[str]
+    review: Mapping[str, Any]
+    """People's decisions, as `describe_decisions` gives them."""
 
 
 def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
             ],
         },
         "near_duplicates": dict(findings.near),
+        "review": findings.review,
         "notes": _notes(kept),
         "sizes": _sizes(kept),
         "modes": _counts(kept["mode"]),

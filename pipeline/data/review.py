@@ -6,13 +6,18 @@
 `id` is the manifest's, so a decision follows the bytes through renames, and holds for every copy.
 """
 
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+import pandas as pd
 
 from pipeline.data.texttable import read_text_table
 from pipeline.errors import DataError
 
+COLUMNS = ("id", "decision", "by", "when", "note")
 _RELABEL = "relabel:"
 
 
@@ -23,6 +28,19 @@ class Decision:
     action: Literal["keep", "drop", "relabel"]
     label: str | None
     where: str
+    by: str = ""
+    when: str = ""
+    note: str = ""
+
+    @property
+    def text(self) -> str:
+        """As it stands in the file."""
+        return self.action if self.label is None else f"{_RELABEL}{self.label}"
+
+
+def review_file(folder: Path, raw: Path) -> Path:
+    """Name the file of a data set: after the folder above `raw` (`data/elpv/raw`: `elpv.csv`)."""
+    return folder / f"{raw.parent.name or raw.name}.csv"
 
 
 def read_review(folder: Path, raw: Path) -> dict[str, Decision]:
@@ -30,20 +48,24 @@ def read_review(folder: Path, raw: Path) -> dict[str, Decision]:
 
     Args:
         folder: The folder `review`.
-        raw: The data folder; the file is named after its parent (`data/elpv/raw`: `elpv.csv`).
+        raw: The data folder, after which the file is named.
 
     Raises:
         DataError: The file is wrong, or one item has two decisions.
     """
-    path = folder / f"{raw.parent.name or raw.name}.csv"
+    path = review_file(folder, raw)
     if not path.exists():
         return {}
     table = read_text_table(path, may_be_empty=True)
     decisions: dict[str, Decision] = {}
     ids, texts = table.column("id"), table.column("decision")
+    by, when, note = (
+        table.column(name) if name in table.columns else ("",) * len(ids) for name in COLUMNS[2:]
+    )
     for row, (each, text) in enumerate(zip(ids, texts, strict=True)):
         where, key = table.where(row), each.strip().lower()
         decision = _parse(where, text.strip())
+        decision = replace(decision, by=by[row], when=when[row], note=note[row])
         earlier = decisions.setdefault(key, decision)
         if (earlier.action, earlier.label) != (decision.action, decision.label):
             raise DataError(
@@ -54,6 +76,40 @@ def read_review(folder: Path, raw: Path) -> dict[str, Decision]:
                 remedy="remove one of the two rows",
             )
     return decisions
+
+
+def describe_decisions(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> dict[str, Any]:
+    """Give what the report says of people's decisions: on how many items, and on which.
+
+    Args:
+        table: Columns path, id, label, as they are before the decisions are applied.
+        decisions: By id.
+    """
+    items = [
+        (path, None if pd.isna(label) else label, decisions[each])
+        for path, each, label in zip(table["path"], table["id"], table["label"], strict=True)
+        if each in decisions
+    ]
+    counts = Counter(decision.action for *_, decision in items)
+    return {
+        "items": {action: counts[action] for action in ("keep", "drop", "relabel")},
+        "decisions": [
+            {"path": path, "label": label, "decision": each.text, "by": each.by,
+             "when": each.when, "note": each.note}
+            for path, label, each in items
+        ],
+    }  # fmt: skip
+
+
+def listed_ids(path: Path) -> set[str]:
+    """Give the ids that a review file names, decided or not; none where there is no file.
+
+    Raises:
+        DataError: The file is no table with a column `id`.
+    """
+    if not path.exists():
+        return set()
+    return {each.strip().lower() for each in read_text_table(path, may_be_empty=True).column("id")}
 
 
 def _parse(where: str, text: str) -> Decision:
@@ -68,6 +124,8 @@ def _parse(where: str, text: str) -> Decision:
             "must be keep, drop or relabel:<label>",
             field="column 'decision'",
             got=text,
-            remedy="keep lifts too_small, aspect and near_duplicate_of; relabel settles a conflict",
+            remedy="keep lifts too_small, aspect and near_duplicate_of; relabel settles a conflict"
+            if text
+            else "write the decision, or delete the row",
         )
     return Decision("relabel", label, where)

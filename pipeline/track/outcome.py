@@ -60,6 +60,7 @@ class Outcome:
         self.metrics: dict[str, Any] = read_json(results.metrics)
         self.bundle: dict[str, Any] = read_json(results.bundle)
         self.record: dict[str, Any] = read_json(results.record)
+        self.report: dict[str, Any] = read_json(results.report)
         self.params = self.lock.all_params(without="publish")
 
     @cached_property
@@ -101,6 +102,7 @@ class Outcome:
             **self.identity(),
             "fingerprint": self.fingerprint,
             "weights.source": str(self.record.get("source", "")),
+            "review": _count_decisions(self.report),
             "mlflow.source.name": "dvc repro",
         }
         if self.git:
@@ -156,6 +158,12 @@ class Outcome:
         _copy(results.predictions, folder / PREDICTIONS)
         for plots in filter(Path.is_dir, results.plots):
             shutil.copytree(plots, folder / "plots" / plots.parent.name)
+
+
+def _count_decisions(report: Mapping[str, Any]) -> str:
+    """Say how many items people decided on; empty where they did on none."""
+    items = report.get("review", {}).get("items", {})
+    return ", ".join(f"{action} {count}" for action, count in items.items() if count)
 
 
 def _read_history(path: Path) -> list[dict[str, str]]:

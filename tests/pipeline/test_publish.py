@@ -95,6 +95,13 @@ def test_a_run_keeps_the_files_it_was_made_with(tracking, project, tmp_path_fact
     assert (folder / "lineage/dvc.lock").read_bytes() == RESULTS.lock.read_bytes()
 
 
+def test_decisions_of_people_are_a_tag(tracking, project):
+    assert "review" not in settle(tracking, project).data.tags
+    project._file(RESULTS.report, '{"review": {"items": {"keep": 0, "drop": 2, "relabel": 1}}}')
+    project.set_param("optim", lr=0.1)
+    assert settle(tracking, project).data.tags["review"] == "drop 2, relabel 1"
+
+
 def again(project):
     return project
 

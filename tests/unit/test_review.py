@@ -1,5 +1,7 @@
 """People's decisions on single items are read strictly, and follow the bytes of a file."""
 
+import json
+
 import pytest
 
 from pipeline.data.review import Decision, read_review
@@ -19,7 +21,7 @@ def read(tmp_path, *lines):
 def test_decisions_by_id(tmp_path):
     found = read(tmp_path, "AB,keep,eva,2025-01-01,fine", "cd,drop,,,", "ef,relabel: cat ,,,")
     assert found == {
-        "ab": Decision("keep", None, f"{tmp_path}/mine.csv:2"),
+        "ab": Decision("keep", None, f"{tmp_path}/mine.csv:2", "eva", "2025-01-01", "fine"),
         "cd": Decision("drop", None, f"{tmp_path}/mine.csv:3"),
         "ef": Decision("relabel", "cat", f"{tmp_path}/mine.csv:4"),
     }
@@ -35,7 +37,7 @@ def test_no_file_or_no_rows_are_no_decisions(tmp_path):
     [
         (["ab,Keep,,,"], r"mine\.csv:2: column 'decision': must be keep, drop or relabel:<label>"),
         (["ab,relabel:,,,"], "must be keep, drop or relabel"),
-        (["ab,,,,"], "must be keep, drop or relabel"),
+        (["ab,,,,"], "must be keep, drop or relabel.*write the decision, or delete the row"),
         (["ab,keep,,,", "ab,drop,,,"], r"mine\.csv:3.*must not contradict .*mine\.csv:2"),
         (["ab,relabel:a,,,", "ab,relabel:b,,,"], "must not contradict"),
     ],
@@ -135,3 +137,35 @@ def test_decisions_on_unknown_items_are_told(tmp_path):
     assert cleaned.report["warnings"][0] == (
         "review/mine.csv:9: no item has this id; 1 of 1 decisions are so"
     )
+
+
+def test_the_report_lists_every_decision_and_the_label_before_it(tmp_path):
+    class_folders(tmp_path)
+    decisions = {
+        sha256_file(tmp_path / path): Decision(action, label, "mine.csv:2", "eva", "today", note)
+        for path, action, label, note in (
+            ("cat/03.png", "relabel", "dog", "it barks"),
+            ("cat/04.png", "drop", None, ""),
+            ("dog/01.png", "keep", None, ""),
+        )
+    }
+    decisions["ff"] = Decision("drop", None, "mine.csv:9")
+    review = clean_folder(tmp_path, decisions=decisions).report["review"]
+    assert review["items"] == {"keep": 1, "drop": 1, "relabel": 1}
+    assert [(each["path"], each["label"], each["decision"]) for each in review["decisions"]] == [
+        ("cat/03.png", "cat", "relabel:dog"),
+        ("cat/04.png", "cat", "drop"),
+        ("dog/01.png", "dog", "keep"),
+    ]
+    assert review["decisions"][0] | {"path": 0} == {
+        "path": 0, "label": "cat", "decision": "relabel:dog", "by": "eva", "when": "today",
+        "note": "it barks",
+    }  # fmt: skip
+    json.dumps(review, allow_nan=False)
+
+
+def test_no_decisions_are_reported_too(tmp_path):
+    class_folders(tmp_path)
+    assert clean_folder(tmp_path).report["review"] == {
+        "items": {"keep": 0, "drop": 0, "relabel": 0}, "decisions": [],
+    }  # fmt: skip
