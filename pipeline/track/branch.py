@@ -1,0 +1,245 @@
+"""Bring the result of a side branch to MLflow: one run, and what is nested in it.
+
+A side branch is a folder with a dvc.yaml of its own, whose stage of the same name makes the result.
+The key is made of what that stage read, as the folder's dvc.lock has it. Everything here can be
+done again, after a kill at any moment or with the database deleted. The rules are those of
+`projection`:
+
+1. A complete run has this key: it is the run. If its result is another one (the same inputs, under
+   another fingerprint), it is tagged as confirmed, and nothing is added.
+2. No run has the key, but a complete one has the same params and outputs (code was touched without
+   effect): that run gets the key as well.
+3. Else a run is completed: one that an earlier attempt left, or a new one. The tag
+   `publish.complete` of the run comes last.
+"""
+
+import logging
+import shutil
+import tempfile
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pipeline.errors import TrackingError
+from pipeline.files import canonical_json, sha256_json
+from pipeline.track.commits import GitFacts, find_lock, git_facts
+from pipeline.track.describe import run_name
+from pipeline.track.lineage import GRAPH, LOCK, PARAMS, Lock, deps_key
+from pipeline.track.runs import (
+    COMPLETE,
+    find_runs,
+    is_complete,
+    log_params,
+    log_points,
+    metric_points,
+    set_tags,
+)
+from pipeline.track.tracking import Tracking, TrackingParams, connect, exclusive, translated_errors
+
+if TYPE_CHECKING:
+    from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
+
+PARENT = "mlflow.parentRunId"
+_LOCK_TIMEOUT_S = 1800.0
+_MAX_KEYS = 100
+
+
+@dataclass(frozen=True)
+class Branch:
+    """One result of a side branch.
+
+    Attributes:
+        name: Of the folder, of its stage, and of the kind of run.
+        outs: File names of the outs that say which result it is, by their tags.
+        decisive: The tag of the one among them that differs where the result does.
+        metrics: What the run's metrics are, nested.
+        note: The run's description, by the key.
+        files: Go into the artifact folder `results`.
+        plots: A folder; it becomes the artifact folder `plots`.
+        compare: Gives what a run whose result is another one is tagged with, by the run's metrics.
+        log_nested: Completes the runs nested in the run, by its id and the time in ms.
+    """
+
+    name: str
+    outs: Mapping[str, str]
+    decisive: str
+    metrics: Mapping[str, Any]
+    note: Callable[[str], str]
+    files: tuple[Path, ...]
+    plots: Path
+    compare: Callable[[Mapping[str, float]], Mapping[str, Any]]
+    log_nested: Callable[[Tracking, str, int], int] | None = None
+
+    @property
+    def folder(self) -> Path:
+        """Where its dvc.yaml lies."""
+        return Path(self.name)
+
+
+def read_branch_lock(name: str) -> Lock:
+    """Read the dvc.lock of a side branch, in the folder of its name.
+
+    Raises:
+        ParamsError: It is missing or damaged.
+    """
+    return Lock.read(Path(name) / LOCK)
+
+
+def publish_branch(branch: Branch, lock: Lock, params: TrackingParams) -> None:
+    """Make the run and what is nested in it complete, or see that they are.
+
+    Raises:
+        TrackingError: The server is away, and `tracking.required` is true.
+        ParamsError: The branch's dvc.lock is unfinished.
+    """
+    try:
+        with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
+            tracking = connect(params.experiment)
+            with translated_errors(tracking.uri):
+                _settle(tracking, branch, lock)
+    except TrackingError as error:
+        if params.required:
+            raise
+        log.warning("%s", error)
+
+
+def _key(branch: Branch, lock: Lock) -> str:
+    return deps_key(lock.deps(branch.name), lock.params(branch.name))
+
+
+def _settle(tracking: Tracking, branch: Branch, lock: Lock) -> None:
+    key, identity = _key(branch, lock), _identity(branch, lock)
+    known = find_runs(tracking, "dvc.keys", f"%{key}%")
+    done = next(filter(is_complete, known), None) or _adopt_key(tracking, branch, identity, key)
+    if done is None:
+        wanted = identity[branch.decisive]
+        begun = [run for run in known if run.data.tags.get(branch.decisive) == wanted]
+        run_id = _complete(tracking, branch, lock, begun[0] if begun else None)
+        done = tracking.client.get_run(run_id)
+    else:
+        log.info("run %s has this result of %s already", done.info.run_id, branch.name)
+        _confirm(tracking, branch, done, identity)
+    _drop_leftovers(tracking, known, kept=done.info.run_id)
+    _settle_commit(tracking, branch, done, lock)
+
+
+def _identity(branch: Branch, lock: Lock) -> dict[str, str]:
+    """Give the tags that say which result this is, other than its key."""
+    return {
+        "dvc.params": sha256_json(_params(branch, lock)),
+        **{tag: lock.out(branch.name, name) for tag, name in branch.outs.items()},
+    }
+
+
+def _adopt_key(
+    tracking: Tracking, branch: Branch, identity: dict[str, str], key: str
+) -> "Run | None":
+    """Add the key to a complete run of the very same result, if there is one."""
+    for run in find_runs(tracking, branch.decisive, identity[branch.decisive]):
+        tags = run.data.tags
+        if is_complete(run) and all(tags.get(name) == text for name, text in identity.items()):
+            keys = " ".join([*tags["dvc.keys"].split()[-_MAX_KEYS + 1 :], key])
+            set_tags(tracking, run.info.run_id, {"dvc.keys": keys})
+            return run
+    return None
+
+
+def _confirm(tracking: Tracking, branch: Branch, run: "Run", identity: dict[str, str]) -> None:
+    """Tag a run as confirmed by the same inputs, computed under another fingerprint."""
+    md5 = identity[branch.decisive]
+    tag = f"confirmed.{md5[:8]}"
+    if run.data.tags.get(branch.decisive) == md5 or tag in run.data.tags:
+        return
+    note = {branch.decisive: md5, **branch.compare(run.data.metrics)}
+    set_tags(tracking, run.info.run_id, {tag: canonical_json(note)})
+    log.info("run %s: made again from the same inputs, to another result: %s", run.info.run_id,
+             canonical_json(note))  # fmt: skip
+
+
+def _drop_leftovers(tracking: Tracking, runs: "list[Run]", *, kept: str) -> None:
+    """Delete unfinished runs of this key, and what is nested in them."""
+    for run in runs:
+        if run.info.run_id != kept and not is_complete(run):
+            for each in [*find_runs(tracking, PARENT, run.info.run_id), run]:
+                tracking.client.delete_run(each.info.run_id)
+            log.info("run %s: deleted, its result has a run already", run.info.run_id)
+
+
+def _settle_commit(tracking: Tracking, branch: Branch, run: "Run", lock: Lock) -> None:
+    """Move `git.commit` to the commit that records the result, once there is one."""
+    if run.data.tags.get("git.commit.provisional") != "true":
+        return
+    commit = find_lock(
+        Path(), _key(branch, lock), file=branch.folder / LOCK,
+        needed=lock.deps(branch.name).values(), key_of=lambda found: _key(branch, found),
+    )  # fmt: skip
+    if commit:
+        set_tags(tracking, run.info.run_id,
+                 {"git.commit": commit, "git.commit.provisional": "false",
+                  "mlflow.source.git.commit": commit})  # fmt: skip
+        log.info("run %s: recorded by commit %s", run.info.run_id, commit[:12])
+
+
+def _complete(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None") -> str:
+    """Write everything into a run, begun or not, and its nested runs; give its id."""
+    key, params = _key(branch, lock), _params(branch, lock)
+    now_ms = time.time_ns() // 1_000_000
+    name = f"{branch.name}-{run_name(params, key)}"
+    git = _git(lock)
+    tags = _tags(branch, lock, git) | {"mlflow.runName": name}
+    run = run or tracking.client.create_run(tracking.experiment_id, start_time=now_ms, tags=tags)
+    run_id = str(run.info.run_id)
+    set_tags(tracking, run_id, {**tags, "mlflow.note.content": branch.note(key)})
+    log_params(tracking, run_id, params)
+    nested = branch.log_nested(tracking, run_id, now_ms) if branch.log_nested else 0
+    log_points(tracking, run_id, metric_points(branch.metrics, time_ms=now_ms))
+    with tempfile.TemporaryDirectory() as scratch:
+        _copy(branch, Path(scratch), diff=git.diff if git else "")
+        tracking.client.log_artifacts(run_id, scratch)
+    tracking.client.set_terminated(run_id, "FINISHED", now_ms)
+    set_tags(tracking, run_id, {COMPLETE: "true"})
+    log.info("run %s (%s) is complete, with %d nested runs", name, run_id, nested)
+    return run_id
+
+
+def _git(lock: Lock) -> GitFacts | None:
+    outs = sorted(lock.all_outs())
+    ignores = {str(Path(out).parent / ".gitignore") for out in outs}  # DVC writes them
+    return git_facts(Path(), written=[*outs, *sorted(ignores)])
+
+
+def _tags(branch: Branch, lock: Lock, git: GitFacts | None) -> dict[str, str]:
+    key = _key(branch, lock)
+    tags = {"dvc.key": key, "dvc.keys": key, "kind": branch.name, "mlflow.source.name": "dvc repro"}
+    tags |= _identity(branch, lock)
+    if git:
+        tags |= {
+            "git.commit": git.commit, "git.commit.provisional": "true", "git.branch": git.branch,
+            "git.dirty": str(git.is_dirty).lower(), "git.remote": git.remote,
+            "mlflow.source.git.commit": git.commit, "mlflow.user": git.author,
+        }  # fmt: skip
+    return {name: value for name, value in tags.items() if value}
+
+
+def _params(branch: Branch, lock: Lock) -> dict[str, Any]:
+    """Give the params of the branch, and those that made what it reads."""
+    main = Path(LOCK)
+    before = Lock.read(main).all_params(without="publish") if main.exists() else {}
+    return before | lock.params(branch.name)
+
+
+def _copy(branch: Branch, folder: Path, *, diff: str) -> None:
+    lineage = [Path(PARAMS), Path(GRAPH), Path(LOCK), branch.folder / GRAPH, branch.folder / LOCK]
+    for path in filter(Path.exists, lineage):
+        (folder / "lineage" / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(path, folder / "lineage" / path)
+    if diff:
+        (folder / "lineage" / "git-diff-HEAD.patch").write_text(diff, encoding="utf-8")
+    (folder / "results").mkdir()
+    for path in branch.files:
+        shutil.copyfile(path, folder / "results" / path.name)
+    shutil.copytree(branch.plots, folder / "plots")
