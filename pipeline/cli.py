@@ -10,16 +10,21 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeAlias
 
 import psutil
 
+from pipeline.data.items import DataParams
 from pipeline.doctor.preflight import preflight
 from pipeline.errors import MachineError, ParamsError, PipelineError
 from pipeline.files import read_json
-from pipeline.stage import FAILURE, start_logging
+from pipeline.params import load_section, read_params
+from pipeline.stage import FAILURE, PARAMS, start_logging
 from pipeline.summary import summarize
+from pipeline.suspects.table import REASONS
+from pipeline.suspects.template import review_template
 
+REVIEW = Path("review")
 _DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
 """What DVC ends with: arguments that it does not know, and everything else."""
 
@@ -27,40 +32,21 @@ QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT
 """Nothing that we start reports home."""
 
 
+_Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    commands.add_parser(
-        "repro",
-        help="look at the raw data, run `dvc repro`, say what was made; further arguments are "
-        "passed on to `dvc repro`",
-    )
-    doctor = commands.add_parser(
-        "doctor", help="look at params, data, disk, weights, device, MLflow and DVC before any work"
-    )
-    doctor.add_argument("--fix", action="store_true", help="mend what a crash left behind")
-    doctor.add_argument("--remote", action="store_true", help="try DVC's default remote, too")
-    doctor.add_argument("--json", action="store_true", help="print JSON")
-    ui = commands.add_parser("ui", help="open the MLflow UI on the runs of this repository")
-    ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
-    search = commands.add_parser("tune", help="search better params, on validation data")
-    search.add_argument("--trials", type=int, help="in place of tune.trials")
-    search.add_argument("--apply", action="store_true", help="write the winner into params.yaml")
-    _add_data_commands(commands.add_parser("data", help="look at how the data changed"))
+    for add in (_add_repro, _add_doctor, _add_ui, _add_tune, _add_data, _add_review):
+        add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
+    arguments.rest = [each for each in rest if each != "--"]
     try:
-        if arguments.command == "repro":
-            return _repro([each for each in rest if each != "--"])
-        if arguments.command == "data":
-            return _data_diff(arguments)
-        if arguments.command == "doctor":
-            return _doctor(fix=arguments.fix, remote=arguments.remote, as_json=arguments.json)
-        if arguments.command == "tune":
-            return _tune(arguments.trials, apply=arguments.apply)
-        return _ui(arguments.port)
+        return int(arguments.run(arguments))
     except PipelineError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
@@ -68,9 +54,41 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _add_data_commands(parser: argparse.ArgumentParser) -> None:
-    commands = parser.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
-    diff = commands.add_parser(
+def _add_repro(commands: _Commands) -> None:
+    repro = commands.add_parser(
+        "repro",
+        help="look at the raw data, run `dvc repro`, say what was made; further arguments are "
+        "passed on to `dvc repro`",
+    )
+    repro.set_defaults(run=lambda arguments: _repro(arguments.rest))
+
+
+def _add_doctor(commands: _Commands) -> None:
+    doctor = commands.add_parser(
+        "doctor", help="look at params, data, disk, weights, device, MLflow and DVC before any work"
+    )
+    doctor.add_argument("--fix", action="store_true", help="mend what a crash left behind")
+    doctor.add_argument("--remote", action="store_true", help="try DVC's default remote, too")
+    doctor.add_argument("--json", action="store_true", help="print JSON")
+    doctor.set_defaults(run=_doctor)
+
+
+def _add_ui(commands: _Commands) -> None:
+    ui = commands.add_parser("ui", help="open the MLflow UI on the runs of this repository")
+    ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
+    ui.set_defaults(run=lambda arguments: _ui(arguments.port))
+
+
+def _add_tune(commands: _Commands) -> None:
+    search = commands.add_parser("tune", help="search better params, on validation data")
+    search.add_argument("--trials", type=int, help="in place of tune.trials")
+    search.add_argument("--apply", action="store_true", help="write the winner into params.yaml")
+    search.set_defaults(run=lambda arguments: _tune(arguments.trials, apply=arguments.apply))
+
+
+def _add_data(commands: _Commands) -> None:
+    data = commands.add_parser("data", help="look at how the data changed")
+    diff = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND").add_parser(
         "diff",
         help="compare the data of a revision with those in the working tree, after `clean`",
     )
@@ -80,6 +98,16 @@ def _add_data_commands(parser: argparse.ArgumentParser) -> None:
     diff.add_argument("--sheet", type=Path, metavar="FILE", help="draw what changed, as a PNG")
     diff.add_argument("--fail-on-moved", action="store_true",
                       help="end with 3 where an item changed its split")  # fmt: skip
+    diff.set_defaults(run=_data_diff)
+
+
+def _add_review(commands: _Commands) -> None:
+    review = commands.add_parser("review", help="rows for review/<name>.csv, to decide on suspects")
+    review.add_argument("--reason", choices=REASONS, default="label", help="default: label")
+    review.add_argument("--first", type=int, default=20, help="rows at most (default: 20)")
+    review.add_argument("--test", action="store_true", help="the test split, in place of the rest")
+    review.add_argument("--append", action="store_true", help="write them into the file, undecided")
+    review.set_defaults(run=_review)
 
 
 def _data_diff(arguments: argparse.Namespace) -> int:
@@ -119,17 +147,17 @@ def _tell_failure(code: int) -> int:
     return int(failure["exit_code"])
 
 
-def _doctor(*, fix: bool, remote: bool, as_json: bool) -> int:
+def _doctor(arguments: argparse.Namespace) -> int:
     from pipeline.doctor import findings  # slow to import, all three
     from pipeline.doctor.examine import Options, examine
 
     found = []
-    for each in examine(Options(fix=fix, remote=remote)):
+    for each in examine(Options(fix=arguments.fix, remote=arguments.remote)):
         found.append(each)
-        if not as_json:
+        if not arguments.json:
             sys.stdout.write(findings.as_line(each) + "\n")
             sys.stdout.flush()
-    sys.stdout.write(findings.as_json(found) if as_json else findings.summary(found))
+    sys.stdout.write(findings.as_json(found) if arguments.json else findings.summary(found))
     sys.stdout.flush()
     first = next((each for each in found if each.level == "error"), None)
     if first is None:
@@ -145,6 +173,20 @@ def _tune(trials: int | None, *, apply: bool) -> int:
         raise ParamsError("rootstock tune", "must be 1 or more", field="--trials", got=trials)
     start_logging(sys.stderr)
     sys.stdout.write(tune(trials=trials, apply=apply))
+    return 0
+
+
+def _review(options: argparse.Namespace) -> int:
+    raw = read_params(PARAMS)
+    data = load_section(raw, "data", DataParams, path=PARAMS)
+    if options.first < 1:
+        raise ParamsError("rootstock review", "must be 1 or more", field="--first",
+                          got=options.first)  # fmt: skip
+    text = review_template(
+        REVIEW, Path(data.path), reason=options.reason, first=options.first, of_test=options.test,
+        append=options.append,
+    )  # fmt: skip
+    sys.stdout.write(text)
     return 0
 
 

@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import Literal
+from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
@@ -31,6 +31,9 @@ _FEWEST = 4
 
 class CrossvalParams(Section):
     """`crossval`: how items are dealt out to folds."""
+
+    section: ClassVar[str] = "crossval"
+    """Whose `folds` errors name."""
 
     folds: int = Field(ge=2, le=1000)
     """Each item is held out by one of them."""
@@ -93,7 +96,7 @@ def deal(index: pd.DataFrame, params: CrossvalParams, *, task: Task) -> list[Fol
             part = Rows(np.sort(rows[rest[train]]), np.sort(rows[rest[val]]))
             folds.append(Fold(repeat, number, part, np.sort(rows[held])))
     if task == "classification":
-        _refuse_missing_classes(index["label"], folds)
+        _refuse_missing_classes(index["label"], folds, params)
     return folds
 
 
@@ -147,28 +150,27 @@ def _refuse_small_classes(
 
 def _refuse_few(what: str, members: int, params: CrossvalParams) -> None:
     if members <= params.folds:
-        _refuse(f"must be below {members}, the members (or groups) of {what}", params.folds)
+        _refuse(f"must be below {members}, the members (or groups) of {what}", params)
     if members < _FEWEST:
-        _refuse(f"needs {_FEWEST} members (or groups) of {what}, where there are {members}",
-                params.folds)  # fmt: skip
+        _refuse(f"needs {_FEWEST} members (or groups) of {what}, where there are {members}", params)
 
 
-def _refuse_missing_classes(labels: pd.Series, folds: list[Fold]) -> None:
+def _refuse_missing_classes(labels: pd.Series, folds: list[Fold], params: CrossvalParams) -> None:
     """Refuse groups so large that no way of dealing gives every fold all classes to train on."""
     wanted = set(labels.iloc[np.concatenate([each.held_out for each in folds])])
     for each in folds:
         missing = sorted(wanted - set(labels.iloc[each.rows.train]))
         if missing:
             _refuse(f"must leave class {missing[0]!r} in the training part of {each.name}, which "
-                    "groups prevent", len({one.fold for one in folds}))  # fmt: skip
+                    "groups prevent", params)  # fmt: skip
 
 
-def _refuse(rule: str, folds: int) -> None:
+def _refuse(rule: str, params: CrossvalParams) -> None:
     raise ParamsError(
         "params.yaml",
         f"{rule}, so that every fold has some to hold out, to validate on and to train on",
-        field="crossval.folds",
-        got=folds,
+        field=f"{params.section}.folds",
+        got=params.folds,
         remedy="lower it, or label more items",
     )
 

@@ -14,11 +14,14 @@ from tests.closure import ROOT, closure
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 FETCH = yaml.safe_load((ROOT / "data/elpv/dvc.yaml").read_text(encoding="utf-8"))
 CROSSVAL = yaml.safe_load((ROOT / "crossval/dvc.yaml").read_text(encoding="utf-8"))
+SUSPECTS = yaml.safe_load((ROOT / "suspects/dvc.yaml").read_text(encoding="utf-8"))
 STAGES = {
     **GRAPH["stages"],
     "fetch": FETCH["stages"]["fetch"],
     "crossval": CROSSVAL["stages"]["crossval"],
     "publish_crossval": CROSSVAL["stages"]["publish"],
+    "suspects": SUSPECTS["stages"]["suspects"],
+    "publish_suspects": SUSPECTS["stages"]["publish"],
 }
 FREE = {"machine", "tracking", "registry"}
 """Sections that change no result: params of no stage but `publish`."""
@@ -136,6 +139,11 @@ def test_nothing_persists_and_only_publish_always_runs():
         assert stage.get("always_changed", False) == name.startswith("publish")
         for entry in stage.get("outs", []):
             assert "persist" not in str(entry)
+
+
+def test_no_stage_of_the_main_graph_reads_the_params_of_a_side_branch():
+    for name, stage in GRAPH["stages"].items():
+        assert not {"crossval", "suspects", "tune"} & set(stage.get("params", [])), name
 
 
 def test_every_param_of_the_file_is_read_by_some_stage():

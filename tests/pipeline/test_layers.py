@@ -17,6 +17,7 @@ LAYERS = (
     {"data"},
     {"model"},
     {"train"},
+    {"suspects"},
     {"track"},
     {"tune"},
     {"stage"},
@@ -25,6 +26,7 @@ LAYERS = (
     {"cli"},
 )
 HOMES = {
+    "cleanlab": ("pipeline/suspects/labels.py",),
     "optuna": ("pipeline/tune/study.py",),
     "mlflow": ("pipeline/track/",),
     "timm": ("pipeline/model/backbones.py",),

@@ -1,4 +1,4 @@
-"""Cross-validation and search on a real project: own runs, once, and nothing else disturbed."""
+"""Side branches and search on a real project: own runs, once, and nothing else disturbed."""
 
 import json
 import sqlite3
@@ -19,6 +19,7 @@ def project(tmp_path_factory):
         folder,
         features={"cut": "conv_head", "views": 2},
         crossval={"folds": 2, "val_frac": 0.3},
+        suspects={"folds": 3, "epochs": 10, "look_alike": 0.9},
         tune={"space": {"optim.lr": {"low": 0.0001, "high": 0.01, "log": True}}},
     )
     run(folder, "dvc", "repro")
@@ -77,10 +78,50 @@ def test_again_it_runs_nothing_and_the_same_run_is_found_in_a_new_database_too(p
 
 
 def test_the_main_pipeline_does_not_know_of_the_branch(project):
-    set_params(project, crossval={"folds": 3})
+    set_params(project, crossval={"folds": 3}, suspects={"folds": 4})
     done = run(project, "dvc", "repro")
     assert done.stdout.count("Running stage") == 1
     run(project, "git", "checkout", "--quiet", "params.yaml")
+
+
+def test_suspects_are_one_run_and_are_listed_for_people(project):
+    done = run(project, "dvc", "repro", "suspects/dvc.yaml:publish")
+    assert "Running stage 'features'" not in done.stdout
+    assert "suspects among 100 items: label " in done.stderr + done.stdout
+    ((name, run_id, parent, complete),) = runs(project, "suspects")
+    assert (name.split("-")[0], parent, complete) == ("suspects", None, "true")
+    out = project / "artifacts/suspects"
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert metric(project, run_id, "noise/wrong") == report["noise"]["wrong"]
+    table = pd.read_parquet(out / "suspects.parquet")
+    assert len(table) == sum(sum(each.values()) for each in report["suspects"].values())
+    assert len(list((out / "sheets").glob("*.png"))) == 8
+    status = run(project, "git", "status", "--short", "--untracked-files=all").stdout
+    assert "artifacts/suspects/report.json" in status
+    assert "suspects.parquet" not in status
+    done = run(project, "dvc", "repro", "suspects/dvc.yaml:publish")
+    assert "Running stage 'suspects/dvc.yaml:suspects'" not in done.stdout
+    assert len(runs(project, "suspects")) == 1
+
+
+def test_a_suspect_is_decided_by_a_person_and_the_report_says_so(project):
+    table = pd.read_parquet(project / "artifacts/suspects/suspects.parquet")
+    first = table[(table["reason"] == "label") & (table["split"] != "test")].iloc[0]
+    run(project, "rootstock", "review", "--first", "1", "--append")
+    file = project / "review/small.csv"
+    done = run(project, "dvc", "repro", "clean", code=255)
+    assert "error: review/small.csv:2: column 'decision': must be keep, drop" in done.stderr
+    text = file.read_text(encoding="utf-8")
+    assert first["id"] in text
+    decided = f",relabel:{first['suggested']},eva,2026-01-01,"
+    file.write_text(text.replace(",,,,", decided), encoding="utf-8")
+    run(project, "dvc", "repro", "clean")
+    report = json.loads((project / "artifacts/clean/report.json").read_text(encoding="utf-8"))
+    assert report["review"]["items"] == {"keep": 0, "drop": 0, "relabel": 1}
+    assert report["review"]["decisions"][0]["label"] == first["label"]
+    file.unlink()
+    run(project, "dvc", "checkout")
+    run(project, "dvc", "repro", "clean")
 
 
 def test_too_many_folds_are_one_line(project):

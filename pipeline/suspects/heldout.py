@@ -1,0 +1,132 @@
+"""What the cached features say of each item, by a head that was trained without it.
+
+The head is one linear layer on pooled features: its training is convex and takes seconds, and it
+knows nothing of the recipe under `train`, so that trying another recipe changes no suspect. All
+kept items are judged, those of the test split too: a wrong label there makes every number wrong.
+
+Axes: N = rows of the store, K = outputs.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from pipeline.data.augment import AugmentParams
+from pipeline.device import Runtime
+from pipeline.parallel import MachineParams, progress
+from pipeline.params import Task
+from pipeline.seeds import derive
+from pipeline.suspects.params import SuspectsParams
+from pipeline.train.examples import Targets, find_targets
+from pipeline.train.folds import CrossvalParams, Fold, deal
+from pipeline.train.loop import Recipe, TrainParams
+from pipeline.train.losses import LossParams
+from pipeline.train.optim import OptimParams
+from pipeline.train.schedule import ScheduleParams
+from pipeline.train.temperature import probabilities
+from pipeline.train.trainer import Parts, Plan, open_training
+
+log = logging.getLogger(__name__)
+
+_BATCH_SIZE = 64
+_WEIGHT_DECAY = 0.0002
+_DROPOUT = 0.2
+_OFF = AugmentParams(
+    hflip=0.0, vflip=0.0, transpose=0.0, crop_min_frac=1.0, brightness=0.0, contrast=0.0
+)
+
+
+@dataclass(frozen=True)
+class HeldOut:
+    """Every item, as a model sees it that did not see its label."""
+
+    targets: Targets
+    served: np.ndarray
+    """float64: calibrated probabilities [N, K], or values [N, 1]."""
+
+
+class _Dealing(CrossvalParams):
+    """How items are dealt out to the heads; errors name the section that the user wrote."""
+
+    section: ClassVar[str] = "suspects"
+
+
+def predict_held_out(
+    task: Task, parts: Parts, params: SuspectsParams, runtime: Runtime, *, machine: MachineParams
+) -> HeldOut:
+    """Train a head for each fold, and have it predict what the fold held out.
+
+    Whole groups are held out, and classes are balanced over the folds.
+
+    Args:
+        task: What labels are.
+        parts: What earlier stages wrote; labels are those of the store's index.
+        params: Folds and the training of a head.
+        runtime: Threads and device.
+        machine: Progress.
+
+    Raises:
+        ParamsError: There are no pooled features, or a class is too small for so many folds.
+        DataError: The labels do not fit the task.
+    """
+    parts.features.require_pooled(by="the stage `suspects`")
+    store = parts.store
+    targets = find_targets(task, store, np.arange(len(store)))
+    folds = deal_heads(task, parts, params)
+    served = np.full((len(store), targets.outputs), np.nan)
+    with progress(folds, machine, total=len(folds), title="suspects", unit="heads") as watched:
+        for fold in watched:
+            plan = head_plan(task, params, items=len(fold.rows.train))
+            training = open_training(plan, parts, runtime, rows=fold.rows)
+            for _ in training.run(None):
+                pass
+            training.finish()
+            outputs = training.outputs(fold.held_out)
+            served[fold.held_out] = serve(outputs, training.targets, training.temperature)
+    return HeldOut(targets, served)
+
+
+def deal_heads(task: Task, parts: Parts, params: SuspectsParams) -> list[Fold]:
+    """Give the folds; see `folds.deal`."""
+    dealing = _Dealing(
+        folds=params.folds, repeats=1, items="all", val_frac=params.val_frac, seed=params.seed
+    )
+    return deal(parts.store.index, dealing, task=task)
+
+
+def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
+    """Give the training of one head.
+
+    Args:
+        task: What labels are.
+        params: Its epochs and rate.
+        items: That it is trained on; a batch is no larger.
+    """
+    is_classification = task == "classification"
+    train = TrainParams(
+        strategy="head", start="zero", probe_epochs=1, probe_lr=params.lr, epochs=params.epochs,
+        batch_size=min(_BATCH_SIZE, items), dropout=_DROPOUT, batch_norm="stored",
+        unfreeze_epochs=0, ema=0.0, mixup=0.0, cutmix=0.0, test_views=1, monitor="loss",
+        patience=0,
+    )  # fmt: skip
+    optim = OptimParams(
+        name="adamw", lr=params.lr, momentum=0.0, nesterov=False, beta1=0.9, beta2=0.999,
+        weight_decay=_WEIGHT_DECAY, clip_norm=0.0, layer_decay=1.0,
+    )  # fmt: skip
+    # Weights of items are left out: one with weight 0 has a label that may be wrong, too.
+    loss = LossParams(
+        name="cross_entropy" if is_classification else "mse", label_smoothing=0.0,
+        class_weights="none", sample_weights=False,
+    )  # fmt: skip
+    schedule = ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.01)
+    recipe = Recipe(train, optim, schedule, derive(params.seed, "suspects"))
+    return Plan(task, "label", recipe, loss, _OFF)
+
+
+def serve(outputs_NK: np.ndarray, targets: Targets, temperature: float) -> np.ndarray:
+    """Give probabilities [N, K], or values [N, 1] in the unit of the target; float64."""
+    if targets.task == "regression":
+        return outputs_NK.astype(np.float64) * targets.std + targets.mean
+    return probabilities(outputs_NK, temperature)

@@ -1,0 +1,108 @@
+"""The table of suspects: one row for each item and reason, the most suspect first.
+
+Items of the test split stand after all others and are ranked apart: to relabel them as a model
+advises makes the model's own errors right, and the test metric too good.
+"""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+
+from pipeline.data.manifest import TEXT
+from pipeline.files import write_rows, write_table
+
+Reason = Literal["label", "look_alike", "low_information", "outlier"]
+
+REASONS: dict[str, str] = {
+    "label": "a model that did not see the label expects another one",
+    "look_alike": "an item of another split has nearly the same features",
+    "low_information": "the picture holds little to learn from",
+    "outlier": "no other item's features are near",
+}
+"""Every code that `reason` can hold, in the table's order, and what it says."""
+
+COLUMNS = ("rank", "path", "id", "split", "label", "suggested", "reason", "score", "detail")
+TEST = "test"
+
+_DIGITS = 6
+_FORMULA = ("=", "+", "-", "@")
+
+
+@dataclass(frozen=True)
+class Suspect:
+    """One item, and what speaks against it."""
+
+    row: int
+    """Of the store."""
+
+    reason: Reason
+    score: float
+    """Higher is more suspect; comparable within a reason."""
+
+    detail: str
+    suggested: str | None = None
+    """The label that is expected; for `label` alone."""
+
+    other: int | None = None
+    """The row of the item that it looks like; for `look_alike` alone."""
+
+
+def tabulate(index: pd.DataFrame, suspects: Sequence[Suspect], *, most: int) -> pd.DataFrame:
+    """Give the table: reasons in their order, then scores from the highest; test items last.
+
+    Args:
+        index: Of the store: path, id, split, label.
+        suspects: In any order.
+        most: Rows of a reason, and of the test split likewise, after which no more are listed.
+
+    Returns:
+        `COLUMNS`, and row and other (of the store; -1 for none); rank counts from 1 within split
+        test or not, and reason.
+    """
+    rows = list(_ranked(index, suspects, most))
+    table = pd.DataFrame(rows, columns=[*COLUMNS, "row", "other"])
+    texts = dict.fromkeys(("path", "id", "split", "label", "suggested", "reason", "detail"), TEXT)
+    return table.astype(texts | {"rank": np.int64, "score": np.float64, "row": np.int64,
+                                 "other": np.int64})  # fmt: skip
+
+
+def _ranked(
+    index: pd.DataFrame, suspects: Sequence[Suspect], most: int
+) -> Iterator[tuple[object, ...]]:
+    splits = index["split"].to_numpy()
+    for is_test in (False, True):
+        for reason in REASONS:
+            mine = [each for each in suspects
+                    if each.reason == reason and (splits[each.row] == TEST) == is_test]  # fmt: skip
+            mine.sort(key=lambda each: (-each.score, each.row))
+            for rank, each in enumerate(mine[:most], start=1):
+                item = index.iloc[each.row]
+                yield (
+                    rank, item["path"], item["id"], item["split"], item["label"], each.suggested,
+                    reason, round(each.score, _DIGITS), each.detail, each.row,
+                    -1 if each.other is None else each.other,
+                )  # fmt: skip
+
+
+def write_suspects(parquet: Path, *, csv: Path, table: pd.DataFrame) -> None:
+    """Write a table from `tabulate` twice: as it is for programs, and for spreadsheets."""
+    shown = table[list(COLUMNS)]
+    write_table(parquet, shown)
+    records = shown.astype(object).where(shown.notna(), "").to_dict("records")
+    rows = [{str(name): safe_cell(value) for name, value in each.items()} for each in records]
+    write_rows(csv, rows, columns=COLUMNS)
+
+
+def safe_cell(value: object) -> object:
+    """Give a cell that is one line, and that no spreadsheet takes for a formula.
+
+    Marks that cannot be printed are written as Python does; a formula gets a quote before it.
+    """
+    if not isinstance(value, str):
+        return value
+    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
+    return f"'{text}" if text.startswith(_FORMULA) else text

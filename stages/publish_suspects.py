@@ -1,0 +1,19 @@
+"""Bring the suspects of a data set to MLflow, as one run.
+
+Reads what the stage `suspects` wrote, and suspects/dvc.lock. Writes nothing that is versioned.
+"""
+
+from pathlib import Path
+
+from pipeline.stage import run_stage
+from pipeline.track.suspects import SuspectFiles, publish_suspects
+from pipeline.track.tracking import TrackingParams
+
+
+def main(tracking: TrackingParams, *, table: Path, csv: Path, report: Path, sheets: Path) -> None:
+    """Publish the suspects, or only look, when they are published already."""
+    publish_suspects(SuspectFiles(table, csv, report, sheets), tracking)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))

@@ -1,0 +1,49 @@
+"""Stage `suspects`: wrong labels, look-alikes across splits, poor pictures, outliers.
+
+Reads   --features --store --normalization --backbone --record  what earlier stages wrote
+Writes  --table      one row for each suspect, for programs
+        --csv        the same, for people
+        --report     counts, and how many labels of each class are estimated to be wrong
+        --sheets     a picture sheet for each reason
+"""
+
+from pathlib import Path
+
+from pipeline.device import RuntimeParams, open_runtime
+from pipeline.files import write_json
+from pipeline.parallel import MachineParams
+from pipeline.params import Task
+from pipeline.stage import run_stage
+from pipeline.suspects.find import find_suspects
+from pipeline.suspects.params import SuspectsParams
+from pipeline.suspects.sheets import draw_sheets
+from pipeline.suspects.table import write_suspects
+from pipeline.train.trainer import Sources, open_parts
+
+
+def main(
+    task: Task,
+    suspects: SuspectsParams,
+    runtime: RuntimeParams,
+    machine: MachineParams,
+    *,
+    features: Path,
+    store: Path,
+    normalization: Path,
+    backbone: Path,
+    record: Path,
+    table: Path,
+    csv: Path,
+    report: Path,
+    sheets: Path,
+) -> None:
+    """Judge every kept item; change none."""
+    parts = open_parts(Sources(features, store, normalization, backbone, record))
+    found = find_suspects(task, parts, suspects, open_runtime(runtime), machine=machine)
+    write_suspects(table, csv=csv, table=found.table)
+    draw_sheets(sheets, found.table, parts.store)
+    write_json(report, found.report)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))
