@@ -1,4 +1,4 @@
-"""What the pixels alone say of a picture: black, white, empty, or out of focus.
+"""What the pixels alone say of a picture: black, white, flat, or out of focus.
 
 Measured on the store's pictures, so every item has the same size, and nothing is decoded again.
 
@@ -14,8 +14,8 @@ from pipeline.parallel import MachineParams, progress
 from pipeline.suspects.robust import robust_deviations
 
 _CHUNK = 64
-_CONSTANT_STD = 1.0
-_DARK, _BRIGHT = 40.0, 215.0
+_CONSTANT_STD, _FLAT_STD = 1.0, 10.0
+_DARK, _BRIGHT = 50.0, 215.0
 _LOW_ENTROPY_BITS = 2.0
 _GRAY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _MIN_SHARPNESS = 1e-3
@@ -63,8 +63,8 @@ def measure_pictures(store: Store, machine: MachineParams) -> Measures:
 def find_poor(measures: Measures, *, beyond: float) -> list[Poor]:
     """Give the pictures that hold little, each for the first kind that fits, poorest first.
 
-    Dark, bright, empty and constant are told by fixed bounds; blurred is told against the other
-    pictures, since how sharp a sharp one is depends on what it shows.
+    Constant, dark, bright, flat and empty are told by fixed bounds; blurred is told against the
+    other pictures, since how sharp a sharp one is depends on what it shows.
 
     Args:
         measures: Of all pictures.
@@ -93,6 +93,9 @@ def _judge(measures: Measures, row: int) -> Poor | None:
         share = (255.0 - low) / (255.0 - _BRIGHT)
         return Poor(row, "bright", 1.0 - share / 2.0,
                     f"95 % of its pixels are brighter than {low:.0f} of 255")  # fmt: skip
+    if std < _FLAT_STD:
+        return Poor(row, "flat", 1.0 - std / _FLAT_STD / 2.0,
+                    f"its pixels barely differ (deviation {std:.1f} of 255)")  # fmt: skip
     if entropy < _LOW_ENTROPY_BITS:
         return Poor(row, "empty", 1.0 - entropy / _LOW_ENTROPY_BITS / 2.0,
                     f"few gray values: entropy {entropy:.1f} bits of 8")  # fmt: skip

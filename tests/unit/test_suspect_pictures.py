@@ -43,6 +43,7 @@ def test_every_kind_is_found_and_sharp_pictures_are_left_alone():
         "constant": np.full((3, SIDE, SIDE), 90, dtype=np.uint8),
         "dark": noise(0, 30, 1),
         "bright": noise(225, 256, 2),
+        "flat": noise(100, 120, 4),
         "empty": np.broadcast_to(halves, (3, SIDE, SIDE)),
         "blurred": blurred(noise(0, 256, 3)),
     }
