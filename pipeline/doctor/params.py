@@ -35,6 +35,7 @@ from pipeline.params import (
     read_params,
     refuse_unknown_sections,
 )
+from pipeline.suspects.params import SuspectsParams
 from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import TrackingParams
 from pipeline.train.best import check_monitor
@@ -69,6 +70,7 @@ CLASSES: dict[str, type[Section]] = {
     "tracking": TrackingParams,
     "registry": RegistryParams,
     "machine": MachineParams,
+    "suspects": SuspectsParams,
     "tune": TuneParams,
 }
 """Every section and what it must be."""
