@@ -48,7 +48,7 @@ def write_page(
     name = raw.parent.name or raw.name
     parts: list[Html | None] = [
         tag("h1", "What cleaning found in ", tag("span", name)),
-        tag("p", f"A data set for {rules.task}, laid out as "
+        tag("p", f"A data set for {rules.task}, labeled by "
             f"{_LAYOUTS.get(report['layout'], report['layout'])}.", class_="lead"),
         tiles,
         whole,
@@ -56,7 +56,7 @@ def write_page(
         sections.warnings_section(report),
         sections.balance_section(report, rules.task),
         sections.splits_section(report),
-        sections.samples_section(showcase, previews),
+        sections.samples_section(report, showcase, previews),
         sections.pictures_section(report, cleaned.manifest[cleaned.manifest["status"] == KEPT]),
         sections.conflicts_section(showcase, previews),
         sections.duplicates_section(showcase, previews),
@@ -84,6 +84,6 @@ def write_page(
 
 _LAYOUTS = {
     "label file": "a label file",
-    "class folders": "a folder for each class",
-    "split folders": "a folder for each split and class",
+    "class folders": "one folder for each class",
+    "split folders": "one folder for each class in each split",
 }

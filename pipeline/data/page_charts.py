@@ -31,15 +31,16 @@ def shorten(text: str, limit: int = _NAME_CHARS) -> str:
     return f"{text[: limit - tail - 1]}…{text[-tail:]}"
 
 
-def balance_chart(counts: Counts) -> Html:
+def balance_chart(counts: Counts, what: str = "class") -> Html:
     """Draw the items of each class in each split; bars are relative to the split's largest class.
 
     Args:
         counts: Every split has the same labels, in the order to draw them.
+        what: What a label is.
     """
     labels = list(next(iter(counts.values()), {}))
     if len(labels) <= _ROWS:
-        return _bars(labels, counts)
+        return _bars(labels, counts, what)
     by_size = sorted(labels, key=lambda label: (-_total(counts, label), label))
     ends = [*by_size[:_EXTREMES], *by_size[-_EXTREMES:]]
     listed = by_size[:_LISTED]
@@ -47,14 +48,15 @@ def balance_chart(counts: Counts) -> Html:
     return tag(
         "div",
         _outline(by_size, counts),
+        tag("p", "Each column is a class, the largest first.", class_="more"),
         tag(
             "h3", f"The {_EXTREMES} largest and the {_EXTREMES} smallest of {len(labels):,} classes"
         ),
-        _bars(ends, counts),
+        _bars(ends, counts, what),
         tag(
             "details",
             tag("summary", f"all {len(listed):,} by size" if not rest else f"the first {_LISTED}"),
-            _bars(listed, counts),
+            _bars(listed, counts, what),
         ),
     )
 
@@ -66,8 +68,9 @@ def columns_chart(names: Sequence[str], counts: Sequence[int], label: str) -> Ht
         "div",
         tag(
             "div",
+            # 82 % leaves room for the number above the highest bar.
             *(
-                tag("div", n if n else None, tag("i", style=f"height:{100 * n / top:.1f}%"))
+                tag("div", n if n else None, tag("i", style=f"height:{82 * n / top:.1f}%"))
                 for n in counts
             ),
             class_="columns", role="img",
@@ -102,11 +105,11 @@ def _total(counts: Counts, label: str) -> int:
     return sum(counts[split][label] for split in counts)
 
 
-def _bars(labels: Sequence[str], counts: Counts) -> Html:
+def _bars(labels: Sequence[str], counts: Counts, what: str) -> Html:
     tops = {split: max([1, *counts[split].values()]) for split in SPLITS}
     head = tag(
         "tr",
-        tag("th", "class"),
+        tag("th", what),
         *(
             tag("th", tag("i", class_=f"dot {split}"), f"{split} ", tag("b", sum(each.values())))
             for split, each in ((split, counts[split]) for split in SPLITS)

@@ -16,11 +16,16 @@ from pipeline.data.page_charts import (
 )
 from pipeline.data.page_pictures import Previews, figure, shot
 from pipeline.data.probe import NOTES
-from pipeline.data.showcase import PER_REASON, Near, Reason, Row, Showcase
+from pipeline.data.showcase import Near, Reason, Row, Showcase
 
 _WARNINGS = 40
 _LISTED = 30
 _LONG = 400
+_FEW = 2
+"""Pictures of a reason that stands beside other reasons."""
+
+_ELSEWHERE = {"conflict": "conflicts", "duplicate": "duplicates", "near_duplicate_of": "near"}
+"""Reasons whose items are shown in a section of their own."""
 
 Report = Mapping[str, Any]
 
@@ -51,7 +56,7 @@ def balance_section(report: Report, task: str) -> Html:
         "section",
         tag("h2", title),
         tag("p", told, class_="soft"),
-        balance_chart(report["counts"]),
+        balance_chart(report["counts"], "class" if task == "classification" else "value"),
         id="classes",
     )
 
@@ -60,19 +65,22 @@ def splits_section(report: Report) -> Html:
     """Give the shares of the splits among all items, and within named columns."""
     shares, expected = report["shares"], report["expected_shares"]
     total = sum(report["splits"].values())
-    head = _heads("split", ("items", True), ("share", True), ("expected", True), ("off by", True))
-    rows = [
-        tag("tr", tag("td", tag("i", class_=f"dot {split}"), split), _n(report["splits"][split]),
-            _n(f"{report['splits'][split] / total:.1%}"), _n(f"{expected[split]:.1%}"),
-            _n(f"{report['splits'][split] - total * expected[split]:+,.0f} items"))
-        for split in SPLITS
-    ]  # fmt: skip
+    head = _heads(
+        "split", ("items", True), ("share", True), ("expected", True), ("off by, items", True)
+    )
+    rows = []
+    for split, n in report["splits"].items():
+        name = tag("td", tag("i", class_=f"dot {split}"), split, class_="nowrap")
+        numbers = (n, f"{n / total:.1%}", f"{expected[split]:.1%}",
+                   f"{n - total * expected[split]:+,.0f}")  # fmt: skip
+        rows.append(tag("tr", name, *map(_n, numbers)))
     columns = {name: values for name, values in shares.items() if name not in ("all", "label")}
     return tag(
         "section",
         tag("h2", "Splits"),
-        tag("p", "An item's split depends on the item alone, so shares are those of chance; what "
-                 "lies beyond chance is among the warnings.", class_="soft"),
+        tag("p", "Where splits are drawn, the item's own pixels or its group decide, so shares "
+                 "are those of chance; what lies beyond chance is among the warnings.",
+            class_="soft"),
         tag("div", tag("table", head, *rows), class_="scroll"),
         *(_column_shares(name, values) for name, values in columns.items()),
         id="splits",
@@ -114,47 +122,38 @@ def pictures_section(report: Report, kept: pd.DataFrame) -> Html:
     )  # fmt: skip
 
 
-def samples_section(showcase: Showcase, previews: Previews) -> Html:
+def samples_section(report: Report, showcase: Showcase, previews: Previews) -> Html:
     """Give some of what is kept, class by class."""
     samples = showcase.samples
+    rest: Html | None = None
     if all(len(rows) == 1 for rows in samples.values()) or "" in samples:
+        named = _value if "" in samples else shorten
         shots = [
-            figure(row, previews, shorten(str(row["label"]), 40))
-            for rows in samples.values()
-            for row in rows
+            figure(row, previews, named(row["label"])) for rows in samples.values() for row in rows
         ]
         parts = [tag("div", *shots, class_="gallery samples")]
+        if len(samples) < len(report["classes"]):
+            told = f"one of each of {len(samples)} classes; there are {len(report['classes']):,}"
+            rest = tag("p", told, class_="more")
     else:
         parts = []
         for label, rows in samples.items():
             shots = [shot(row, previews) for row in rows]
             parts += [tag("h3", shorten(label)), tag("div", *shots, class_="gallery samples")]
-    return tag("section", tag("h2", "A look at what is kept"), *parts, id="samples")
+    return tag("section", tag("h2", "A look at what is kept"), *parts, rest, id="samples")
 
 
 def reasons_section(reasons: Sequence[Reason], previews: Previews) -> Html | None:
     """Give what is not used, by reason, with pictures where there are any."""
     if not reasons:
         return None
-    parts: list[Html] = []
-    for reason in reasons:
-        color = "bad" if reason.status == "quarantined" else "warn"
-        parts.append(
-            tag("h3", tag("code", reason.code), " ", tag("span", reason.n, class_=f"tag {color}"),
-                f" {reason.status}", id=f"reason-{reason.code}")
-        )  # fmt: skip
-        parts.append(tag("p", f"{_sentence(REASONS.get(reason.code, ''))}", class_="soft"))
-        if reason.shown:
-            figures = (figure(row, previews, _detail(row, previews)) for row in reason.shown)
-            parts.append(tag("div", *figures, class_="gallery"))
-            parts.append(tag("div", _more(reason.n, min(reason.n, PER_REASON))))
     return tag(
         "section",
         tag("h2", "Not used"),
         tag("p", "No file was changed or removed. Quarantined is what is broken or "
                  "contradicts itself, and counts against ", tag("code", "clean.max_bad_frac"),
             "; dropped is what is sound and not needed.", class_="soft"),
-        *parts,
+        tag("div", *(_reason(reason, previews) for reason in reasons), class_="reasons"),
         id="not-used",
     )  # fmt: skip
 
@@ -252,8 +251,9 @@ def review_section(report: Report) -> Html | None:
             tag("td", shorten(each["path"])),
             tag("td", shorten(str(each["label"] or ""), 30)),
             tag("td", tag("code", shorten(each["decision"], 40))),
-            *(tag("td", shorten(each[name], limit)) for name, limit in
-              (("by", 40), ("when", 30), ("note", 160))),
+            tag("td", shorten(each["by"], 40)),
+            tag("td", shorten(each["when"], 30), class_="nowrap"),
+            tag("td", shorten(each["note"], 160), class_="prose"),
         )
         for each in decisions[:_LISTED]
     ]  # fmt: skip
@@ -273,7 +273,7 @@ def notes_section(report: Report) -> Html | None:
         return None
     rows = [
         tag("tr", tag("td", tag("code", code)), _n(entry["n"]),
-            tag("td", _sentence(NOTES.get(code, ""))),
+            tag("td", _prose(NOTES.get(code, "")), class_="prose"),
             tag("td", shorten(entry["first"]), class_="soft"))
         for code, entry in report["notes"].items()
     ]  # fmt: skip
@@ -318,22 +318,27 @@ def checks_strip(report: Report, showcase: Showcase, *, has_near: bool) -> Html:
     unfit = sum(n for code, n in reasons.items() if code not in apart)
     decisions = len(report.get("review", {}).get("decisions", []))
     noted = sum(entry["n"] for entry in report["notes"].values())
-    checks: list[tuple[int, str, str | None, str]] = [
-        (len(report["warnings"]), "warnings", "no warnings", "warnings"),
-        (unfit, "broken or unfit files", "no broken or unfit file", "not-used"),
-        (reasons.get("no_label", 0), "without a label", "every item has a label", "not-used"),
-        (reasons.get("conflict", 0), "in conflict", "no conflicting labels", "conflicts"),
-        (reasons.get("duplicate", 0), "exact duplicates", "no exact duplicates", "duplicates"),
-        (showcase.near_in_all, "look-alike pairs", "no look-alikes" if has_near else None, "near"),
-        (len(report["missing_label"]["filled"]), "labels filled in", None, "fills"),
-        (decisions, "decided by people", None, "review"),
-        (noted, "notes on pictures", None, "notes"),
-    ]
+    checks: list[tuple[int, str, str, str | None, str]] = [
+        (len(report["warnings"]), "warning", "warnings", "no warnings", "warnings"),
+        (unfit, "unfit file", "unfit files", "all files are fit to use", "not-used"),
+        (reasons.get("no_label", 0), "item without a label", "items without a label",
+         "every item has a label", "not-used"),
+        (reasons.get("conflict", 0), "item in conflict", "items in conflict",
+         "no conflicting labels", "conflicts"),
+        (reasons.get("duplicate", 0), "exact duplicate", "exact duplicates",
+         "no exact duplicates", "duplicates"),
+        (showcase.near_in_all, "look-alike pair", "look-alike pairs",
+         "no look-alikes" if has_near else None, "near"),
+        (len(report["missing_label"]["filled"]), "label filled in", "labels filled in", None,
+         "fills"),
+        (decisions, "decision of people", "decisions of people", None, "review"),
+        (noted, "note on pictures", "notes on pictures", None, "notes"),
+    ]  # fmt: skip
     items = [
-        tag("li", tag("a", n, f" {some}", href=f"#{place}"), class_="some")
+        tag("li", tag("a", _count(n, one, many), href=f"#{place}"), class_="some")
         if n
         else tag("li", f"✓ {none}")
-        for n, some, none, place in checks
+        for n, one, many, none, place in checks
         if n or none
     ]
     return tag("ul", *items, class_="checks")
@@ -359,6 +364,27 @@ def _near_pair(pair: Near, previews: Previews) -> Html:
             class_="soft"),
         class_="pair",
     )  # fmt: skip
+
+
+def _reason(reason: Reason, previews: Previews) -> Html:
+    color = "bad" if reason.status == "quarantined" else "warn"
+    figures = [figure(row, previews, _detail(row, previews)) for row in reason.shown]
+    place = _ELSEWHERE.get(reason.code)
+    return tag(
+        "div",
+        tag("h3", tag("code", reason.code), " ", tag("span", reason.n, class_=f"tag {color}"),
+            f" {reason.status}"),
+        tag("p", _prose(REASONS.get(reason.code, "")), class_="soft"),
+        tag("p", tag("a", "shown above", href=f"#{place}")) if place else None,
+        tag("div", *figures, class_="gallery") if figures else None,
+        _more(reason.n, len(figures)) if figures else None,
+        class_="wide" if len(figures) > _FEW else None,
+    )  # fmt: skip
+
+
+def _value(label: str) -> str:
+    """Give a number as people write it."""
+    return f"{float(label):.5g}"
 
 
 def _detail(row: Row, previews: Previews) -> str | None:
@@ -402,5 +428,13 @@ def _more(total: int, shown: int, what: str = "") -> Html | None:
                class_="more")  # fmt: skip
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
+def _prose(text: str) -> list[Child]:
+    """Make a sentence of a text from the code, in which params stand in backquotes."""
+    if not text:
+        return []
+    parts = f"{text[:1].upper()}{text[1:]}.".split("`")
+    return [tag("code", part) if place % 2 else part for place, part in enumerate(parts)]
+
+
+def _count(n: int, one: str, many: str) -> str:
+    return f"{n:,} {one if n == 1 else many}"

@@ -29,6 +29,8 @@ h3 { font-size: 0.95rem; margin: 1.25rem 0 0.3rem; }
 h3:first-child { margin-top: 0; }
 p { margin: 0 0 0.75rem; max-width: 46rem; }
 code { font: 0.88em ui-monospace, SFMono-Regular, Menlo, Consolas, monospace; }
+a { color: var(--accent); }
+section > :last-child { margin-bottom: 0; }
 .soft { color: var(--soft); }
 .lead { color: var(--soft); margin: 0.35rem 0 1.5rem; }
 .lead code { color: var(--ink); }
@@ -70,12 +72,15 @@ section {
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; width: 100%; font-size: 0.9rem; }
 th, td { text-align: left; padding: 0.38rem 0.8rem 0.38rem 0; border-bottom: 1px solid var(--line);
-  vertical-align: top; }
+  vertical-align: top; overflow-wrap: break-word; max-width: 24rem; }
+.nowrap { white-space: nowrap; }
+td.prose { min-width: 14rem; }
 tr:last-child td { border-bottom: 0; }
 th { color: var(--soft); font-weight: 500; font-size: 0.82rem; }
 td.n, th.n { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
 .bars td { padding: 0.22rem 0.9rem 0.22rem 0; border: 0; vertical-align: middle; }
-.bars .name { width: 1%; min-width: 5rem; max-width: 16rem; }
+.bars .name { width: 1%; max-width: 16rem; white-space: nowrap; overflow: hidden;
+  text-overflow: ellipsis; }
 .bar { display: flex; align-items: center; gap: 0.5rem; min-width: 6.5rem; font-size: 0.84rem;
   font-variant-numeric: tabular-nums; }
 .bar i { display: block; height: 0.85rem; min-width: 2px; border-radius: 3px; }
@@ -91,8 +96,8 @@ svg .train { fill: var(--train); } svg .val { fill: var(--val); } svg .test { fi
 .columns { display: flex; align-items: flex-end; gap: 3px; height: 8.5rem; padding-top: 1.2rem; }
 .columns div { flex: 1; display: flex; flex-direction: column; justify-content: flex-end;
   height: 100%; text-align: center; font-size: 0.72rem; color: var(--soft); min-width: 0; }
-.columns i { background: var(--accent); border-radius: 3px 3px 0 0; min-height: 1px;
-  display: block; }
+.columns i { background: var(--accent); border-radius: 3px 3px 0 0; display: block;
+  flex: none; }
 .ticks { display: flex; gap: 3px; border-top: 1px solid var(--line); font-size: 0.72rem;
   color: var(--soft); }
 .ticks span { flex: 1; text-align: center; min-width: 0; padding-top: 0.2rem;
@@ -100,7 +105,12 @@ svg .train { fill: var(--train); } svg .val { fill: var(--val); } svg .test { fi
 .gallery { display: grid; grid-template-columns: repeat(auto-fill, minmax(7.5rem, 1fr));
   gap: 0.8rem;
   margin-top: 0.6rem; }
-.samples { grid-template-columns: repeat(auto-fill, minmax(5.6rem, 1fr)); gap: 0.45rem; }
+.samples { grid-template-columns: repeat(8, minmax(0, 1fr)); gap: 0.45rem; }
+.reasons { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr));
+  gap: 1.4rem 1.6rem; margin-top: 1.2rem; }
+.reasons .wide { grid-column: 1 / -1; }
+.reasons p { margin-bottom: 0; font-size: 0.9rem; }
+h3 code { font-size: 1em; }
 figure { margin: 0; min-width: 0; }
 .shot { aspect-ratio: 1; border-radius: 8px; background: var(--shade); overflow: hidden;
   display: flex; align-items: center; justify-content: center; }
@@ -109,7 +119,7 @@ figure { margin: 0; min-width: 0; }
 .shot.none { padding: 0.5rem; text-align: center; color: var(--soft); font-size: 0.78rem;
   border: 1px dashed var(--line); background: var(--track); }
 figcaption { font-size: 0.78rem; line-height: 1.35; padding-top: 0.3rem; }
-figcaption div { color: var(--soft); }
+figcaption div { color: var(--soft); margin-top: 0.1rem; }
 .pairs { display: grid; grid-template-columns: repeat(auto-fill, minmax(16.5rem, 1fr)); gap: 1rem;
   margin-top: 0.6rem; }
 .pair { border: 1px solid var(--line); border-radius: 10px; padding: 0.7rem; min-width: 0; }
@@ -128,7 +138,8 @@ footer { color: var(--soft); font-size: 0.84rem; margin-top: 1.6rem; }
 @media (max-width: 36rem) {
   main { padding: 1.25rem 0.75rem 2rem; }
   section { padding: 1rem; border-radius: 10px; }
-  .bars .name { min-width: 4rem; max-width: 7rem; }
+  .bars .name { max-width: 6.5rem; }
+  .samples { grid-template-columns: repeat(4, minmax(0, 1fr)); }
   .bars td { padding-right: 0.5rem; }
   .bar { min-width: 4.5rem; }
 }

@@ -124,8 +124,10 @@ def _samples(kept: pd.DataFrame, task: Task) -> dict[str, tuple[Row, ...]]:
         return {"": _rows(order.iloc[sorted(set(places))])}
     labels = sorted(set(kept["label"]))
     each = max(1, min(_PER_CLASS, _SAMPLES // len(labels)))
+    n = min(_SAMPLES, len(labels))
+    shown = [labels[place * len(labels) // n] for place in range(n)]
     picked = kept.sort_values("id", kind="stable").groupby("label").head(each)
-    return {label: _rows(picked[picked["label"] == label]) for label in labels[:_SAMPLES]}
+    return {label: _rows(picked[picked["label"] == label]) for label in shown}
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[Reason]:

@@ -2,11 +2,13 @@
 
 import json
 import shutil
+from pathlib import Path
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.cli import main
 from pipeline.dvccache import cache_folder, locked_out, object_path
 from pipeline.params import read_params
 from tests.project import clone, commit, run, set_params
@@ -51,12 +53,20 @@ def project(tmp_path_factory):
     return folder
 
 
-def data_diff(folder, *arguments, code=0):
-    return run(folder, "python", "-m", "pipeline.cli", "data", "diff", *arguments, code=code)
+@pytest.fixture
+def data_diff(project, monkeypatch, capsys):
+    """Run the command in the repository; gives what it said, with its exit code checked."""
+    monkeypatch.chdir(project)
+
+    def call(*arguments, code=0):
+        assert main(["data", "diff", *arguments]) == code
+        return capsys.readouterr()
+
+    return call
 
 
-def test_what_changed_since_the_last_commit(project):
-    diff = json.loads(data_diff(project, "--json").stdout)
+def test_what_changed_since_the_last_commit(project, data_diff):
+    diff = json.loads(data_diff("--json").out)
     lists = ("added", "removed", "changed", "renamed", "relabeled", "moved")
     paths = {name: [each["path"] for each in diff[name]] for name in lists}
     assert paths == {
@@ -73,34 +83,34 @@ def test_what_changed_since_the_last_commit(project):
     assert diff["quarantined"] == {"not_image": ["dog/broken.png"]}
     assert diff["from"]["name"] == "HEAD"
     assert diff["params"] == {}
-    assert data_diff(project, "last-week", "--json").stdout != ""
+    assert data_diff("last-week", "--json").out != ""
 
 
-def test_the_text_and_the_sheet(project):
-    done = data_diff(project, "last-week", "--sheet", "diff.png", "--fail-on-moved")
-    assert done.stdout.startswith("data: last-week (")
-    assert "splits: none of 47 items moved" in done.stdout
-    assert "added: 3" in done.stdout
-    assert done.stdout.endswith("pictures: diff.png\n")
+def test_the_text_and_the_sheet(project, data_diff):
+    done = data_diff("last-week", "--sheet", "diff.png", "--fail-on-moved")
+    assert done.out.startswith("data: last-week (")
+    assert "splits: none of 47 items moved" in done.out
+    assert "added: 3" in done.out
+    assert done.out.endswith("pictures: diff.png\n")
     with Image.open(project / "diff.png") as sheet:
         pixels = np.asarray(sheet.convert("RGB")).reshape(-1, 3)
     red = (pixels == (200, 0, 0)).all(axis=1).mean()
     assert red > 0.005, "the removed picture is drawn from DVC's cache"
     first = (project / "diff.png").read_bytes()
-    data_diff(project, "last-week", "--sheet", "diff.png")
+    data_diff("last-week", "--sheet", "diff.png")
     assert (project / "diff.png").read_bytes() == first
 
 
-def test_a_moved_split_is_an_error_where_that_is_asked_for(project):
+def test_a_moved_split_is_an_error_where_that_is_asked_for(project, data_diff):
     params = (project / "params.yaml").read_text(encoding="utf-8")
     lock = (project / "dvc.lock").read_text(encoding="utf-8")
     set_params(project, split={"seed": 2})
     run(project, "dvc", "repro", "--quiet", "clean")
     try:
-        assert "  !!! SPLITS MOVED: " in data_diff(project).stdout
-        done = data_diff(project, "--fail-on-moved", code=3)
-        assert "SPLITS MOVED" in done.stdout
-        (line,) = done.stderr.splitlines()
+        assert "  !!! SPLITS MOVED: " in data_diff().out
+        done = data_diff("--fail-on-moved", code=3)
+        assert "SPLITS MOVED" in done.out
+        (line,) = done.err.splitlines()
         assert line.startswith("error: split: ")
         assert "items changed their split: split.seed 1 -> 2 (" in line
     finally:
@@ -109,38 +119,37 @@ def test_a_moved_split_is_an_error_where_that_is_asked_for(project):
         run(project, "dvc", "checkout", "--quiet", "clean")
 
 
-def test_an_unknown_revision_is_named(project):
+def test_an_unknown_revision_is_named(project, data_diff):
     for revision in ("no-such", "HEAD:params.yaml", "--json=x"):
-        done = data_diff(project, "--", revision, code=2)
-        (line,) = done.stderr.splitlines()
+        done = data_diff("--", revision, code=2)
+        (line,) = done.err.splitlines()
         assert "REV: must be a commit of this repository, got" in line
         assert revision in line
 
 
-def test_a_manifest_that_was_collected_is_fetched_by_the_command_that_is_named(project):
+def test_a_manifest_that_was_collected_is_fetched_by_the_command_that_is_named(project, data_diff):
     run(project, "dvc", "remote", "add", "--local", "--force", "--default", "store", "../store")
     committed = project.parent / "old.lock"
     committed.write_text(run(project, "git", "show", "HEAD:dvc.lock").stdout, encoding="utf-8")
     md5 = locked_out(read_params(committed), MANIFEST)
     run(project, "dvc", "push", "--quiet", "--all-commits", MANIFEST)
-    path = object_path(cache_folder(project), md5)
-    path.chmod(0o644)
+    path = object_path(cache_folder(Path()), md5)
     path.unlink()
-    (line,) = data_diff(project, code=4).stderr.splitlines()
+    (line,) = data_diff(code=4).err.splitlines()
     command = f"dvc fetch --all-commits {MANIFEST}"
     assert f"its manifest is not in the cache ({path}) (run `{command}`)" in line
     run(project, *command.split())
-    data_diff(project)
+    data_diff()
 
 
-def test_a_side_without_a_manifest_is_named(project):
+def test_a_side_without_a_manifest_is_named(project, data_diff):
     empty = run(project, "git", "commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
                 "-m", "empty").stdout.strip()  # fmt: skip
-    (line,) = data_diff(project, empty, code=3).stderr.splitlines()
+    (line,) = data_diff(empty, code=3).err.splitlines()
     assert "records no manifest (name a revision at which `clean` has run)" in line
     (project / MANIFEST).rename(project / "aside")
     try:
-        (line,) = data_diff(project, code=3).stderr.splitlines()
+        (line,) = data_diff(code=3).err.splitlines()
         assert line.startswith(f"error: {MANIFEST}: no such file (run `dvc repro clean`")
     finally:
         (project / "aside").rename(project / MANIFEST)
