@@ -161,8 +161,10 @@ def _committed(lock: Path) -> bytes | None:
 
 def _restored(lock: Path) -> Finding:
     """Put the last sound copy in place; what it does not know comes back from DVC's run cache."""
-    backup, kept = backup_of(lock), lock.with_name(f"{lock.name}.damaged")
-    lock.rename(kept)
+    backup = backup_of(lock)
+    kept = backup.with_name(f"{lock.name}.damaged")
+    kept.parent.mkdir(parents=True, exist_ok=True)
+    lock.replace(kept)
     if backup.is_file():
         shutil.copyfile(backup, lock)
         source = f"from {backup}"
