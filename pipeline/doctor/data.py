@@ -259,6 +259,7 @@ def _sample(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator
         yield ok(raw, f"{len(probes)} of {len(usable)} items were opened, {len(good)} are "
                  f"pictures: {_looks(good)}")  # fmt: skip
     yield from _notes(raw, good)
+    yield from _copies(raw, good, {each.path: each.label for each in usable})
 
 
 def _sized(probe: Probe, clean: CleanParams) -> Probe:
@@ -306,6 +307,25 @@ def _notes(raw: Path, probes: Mapping[str, Probe]) -> Iterator[Finding]:
     for note, where in sorted(seen.items()):
         yield warn(raw, f"{len(where)} of {len(probes)} pictures that were opened: "
                    f"{NOTES.get(note, note)}; first: {where[0]!r}")  # fmt: skip
+
+
+def _copies(
+    raw: Path, good: Mapping[str, Probe], labels: Mapping[str, str | None]
+) -> Iterator[Finding]:
+    """Tell of equal pictures among those that were opened."""
+    same: dict[str | None, list[str]] = {}
+    for path, probe in good.items():
+        same.setdefault(probe.pixel_hash, []).append(path)
+    groups = [paths for paths in same.values() if len(paths) > 1]
+    at_odds = [paths for paths in groups if len({labels[path] for path in paths}) > 1]
+    if at_odds:
+        named = " and ".join(f"{path!r}" for path in at_odds[0][:2])
+        yield warn(raw, f"{len(at_odds)} pictures lie there several times, with labels that "
+                   f"disagree; first: {named}", "`clean` will quarantine all of them")  # fmt: skip
+    if len(groups) > len(at_odds):
+        named = next(paths for paths in groups if paths not in at_odds)[1]
+        yield warn(raw, f"{len(groups) - len(at_odds)} pictures lie there several times; first: "
+                   f"{named!r}", "`clean` will keep one of each")  # fmt: skip
 
 
 def _some(names: Sequence[str]) -> str:

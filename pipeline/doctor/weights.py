@@ -57,15 +57,15 @@ def _local(weights: WeightsParams) -> Generator[Finding, None, int]:
                       resolve_model=_unasked)  # fmt: skip
     sha256 = check_file(file.path, weights.sha256)
     size = file.path.stat().st_size
-    told = f"{weights.source}, {size / 1e6:,.0f} MB, sha256 {sha256[:12]}..."
+    told = f"{size / 1e6:,.0f} MB, sha256 {sha256[:12]}..."
     if size > _READ_AT_MOST:
-        yield ok("weights", f"{told}; too large to be read here")
+        yield ok(weights.source, f"{told}; too large to be read here")
         return file.input_size[1]
     tensors, _ = read_state_dict(file.path, weights.key)
     if file.in_order:
         tensors = rename_in_order(tensors, weights.architecture, where=file.path)
     matched = match_tensors(tensors, weights.architecture, where=file.path)
-    yield ok("weights", f"{told}; {len(matched)} tensors fit {weights.architecture}")
+    yield ok(weights.source, f"{told}; {len(matched)} tensors fit {weights.architecture}")
     if weights.sha256 is None:
         yield warn("params.yaml", "weights.sha256: null lets any file pass",
                    f"write {sha256}")  # fmt: skip
@@ -78,10 +78,10 @@ def _unasked(uri: str) -> Path:
 
 def _remote(weights: WeightsParams, remote: Remote) -> Finding:
     if _is_made(weights):
-        return ok("weights", f"{weights.source} is in {_RECORD.parent} already")
+        return ok(weights.source, f"is in {_RECORD.parent} already")
     cached = cached_file(remote)
     if cached is not None:
-        return ok("weights", f"{weights.source} is in {cached} already")
+        return ok(weights.source, f"is in {cached} already")
     request = urllib.request.Request(remote.url, headers={"User-Agent": "rootstock"}, method="HEAD")
     try:
         urllib.request.urlopen(request, timeout=_TIMEOUT_S).close()
@@ -91,7 +91,7 @@ def _remote(weights: WeightsParams, remote: Remote) -> Finding:
             remedy="the stage weights needs the network once; or put the file into weights/ and "
             "set weights.source: file:<name>",
         ) from error  # fmt: skip
-    return ok("weights", f"{weights.source} will be downloaded from {remote.url}")
+    return ok(weights.source, f"will be downloaded from {remote.url}")
 
 
 def _is_made(weights: WeightsParams) -> bool:
@@ -111,7 +111,7 @@ def _registered(weights: WeightsParams, uri: str) -> Finding:
             "params.yaml", "must be model:models:/<name>@<alias> or model:models:/<name>/<version>",
             field="weights.source", got=weights.source,
         )  # fmt: skip
-    return ok("weights", f"{uri} will be asked for at {redact(tracking_uri())}")
+    return ok(weights.source, f"will be asked for at {redact(tracking_uri())}")
 
 
 def _fit(

@@ -1,6 +1,7 @@
 """The raw folder is judged before `dvc add` and before any stage."""
 
 import os
+import shutil
 import subprocess
 
 import pytest
@@ -209,6 +210,19 @@ def test_a_bad_share_above_the_limit_is_told_as_such(raw, look):
     spoil_some(raw)
     told = lines(look(max_bad_frac=0.01)[0], "warning")
     assert any("`clean` stops above a share of 0.01, clean.max_bad_frac" in line for line in told)
+
+
+def test_equal_pictures_are_told_and_above_all_those_at_odds(raw, look):
+    shutil.copy(raw / "cat/03.png", raw / "dog/copy.png")
+    shutil.copy(raw / "cat/04.png", raw / "cat/again.png")
+    told = lines(look()[0], "warning")
+    assert any(
+        "1 pictures lie there several times, with labels that disagree; first: 'cat/03.png' and "
+        "'dog/copy.png'" in line
+        for line in told
+    )
+    assert any("1 pictures lie there several times; first: 'cat/again.png'" in line
+               for line in told)  # fmt: skip
 
 
 def test_a_small_class_and_missing_labels_are_warnings(raw, look):

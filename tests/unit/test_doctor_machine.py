@@ -131,7 +131,7 @@ def test_a_download_that_will_fail_is_told_before_it(look, tmp_path, monkeypatch
     record = {"source": "timm:resnet10t", "architecture": "resnet10t"}
     write_json(tmp_path / "artifacts/weights/backbone.json", record)
     found = look("timm:resnet10t", size_px=176)
-    assert found[0].line() == "weights: timm:resnet10t is in artifacts/weights already"
+    assert found[0].line() == "timm:resnet10t: is in artifacts/weights already"
 
 
 def test_a_registry_that_is_away_is_an_error_of_the_machine(monkeypatch):
