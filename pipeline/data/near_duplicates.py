@@ -26,7 +26,7 @@ PAIR_COLUMNS = (
 
 NearPolicy = Literal["drop", "report", "off"]
 
-_ASKED = 32
+_ASKED = 8
 """Protected members that a member without a link to any of them is compared with."""
 
 Ints = npt.NDArray[np.int64]
@@ -88,7 +88,7 @@ class _Items:
     def search(self, rule: NearRule, rows: Ints) -> Alike:
         """Find pairs among some of the items; they are numbered as all are."""
         alike = find_alike(
-            self.pixels[rows],
+            self.pixels if len(rows) == len(self.pixels) else self.pixels[rows],
             correlation=rule.correlation,
             turns=rule.turns,
         )
