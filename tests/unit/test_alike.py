@@ -90,10 +90,12 @@ def test_a_pair_that_is_alike_in_several_ways_counts_once_in_the_best():
 
 
 def test_the_search_finds_what_comparing_all_with_all_finds():
-    generator = np.random.default_rng(4)
-    thumbnails = np.stack([small(scene(number // 4)) for number in range(400)])
-    noise = generator.normal(0.0, generator.uniform(0.0, 6.0, (400, 1, 1)), thumbnails.shape)
-    thumbnails = np.clip(np.rint(thumbnails + noise), 0, 255).astype(np.uint8)
+    shares = np.random.default_rng(4).uniform(0.0, 0.2, 400)
+    mixed = [
+        (1.0 - share) * small(scene(number // 4)) + share * small(scene(1000 + number))
+        for number, share in enumerate(shares)
+    ]
+    thumbnails = np.rint(np.stack(mixed)).astype(np.uint8)
     found = find_alike(thumbnails, correlation=0.99, turns=False)
     first, second = np.triu_indices(400, 1)
     measured = Thumbnails.measure(thumbnails)
@@ -145,3 +147,18 @@ def test_a_crowd_is_bounded_told_and_still_connected(monkeypatch, rounds, crowde
         reached |= {b for a, b in pairs(found) if a in reached}
         reached |= {a for a, b in pairs(found) if b in reached}
     assert reached == set(range(100))
+
+
+def test_two_crowds_at_one_place_are_two():
+    generator = np.random.default_rng(7)
+    rows, columns = np.indices((32, 32))
+    crowds = [
+        np.clip(small(scene(1)) // 2 + 40 + pattern + generator.integers(-2, 3, (32, 32)), 0, 255)
+        for pattern in (40 * ((rows + columns) % 2), 40 * (columns % 2))
+        for _ in range(300)
+    ]
+    found = find(*[each.astype(np.uint8) for each in crowds])
+    ends = found.pairs[["first", "second"]].to_numpy()
+    assert ((ends < 300).sum(axis=1) != 1).all()
+    assert 590 <= found.crowded < 600
+    assert len(ends) <= 2 * 600

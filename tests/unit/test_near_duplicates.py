@@ -153,7 +153,8 @@ def test_two_labels_of_nearly_the_same_are_told_and_nothing_is_edited():
 def test_a_search_that_was_cut_short_goes_on_until_nothing_leaks(monkeypatch):
     from pipeline.data import alike
 
-    monkeypatch.setattr(alike, "NEAREST", 2)
+    monkeypatch.setattr(alike, "NEAREST", 1)
+    monkeypatch.setattr(alike, "_ROUNDS", 0)
     generator = np.random.default_rng(3)
     crowd = [np.clip(small(scene(1)) + generator.integers(-3, 4, (32, 32)), 0, 255)
              for _ in range(60)]  # fmt: skip
@@ -163,7 +164,7 @@ def test_a_search_that_was_cut_short_goes_on_until_nothing_leaks(monkeypatch):
          "thumbnail": [each.astype(np.uint8).tobytes() for each in crowd]}
     )  # fmt: skip
     near = find(rows)
-    assert near.crowded
+    assert near.crowded == 60
     kept = rows[~rows["path"].isin([each.path for each in near.dropped])]
     assert find(kept).leaks.empty
     assert "resemble so many others" in near_warnings(near, "classification")[0]
