@@ -215,10 +215,11 @@ def _context(function: Callable[..., Any]) -> Any:
     context = multiprocessing.get_context("forkserver")
     inner = function.func if isinstance(function, partial) else function
     spec = getattr(sys.modules["__main__"], "__spec__", None)
-    names = {inner.__module__, spec.name if spec else ""}
-    context.set_forkserver_preload(
-        sorted(name for name in names if name and name.rpartition(".")[2] != "__main__")
-    )
+    names = {inner.__module__} - {"__main__"}
+    if spec and spec.name.startswith("stages."):
+        # each worker runs the main module again; imported as itself before, it would warn of that
+        names |= {name for name in sys.modules if name.startswith("pipeline.")}
+    context.set_forkserver_preload(sorted(names))
     return context
 
 
