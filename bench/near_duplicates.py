@@ -7,8 +7,8 @@ flipped or turned copy is searched with `clean.near_turns`.
 
 Time and memory: thumbnails with the spectrum of photographs (amplitude 1 / frequency), 1 % of them
 planted copies; and the worst case, one picture with other noise each time. Each in a process of its
-own; the time is that of finding, clustering and proving on one thread of Python and all of the
-search; memory is what the peak lies above what the thumbnails themselves need.
+own. The time is that of finding, clustering, dropping and searching anew what stays, as the clock
+and as the processor counts it; memory is how far the peak lies above what the table itself needs.
 
     python -m bench.near_duplicates
 """
@@ -16,7 +16,6 @@ search; memory is what the peak lies above what the thumbnails themselves need.
 import io
 import math
 import multiprocessing
-import resource
 import sys
 import time
 from collections.abc import Callable
@@ -32,6 +31,7 @@ from data.elpv.fetch import _package_folder
 from pipeline.data.alike import find_alike
 from pipeline.data.manifest import SPLITS
 from pipeline.data.near_duplicates import NearRule, find_near_duplicates
+from pipeline.data.similarity import Thumbnails
 from pipeline.data.thumbnail import SIDE_PX, thumbnail
 
 PLANTED = 200
@@ -105,6 +105,13 @@ def small(path: Path, change: str | None = None) -> np.ndarray:
     return thumbnail(np.asarray(CHANGES[change](pixels) if change else pixels))
 
 
+def find(pixels: np.ndarray, *, correlation: float, turns: bool) -> pd.DataFrame:
+    """Give the pairs among all of some thumbnails."""
+    everyone = np.arange(len(pixels))
+    thumbnails = Thumbnails.measure(pixels)
+    return find_alike(thumbnails, everyone, correlation=correlation, turns=turns).pairs
+
+
 def measure_finding(pool: ProcessPoolExecutor) -> None:
     """Print recall and wrong pairs of every change, at several correlations."""
     paths = sorted((_package_folder() / "images").glob("*.png"))
@@ -113,8 +120,8 @@ def measure_finding(pool: ProcessPoolExecutor) -> None:
     drawn = np.sort(np.random.default_rng(1).choice(n, PLANTED, replace=False))
     print(f"{n} pictures, {PLANTED} copies of each kind; found / wrong pairs, by the correlation")
     print(f"{'':24}" + "".join(f"{each:>14}" for each in CORRELATIONS))
-    found = [find_alike(originals, correlation=c, turns=False).pairs for c in CORRELATIONS]
-    turned = [find_alike(originals, correlation=c, turns=True).pairs for c in CORRELATIONS]
+    found = [find(originals, correlation=c, turns=False) for c in CORRELATIONS]
+    turned = [find(originals, correlation=c, turns=True) for c in CORRELATIONS]
     print(f"{'no copies':24}" + "".join(f"{f'- / {len(each)}':>14}" for each in found))
     print(f"{'no copies, with turns':24}" + "".join(f"{f'- / {len(each)}':>14}" for each in turned))
     for place, name in enumerate(CHANGES):
@@ -125,11 +132,11 @@ def measure_finding(pool: ProcessPoolExecutor) -> None:
         )
         cells = []
         for correlation in CORRELATIONS:
-            pairs = find_alike(
+            pairs = find(
                 np.concatenate([originals, copies]),
                 correlation=correlation,
                 turns=place >= len(CHANGES) - TURNED,
-            ).pairs
+            )
             pairs = pairs[(pairs["first"] < n) & (pairs["second"] >= n)]
             is_own = pairs["first"].to_numpy() == drawn[pairs["second"] - n]
             cells.append(f"{is_own.sum() / PLANTED:.3f} / {(~is_own).sum()}")
@@ -174,8 +181,9 @@ def measure_cost(kind: str, n: int, turns: bool) -> dict[str, float]:
         }
     )
     del thumbnails
-    before = _peak_mb()
-    start = time.perf_counter()
+    before = _memory_mb("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak counts from here on (Linux)
+    start, start_cpu = time.perf_counter(), time.process_time()
     near = find_near_duplicates(
         table,
         NearRule("drop", correlation=DEFAULT, turns=turns),
@@ -183,7 +191,8 @@ def measure_cost(kind: str, n: int, turns: bool) -> dict[str, float]:
     )
     return {
         "seconds": time.perf_counter() - start,
-        "mb": _peak_mb() - before,
+        "cpu": time.process_time() - start_cpu,
+        "mb": _memory_mb("VmHWM") - before,
         "pairs": len(near.pairs),
         "clusters": len(near.cluster_sizes),
         "crowded": near.crowded,
@@ -192,29 +201,30 @@ def measure_cost(kind: str, n: int, turns: bool) -> dict[str, float]:
     }
 
 
-def _peak_mb() -> float:
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+def _memory_mb(name: str) -> float:
+    status = Path("/proc/self/status").read_text()
+    return float(status.split(f"{name}:")[1].split()[0]) / 1024
 
 
 def print_costs(context: multiprocessing.context.SpawnContext) -> None:
     """Print time and memory for both sizes, and how they grow."""
-    print(f"\n{'':24}{'n':>9}{'s':>9}{'MB':>8}{'pairs':>9}{'clusters':>9}{'crowded':>9}"
+    print(f"\n{'':24}{'n':>9}{'s':>9}{'cpu s':>9}{'MB':>8}{'pairs':>9}{'clusters':>9}{'crowded':>9}"
           f"{'dropped':>9}{'leaks':>7}")  # fmt: skip
     for name, kind, turns in (
         ("photographs", "photographs", False),
         ("photographs, turns", "photographs", True),
         ("one picture and noise", "one picture", False),
     ):
-        seconds = []
+        spent = []
         for n in SIZES:
             with ProcessPoolExecutor(1, context) as pool:
                 cost = pool.submit(measure_cost, kind, n, turns).result()
-            seconds.append(cost["seconds"])
-            print(f"{name:24}{n:9}{cost['seconds']:9.1f}{cost['mb']:8.0f}{cost['pairs']:9.0f}"
+            spent.append(cost["cpu"])
+            print(f"{name:24}{n:9}{cost['seconds']:9.1f}{cost['cpu']:9.1f}{cost['mb']:8.0f}{cost['pairs']:9.0f}"
                   f"{cost['clusters']:9.0f}{cost['crowded']:9.0f}{cost['dropped']:9.0f}"
                   f"{cost['leaks']:7.0f}", flush=True)  # fmt: skip
-        growth = math.log(seconds[1] / seconds[0]) / math.log(SIZES[1] / SIZES[0])
-        print(f"{'':24}time grows with n to the power of {growth:.2f}")
+        growth = math.log(spent[1] / spent[0]) / math.log(SIZES[1] / SIZES[0])
+        print(f"{'':24}processor time grows with n to the power of {growth:.2f}")
 
 
 def main() -> None:

@@ -55,30 +55,31 @@ class Alike:
     """Thumbnails with so many candidates that not all were looked at."""
 
 
-def find_alike(pixels: Pixels, *, correlation: float, turns: bool) -> Alike:
+def find_alike(thumbnails: Thumbnails, numbers: Ints, *, correlation: float, turns: bool) -> Alike:
     """Find all pairs whose correlation is `correlation` or more and that differ at no place.
 
     Args:
-        pixels: Thumbnails, uint8 [N, S, S].
+        thumbnails: All there are.
+        numbers: Of those to search among, rising; the pairs hold these numbers.
         correlation: At least so much, 0..1.
         turns: Compare all eight orientations; a pair counts in the best one.
     """
-    measured = Thumbnails.measure(pixels)
-    has_contrast = measured.deviations >= MIN_CONTRAST * CELLS
-    numbers, equal = _part_equal(pixels, np.flatnonzero(has_contrast))
-    found, crowded = [equal], np.zeros(len(pixels), dtype=np.bool_)
-    search = _Search.prepare(measured.take(numbers), correlation)
-    hung, rest = search.hang()
-    found.append(_renumber(hung, numbers))
-    crowded[numbers[hung["second"]]] = True
-    if len(rest) < len(numbers):
-        numbers, search = numbers[rest], search.take(rest)
+    has_contrast = thumbnails.deviations[numbers] >= MIN_CONTRAST * CELLS
+    different, equal = _part_equal(thumbnails.pixels, numbers[has_contrast])
+    search = _Search.prepare(thumbnails, different, correlation)
+    hung = search.hang()
+    found, crowded = [equal, hung], [hung["second"].to_numpy()]
+    if len(hung):
+        search = _Search.prepare(thumbnails, np.setdiff1d(different, crowded[0]), correlation)
     for turn in range(len(TURNS) if turns else 1):
         for pairs, cut in search.run(turn):
-            found.append(_renumber(pairs, numbers))
-            crowded[numbers[cut]] = True
-    flat = int((~has_contrast).sum())
-    return Alike(join_pairs(found), flat=flat, crowded=int(crowded.sum()))
+            found.append(pairs)
+            crowded.append(cut)
+    return Alike(
+        join_pairs(found),
+        flat=int((~has_contrast).sum()),
+        crowded=len(np.unique(np.concatenate(crowded))),
+    )
 
 
 def join_pairs(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
@@ -94,51 +95,55 @@ def join_pairs(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
 
 @dataclass(frozen=True)
 class _Search:
-    """Thumbnails, all different and with contrast, and their lowest frequencies."""
+    """Some thumbnails, all different and with contrast, and their lowest frequencies."""
 
     thumbnails: Thumbnails
+    numbers: Ints
+    """Of those that take part, rising."""
     spectra: npt.NDArray[np.float32]
-    """Of the normalized thumbnails: [N, frequency of the rows, of the columns]."""
+    """Of these, normalized: [., frequency of the rows, of the columns]."""
     correlation: float
 
     @classmethod
-    def prepare(cls, thumbnails: Thumbnails, correlation: float) -> "_Search":
-        return cls(thumbnails, _spectra(thumbnails), correlation)
-
-    def take(self, numbers: Ints) -> "_Search":
-        return _Search(self.thumbnails.take(numbers), self.spectra[numbers], self.correlation)
+    def prepare(cls, thumbnails: Thumbnails, numbers: Ints, correlation: float) -> "_Search":
+        return cls(thumbnails, numbers, _spectra(thumbnails, numbers), correlation)
 
     def radius(self) -> float:
         """Give the distance within which normalized thumbnails correlate enough."""
         return float(np.sqrt(2.0 - 2.0 * self.correlation)) + _SLACK
 
-    def hang(self) -> tuple[pd.DataFrame, Ints]:
-        """Where many lie at one place, pair those like the first with it; give pairs and the rest.
+    def confirm(self, first: Ints, second: Ints, turn: int) -> pd.DataFrame:
+        """Keep the candidates that both measures accept."""
+        values = self.thumbnails.are_alike(first, second, turn=turn, correlation=self.correlation)
+        kept = ~np.isnan(values)
+        return _pairs(first[kept], second[kept], values[kept], turn)
+
+    def hang(self) -> pd.DataFrame:
+        """Where many lie at one place, pair those that are like the first with it.
 
         A place is a cell of a grid over the coarsest frequencies. Thumbnails that are unlike the
         first one of their place are asked about the first of the remaining ones, a few times.
         """
-        places = np.floor(_lowest(self.spectra, 0, _COARSE_FREQUENCIES) / self.radius())
-        _, place = np.unique(places.astype(np.int64), axis=0, return_inverse=True)
-        place = place.reshape(-1)
-        asking = np.arange(len(place))
+        cells = np.floor(_lowest(self.spectra, 0, _COARSE_FREQUENCIES) / self.radius())
+        _, places = np.unique(cells.astype(np.int64), axis=0, return_inverse=True)
+        places, asking = places.reshape(-1), self.numbers
         hung = [_pairs(asking[:0], asking[:0], np.zeros(0), 0)]
         for _ in range(_ROUNDS):
-            asking = asking[(np.bincount(place[asking], minlength=1) > NEAREST)[place[asking]]]
-            _, first, which = np.unique(place[asking], return_index=True, return_inverse=True)
-            hook = asking[first][which]
-            values = self.thumbnails.are_alike(hook, asking, turn=0, correlation=self.correlation)
-            is_hung = ~np.isnan(values) & (hook != asking)
-            hung.append(_pairs(hook[is_hung], asking[is_hung], values[is_hung], 0))
-            asking = asking[~is_hung & (hook != asking)]
-        pairs = pd.concat(hung)
-        return pairs, np.setdiff1d(np.arange(len(place)), pairs["second"])
+            is_many = (np.bincount(places, minlength=1) > NEAREST)[places]
+            asking, places = asking[is_many], places[is_many]
+            _, first, which = np.unique(places, return_index=True, return_inverse=True)
+            hooks = asking[first]
+            others = np.setdiff1d(np.arange(len(asking)), first)
+            hung.append(self.confirm(hooks[which[others]], asking[others], 0))
+            rest = others[~np.isin(asking[others], hung[-1]["second"])]
+            asking, places = asking[rest], places[rest]
+        return pd.concat(hung)
 
     def run(self, turn: int) -> Iterator[tuple[pd.DataFrame, Ints]]:
         """Give the pairs of one orientation, block by block, and the numbers of crowded ones."""
         from scipy.spatial import cKDTree  # slow to import, and not every run comes here
 
-        n = len(self.spectra)
+        n = len(self.numbers)
         if n < 2:
             return
         tree = cKDTree(_lowest(self.spectra, 0, _FREQUENCIES))
@@ -149,15 +154,11 @@ class _Search:
                 distance_upper_bound=self.radius(),
                 workers=-1,
             )
-            numbers = np.arange(n)[block]
-            first, place = np.nonzero((near < n) & (near != numbers[:, np.newaxis]))
-            first, second = numbers[first], near[first, place]
-            values = self.thumbnails.are_alike(
-                first, second, turn=turn, correlation=self.correlation
-            )
-            kept = ~np.isnan(values)
+            rows = np.arange(n)[block]
+            row, place = np.nonzero((near < n) & (near != rows[:, np.newaxis]))
+            ends = self.numbers[rows[row]], self.numbers[near[row, place]]
             is_cut = (near[:, -1] < n) & (n > NEAREST + 1)
-            yield _pairs(first[kept], second[kept], values[kept], turn), numbers[is_cut]
+            yield self.confirm(*ends, turn), self.numbers[rows[is_cut]]
 
 
 def _part_equal(pixels: Pixels, numbers: Ints) -> tuple[Ints, pd.DataFrame]:
@@ -182,21 +183,16 @@ def _pairs(first: Ints, second: Ints, correlation: Floats, turn: int) -> pd.Data
     )
 
 
-def _renumber(pairs: pd.DataFrame, numbers: Ints) -> pd.DataFrame:
-    """Give pairs of places in `numbers`, which rises, as pairs of numbers."""
-    return pairs.assign(first=numbers[pairs["first"]], second=numbers[pairs["second"]])
-
-
-def _spectra(thumbnails: Thumbnails) -> npt.NDArray[np.float32]:
-    """Give the lowest frequencies of the normalized thumbnails: [N, frequency, frequency]."""
+def _spectra(thumbnails: Thumbnails, numbers: Ints) -> npt.NDArray[np.float32]:
+    """Give the lowest frequencies of normalized thumbnails: [., frequency, frequency]."""
     cells, waves = np.arange(SIDE_PX), np.arange(_FREQUENCIES)[:, np.newaxis]
     cosines = np.cos(np.pi / SIDE_PX * (cells + 0.5) * waves) * np.sqrt(2.0 / SIDE_PX)
     cosines[0] = np.sqrt(1.0 / SIDE_PX)
     # Of unit norm: the sum of squared differences from the mean is deviations**2 / cells.
-    norms = thumbnails.deviations / np.sqrt(CELLS)
-    spectra = np.zeros((len(norms), _FREQUENCIES, _FREQUENCIES), dtype=np.float32)
-    for block in blocks(len(norms)):
-        values = cosines @ thumbnails.pixels[block].astype(np.float64) @ cosines.T
+    norms = thumbnails.deviations[numbers] / np.sqrt(CELLS)
+    spectra = np.zeros((len(numbers), _FREQUENCIES, _FREQUENCIES), dtype=np.float32)
+    for block in blocks(len(numbers)):
+        values = cosines @ thumbnails.pixels[numbers[block]].astype(np.float64) @ cosines.T
         spectra[block] = values / norms[block, np.newaxis, np.newaxis]
     return spectra
 

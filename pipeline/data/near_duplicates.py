@@ -80,20 +80,14 @@ class _Items:
     """The rows in path order, as arrays."""
 
     table: pd.DataFrame
-    pixels: npt.NDArray[np.uint8]
+    thumbnails: Thumbnails
     ranks: Ints
     """How protected an item's split is, as an index of `SPLITS`."""
     is_wanted: Bools
 
     def search(self, rule: NearRule, rows: Ints) -> Alike:
-        """Find pairs among some of the items; they are numbered as all are."""
-        alike = find_alike(
-            self.pixels if len(rows) == len(self.pixels) else self.pixels[rows],
-            correlation=rule.correlation,
-            turns=rule.turns,
-        )
-        ends = {name: rows[alike.pairs[name]] for name in ("first", "second")}
-        return Alike(alike.pairs.assign(**ends), alike.flat, alike.crowded)
+        """Find pairs among some of the items."""
+        return find_alike(self.thumbnails, rows, correlation=rule.correlation, turns=rule.turns)
 
     def is_leak(self, pairs: pd.DataFrame) -> Bools:
         """Tell which pairs stand in two splits, the less protected member not being wanted."""
@@ -150,7 +144,7 @@ def _arrange(table: pd.DataFrame, is_wanted: pd.Series) -> _Items:
     ranks = {name: rank for rank, name in enumerate(SPLITS)}
     return _Items(
         table=table,
-        pixels=pixels.reshape(-1, SIDE_PX, SIDE_PX),
+        thumbnails=Thumbnails.measure(pixels.reshape(-1, SIDE_PX, SIDE_PX)),
         ranks=np.asarray(table["split"].map(ranks), dtype=np.int64),
         is_wanted=is_wanted.loc[table.index].to_numpy(bool),
     )
@@ -242,8 +236,9 @@ def _first_members(clusters: _Clusters, is_protected: Bools) -> dict[int, Ints]:
 
 def _best(items: _Items, row: int, others: Ints) -> tuple[int, float]:
     """Give the other item that correlates best, in any orientation."""
-    measured = Thumbnails.measure(items.pixels[[row, *others]])
-    first, second = np.zeros(len(others), np.int64), np.arange(1, len(others) + 1)
-    values = np.stack([measured.correlation(first, second, turn) for turn in range(len(TURNS))])
+    rows = np.full(len(others), row)
+    values = np.stack(
+        [items.thumbnails.correlation(rows, others, turn) for turn in range(len(TURNS))]
+    )
     best = values.max(axis=0)
     return int(others[best.argmax()]), float(best.max())

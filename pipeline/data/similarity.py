@@ -41,14 +41,14 @@ Floats = npt.NDArray[np.float64]
 
 @dataclass(frozen=True)
 class Thumbnails:
-    """Thumbnails, shifted to -128..127, and their moments.
+    """Thumbnails and their moments, with 128 taken from every value.
 
     The sum of products of two is then an integer of at most 2**24, so that 32-bit floats add it up
     without an error, in whatever order.
     """
 
-    pixels: npt.NDArray[np.int8]
-    """[N, S, S]."""
+    pixels: Pixels
+    """As they are: uint8 [N, S, S]."""
     places: npt.NDArray[np.int16]
     """Sums over 2 x 2 cells, [N, S / 2, S / 2]."""
     sums: Ints
@@ -59,26 +59,17 @@ class Thumbnails:
     @classmethod
     def measure(cls, pixels: Pixels) -> "Thumbnails":
         """Take the moments of thumbnails, uint8 [N, S, S]."""
-        shifted = (pixels ^ 128).view(np.int8)
         half = SIDE_PX // 2
         places = np.zeros((len(pixels), half, half), dtype=np.int16)
         squares = np.zeros(len(pixels), dtype=np.int64)
         for block in blocks(len(pixels)):
-            values = shifted[block].astype(np.int16)
+            values = pixels[block].astype(np.int16) - 128
             rows = values[:, ::2] + values[:, 1::2]
             places[block] = rows[:, :, ::2] + rows[:, :, 1::2]
-            squares[block] = _products(values, values)
+            squares[block] = _products(pixels[block], pixels[block])
         sums = places.sum(axis=(1, 2), dtype=np.int64)
         variances = CELLS * squares - sums * sums
-        return cls(shifted, places, sums, np.sqrt(variances.astype(np.float64)))
-
-    def take(self, rows: Ints) -> "Thumbnails":
-        """Give some of them, by rising numbers."""
-        if len(rows) == len(self.sums):
-            return self
-        return Thumbnails(
-            self.pixels[rows], self.places[rows], self.sums[rows], self.deviations[rows]
-        )
+        return cls(pixels, places, sums, np.sqrt(variances.astype(np.float64)))
 
     def correlation(self, first: Ints, second: Ints, turn: int) -> Floats:
         """Correlate pairs, the first of each turned; [P]."""
@@ -115,9 +106,9 @@ def blocks(n: int) -> Iterator[slice]:
     return (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))
 
 
-def _products(ones: npt.NDArray[Any], others: npt.NDArray[Any]) -> Ints:
-    """Sum the products of pairs, [P, S, S] each; [P]."""
-    flat = (each.astype(np.float32).reshape(-1, CELLS) for each in (ones, others))
+def _products(ones: Pixels, others: Pixels) -> Ints:
+    """Sum the products of pairs, [P, S, S] each, with 128 taken from every value; [P]."""
+    flat = (each.reshape(-1, CELLS) - np.float32(128.0) for each in (ones, others))
     return np.asarray(np.einsum("ps,ps->p", *flat).astype(np.int64))
 
 

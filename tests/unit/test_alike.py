@@ -38,7 +38,8 @@ def encoded(picture, quality):
 
 def find(*pictures, correlation=0.997, turns=False):
     thumbnails = [each if isinstance(each, np.ndarray) else small(each) for each in pictures]
-    return find_alike(np.stack(thumbnails), correlation=correlation, turns=turns)
+    measured = Thumbnails.measure(np.stack(thumbnails))
+    return find_alike(measured, np.arange(len(thumbnails)), correlation=correlation, turns=turns)
 
 
 def pairs(found):
@@ -96,7 +97,7 @@ def test_the_search_finds_what_comparing_all_with_all_finds():
         for number, share in enumerate(shares)
     ]
     thumbnails = np.rint(np.stack(mixed)).astype(np.uint8)
-    found = find_alike(thumbnails, correlation=0.99, turns=False)
+    found = find(*thumbnails, correlation=0.99)
     first, second = np.triu_indices(400, 1)
     measured = Thumbnails.measure(thumbnails)
     correlations = np.corrcoef(thumbnails.reshape(400, -1).astype(float))[first, second]
@@ -125,7 +126,8 @@ def test_pictures_without_contrast_are_left_out_and_counted():
 
 
 def test_few_or_none_are_no_special_case():
-    none = find_alike(np.zeros((0, 32, 32), np.uint8), correlation=0.997, turns=True)
+    none = Thumbnails.measure(np.zeros((0, 32, 32), np.uint8))
+    none = find_alike(none, np.arange(0), correlation=0.997, turns=True)
     assert (pairs(none), none.flat, none.crowded) == ([], 0, 0)
     assert pairs(find(scene(1), turns=True)) == []
 
