@@ -214,12 +214,11 @@ def _context(function: Callable[..., Any]) -> Any:
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
     inner = function.func if isinstance(function, partial) else function
-    spec = getattr(sys.modules["__main__"], "__spec__", None)
-    names = {inner.__module__} - {"__main__"}
-    if spec and spec.name.startswith("stages."):
-        # each worker runs the main module again; imported as itself before, it would warn of that
-        names |= {name for name in sys.modules if name.startswith("pipeline.")}
-    context.set_forkserver_preload(sorted(names))
+    # A worker also runs the main module's top level; the module itself cannot be imported before.
+    main = vars(sys.modules["__main__"]).values()
+    homes = {getattr(value, "__module__", None) for value in (inner, *main)}
+    names = {name for name in homes if isinstance(name, str)}
+    context.set_forkserver_preload(sorted(names - {"__main__", "builtins"}))
     return context
 
 

@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.data.manifest import REASONS
 from pipeline.data.probe import Limits, containment, lost_probe, probe_all, probe_file
 from pipeline.parallel import Limits as WorkerLimits
-from pipeline.parallel import MachineParams, map_in_order
+from pipeline.parallel import Lost, MachineParams, map_in_order
 from tests.packed import pack_folder
 from tests.rawfolder import save_picture
 
@@ -93,7 +93,5 @@ def exif_of(turn):
 
 
 def test_a_lost_file_that_is_gone_by_now_is_unreadable(tmp_path):
-    from pipeline.parallel import Lost
-
     probe = lost_probe(tmp_path, LIMITS, "gone.png", Lost("crashed", "ended by SIGSEGV"))
     assert (probe.id, probe.reason) == (None, "unreadable")

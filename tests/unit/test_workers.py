@@ -216,3 +216,27 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, number):
     while any(map(psutil.pid_exists, pids)) and time.monotonic() < deadline:
         time.sleep(0.02)
     assert not any(map(psutil.pid_exists, pids))
+
+
+NOISY = """
+import os
+from pipeline.parallel import Limits, MachineParams, map_in_order
+
+def work(item):
+    os.write(2, b"a C library complains\\n")
+    return item
+
+if __name__ == "__main__":
+    machine = MachineParams(workers=2, progress="none")
+    limits = Limits(60.0, 1 << 30)
+    assert list(map_in_order(work, list(range(40)), machine, title="t", limits=limits)) == list(range(40))
+"""  # noqa: E501
+
+
+def test_what_decoders_print_is_not_told(tmp_path):
+    (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
+    done = subprocess.run(
+        [sys.executable, "-m", "noisy"], cwd=tmp_path, capture_output=True, text=True, check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
