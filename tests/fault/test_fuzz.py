@@ -14,6 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.data.folder import look_into
@@ -180,6 +182,29 @@ def read_labels(place, name, content):
 def test_label_files(tmp_path):
     outcomes = fuzz(read_labels, tmp_path, {"csv": CSV, "parquet": parquet()}, 300)
     assert {"label file", "refused with 3"} <= outcomes
+
+
+CELLS = st.one_of(
+    st.sampled_from(["path", "label", "split", "1.png", "train", "cat", "", '"', "../x", "C:\\x"]),
+    st.text(max_size=12),
+)
+TABLES = st.lists(st.lists(CELLS, max_size=4), max_size=6)
+
+
+@settings(max_examples=150 * ROUNDS, derandomize=True, deadline=None, database=None)
+@given(rows=TABLES, separator=st.sampled_from([",", ";", "\t"]), has_header=st.booleans())
+def test_tables_of_any_text(tmp_path_factory, rows, separator, has_header):
+    place = tmp_path_factory.mktemp("table", numbered=True)
+    lines = [separator.join(cells) for cells in ([["path", "label"]] if has_header else []) + rows]
+    text = "\n".join(lines)
+    try:
+        layout = read_labels(place, "csv", text.encode("utf-8", "surrogatepass"))
+    except PipelineError as error:
+        assert error.exit_code == 3
+        assert "\n" not in str(error)
+        assert "labels.csv" in str(error)
+    else:
+        assert layout == "label file"
 
 
 def open_archive(place, name, content):
