@@ -97,8 +97,11 @@ def _file(uri: str, tracking: TrackingParams, *, fix: bool) -> Iterator[Finding]
     try:
         condition = look_at_database(path)
     except sqlite3.OperationalError as error:
-        yield warn(path.name, f"another process is writing to it ({error})", "look again later")
-        return
+        raise TrackingError(
+            path.name,
+            f"cannot be looked at: {error}",
+            remedy="look again later, or mend its access",
+        ) from error
     if condition in _FIXABLE and fix:
         kept = set_aside(path)
         yield fixed(path.name, f"could not be used, and is now {kept.name}; the next `rootstock "

@@ -19,34 +19,36 @@ _LEFTOVER = "_alembic_tmp_"
 
 
 def look_at_database(path: Path) -> Condition:
-    """Say what a database file is; nothing is written.
+    """Say what a database file is; a write that was cut is rolled back, as by any reader.
 
     Raises:
         OSError: The file cannot be read.
-        sqlite3.OperationalError: Another process holds it for long.
+        sqlite3.OperationalError: It cannot be looked at now: another process holds it for long, or
+            access is refused.
     """
     if not path.exists() or path.stat().st_size == 0:
         return "absent"
     try:
         with closing(_open(path)) as database:
             return _judge(database)
-    except sqlite3.OperationalError as error:
-        if "locked" in str(error):
-            raise
-    except sqlite3.DatabaseError:
-        pass
-    return "damaged"
+    except sqlite3.OperationalError:
+        raise
+    except sqlite3.DatabaseError:  # its header or its pages are wrong
+        return "damaged"
 
 
 def _judge(database: sqlite3.Connection) -> Condition:
     tables = _column(database, "select name from sqlite_master where type = 'table'")
-    if any(name.startswith(_LEFTOVER) for name in tables):
-        return "half-made"
     if "alembic_version" not in tables:
         return "half-made" if "experiments" in tables else "foreign"
     if database.execute("pragma quick_check(1)").fetchone() != ("ok",):
         return "damaged"
-    return _compare(_column(database, "select version_num from alembic_version"))
+    condition = _compare(_column(database, "select version_num from alembic_version"))
+    if condition != "older":  # after the last step, what an earlier one left is no matter
+        return condition
+    was_cut = any(name.startswith(_LEFTOVER) for name in tables)
+    has_runs = "runs" in tables and database.execute("select 1 from runs").fetchone() is not None
+    return "older" if has_runs and not was_cut else "half-made"
 
 
 def is_deleted_experiment(path: Path, name: str) -> bool:
@@ -69,7 +71,7 @@ def set_aside(path: Path) -> Path:
 
 
 def _open(path: Path) -> sqlite3.Connection:
-    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=_BUSY_S)
+    return sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", uri=True, timeout=_BUSY_S)
 
 
 def _column(database: sqlite3.Connection, query: str) -> list[str]:

@@ -6,6 +6,8 @@ import http.server
 import importlib.metadata
 import shutil
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import pytest
@@ -129,7 +131,12 @@ def change(path, *statements):
 def test_every_condition_of_a_database_is_told_apart(repository):
     path = repository / "mlflow.db"
     assert look_at_database(path) == "sound"
+    change(path, "create table _alembic_tmp_tags (key text)")
+    assert look_at_database(path) == "sound"
+    change(path, "drop table _alembic_tmp_tags")
     change(path, "update alembic_version set version_num = '0584bdc529eb'")
+    assert look_at_database(path) == "half-made"
+    change(path, "insert into runs (run_uuid, experiment_id) values ('a', 0)")
     assert look_at_database(path) == "older"
     change(path, "update alembic_version set version_num = 'ffffffffffff'")
     assert look_at_database(path) == "newer"
@@ -143,7 +150,11 @@ def test_every_condition_of_a_database_is_told_apart(repository):
 
 def make_half(path):
     """Leave what six first users at once leave: a table of a migration that never ended."""
-    change(path, "create table _alembic_tmp_tags (key text)")
+    change(
+        path,
+        "create table _alembic_tmp_tags (key text)",
+        "update alembic_version set version_num = '0584bdc529eb'",
+    )
 
 
 def make_noise(path):
@@ -170,6 +181,24 @@ def test_a_database_that_mlflow_refuses_is_set_aside_on_request(repository, spoi
     shutil.copy(repository / "mlflow.db.broken-1", path)
     look(fix=True)
     assert (repository / "mlflow.db.broken-2").exists()
+
+
+def test_a_write_that_was_cut_and_a_lock_are_no_damage(repository):
+    path = repository / "mlflow.db"
+    code = (
+        f"import os, sqlite3; d = sqlite3.connect({str(path)!r}); "
+        "d.execute('pragma cache_size=1'); d.execute('begin'); [d.execute('insert into runs (run_uuid, experiment_id) values "
+        "(hex(randomblob(16)), 0)') for _ in range(5000)]; os._exit(9)"
+    )
+    assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
+    assert (repository / "mlflow.db-journal").exists()
+    assert look_at_database(path) == "sound"
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        assert database.execute("select count(*) from runs").fetchone() == (0,)
+        database.execute("begin exclusive")
+        (found,) = look(required=True, fix=True)
+    assert "cannot be looked at: database is locked" in found.line()
+    assert path.exists()
 
 
 def test_a_deleted_experiment_is_told(repository):
