@@ -185,10 +185,10 @@ def test_a_database_that_mlflow_refuses_is_set_aside_on_request(repository, spoi
 
 def test_a_write_that_was_cut_and_a_lock_are_no_damage(repository):
     path = repository / "mlflow.db"
+    insert = "insert into runs (run_uuid, experiment_id) values (hex(randomblob(16)), 0)"
     code = (
-        f"import os, sqlite3; d = sqlite3.connect({str(path)!r}); "
-        "d.execute('pragma cache_size=1'); d.execute('begin'); [d.execute('insert into runs (run_uuid, experiment_id) values "
-        "(hex(randomblob(16)), 0)') for _ in range(5000)]; os._exit(9)"
+        f"import os, sqlite3; d = sqlite3.connect({str(path)!r}); d.execute('pragma cache_size=1')"
+        f"; d.execute('begin'); [d.execute({insert!r}) for _ in range(5000)]; os._exit(9)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 9
     assert (repository / "mlflow.db-journal").exists()
