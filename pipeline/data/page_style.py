@@ -107,7 +107,7 @@ svg .train { fill: var(--train); } svg .val { fill: var(--val); } svg .test { fi
   margin-top: 0.6rem; }
 .samples { grid-template-columns: repeat(8, minmax(0, 1fr)); gap: 0.45rem; }
 .reasons { display: grid; grid-template-columns: repeat(auto-fill, minmax(16rem, 1fr));
-  gap: 1.4rem 1.6rem; margin-top: 1.2rem; }
+  gap: 1.4rem 1.6rem; margin-top: 1.2rem; grid-auto-flow: dense; }
 .reasons .wide { grid-column: 1 / -1; }
 .reasons p { margin-bottom: 0; font-size: 0.9rem; }
 h3 code { font-size: 1em; }

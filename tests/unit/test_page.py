@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.data import page_pictures
 from pipeline.data.clean import Rules
 from pipeline.data.manifest import REASONS
 from pipeline.data.markup import Html, tag
@@ -160,13 +161,22 @@ def test_elements_escape_all_but_elements():
     assert tag("p", tag("p") + "<b>") == "<p>&lt;p&gt;&lt;/p&gt;&lt;b&gt;</p>"
 
 
-def test_equal_data_give_equal_bytes(tmp_path):
-    for name in ("a", "b"):
-        page(tmp_path, troubled(tmp_path / name / "small/raw"), name=f"{name}.html",
-             machine=MachineParams(workers=1 if name == "a" else 2, progress="none"))  # fmt: skip
+def test_equal_data_give_equal_bytes(tmp_path, monkeypatch):
+    page(tmp_path, troubled(tmp_path / "a/small/raw"), name="a.html")
+    monkeypatch.setattr(page_pictures, "_FEW_PX", 0)  # as for large pictures: other processes
+    two = MachineParams(workers=2, progress="none")
+    page(tmp_path, troubled(tmp_path / "b/small/raw"), name="b.html", machine=two)
     first = (tmp_path / "a.html").read_bytes()
     assert first == (tmp_path / "b.html").read_bytes()
     assert str(tmp_path).encode() not in first
+
+
+def test_pictures_beyond_the_work_that_is_allowed_are_left_out(tmp_path, monkeypatch):
+    raw = class_folders(tmp_path / "small/raw")
+    monkeypatch.setattr(page_pictures, "_MAX_DECODED_PX", 5 * 120)
+    found = page(tmp_path, raw)
+    assert len(found.pictures) == 5
+    assert found.text.count("left out to keep this page small") == 11
 
 
 def test_the_size_is_bounded(tmp_path):
