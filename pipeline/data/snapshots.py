@@ -16,7 +16,7 @@ from pipeline.data.diffing import REPEATS, Snapshot
 from pipeline.data.manifest import KEPT, read_manifest
 from pipeline.dvccache import cache_folder, locked_dep, locked_out, object_path, read_listing
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
-from pipeline.files import read_json, read_table
+from pipeline.files import md5_file, read_json, read_table
 from pipeline.params import parse_params, read_params
 
 MANIFEST = "artifacts/clean/manifest.parquet"
@@ -85,15 +85,22 @@ def read_current(root: Path) -> tuple[Snapshot, Path]:
 
     Raises:
         DataError: `clean` has not run, or what it made was not pulled.
-        IntegrityError: The manifest is damaged.
+        IntegrityError: The manifest is damaged, or is not the one that dvc.lock records, as after
+            `git checkout` alone.
     """
     path = root / MANIFEST
     if not path.exists():
         raise DataError(
             MANIFEST, "no such file", remedy="run `dvc repro clean`, or `dvc pull clean`"
         )
-    manifest = read_manifest(path)
     lock = read_params(root / _LOCK) if (root / _LOCK).exists() else {}
+    if locked_out(lock, MANIFEST) not in (None, md5_file(path)):
+        raise IntegrityError(
+            MANIFEST,
+            f"is not the one that {_LOCK} records",
+            remedy="run `dvc checkout clean`, or `dvc pull clean`, or `dvc repro clean`",
+        )
+    manifest = read_manifest(path)
     settings = _settings(lock)
     details = _details(root / _REPORT)
     near = read_table(root / _NEAR) if (root / _NEAR).exists() else None

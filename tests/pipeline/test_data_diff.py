@@ -142,6 +142,19 @@ def test_a_manifest_that_was_collected_is_fetched_by_the_command_that_is_named(p
     data_diff()
 
 
+def test_a_manifest_of_another_revision_is_not_compared(project, data_diff):
+    """As after `git checkout` without `dvc checkout`."""
+    lock = (project / "dvc.lock").read_text(encoding="utf-8")
+    run(project, "git", "checkout", "--quiet", "last-week", "--", "dvc.lock")
+    try:
+        (line,) = data_diff(code=5).err.splitlines()
+        assert f"{MANIFEST}: is not the one that dvc.lock records (run `dvc checkout clean`" in line
+    finally:
+        run(project, "git", "reset", "--quiet")
+        (project / "dvc.lock").write_text(lock, encoding="utf-8")
+    data_diff()
+
+
 def test_a_side_without_a_manifest_is_named(project, data_diff):
     empty = run(project, "git", "commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
                 "-m", "empty").stdout.strip()  # fmt: skip
