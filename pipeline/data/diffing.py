@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pandas as pd
 
 from pipeline.data.manifest import DROPPED, KEPT, META, QUARANTINED, SPLITS, STATUSES
@@ -89,15 +90,20 @@ def _match(old: pd.DataFrame, new: pd.DataFrame) -> _Matched:
     at_place = _join(old, new, "path")
     at_place["how"] = "same"
     at_place.loc[_differ(at_place["id_old"], at_place["id_new"]), "how"] = "changed"
-    gone, come = old[~old["path"].isin(new["path"])], new[~new["path"].isin(old["path"])]
+    gone, come = _without(old, new["path"]), _without(new, old["path"])
     renamed = _join(_numbered(gone), _numbered(come), "number")
     renamed["how"] = "renamed"
     pairs = pd.concat([at_place, renamed.drop(columns="number")], ignore_index=True)
     return _Matched(
         pairs.sort_values("path_new", kind="stable", ignore_index=True),
-        come[~come["path"].isin(renamed["path_new"])],
-        gone[~gone["path"].isin(renamed["path_old"])],
+        _without(come, renamed["path_new"]),
+        _without(gone, renamed["path_old"]),
     )
+
+
+def _without(table: pd.DataFrame, paths: pd.Series) -> pd.DataFrame:
+    known = set(paths.tolist())  # many times faster than `isin` on strings
+    return table[np.array([path not in known for path in table["path"].tolist()], dtype=bool)]
 
 
 def _join(old: pd.DataFrame, new: pd.DataFrame, key: str) -> pd.DataFrame:
@@ -206,19 +212,19 @@ def _repeats(
     `of` is that item's path, None where it is not known; `of_old` whether it was there before.
     """
     pairs = matched.pairs
-    changed = pairs[pairs["how"] == "changed"]
-    rows = [
-        *zip(matched.added["path"], matched.added["status"], matched.added["reason"], strict=True),
-        *zip(changed["path_new"], changed["status_new"], changed["reason_new"], strict=True),
-    ]
-    ids = dict(zip(new["path"], new["id"], strict=True))
-    known_paths, known_ids = set(old["path"]), set(old["id"].dropna())
+    columns = ["path", "status", "reason"]
+    changed = pairs[pairs["how"] == "changed"][[f"{name}_new" for name in columns]]
+    rows = pd.concat([matched.added[columns], changed.set_axis(columns, axis=1)])
+    rows = rows[(rows["status"] == DROPPED) & rows["reason"].isin(REPEATS)].sort_values("path")
+    if rows.empty:
+        return []
+    ids = dict(zip(new["path"].tolist(), new["id"].tolist(), strict=True))
+    known_paths, known_ids = set(old["path"].tolist()), set(old["id"].dropna().tolist())
     repeats = []
-    for path, status, reason in sorted(rows, key=lambda row: str(row[0])):
-        if status == DROPPED and reason in REPEATS:
-            of = originals.get(path)
-            of_old = None if of is None else of in known_paths or ids.get(of) in known_ids
-            repeats.append({"path": path, "reason": reason, "of": of, "of_old": of_old})
+    for path, reason in zip(rows["path"], rows["reason"], strict=True):
+        of = originals.get(path)
+        of_old = None if of is None else of in known_paths or ids.get(of) in known_ids
+        repeats.append({"path": path, "reason": reason, "of": of, "of_old": of_old})
     return repeats
 
 
@@ -258,7 +264,7 @@ def _classes(old: pd.DataFrame, new: pd.DataFrame) -> dict[str, dict[str, dict[s
 
 def _count_classes(table: pd.DataFrame) -> Counter[tuple[str, str]]:
     kept = table[table["status"] == KEPT]
-    return Counter(zip(kept["label"], kept["split"], strict=True))
+    return Counter(zip(kept["label"].tolist(), kept["split"].tolist(), strict=True))
 
 
 def _changed_settings(old: Mapping[str, Any], new: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
