@@ -211,11 +211,12 @@ def near_section(showcase: Showcase, previews: Previews) -> Html | None:
     return tag(
         "section",
         tag("h2", "Pictures that look alike"),
-        tag("p", "Not equal, but close: crops, copies saved anew, the same scene twice. Where the "
-                 "two are in different splits, the one in the less protected split is dropped.",
+        tag("p", "Not equal, but close: crops, copies saved anew, the same scene twice. ",
+            tag("code", "clean.near_duplicates"), " says whether, of two in different splits, the "
+            "one in the less protected split is dropped.",
             class_="soft"),
         tag("div", *(_near_pair(pair, previews) for pair in showcase.near), class_="pairs"),
-        _more(showcase.near_in_all, len(showcase.near), "pairs"),
+        _more(showcase.near_in_all, len(showcase.near), "pairs", "near_duplicates.parquet"),
         id="near",
     )  # fmt: skip
 
@@ -420,11 +421,11 @@ def _n(value: int | str) -> Html:
     return tag("td", value, class_="n")
 
 
-def _more(total: int, shown: int, what: str = "") -> Html | None:
+def _more(total: int, shown: int, what: str = "", where: str = "manifest.parquet") -> Html | None:
     if total <= shown:
         return None
     named = f" {what}" if what else ""
-    return tag("p", f"and {total - shown:,} more{named}, all of them in manifest.parquet",
+    return tag("p", f"and {total - shown:,} more{named}, all of them in {where}",
                class_="more")  # fmt: skip
 
 

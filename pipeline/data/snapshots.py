@@ -7,13 +7,17 @@ as long as nobody collected them. Nothing is checked out, and nothing is fetched
 import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
-from pathlib import Path
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pandas as pd
 
+from pipeline.data.archive import Archive, RawFault
+from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.diffing import REPEATS, Snapshot
 from pipeline.data.manifest import KEPT, read_manifest
+from pipeline.data.rawfiles import most_bytes
 from pipeline.dvccache import cache_folder, locked_dep, locked_out, object_path, read_listing
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
 from pipeline.files import md5_file, read_json, read_table
@@ -36,12 +40,26 @@ class CachedFiles:
     """Path -> md5; empty where the raw folder was not tracked, or its listing is not cached."""
 
     def read(self, path: str) -> bytes | None:
-        """Give the bytes of a file, or None where they are not at hand."""
-        md5 = self.listing.get(path)
+        """Give the bytes of a file, or of a member of a tar, or None where they are not at hand.
+
+        Not of a zip: the cache keeps no name that tells one.
+        """
         try:
-            return object_path(self.cache, md5).read_bytes() if md5 else None
-        except (OSError, IntegrityError):
+            if path in self.listing:
+                return object_path(self.cache, self.listing[path]).read_bytes()
+            for parent in map(str, PurePosixPath(path).parents):
+                if parent in self.listing:
+                    archive = _opened(object_path(self.cache, self.listing[parent]))
+                    return archive.read(path[len(parent) + 1 :], most_bytes(MAX_PIXELS))
+        except (OSError, PipelineError, RawFault):
             return None
+        return None
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path) -> Archive:
+    """Give an archive of the cache, whose objects never change."""
+    return Archive(path)
 
 
 def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:

@@ -1,7 +1,9 @@
 """Every kind of change of the data is found, named once as what it is, and told in text."""
 
 import json
+import tarfile
 from dataclasses import replace
+from io import BytesIO
 
 import numpy as np
 import pandas as pd
@@ -9,7 +11,8 @@ import pytest
 
 from pipeline.data.diffing import compare
 from pipeline.data.difftext import moved_line, render_diff
-from pipeline.data.snapshots import find_originals
+from pipeline.data.snapshots import CachedFiles, find_originals
+from pipeline.dvccache import object_path
 from tests.manifests import SETTINGS, manifest, row, snapshot
 
 KEYS = {
@@ -300,3 +303,25 @@ def test_originals_are_known_by_bytes_by_the_report_or_by_the_pairs():
         "paired.png": "b in c.png",
     }
     assert "paired.png" not in find_originals(rows, details, None)
+
+
+def test_removed_members_of_a_tar_are_read_from_the_cache(tmp_path):
+    raw = {"a.png": b"one", "in/b.png": b"two"}
+    shard = object_path(tmp_path, "ab" + "0" * 30)
+    loose = object_path(tmp_path, "cd" + "0" * 30)
+    for path in (shard, loose):
+        path.parent.mkdir(parents=True)
+    loose.write_bytes(b"three")
+    with tarfile.open(shard, "w") as archive:
+        for name, content in raw.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            archive.addfile(info, BytesIO(content))
+    files = CachedFiles(
+        tmp_path,
+        {"x/shard.tar": "ab" + "0" * 30, "c.png": "cd" + "0" * 30, "gone.png": "ef" + "0" * 30},
+    )
+    assert files.read("x/shard.tar/in/b.png") == b"two"
+    assert files.read("c.png") == b"three"
+    for path in ("gone.png", "x/shard.tar/no.png", "gone.png/d.png", "e.png", "x/shard.tar/../a"):
+        assert files.read(path) is None
