@@ -120,8 +120,8 @@ def test_a_suspect_is_decided_by_a_person_and_the_report_says_so(project):
     assert report["review"]["items"] == {"keep": 0, "drop": 0, "relabel": 1}
     assert report["review"]["decisions"][0]["label"] == first["label"]
     file.unlink()
-    run(project, "dvc", "checkout")
     run(project, "dvc", "repro", "clean")
+    run(project, "git", "diff", "--exit-code", "--stat", "dvc.lock", "artifacts/clean/report.json")
 
 
 def test_too_many_folds_are_one_line(project):
