@@ -52,7 +52,8 @@ def near_warnings(near: NearDuplicates, task: Task) -> list[str]:
     if conflicts := _conflicts(near, task):
         first = conflicts[0]
         warnings.append(
-            f"{len(conflicts)} pairs of near-duplicates have two labels; first: {_named(first)}, "
+            f"{len(conflicts)} {'pair' if len(conflicts) == 1 else 'pairs'} of near-duplicates "
+            f"with two labels; first: {_named(first)}, "
             f"{first['label_a']!r} and {first['label_b']!r}"
         )
     if near.crowded:

@@ -211,7 +211,7 @@ def near_section(showcase: Showcase, previews: Previews) -> Html | None:
     return tag(
         "section",
         tag("h2", "Pictures that look alike"),
-        tag("p", "Not equal, but close: crops, copies saved anew, the same scene twice. ",
+        tag("p", "Not equal, but close: copies saved anew, smaller, darker or with less contrast. ",
             tag("code", "clean.near_duplicates"), " says whether, of two in different splits, the "
             "one in the less protected split is dropped.",
             class_="soft"),

@@ -256,7 +256,7 @@ def test_near_duplicates_with_two_labels_are_told(tmp_path):
     near_copies(tmp_path)
     (tmp_path / "cat/near00.png").rename(tmp_path / "dog/near00.png")
     warnings = clean_folder(tmp_path).report["warnings"]
-    assert any(each.startswith("11 pairs of near-duplicates have two labels; first: cat/near01.png")
+    assert any(each.startswith("11 pairs of near-duplicates with two labels; first: cat/near01.png")
                for each in warnings)  # fmt: skip
 
 

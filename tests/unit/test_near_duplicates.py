@@ -145,7 +145,7 @@ def test_two_labels_of_nearly_the_same_are_told_and_nothing_is_edited():
             for each in section["two_labels"]]  # fmt: skip
     assert told == [["a", "x", "b", "y"], ["b", "y", "c", "x"]]
     assert near_warnings(near, "classification") == [
-        "2 pairs of near-duplicates have two labels; first: a in train and b in train, 'x' and 'y'"
+        "2 pairs of near-duplicates with two labels; first: a in train and b in train, 'x' and 'y'"
     ]
     assert near_section(near, RULE, "regression")["pairs_with_two_labels"] == 0
 
