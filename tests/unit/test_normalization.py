@@ -22,6 +22,7 @@ from pipeline.data.normalization import (
 from pipeline.data.store import Store
 from pipeline.errors import DataError, IntegrityError
 from stages.normalize import main
+from tests.inmemory import store_of
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
@@ -30,7 +31,7 @@ def make_store(pictures, splits):
     """A store in memory, of given uint8 [N, 3, H, W]."""
     index = pd.DataFrame({"split": splits})
     spec = DecodeSpec(pictures.shape[-1], "squash", "bilinear", (0, 0, 0))
-    return Store(folder=None, spec=spec, index=index, shards=(pictures,))
+    return store_of(pictures, index, spec)
 
 
 def counts_of(*channels):

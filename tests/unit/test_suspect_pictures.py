@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pipeline.data.store import Store
 from pipeline.suspects.pictures import Measures, find_poor, measure_pictures
+from tests.inmemory import store_of
 from tests.trainable import QUIET
 
 SIDE = 32
@@ -31,10 +31,9 @@ def gradient(low, high):
 
 
 def store(pictures):
-    shard = np.stack(pictures)
     index = pd.DataFrame({"path": [f"{n}.png" for n in range(len(pictures))]})
     spec = type("Spec", (), {"size_px": SIDE})()
-    return Store(None, spec, index, (shard,))
+    return store_of(np.stack(pictures), index, spec)
 
 
 def test_every_kind_is_found_and_sharp_pictures_are_left_alone():
