@@ -60,7 +60,7 @@ if {opened}:
 for _ in range(3):
     torch.empty(64_000_000, dtype=torch.uint8).fill_(1)
 before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
-for _ in range(10):
+for _ in range(30):
     torch.empty(64_000_000, dtype=torch.uint8).fill_(1)
 print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
@@ -77,7 +77,8 @@ def test_freed_memory_is_used_again_without_a_way_through_the_kernel():
         ).stdout)
         for opened in (False, True)
     }  # fmt: skip
-    assert faults[True] < 100 < faults[False]
+    # where small blocks come to lie is chance: now and then one more large block is taken, and kept
+    assert 10 * faults[True] < faults[False]
 
 
 def test_new_tensors_are_not_filled_first():
