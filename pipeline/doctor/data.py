@@ -1,7 +1,6 @@
 """The raw folder, before `dvc add` or a stage meets it: what is in it, and whether it will do."""
 
 import hashlib
-import os
 import subprocess
 import time
 from collections import Counter
@@ -15,8 +14,7 @@ import pandas as pd
 
 from pipeline.data.checks import size_fault
 from pipeline.data.clean import CleanParams
-from pipeline.data.folder import look_at
-from pipeline.data.guard import refuse_unsafe_entries
+from pipeline.data.guard import refuse_unsafe_entries, walk
 from pipeline.data.items import DataParams, Item, RawItems, find_items
 from pipeline.data.labels import check_labels
 from pipeline.data.manifest import SPLITS
@@ -100,12 +98,11 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     if decisions:
         yield ok(_REVIEW, f"{len(decisions)} decisions on items")
     yield from _sample(raw, usable, wanted)
-    files = look_at(raw).files
-    size = sum(os.lstat(raw / each).st_size for each in files)
-    if len(files) > _MANY_FILES:
-        yield warn(raw, f"has {len(files)} files, and DVC treats each by itself, slowly",
+    sizes = [entry.stat().st_size for entry in walk(str(raw)) if entry.is_file()]
+    if len(sizes) > _MANY_FILES:
+        yield warn(raw, f"has {len(sizes)} files, and DVC treats each by itself, slowly",
                    "pack them into some tar files of 1 to 10 GB")  # fmt: skip
-    return RawFolder(len(found.items), size)
+    return RawFolder(len(found.items), sum(sizes))
 
 
 def _is_name_of_other_data(name: str, raw: Path) -> bool:

@@ -15,6 +15,7 @@ from pipeline.doctor.outline import Outline
 from pipeline.doctor.params import CLASSES, examine_params
 from pipeline.parallel import MachineParams
 from tests.closure import ROOT
+from tests.packed import tar
 from tests.rawfolder import class_folders, clean_params, save_picture, write_labels
 
 RAW = "data/mine/raw"
@@ -69,6 +70,20 @@ def test_a_good_folder_is_counted_and_its_pictures_are_looked_at(raw, look):
     ]
     assert seen.items == 48
     assert seen.files_bytes == sum(each.stat().st_size for each in raw.rglob("*.png"))
+
+
+def test_an_archive_is_one_file_with_many_items(raw, look, monkeypatch):
+    monkeypatch.setattr(doctor_data, "_MANY_FILES", 40)
+    members = [(path.relative_to(raw).as_posix(), path.read_bytes())
+               for path in sorted(raw.rglob("*.png"))]  # fmt: skip
+    shutil.rmtree(raw)
+    raw.mkdir()
+    (raw / "all.tar").write_bytes(tar(members))
+    found, seen = look()
+    assert lines(found, "error") == []
+    assert not any("treats each by itself" in line for line in lines(found, "warning"))
+    assert f"{RAW}: 48 items, class folders, 2 classes: 'cat' 24, 'dog' 24" in lines(found, "ok")
+    assert seen == doctor_data.RawFolder(48, (raw / "all.tar").stat().st_size)
 
 
 def test_a_tracked_folder_is_not_complained_of(raw, look):
