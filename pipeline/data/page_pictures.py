@@ -6,14 +6,12 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from pipeline.data.decode import open_picture
 from pipeline.data.markup import Child, Html, tag
 from pipeline.data.page_charts import shorten
-from pipeline.data.picture import UndecodableImage
 from pipeline.data.preview import encode_jpeg, shrink
 from pipeline.data.probe import Limits
 from pipeline.data.showcase import Row
-from pipeline.data.tiles import read_item
+from pipeline.data.tiles import pixels_of, read_item
 from pipeline.parallel import MachineParams, map_in_order
 
 Previews = Mapping[str, str]
@@ -69,19 +67,9 @@ def shot(row: Row, previews: Previews) -> Html:
 
 def _preview(raw: Path, limits: Limits, path: str) -> str | None:
     """Make one picture small; None where it is no longer what was probed."""
-    content = read_item(raw, path)
-    if content is None:
+    pixels = pixels_of(read_item(raw, path), limits)
+    if pixels is None:
         return None
-    try:
-        picture = open_picture(
-            content,
-            background=(0, 0, 0),
-            max_pixels=limits.max_pixels,
-            animated=limits.animated,
-        )
-    except UndecodableImage:
-        return None
-    pixels = picture.pixels
     # A strip of 2 x 4000 pixels shows nothing when it is shrunk as a whole: show its middle.
     longest, shortest = max(pixels.shape[:2]), min(pixels.shape[:2])
     if longest > 8 * shortest:

@@ -49,6 +49,16 @@ class Limits:
     max_pixels: int
     animated: Literal["first", "reject"]
 
+    def open(self, content: bytes) -> Picture:
+        """Decode a file in full, on black where it is transparent.
+
+        Raises:
+            UndecodableImage: As `open_picture`.
+        """
+        return open_picture(
+            content, background=(0, 0, 0), max_pixels=self.max_pixels, animated=self.animated
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Probe:
@@ -178,12 +188,7 @@ def probe_file(raw: Path, limits: Limits, path: str) -> Probe:
 def _probe_bytes(content: bytes, limits: Limits, extension: str) -> Probe:
     digest = hashlib.sha256(content).hexdigest()
     try:
-        picture = open_picture(
-            content,
-            background=(0, 0, 0),
-            max_pixels=limits.max_pixels,
-            animated=limits.animated,
-        )
+        picture = limits.open(content)
     except UndecodableImage as error:
         return Probe(id=digest, reason=error.reason, detail=error.detail)
     return Probe(

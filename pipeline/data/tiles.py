@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.decode import MAX_PIXELS, open_picture
+from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.picture import Pixels, UndecodableImage
 from pipeline.data.preview import shrink
 from pipeline.data.probe import Limits
@@ -21,18 +21,16 @@ def gray_tile(side_px: int) -> Pixels:
 
 def picture_tile(content: bytes | None, limits: Limits, *, side_px: int) -> Pixels:
     """Decode a file and make it small; gray where there is none, or where it is no picture."""
-    if content is None:
-        return gray_tile(side_px)
+    pixels = pixels_of(content, limits)
+    return gray_tile(side_px) if pixels is None else shrink(pixels, side_px)
+
+
+def pixels_of(content: bytes | None, limits: Limits) -> Pixels | None:
+    """Decode a file; None where there is none, or where it is no picture."""
     try:
-        picture = open_picture(
-            content,
-            background=(0, 0, 0),
-            max_pixels=limits.max_pixels,
-            animated=limits.animated,
-        )
+        return None if content is None else limits.open(content).pixels
     except UndecodableImage:
-        return gray_tile(side_px)
-    return shrink(picture.pixels, side_px)
+        return None
 
 
 def read_item(raw: Path, path: str) -> bytes | None:
