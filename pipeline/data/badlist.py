@@ -4,13 +4,13 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.data.names import safe_cell
 from pipeline.files import write_rows
 
 BAD_ITEMS = Path(".rootstock") / "proofs" / "bad_items.csv"
 """Relative to the repository; it is there if, and only if, the last cleaning stopped for it."""
 
 _COLUMNS = ("path", "reason", "detail")
-_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def write_bad_items(bad: pd.DataFrame) -> Path:
@@ -28,9 +28,3 @@ def write_bad_items(bad: pd.DataFrame) -> Path:
 def remove_bad_items() -> None:
     """Remove the list of an earlier stop."""
     BAD_ITEMS.unlink(missing_ok=True)
-
-
-def safe_cell(text: object) -> str:
-    """Give a cell that no spreadsheet takes for a formula: such a one gets a `'` before it."""
-    cell = str(text)
-    return f"'{cell}" if cell.startswith(_FORMULA) else cell

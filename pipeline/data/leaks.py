@@ -6,6 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.data.duplicates import Duplicate
+from pipeline.data.names import safe_cell
 from pipeline.errors import DataError
 from pipeline.files import write_rows
 
@@ -50,14 +51,15 @@ def refuse_leaks(identical: pd.DataFrame, nearly: pd.DataFrame, proof: Path) -> 
     Raises:
         DataError: There are leaks; the file and the first pair are named.
     """
-    told = nearly.assign(correlation=[f"{each:.4f}" for each in nearly["correlation"]])
-    pairs = pd.concat([identical[list(COLUMNS)], told[list(COLUMNS)]])
+    nearly = nearly.assign(correlation=[f"{each:.4f}" for each in nearly["correlation"]])
+    pairs = pd.concat([identical[list(COLUMNS)], nearly[list(COLUMNS)]])
     if pairs.empty:
         proof.unlink(missing_ok=True)
         return
     rows = pairs.sort_values(["path_a", "path_b"]).itertuples(index=False)
     leaks = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    write_rows(proof, leaks, columns=COLUMNS)
+    told = [{name: safe_cell(value) for name, value in leak.items()} for leak in leaks]
+    write_rows(proof, told, columns=COLUMNS)
     first = leaks[0]
     how = first["correlation"]
     raise DataError(

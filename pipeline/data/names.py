@@ -1,4 +1,9 @@
-"""Names from outside, as people may see them: a file name can hold escapes and mirrored text."""
+"""Names from outside, as people and their programs may see them.
+
+A file name can hold a terminal's escapes, mirrored text, or what a spreadsheet takes for a formula.
+"""
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str) -> str:
@@ -10,6 +15,17 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     return "".join(char if char.isprintable() else _escape(char) for char in text)
+
+
+def safe_cell(text: object) -> str:
+    """Give a cell that no spreadsheet takes for a formula: such a one gets a `'` before it."""
+    cell = str(text)
+    return f"'{cell}" if cell.startswith(_FORMULA) else cell
+
+
+def safe_line(text: str) -> str:
+    """Give a cell that is one line, without marks that act, and that is no formula."""
+    return safe_cell(visible(text))
 
 
 def _escape(char: str) -> str:

@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.manifest import TEXT
+from pipeline.data.names import safe_line
 from pipeline.files import write_rows, write_table
 
 Reason = Literal["label", "look_alike", "low_information", "outlier"]
@@ -29,7 +30,6 @@ COLUMNS = ("rank", "path", "id", "split", "label", "suggested", "reason", "score
 TEST = "test"
 
 _DIGITS = 6
-_FORMULA = ("=", "+", "-", "@")
 
 
 @dataclass(frozen=True)
@@ -93,16 +93,11 @@ def write_suspects(parquet: Path, *, csv: Path, table: pd.DataFrame) -> None:
     shown = table[list(COLUMNS)]
     write_table(parquet, shown)
     records = shown.astype(object).where(shown.notna(), "").to_dict("records")
-    rows = [{str(name): safe_cell(value) for name, value in each.items()} for each in records]
+    rows = [
+        {
+            str(name): safe_line(value) if isinstance(value, str) else value
+            for name, value in each.items()
+        }
+        for each in records
+    ]
     write_rows(csv, rows, columns=COLUMNS)
-
-
-def safe_cell(value: object) -> object:
-    """Give a cell that is one line, and that no spreadsheet takes for a formula.
-
-    Marks that cannot be printed are written as Python does; a formula gets a quote before it.
-    """
-    if not isinstance(value, str):
-        return value
-    text = "".join(each if each.isprintable() else repr(each)[1:-1] for each in value)
-    return f"'{text}" if text.startswith(_FORMULA) else text

@@ -12,11 +12,12 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.data.names import safe_line
 from pipeline.data.review import COLUMNS, listed_ids, review_file
 from pipeline.data.texttable import read_text_table
 from pipeline.errors import DataError
 from pipeline.files import read_table, replacing
-from pipeline.suspects.table import TEST, safe_cell
+from pipeline.suspects.table import TEST
 
 SUSPECTS = Path("artifacts/suspects/suspects.parquet")
 
@@ -74,7 +75,7 @@ def _note(suspect: dict[Hashable, Any]) -> str:
     expected = f", expected {suggested!r}" if isinstance(suggested, str) else ""
     text = (f"{suspect['path']}: {suspect['reason']} {suspect['rank']}, labeled "
             f"{suspect['label']!r}{expected}; {suspect['detail']}")  # fmt: skip
-    return str(safe_cell(" ".join(text.split())))
+    return safe_line(" ".join(text.split()))
 
 
 def _lines(rows: list[dict[str, str]], columns: Sequence[str]) -> str:

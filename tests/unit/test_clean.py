@@ -13,7 +13,8 @@ from pydantic import ValidationError
 from pipeline.data.clean import Rules
 from pipeline.data.clean_plots import write_plots
 from pipeline.data.items import DataParams
-from pipeline.data.leaks import PROOF
+from pipeline.data.leaks import COLUMNS as LEAK_COLUMNS
+from pipeline.data.leaks import PROOF, refuse_leaks
 from pipeline.data.manifest import read_manifest, write_manifest
 from pipeline.data.near_duplicates import PAIR_COLUMNS
 from pipeline.errors import DataError
@@ -164,6 +165,14 @@ def leaky_splits(raw):
     save_scene(raw / "dog/14.png", 1, change=brightness(0.9))
     given_splits(raw)
     return raw
+
+
+def test_a_proof_holds_no_formula(tmp_path):
+    row = dict.fromkeys(LEAK_COLUMNS, "a") | {"path_a": "=1+1.png", "correlation": "identical"}
+    with pytest.raises(DataError, match="first: =1"):
+        refuse_leaks(pd.DataFrame([row]), pd.DataFrame(columns=LEAK_COLUMNS), tmp_path / "p.csv")
+    (read,) = pd.read_csv(tmp_path / "p.csv").to_dict("records")
+    assert read == row | {"path_a": "'=1+1.png"}
 
 
 def test_pictures_in_two_given_splits_stop_with_a_proof(tmp_path, monkeypatch):

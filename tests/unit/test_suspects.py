@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.data.names import safe_line
 from pipeline.errors import ParamsError
 from pipeline.files import sha256_file
 from pipeline.params import load_section, read_params
@@ -15,7 +16,7 @@ from pipeline.suspects.find import find_suspects, summary
 from pipeline.suspects.heldout import predict_held_out
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.sheets import draw_sheets
-from pipeline.suspects.table import COLUMNS, REASONS, safe_cell, write_suspects
+from pipeline.suspects.table import COLUMNS, REASONS, write_suspects
 from pipeline.train.trainer import open_parts
 from tests.closure import ROOT
 from tests.trainable import QUIET, cpu, make_sources
@@ -149,7 +150,7 @@ def test_again_gives_the_same_bytes_and_changes_nothing(sources, found, tmp_path
      ("\r\n=1", "\\r\\n=1"), ("a=1", "a=1"), ("caf\u00e9 x", "caf\u00e9 x")],
 )  # fmt: skip
 def test_a_cell_is_one_line_and_never_a_formula(text, cell, found, tmp_path):
-    assert safe_cell(text) == cell
+    assert safe_line(text) == cell
     hostile = found.table.assign(path=text, label=text, suggested=text)
     write_suspects(tmp_path / "s.parquet", csv=tmp_path / "s.csv", table=hostile)
     read = pd.read_csv(tmp_path / "s.csv", keep_default_na=False)
