@@ -4,7 +4,6 @@ A revision's dvc.lock names the manifest and every raw file by md5; their bytes 
 as long as nobody collected them. Nothing is checked out, and nothing is fetched.
 """
 
-import subprocess
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -21,13 +20,13 @@ from pipeline.data.rawfiles import most_bytes
 from pipeline.dvccache import cache_folder, locked_dep, locked_out, object_path, read_listing
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
 from pipeline.files import md5_file, read_json, read_table
+from pipeline.git import ask_git
 from pipeline.params import parse_params, read_params
 
 MANIFEST = "artifacts/clean/manifest.parquet"
 _REPORT = "artifacts/clean/report.json"
 _NEAR = "artifacts/clean/near_duplicates.parquet"
 _LOCK = "dvc.lock"
-_TIMEOUT_S = 60
 _COMMIT_CHARS = 12
 
 
@@ -77,7 +76,7 @@ def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
     """
     commit = _commit(root, revision)
     where = f"dvc.lock of {revision} ({commit[:_COMMIT_CHARS]})"
-    text = _git(root, "show", f"{commit}:./{_LOCK}")
+    text = ask_git(root, "show", f"{commit}:./{_LOCK}")
     lock = parse_params(text, where) if text else {}
     md5 = locked_out(lock, MANIFEST)
     if md5 is None:
@@ -198,7 +197,7 @@ def _details(report: Path) -> dict[str, str]:
 
 
 def _commit(root: Path, revision: str) -> str:
-    found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options",
+    found = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options",
                  f"{revision}^{{commit}}")  # fmt: skip
     if not found:
         raise ParamsError(
@@ -209,22 +208,3 @@ def _commit(root: Path, revision: str) -> str:
             remedy="`git fetch` it; a shallow clone has few commits",
         )
     return found.strip()
-
-
-def _git(root: Path, *arguments: str) -> str:
-    """Run git; empty where it fails.
-
-    Raises:
-        MachineError: It is not installed, or hangs.
-    """
-    try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=False,
-            stdin=subprocess.DEVNULL,
-        )
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MachineError("git", f"could not run: {error}", remedy="install git") from error
-    return done.stdout.decode("utf-8", "replace") if done.returncode == 0 else ""

@@ -1,7 +1,6 @@
 """The raw folder, before `dvc add` or a stage meets it: what is in it, and whether it will do."""
 
 import hashlib
-import subprocess
 import time
 from collections import Counter
 from collections.abc import Generator, Iterator, Mapping, Sequence
@@ -24,6 +23,7 @@ from pipeline.data.split import SplitParams
 from pipeline.doctor.findings import Finding, ok, warn
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
 from pipeline.errors import DataError, ParamsError
+from pipeline.git import ask_git
 from pipeline.parallel import MachineParams
 from pipeline.params import Task, read_params
 from pipeline.track.registry import RegistryParams
@@ -135,9 +135,7 @@ def _recorded(place: Path) -> RawFolder | None:
 
 def _versioned(raw: Path) -> Iterator[Finding]:
     """Tell who keeps the versions of the raw data: DVC should, git should not."""
-    command = ["git", "ls-files", "-z", "--", str(raw)]
-    listed = subprocess.run(command, capture_output=True, text=True, check=False)
-    in_git = len(listed.stdout.split("\0")) - 1 if listed.returncode == 0 else 0
+    in_git = (ask_git(Path(), "ls-files", "-z", "--", str(raw)) or "").count("\0")
     if in_git:
         yield warn(raw, f"{in_git} of its files are in git, and `dvc add` refuses such a folder",
                    f"run `git rm -r --cached {raw}`, then `dvc add {raw}`")  # fmt: skip

@@ -13,6 +13,8 @@ import psutil
 from pipeline.doctor.findings import Finding, fault, fixed, ok, warn
 from pipeline.doctor.preflight import backup_of, check_lock, lock_files
 from pipeline.errors import MachineError, ParamsError
+from pipeline.files import write_text
+from pipeline.git import ask_git
 
 _DVC = Path(".dvc")
 _RWLOCK = _DVC / "tmp" / "rwlock"
@@ -154,9 +156,8 @@ def _has_copy(lock: Path) -> bool:
     return backup_of(lock).is_file() or _committed(lock) is not None
 
 
-def _committed(lock: Path) -> bytes | None:
-    done = subprocess.run(["git", "show", f"HEAD:{lock}"], capture_output=True, check=False)
-    return done.stdout if done.returncode == 0 else None
+def _committed(lock: Path) -> str | None:
+    return ask_git(Path(), "show", f"HEAD:{lock}")
 
 
 def _restored(lock: Path) -> Finding:
@@ -169,7 +170,7 @@ def _restored(lock: Path) -> Finding:
         shutil.copyfile(backup, lock)
         source = f"from {backup}"
     else:
-        lock.write_bytes(_committed(lock) or b"")
+        write_text(lock, _committed(lock) or "")
         source = "from the last commit"
     check_lock(lock)
     return fixed(lock, f"was cut or damaged, and is restored {source}; the old one is {kept}")

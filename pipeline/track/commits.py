@@ -1,19 +1,18 @@
 """What git knows of a result: the commit it was made from, and the commit that records it.
 
-Git is asked by its command line, with a timeout; a working tree without git is a fact like others.
+A working tree without git is a fact like others.
 """
 
 import os
-import subprocess
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.errors import ParamsError
+from pipeline.errors import MachineError, ParamsError
+from pipeline.git import ask_git
 from pipeline.track.lineage import LOCK, Lock, run_keys
 from pipeline.track.tracking import redact
 
-_TIMEOUT_S = 60
 _MAX_COMMITS = 100
 _REFS = (("--branches", "--tags", "--remotes", "HEAD"), ("--glob=refs/exps",))
 """Where commits are looked for: what people made first, then experiments."""
@@ -127,16 +126,8 @@ def _line(root: Path, *arguments: str) -> str:
 
 
 def _git(root: Path, *arguments: str) -> str | None:
-    """Run git; None where it fails, is not installed, or hangs."""
+    """Ask git; None where it fails, is not installed, or hangs."""
     try:
-        done = subprocess.run(
-            ["git", "-C", str(root), *arguments],
-            capture_output=True,
-            timeout=_TIMEOUT_S,
-            check=True,
-            stdin=subprocess.DEVNULL,
-            env=os.environ | {"GIT_OPTIONAL_LOCKS": "0", "LC_ALL": "C"},
-        )
-    except (OSError, subprocess.SubprocessError):
+        return ask_git(root, *arguments)
+    except MachineError:
         return None
-    return done.stdout.decode("utf-8", "replace")

@@ -12,7 +12,7 @@ from tests.closure import ROOT, closure, imports, module_file
 LAYERS = (
     {"errors"},
     {"files", "params", "seeds"},
-    {"dvccache", "parallel", "plots", "workers"},
+    {"dvccache", "git", "parallel", "plots", "workers"},
     {"device", "earlier"},
     {"data"},
     {"model"},
