@@ -60,7 +60,9 @@ class Branch:
         note: The run's description, by the key.
         files: Go into the artifact folder `results`.
         plots: A folder; it becomes the artifact folder `plots`.
-        compare: Gives what a run whose result is another one is tagged with, by the run's metrics.
+        compared: By name in MLflow, the metrics by which this result is told from another one of
+            the same inputs.
+        difference: What the largest difference of these is called.
         log_nested: Completes the runs nested in the run, by its id and the time in ms.
     """
 
@@ -71,7 +73,8 @@ class Branch:
     note: Callable[[str], str]
     files: tuple[Path, ...]
     plots: Path
-    compare: Callable[[Mapping[str, float]], Mapping[str, Any]]
+    compared: Mapping[str, float]
+    difference: str
     log_nested: Callable[[Tracking, str, int], int] | None = None
 
     @property
@@ -154,7 +157,10 @@ def _confirm(tracking: Tracking, branch: Branch, run: "Run", identity: dict[str,
     tag = f"confirmed.{md5[:8]}"
     if run.data.tags.get(branch.decisive) == md5 or tag in run.data.tags:
         return
-    note = {branch.decisive: md5, **branch.compare(run.data.metrics)}
+    old = run.data.metrics
+    largest = max((abs(value - old[name]) for name, value in branch.compared.items()
+                   if name in old), default=None)  # fmt: skip
+    note = {branch.decisive: md5, branch.difference: largest}
     set_tags(tracking, run.info.run_id, {tag: canonical_json(note)})
     log.info("run %s: made again from the same inputs, to another result: %s", run.info.run_id,
              canonical_json(note))  # fmt: skip

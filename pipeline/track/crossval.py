@@ -4,7 +4,6 @@ Which run it is, and how it is completed, is told by `branch`.
 """
 
 import csv
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,18 +58,13 @@ def publish_folds(results: FoldResults, params: TrackingParams) -> None:
         note=lambda key: _describe(found, key),
         files=(results.metrics, results.predictions, results.history),
         plots=results.plots,
-        compare=lambda old: _compare(found, old),
+        compared={metric_name(name): value for name, value in found["mean"].items()},
+        difference="largest_difference_of_a_mean",
         log_nested=lambda tracking, parent, now_ms: _log_folds(
             tracking, parent, results, found, now_ms
         ),
     )
     publish_branch(branch, lock, params)
-
-
-def _compare(found: dict[str, Any], old: Mapping[str, float]) -> dict[str, float | None]:
-    means = {metric_name(name): value for name, value in found["mean"].items()}
-    largest = max((abs(means[name] - old[name]) for name in means if name in old), default=None)
-    return {"largest_difference_of_a_mean": largest}
 
 
 def _log_folds(

@@ -3,7 +3,6 @@
 Which run it is, and how it is completed, is told by `branch`.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -44,19 +43,13 @@ def publish_suspects(files: SuspectFiles, params: TrackingParams) -> None:
         note=lambda key: _describe(report, key),
         files=(files.report, files.table, files.csv),
         plots=files.sheets,
-        compare=lambda old: _compare(report, old),
+        compared={
+            metric_name("suspects", *path): float(count)
+            for path, count in leaves(report["suspects"])
+        },
+        difference="largest_difference_of_a_count",
     )
     publish_branch(branch, lock, params)
-
-
-def _compare(report: dict[str, Any], old: Mapping[str, float]) -> dict[str, float | None]:
-    counts = {metric_name(*path): float(count) for path, count in _counts(report).items()}
-    largest = max((abs(counts[name] - old[name]) for name in counts if name in old), default=None)
-    return {"largest_difference_of_a_count": largest}
-
-
-def _counts(report: dict[str, Any]) -> dict[tuple[str, ...], int]:
-    return {("suspects", *path): count for path, count in leaves(report["suspects"])}
 
 
 def _describe(report: dict[str, Any], key: str) -> str:
