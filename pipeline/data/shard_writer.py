@@ -74,10 +74,6 @@ class Reusable:
             for row in range(int(ends[number]) - int(file["rows"]), int(ends[number])):
                 self._rows.pop(self._keys[row], None)
 
-    def has_shard(self, keys: Sequence[str]) -> bool:
-        """Tell whether exactly these rows in this order are a shard."""
-        return self.whole_shard(keys) is not None
-
     def whole_shard(self, keys: Sequence[str]) -> int | None:
         """Give the number of the shard that holds exactly these rows in this order, or None."""
         first = self._rows.get(keys[0])
@@ -116,8 +112,10 @@ def write_shards(
     """
     files: list[list[dict[str, Any]]] = [[] for _ in layouts]
     for number, part in enumerate(pieces(keys, sizes)):
-        digests = copy_shard(folder, layouts, number, part, old=old)
-        if digests is None:
+        same = old.whole_shard(part)
+        if same is not None:
+            digests = copy_shard(folder, layouts, number, old, same)
+        else:
             rows = (old.stored(key) if key in old else next(fresh) for key in part)
             digests = write_shard(folder, layouts, number, rows, count=len(part))
         for each, layout, digest in zip(files, layouts, digests, strict=True):
@@ -134,12 +132,17 @@ def pieces(rows: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
 
 
 def copy_shard(
-    folder: Path, layouts: Sequence[Layout], number: int, keys: Sequence[str], *, old: Reusable
-) -> list[str] | None:
-    """Copy a shard's files where an earlier build has just these rows; give their SHA-256."""
-    same = old.whole_shard(keys)
-    if same is None:
-        return None
+    folder: Path, layouts: Sequence[Layout], number: int, old: Reusable, same: int
+) -> list[str]:
+    """Copy the files of a shard of an earlier build; give their SHA-256.
+
+    Args:
+        folder: It is there already.
+        layouts: Of the arrays.
+        number: Of the new shard.
+        old: The earlier build.
+        same: Number of the old shard that has the same rows, as `whole_shard` gives it.
+    """
     for layout, array in zip(layouts, old.arrays, strict=True):
         copy_file(array.folder / array.files[same]["file"], folder / layout.file(number))
     return [str(array.files[same]["sha256"]) for array in old.arrays]

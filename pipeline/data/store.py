@@ -134,23 +134,23 @@ def write_store(
     reused, digests = _open_old(old, ids, params.size_px)
     sizes = shard_sizes(paths, params.shard_rows)
     parts = list(zip(pieces(paths, sizes), pieces(ids, sizes), strict=True))
+    same = [reused.whole_shard(part) for _, part in parts]
     jobs = [
         _Shard(number, tuple((path, id_, reused.stored(id_)[0] if id_ in reused else None)
                              for path, id_ in zip(*part, strict=True)))
-        for number, part in enumerate(parts) if not reused.has_shard(part[1])
+        for number, part in enumerate(parts) if same[number] is None
     ]  # fmt: skip
     shards: list[dict[str, Any]] = []
     with replacing_folder(folder) as scratch:
         work = partial(_make_shard, scratch, raw, params.decode_spec())
         made = map_in_order(work, jobs, machine, title="transform")
         layouts = [layout(params.size_px)]
-        for number, (_, part) in enumerate(parts):
-            copied = copy_shard(scratch, layouts, number, part, old=reused)
-            if copied is None:
+        for number, ((_, part), old_number) in enumerate(zip(parts, same, strict=True)):
+            if old_number is None:
                 sha256, found = _unwrap(next(made), raw)
                 digests |= found
             else:
-                (sha256,) = copied
+                (sha256,) = copy_shard(scratch, layouts, number, reused, old_number)
             file = layouts[0].file(number)
             shards.append({"file": file, "rows": len(part), "sha256": sha256})
         for _ in made:  # its progress bar ends there
