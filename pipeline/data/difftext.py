@@ -59,9 +59,7 @@ def _splits(diff: Row) -> list[str]:
     return [
         f"  !!! SPLITS MOVED: {moved_line(diff)}",
         "  !!! what was trained on may now be tested on; figures before and after do not compare",
-        *_listed(
-            diff["moved"], lambda row: f"{row['old']} -> {row['new']}  {visible(row['path'])}"
-        ),
+        *_listed(diff["moved"], _move),
         f"      in all: {', '.join(f'{move} {n:,}' for move, n in moves.most_common())}",
     ]
 
