@@ -25,7 +25,6 @@ from pipeline.train.loop import Recipe, TrainParams
 from pipeline.train.losses import LossParams
 from pipeline.train.optim import OptimParams
 from pipeline.train.schedule import ScheduleParams
-from pipeline.train.temperature import probabilities
 from pipeline.train.trainer import Parts, Plan, open_training
 
 log = logging.getLogger(__name__)
@@ -84,7 +83,7 @@ def predict_held_out(
                 pass
             training.finish()
             outputs = training.outputs(fold.held_out)
-            served[fold.held_out] = serve(outputs, training.targets, training.temperature)
+            served[fold.held_out] = training.targets.serve(outputs, training.temperature)
     return HeldOut(targets, served)
 
 
@@ -123,10 +122,3 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
     schedule = ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.01)
     recipe = Recipe(train, optim, schedule, derive(params.seed, "suspects"))
     return Plan(task, "label", recipe, loss, _OFF)
-
-
-def serve(outputs_NK: np.ndarray, targets: Targets, temperature: float) -> np.ndarray:
-    """Give probabilities [N, K], or values [N, 1] in the unit of the target; float64."""
-    if targets.task == "regression":
-        return outputs_NK.astype(np.float64) * targets.std + targets.mean
-    return probabilities(outputs_NK, temperature)

@@ -147,18 +147,11 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
         pass
     training.finish()
     outputs = training.outputs(fold.held_out)
-    served = _serve(outputs, training.targets, training.temperature)
+    served = training.targets.serve(outputs, training.temperature)
     scores = _scores(setting, fold, outputs, served)
     history = [{"epoch": each.epoch, **each.values()} for each in training.reports]
     checkpoints.clear()
     return Scored(fold, outputs, served, scores, training.best.epoch, training.temperature, history)
-
-
-def _serve(outputs: np.ndarray, targets: Targets, temperature: float) -> np.ndarray:
-    """Give probabilities [N, K] or values [N, 1] as they would be served, float64."""
-    if targets.task == "regression":
-        return outputs.astype(np.float64) * targets.std + targets.mean
-    return probabilities(outputs, temperature)
 
 
 def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:
@@ -336,6 +329,6 @@ def _restore(setting: Setting, fold: Fold, path: Path) -> Scored | None:
     targets = find_targets(setting.plan.task, setting.parts.store, fold.rows.train)
     outputs = np.array(record["outputs"], dtype=np.float32)
     return Scored(
-        fold, outputs, _serve(outputs, targets, record["temperature"]), record["scores"],
+        fold, outputs, targets.serve(outputs, record["temperature"]), record["scores"],
         record["epoch"], record["temperature"], [dict(row) for row in record["history"]],
     )  # fmt: skip

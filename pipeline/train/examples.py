@@ -53,6 +53,12 @@ class Targets:
         places = {name: number for number, name in enumerate(self.classes)}
         return torch.from_numpy(labels.map(places).to_numpy(dtype=np.int64, copy=True))
 
+    def serve(self, outputs_NK: np.ndarray, temperature: float) -> np.ndarray:
+        """Give probabilities [N, K], or values [N, 1] in the target's own unit: float64."""
+        if self.task == "regression":
+            return outputs_NK.astype(np.float64) * self.std + self.mean
+        return probabilities(outputs_NK, temperature)
+
     def score(self, outputs_NK: Tensor, targets_N: Tensor) -> Mapping[str, float]:
         """Give the metrics of validation; those of regression in the target's own units."""
         if self.task == "regression":

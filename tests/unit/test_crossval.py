@@ -65,8 +65,7 @@ def test_a_fold_is_the_training_of_its_rows_alone(sources, tmp_path):
                                    if k != "epoch"}  # fmt: skip
     training.finish()
     assert training.temperature == scored[1].temperature
-    served = crossval._serve(training.outputs(fold.held_out), training.targets,
-                             training.temperature)  # fmt: skip
+    served = training.targets.serve(training.outputs(fold.held_out), training.temperature)
     assert np.array_equal(served, scored[1].served)
 
 
@@ -125,7 +124,7 @@ def test_metrics_are_those_of_evaluate(sources, tmp_path):
     assert found["baseline"]["roc_auc"] == pytest.approx(0.5)
     for each in scored:
         raw = crossval.probabilities(each.outputs, 1.0)
-        again = crossval._serve(each.outputs, chosen.targets, each.temperature)
+        again = chosen.targets.serve(each.outputs, each.temperature)
         assert np.array_equal(again, each.served)
         right = raw.argmax(axis=1) == chosen.targets.encode(labels.iloc[each.fold.held_out]).numpy()
         assert abs(raw.max(axis=1).mean() - right.mean()) <= each.scores["ece_uncalibrated"] + 1e-9
