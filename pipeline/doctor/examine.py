@@ -16,7 +16,6 @@ from pipeline.doctor.disk import check_disk
 from pipeline.doctor.findings import Finding, gather
 from pipeline.doctor.outline import draw_outline
 from pipeline.doctor.params import Params, check_params
-from pipeline.doctor.preflight import PARAMS
 from pipeline.doctor.remote import check_remotes
 from pipeline.doctor.repository import check_repository
 from pipeline.doctor.tracking import check_tracking
@@ -25,6 +24,7 @@ from pipeline.errors import ParamsError
 from pipeline.model.features import FeaturesParams
 from pipeline.model.weights import WeightsParams
 from pipeline.parallel import MachineParams
+from pipeline.stage import PARAMS
 from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import TrackingParams, configure
 from pipeline.train.loop import TrainParams

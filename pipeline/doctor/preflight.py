@@ -9,8 +9,8 @@ from pipeline.data.items import DataParams
 from pipeline.errors import MachineError, ParamsError
 from pipeline.files import write_text
 from pipeline.params import load_section, read_params, refuse_unknown_sections
+from pipeline.stage import PARAMS
 
-PARAMS = Path("params.yaml")
 STATE = Path(".rootstock")
 
 _SEAL = STATE / "params.seal"

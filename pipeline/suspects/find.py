@@ -122,12 +122,11 @@ def _look_alikes(store: Store, near: Neighbors, params: SuspectsParams) -> list[
     So protected are splits in the order test, val, train: what may go is what stands in train.
     """
     index = store.index
-    order = {name: place for place, name in enumerate(("train", "val", "test"))}
     pairs: dict[tuple[int, int], float] = {}
     is_alike = (near.twins_N >= 0) & (near.cosines_N >= params.look_alike)
     for place in np.flatnonzero(is_alike):
         both = (int(place), int(near.twins_N[place]))
-        pair = min(both, both[::-1], key=lambda rows: order[index["split"].iloc[rows[0]]])
+        pair = min(both, both[::-1], key=lambda rows: SPLITS.index(index["split"].iloc[rows[0]]))
         pairs[pair] = float(near.cosines_N[place])
     suspects = []
     for (row, other), cosine in pairs.items():
