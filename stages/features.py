@@ -16,14 +16,14 @@ from pipeline.data.store import Store
 from pipeline.device import RuntimeParams, open_runtime
 from pipeline.earlier import earlier_build
 from pipeline.files import write_json
-from pipeline.model.features import (
+from pipeline.model.extraction import (
     Extraction,
-    FeaturesParams,
     extract,
     made_from,
     warn_about_size,
     write_empty,
 )
+from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
 from pipeline.model.weights import load_backbone
 from pipeline.parallel import MachineParams

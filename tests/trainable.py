@@ -14,7 +14,8 @@ from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store, TransformParams, write_store
 from pipeline.device import start_runtime
 from pipeline.files import sha256_file, write_json
-from pipeline.model.features import Extraction, FeaturesParams, extract, write_empty
+from pipeline.model.extraction import Extraction, extract, write_empty
+from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
 from pipeline.model.weights import WeightsParams, fetch_weights, load_backbone, save_backbone
 from pipeline.parallel import MachineParams

@@ -20,7 +20,8 @@ from pipeline.data.augment import AugmentParams
 from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store
 from pipeline.device import open_runtime
-from pipeline.model.features import Extraction, FeaturesParams, extract
+from pipeline.model.extraction import Extraction, extract
+from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
 from pipeline.model.weights import load_backbone
 from pipeline.parallel import MachineParams

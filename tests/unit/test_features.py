@@ -17,17 +17,16 @@ from pipeline.data.store import Store, TransformParams, write_store
 from pipeline.device import Runtime
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
 from pipeline.files import sha256_file, sha256_json
-from pipeline.model import features as module
+from pipeline.model import extraction as module
 from pipeline.model.backbones import build_backbone, preprocessing
-from pipeline.model.features import (
+from pipeline.model.extraction import (
     Extraction,
-    Features,
-    FeaturesParams,
     extract,
     made_from,
     warn_about_size,
     write_empty,
 )
+from pipeline.model.features import Features, FeaturesParams
 from pipeline.model.network import Trunk
 from pipeline.model.weights import BackboneRecord
 from pipeline.parallel import MachineParams
@@ -220,21 +219,21 @@ def test_what_features_are_made_from_changes_with_all_that_they_depend_on(store,
 
 
 def test_the_code_in_the_key_is_all_that_computes_a_row():
-    """Every module that features import is in the key, or only moves, checks or tells."""
+    """Every module that extraction imports is in the key, or only moves, checks or tells."""
     computing = {"data.augment", "data.normalization", "model.backbones", "model.cuts",
-                 "model.features", "model.folding", "model.fusing", "model.network",
+                 "model.extraction", "model.folding", "model.fusing", "model.network",
                  "model.padding"}  # fmt: skip
     others = {"data.archive", "data.decode", "data.guard", "data.manifest", "data.members",
               "data.picture", "data.rawfiles", "data.shard_writer", "data.shards", "data.sniff",
               "data.store", "data.tarheaders", "data.zipheaders", "device", "dvccache",
-              "earlier", "errors", "files", "model.activations", "model.head", "model.matching",
-              "model.sources", "model.tensors", "model.weight_files", "model.weights", "parallel",
-              "params", "seeds", "workers"}  # fmt: skip
+              "earlier", "errors", "files", "model.activations", "model.features", "model.head",
+              "model.matching", "model.sources", "model.tensors", "model.weight_files",
+              "model.weights", "parallel", "params", "seeds", "workers"}  # fmt: skip
     imported = {path.removeprefix("pipeline/").removesuffix(".py").replace("/", ".")
-                for path in closure("pipeline.model.features")}  # fmt: skip
+                for path in closure("pipeline.model.extraction")}  # fmt: skip
     assert imported - others == computing
     source = inspect.getsource(made_from)
-    for name in computing - {"model.features", "data.augment", "data.normalization"}:
+    for name in computing - {"model.extraction", "data.augment", "data.normalization"}:
         assert name.split(".")[1] in source
 
 
