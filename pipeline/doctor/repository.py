@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Generator, Iterator
@@ -147,33 +148,38 @@ def _locks(*, fix: bool) -> Iterator[Finding]:
         except ParamsError as error:
             yield fault(error)
         except MachineError as error:
-            yield _restored(lock) if fix and _has_copy(lock) else fault(error)
+            yield _restored(lock) if fix else fault(error)
     if sound:
         yield ok("dvc.lock", f"{sound} lock files are sound")
 
 
-def _has_copy(lock: Path) -> bool:
-    return backup_of(lock).is_file() or _committed(lock) is not None
-
-
-def _committed(lock: Path) -> str | None:
-    return ask_git(Path(), "show", f"HEAD:{lock}")
-
-
 def _restored(lock: Path) -> Finding:
     """Put the last sound copy in place; what it does not know comes back from DVC's run cache."""
-    backup = backup_of(lock)
+    backup, committed = backup_of(lock), ask_git(Path(), "show", f"HEAD:{lock}")
     kept = backup.with_name(f"{lock.name}.damaged")
     kept.parent.mkdir(parents=True, exist_ok=True)
+    whole = _whole_entries(lock.read_text(encoding="utf-8", errors="replace"))
     lock.replace(kept)
     if backup.is_file():
         shutil.copyfile(backup, lock)
-        source = f"from {backup}"
+        done = f"restored from {backup}"
+    elif committed is not None:
+        write_text(lock, committed)
+        done = "restored from the last commit"
     else:
-        write_text(lock, _committed(lock) or "")
-        source = "from the last commit"
+        write_text(lock, whole)
+        done = "restored as far as whole entries go, as there is no copy"
     check_lock(lock)
-    return fixed(lock, f"was cut or damaged, and is restored {source}; the old one is {kept}")
+    return fixed(lock, f"was cut or damaged, and is {done}; the old one is {kept}")
+
+
+def _whole_entries(text: str) -> str:
+    """Give a cut lock file up to its last entry, which may be cut itself."""
+    lines = text.splitlines(keepends=True)
+    last = max(
+        (number for number, line in enumerate(lines) if re.match(r"  [^\s-]", line)), default=0
+    )
+    return "".join(lines[:last]) if last > 2 else "schema: '2.0'\nstages: {}\n"
 
 
 def _leftovers(cache: Path, *, fix: bool) -> Iterator[Finding]:

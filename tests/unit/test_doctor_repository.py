@@ -10,6 +10,7 @@ import pytest
 from pipeline.doctor.findings import gather
 from pipeline.doctor.remote import check_remotes, explain
 from pipeline.doctor.repository import check_repository, running_dvc
+from pipeline.params import read_params
 from tests.project import ENVIRONMENT, run
 
 LOCK = "schema: '2.0'\nstages:\n  a:\n    cmd: echo a > a.txt\n"
@@ -136,6 +137,19 @@ def test_a_cut_lock_file_is_restored_from_the_backup_or_the_last_commit(reposito
     lock.write_text("")
     assert any("is restored from .rootstock/backup" in each for each in lines("ok", fix=True))
     assert "  b:" in lock.read_text()
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [(LOCK[:25], {}), ("sche", {}), (LOCK + "  b:\n    cm", {"a": {"cmd": "echo a > a.txt"}})],
+)
+def test_a_cut_lock_file_without_any_copy_keeps_its_whole_entries(repository, text, left):
+    run(repository, "git", "rm", "--quiet", "--cached", "dvc.lock")
+    run(repository, "git", "commit", "--quiet", "--message", "no lock")
+    (repository / "dvc.lock").write_text(text)
+    assert any("restored as far as whole entries go" in each for each in lines("ok", fix=True))
+    assert read_params(repository / "dvc.lock")["stages"] == left
+    assert (repository / ".rootstock/backup/dvc.lock.damaged").read_text() == text
 
 
 def test_an_unresolved_merge_is_an_error_of_params_and_not_mended(repository):
