@@ -26,7 +26,8 @@ from pipeline.seeds import numpy_generator
 from pipeline.suspects.find import judge_labels
 from pipeline.suspects.heldout import head_plan, predict_held_out
 from pipeline.suspects.params import SuspectsParams
-from pipeline.train.trainer import Parts, Plan, Rows, Sources, open_parts, open_training
+from pipeline.train.parts import Parts, Plan, Rows, Sources, open_parts
+from pipeline.train.trainer import open_training
 from pipeline.tune.search import build_plan
 
 PARAMS = Path("params.yaml")

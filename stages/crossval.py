@@ -22,8 +22,8 @@ from pipeline.train.folds import CrossvalParams
 from pipeline.train.loop import Recipe, TrainParams
 from pipeline.train.losses import LossParams
 from pipeline.train.optim import OptimParams
+from pipeline.train.parts import Plan, Sources, open_parts
 from pipeline.train.schedule import ScheduleParams
-from pipeline.train.trainer import Plan, Sources, open_parts
 
 
 def main(

@@ -18,7 +18,7 @@ from pipeline.suspects.find import find_suspects
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.sheets import draw_sheets
 from pipeline.suspects.table import write_suspects
-from pipeline.train.trainer import Sources, open_parts
+from pipeline.train.parts import Sources, open_parts
 
 
 def main(

@@ -22,9 +22,10 @@ from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.loop import Recipe, TrainParams
 from pipeline.train.losses import LossParams
 from pipeline.train.optim import OptimParams
+from pipeline.train.parts import Plan, Sources, open_parts
 from pipeline.train.progress import show
 from pipeline.train.schedule import ScheduleParams
-from pipeline.train.trainer import Plan, Sources, open_parts, open_training
+from pipeline.train.trainer import open_training
 
 
 def main(

@@ -22,8 +22,8 @@ from pipeline.parallel import MachineParams
 from pipeline.train.loop import Recipe, TrainParams
 from pipeline.train.losses import LossParams
 from pipeline.train.optim import OptimParams
+from pipeline.train.parts import Plan, Sources
 from pipeline.train.schedule import ScheduleParams
-from pipeline.train.trainer import Plan, Sources
 
 QUIET = MachineParams(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")

@@ -27,7 +27,8 @@ from pipeline.model.weights import load_backbone
 from pipeline.parallel import MachineParams
 from pipeline.params import load_section, read_params
 from pipeline.train.loop import predict
-from pipeline.train.trainer import Rows, Sources, Training, open_parts, open_training
+from pipeline.train.parts import Rows, Sources, open_parts
+from pipeline.train.trainer import Training, open_training
 from pipeline.tune.search import PARAMS, build_plan
 from pipeline.tune.space import with_values
 

@@ -24,7 +24,7 @@ from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.pictures import find_poor, measure_pictures
 from pipeline.suspects.robust import robust_deviations
 from pipeline.suspects.table import REASONS, TEST, Suspect, tabulate
-from pipeline.train.trainer import Parts
+from pipeline.train.parts import Parts
 
 log = logging.getLogger(__name__)
 

@@ -24,8 +24,9 @@ from pipeline.train.folds import CrossvalParams, Fold, deal
 from pipeline.train.loop import Recipe, TrainParams
 from pipeline.train.losses import LossParams
 from pipeline.train.optim import OptimParams
+from pipeline.train.parts import Parts, Plan
 from pipeline.train.schedule import ScheduleParams
-from pipeline.train.trainer import Parts, Plan, open_training
+from pipeline.train.trainer import open_training
 
 log = logging.getLogger(__name__)
 

@@ -36,8 +36,9 @@ from pipeline.train.examples import Targets, find_targets
 from pipeline.train.fold_plots import draw_folds
 from pipeline.train.folds import CrossvalParams, Fold, deal
 from pipeline.train.metrics import Bootstrap
+from pipeline.train.parts import Parts, Plan
 from pipeline.train.temperature import probabilities
-from pipeline.train.trainer import Parts, Plan, open_training
+from pipeline.train.trainer import open_training
 
 log = logging.getLogger(__name__)
 

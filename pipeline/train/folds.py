@@ -17,7 +17,7 @@ from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 from pipeline.errors import ParamsError
 from pipeline.params import Section, Task
 from pipeline.seeds import derive
-from pipeline.train.trainer import Rows
+from pipeline.train.parts import Rows
 
 _STRATA = 10
 """Regression is balanced over at most this many ranges of the target, of equal size."""

@@ -13,79 +13,30 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
-import torch
 from torch import Tensor, nn
 
-from pipeline.data.augment import AugmentParams
-from pipeline.data.normalization import Normalization
-from pipeline.data.store import Store
 from pipeline.device import Runtime
 from pipeline.errors import ParamsError
 from pipeline.files import write_rows
-from pipeline.model.backbones import Backbone
 from pipeline.model.bundle import VERSION, Bundle, Predictor, prediction_views, save_model
 from pipeline.model.depthwise import speed_up_gradients
-from pipeline.model.features import Features
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
-from pipeline.model.weights import BackboneRecord, load_backbone
-from pipeline.params import Task
 from pipeline.train.average import Average
 from pipeline.train.best import Best, check_monitor
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Split, Targets, find_split, find_targets
-from pipeline.train.loop import EpochReport, Examples, Learner, Recipe, fit, predict
-from pipeline.train.losses import Loss, LossParams, build_loss, check_loss
+from pipeline.train.loop import EpochReport, Examples, Learner, fit, predict
+from pipeline.train.losses import Loss, build_loss, check_loss
 from pipeline.train.optim import build_optimizer
+from pipeline.train.parts import Parts, Plan, Rows
 from pipeline.train.recipe import check_recipe
+from pipeline.train.strategies import build_model, trained_groups, whole_network
 from pipeline.train.temperature import Temperature, fit_temperature
 
 log = logging.getLogger(__name__)
 
 _PREDICT_ROWS = 256
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All params of a training."""
-
-    task: Task
-    target: str
-    """Name of what is predicted."""
-
-    recipe: Recipe
-    loss: LossParams
-    augment: AugmentParams
-
-
-@dataclass(frozen=True)
-class Sources:
-    """The files that a training reads."""
-
-    features: Path
-    store: Path
-    normalization: Path
-    backbone: Path
-    record: Path
-
-
-@dataclass(frozen=True)
-class Parts:
-    """What the sources hold, opened."""
-
-    features: Features
-    store: Store
-    normalization: Normalization
-    backbone: Backbone
-    record: BackboneRecord
-
-
-@dataclass(frozen=True)
-class Rows:
-    """Which rows of the store are trained on, and which choose the best epoch: int64, ascending."""
-
-    train: np.ndarray
-    val: np.ndarray
 
 
 @dataclass
@@ -209,7 +160,7 @@ class Training:
         model = self.learner.model
         if isinstance(model, Upper):
             return model.network
-        return model if isinstance(model, Network) else _network(self.parts, self.head)
+        return model if isinstance(model, Network) else whole_network(self.parts, self.head)
 
     def _bundle(self) -> Bundle:
         parts, targets = self.parts, self.targets
@@ -274,25 +225,15 @@ def open_training(
     _check_batch_size(plan.recipe.train.batch_size, len(train.rows_N))
     loss = build_loss(plan.loss, train.targets_N, weights_N=train.weights_N,
                       classes=len(targets.classes))  # fmt: skip
-    build = _STRATEGIES[plan.recipe.train.strategy]
-    model, head, examples = build(plan, parts, targets, train)
+    model, head, examples = build_model(plan, parts, targets, train)
     if plan.recipe.train.start == "probe":
         _probe(plan, parts, targets, head, (train, val), loss)
     model.to(runtime.device)
-    groups = _groups(plan, parts, head)
+    groups = trained_groups(plan, parts, head)
     learner = _learner(plan, model, groups, loss=loss, targets=targets, runtime=runtime)
     best = Best(plan.recipe.train.monitor)
     return Training(plan, parts, runtime, rows, targets, learner, head, split, examples,
                     train=examples(train), val=examples(val), best=best)  # fmt: skip
-
-
-def _groups(plan: Plan, parts: Parts, head: Head) -> list[list[nn.Parameter]]:
-    """Give what is trained, by stage, lowest first: of the backbone what the strategy moves."""
-    strategy = plan.recipe.train.strategy
-    own = [list(head.parameters())]
-    if strategy == "head":
-        return own
-    return [*parts.backbone.groups(parts.features.cut if strategy == "top" else None), *own]
 
 
 def _learner(
@@ -349,26 +290,6 @@ def _probe(
              best.epoch, train.probe_epochs, train.monitor, best.value)  # fmt: skip
 
 
-def open_parts(sources: Sources) -> Parts:
-    """Open what earlier stages wrote.
-
-    Raises:
-        DataError: A file is missing.
-        IntegrityError: A file is damaged.
-        ParamsError: The backbone takes pictures of another size.
-    """
-    backbone, record = load_backbone(sources.backbone, sources.record)
-    parts = Parts(
-        features=Features.open(sources.features),
-        store=Store.open(sources.store),
-        normalization=Normalization.load(sources.normalization),
-        backbone=backbone,
-        record=record,
-    )
-    backbone.check_size(parts.store.size_px)
-    return parts
-
-
 def _check_batch_size(batch_size: int | Literal["full"], items: int) -> None:
     if batch_size != "full" and batch_size > items:
         raise ParamsError(
@@ -378,59 +299,3 @@ def _check_batch_size(batch_size: int | Literal["full"], items: int) -> None:
             got=batch_size,
             remedy="lower it, or set it to `full`",
         )
-
-
-def _head_strategy(
-    plan: Plan, parts: Parts, targets: Targets, train: Split
-) -> tuple[nn.Module, Head, Callable[[Split], Examples]]:
-    """Train the head alone, on cached features."""
-    pooled = parts.features.require_pooled()
-    head = _head(plan, parts, targets, pooled[train.rows_N])
-    return head, head, lambda split: split.of_features(pooled)
-
-
-def _full_strategy(
-    plan: Plan, parts: Parts, targets: Targets, train: Split
-) -> tuple[nn.Module, Head, Callable[[Split], Examples]]:
-    """Train every layer, on pictures.
-
-    Where pooled features were computed, the head starts scaled to them.
-    """
-    pooled = parts.features.pooled
-    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
-
-    def examples(split: Split) -> Examples:
-        return split.of_pictures(parts.store, plan.augment, seed=plan.recipe.seed)
-
-    return _network(parts, head), head, examples
-
-
-def _top_strategy(
-    plan: Plan, parts: Parts, targets: Targets, train: Split
-) -> tuple[nn.Module, Head, Callable[[Split], Examples]]:
-    """Train what is above the cut, on cached activations of what is below."""
-    activations = parts.features.require_activations()
-    pooled = parts.features.pooled
-    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
-    ids = parts.store.index["id"].to_numpy()
-
-    def examples(split: Split) -> Examples:
-        return split.of_activations(activations, ids, seed=plan.recipe.seed)
-
-    return Upper(_network(parts, head), str(parts.features.cut)), head, examples
-
-
-_STRATEGIES = {"head": _head_strategy, "top": _top_strategy, "full": _full_strategy}
-
-
-def _head(plan: Plan, parts: Parts, targets: Targets, pooled_ND: np.ndarray | None) -> Head:
-    dim = parts.backbone.pooled_dim(parts.features.meta["pooling"])
-    head = Head(dim, targets.outputs, dropout=plan.recipe.train.dropout)
-    if pooled_ND is not None:
-        head.fit_scaling(torch.from_numpy(pooled_ND))
-    return head
-
-
-def _network(parts: Parts, head: Head) -> Network:
-    pooling = parts.features.meta["pooling"]
-    return Network(parts.backbone, head, normalization=parts.normalization, pooling=pooling)

@@ -30,8 +30,9 @@ from pipeline.train.best import Best
 from pipeline.train.loop import Recipe, TrainParams
 from pipeline.train.losses import LossParams
 from pipeline.train.optim import OptimParams
+from pipeline.train.parts import Parts, Plan, Sources, open_parts
 from pipeline.train.schedule import ScheduleParams
-from pipeline.train.trainer import Parts, Plan, Sources, open_parts, open_training
+from pipeline.train.trainer import open_training
 from pipeline.tune.space import Dimension, TuneParams, check_space, with_values
 from pipeline.tune.study import Ended, Study, Trial
 

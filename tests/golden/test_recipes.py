@@ -14,7 +14,8 @@ import pytest
 
 from pipeline.files import read_json, write_json
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.trainer import open_parts, open_training
+from pipeline.train.parts import open_parts
+from pipeline.train.trainer import open_training
 from tests.trainable import cpu, make_sources, plan
 
 GOLDEN = Path(__file__).with_name("recipes.json")

@@ -17,7 +17,8 @@ from pipeline.train.crossval import Setting, clear, run_folds, write
 from pipeline.train.evaluation import EvaluateParams
 from pipeline.train.fold_plots import curve_rows
 from pipeline.train.folds import CrossvalParams
-from pipeline.train.trainer import open_parts, open_training
+from pipeline.train.parts import open_parts
+from pipeline.train.trainer import open_training
 from tests.closure import ROOT
 from tests.trainable import QUIET, cpu, make_sources, plan
 
@@ -167,7 +168,7 @@ def test_curves_are_of_the_folds_that_reached_an_epoch(sources, tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
-from pipeline.train.trainer import Sources
+from pipeline.train.parts import Sources
 from tests.unit.test_crossval import finish, setting
 sources = Sources(*map(Path, sys.argv[2:]))
 finish(setting(sources, train={"strategy": "top", "epochs": 8}), Path(sys.argv[1]))

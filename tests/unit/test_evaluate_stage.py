@@ -9,7 +9,8 @@ from pipeline.device import RuntimeParams
 from pipeline.errors import IntegrityError
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.evaluation import EvaluateParams
-from pipeline.train.trainer import open_parts, open_training
+from pipeline.train.parts import open_parts
+from pipeline.train.trainer import open_training
 from stages.evaluate import main
 from tests.trainable import QUIET, SECTIONS, cpu, make_sources, plan
 

@@ -15,7 +15,8 @@ from pipeline.params import load_section
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.drawing import draw
 from pipeline.train.evaluation import EvaluateParams, judge, summary
-from pipeline.train.trainer import open_parts, open_training
+from pipeline.train.parts import open_parts
+from pipeline.train.trainer import open_training
 from tests.trainable import QUIET, cpu, make_sources, plan
 
 PARAMS = EvaluateParams(bootstrap=50, ece_bins=10, worst=5, seed=1)

@@ -17,7 +17,7 @@ from pipeline.suspects.heldout import predict_held_out
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.sheets import draw_sheets
 from pipeline.suspects.table import COLUMNS, REASONS, write_suspects
-from pipeline.train.trainer import open_parts
+from pipeline.train.parts import open_parts
 from tests.closure import ROOT
 from tests.trainable import QUIET, cpu, make_sources
 

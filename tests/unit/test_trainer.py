@@ -14,7 +14,8 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.model.tensors import load_tensors
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.trainer import open_parts, open_training
+from pipeline.train.parts import open_parts
+from pipeline.train.trainer import open_training
 from tests.trainable import cpu, make_sources, plan
 
 

@@ -13,7 +13,7 @@ import yaml
 from pipeline.errors import ParamsError
 from pipeline.params import read_params
 from pipeline.track.lineage import Lock
-from pipeline.train.trainer import open_parts
+from pipeline.train.parts import open_parts
 from pipeline.tune.search import open_study, refuse_stale_features, run_trials
 from pipeline.tune.space import TuneParams, check_space
 from tests.closure import ROOT
@@ -96,7 +96,7 @@ def test_bad_trials_are_pruned(sources, tmp_path):
 SCRIPT = """
 import sys
 from pathlib import Path
-from pipeline.train.trainer import Sources
+from pipeline.train.parts import Sources
 from tests.unit.test_tune import search
 search(Sources(*map(Path, sys.argv[2:])), Path(sys.argv[1]), trials=40, train={"epochs": 40})
 """

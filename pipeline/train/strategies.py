@@ -1,0 +1,96 @@
+"""What is trained under each strategy: the model, its head, and what examples it takes.
+
+Axes: N items of a split, D features.
+"""
+
+from collections.abc import Callable
+from typing import TypeAlias
+
+import numpy as np
+import torch
+from torch import nn
+
+from pipeline.model.head import Head
+from pipeline.model.network import Network, Upper
+from pipeline.train.examples import Split, Targets
+from pipeline.train.loop import Examples
+from pipeline.train.parts import Parts, Plan
+
+Built: TypeAlias = tuple[nn.Module, Head, Callable[[Split], Examples]]
+"""The model, its head (a part of it, or the whole), and examples of a split as the model takes
+them."""
+
+
+def build_model(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
+    """Give what is trained under the strategy of the plan.
+
+    Args:
+        plan: Names the strategy.
+        parts: Its backbone becomes a part of the model.
+        targets: Decide the outputs.
+        train: Items whose pooled features scale the head.
+
+    Raises:
+        ParamsError: Features are missing for the strategy.
+    """
+    return _STRATEGIES[plan.recipe.train.strategy](plan, parts, targets, train)
+
+
+def trained_groups(plan: Plan, parts: Parts, head: Head) -> list[list[nn.Parameter]]:
+    """Give what is trained, by stage, lowest first: of the backbone what the strategy moves."""
+    strategy = plan.recipe.train.strategy
+    own = [list(head.parameters())]
+    if strategy == "head":
+        return own
+    return [*parts.backbone.groups(parts.features.cut if strategy == "top" else None), *own]
+
+
+def _head_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
+    """Train the head alone, on cached features."""
+    pooled = parts.features.require_pooled()
+    head = _head(plan, parts, targets, pooled[train.rows_N])
+    return head, head, lambda split: split.of_features(pooled)
+
+
+def _full_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
+    """Train every layer, on pictures.
+
+    Where pooled features were computed, the head starts scaled to them.
+    """
+    pooled = parts.features.pooled
+    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
+
+    def examples(split: Split) -> Examples:
+        return split.of_pictures(parts.store, plan.augment, seed=plan.recipe.seed)
+
+    return whole_network(parts, head), head, examples
+
+
+def _top_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
+    """Train what is above the cut, on cached activations of what is below."""
+    activations = parts.features.require_activations()
+    pooled = parts.features.pooled
+    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
+    ids = parts.store.index["id"].to_numpy()
+
+    def examples(split: Split) -> Examples:
+        return split.of_activations(activations, ids, seed=plan.recipe.seed)
+
+    return Upper(whole_network(parts, head), str(parts.features.cut)), head, examples
+
+
+_STRATEGIES = {"head": _head_strategy, "top": _top_strategy, "full": _full_strategy}
+
+
+def _head(plan: Plan, parts: Parts, targets: Targets, pooled_ND: np.ndarray | None) -> Head:
+    dim = parts.backbone.pooled_dim(parts.features.meta["pooling"])
+    head = Head(dim, targets.outputs, dropout=plan.recipe.train.dropout)
+    if pooled_ND is not None:
+        head.fit_scaling(torch.from_numpy(pooled_ND))
+    return head
+
+
+def whole_network(parts: Parts, head: Head) -> Network:
+    """Put backbone and head together, pictures to outputs."""
+    pooling = parts.features.meta["pooling"]
+    return Network(parts.backbone, head, normalization=parts.normalization, pooling=pooling)
