@@ -15,9 +15,11 @@ from typing import Any, TypeAlias
 import psutil
 
 from pipeline.data.items import DataParams
-from pipeline.doctor.preflight import preflight
+from pipeline.doctor.findings import Finding
+from pipeline.doctor.preflight import preflight, refuse_conflict
 from pipeline.errors import MachineError, ParamsError, PipelineError
 from pipeline.files import read_json
+from pipeline.fsck.edited import keep_edited
 from pipeline.params import load_section, read_params
 from pipeline.stage import FAILURE, PARAMS, start_logging
 from pipeline.summary import summarize
@@ -39,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_repro, _add_doctor, _add_ui, _add_tune, _add_data, _add_review):
+    for add in (_add_repro, _add_doctor, _add_fsck, _add_ui, _add_tune, _add_data, _add_review):
         add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
@@ -60,7 +62,9 @@ def _add_repro(commands: _Commands) -> None:
         help="look at the raw data, run `dvc repro`, say what was made; further arguments are "
         "passed on to `dvc repro`",
     )
-    repro.set_defaults(run=lambda arguments: _repro(arguments.rest))
+    repro.add_argument("--wait", type=float, default=0.0, metavar="SECONDS",
+                       help="wait so long for another that runs here (default: 0)")  # fmt: skip
+    repro.set_defaults(run=lambda arguments: _repro(arguments.rest, wait_s=arguments.wait))
 
 
 def _add_doctor(commands: _Commands) -> None:
@@ -71,6 +75,19 @@ def _add_doctor(commands: _Commands) -> None:
     doctor.add_argument("--remote", action="store_true", help="try DVC's default remote, too")
     doctor.add_argument("--json", action="store_true", help="print JSON")
     doctor.set_defaults(run=_doctor)
+
+
+def _add_fsck(commands: _Commands) -> None:
+    fsck = commands.add_parser(
+        "fsck", help="hash the outputs here and in DVC's cache, and compare with the lock files"
+    )
+    fsck.add_argument("--all", action="store_true",
+                      help="also the objects that every branch and tag names")  # fmt: skip
+    fsck.add_argument("--cache", action="store_true", help="also every other object in the cache")
+    fsck.add_argument("--fix", action="store_true",
+                      help="move damaged objects of the cache to .rootstock/damaged/")  # fmt: skip
+    fsck.add_argument("--json", action="store_true", help="print JSON")
+    fsck.set_defaults(run=_fsck)
 
 
 def _add_ui(commands: _Commands) -> None:
@@ -123,15 +140,27 @@ def _data_diff(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _repro(dvc_args: list[str]) -> int:
-    preflight()
-    FAILURE.unlink(missing_ok=True)
-    start = time.monotonic()
-    code = _run([sys.executable, "-m", "dvc", "repro", *dvc_args])
+def _repro(dvc_args: list[str], *, wait_s: float) -> int:
+    from pipeline.doctor.oneatatime import repro_lock  # slow to import
+
+    refuse_conflict(PARAMS)
+    read_params(PARAMS)  # nothing is written where there is no project
+    with repro_lock(wait_s):
+        preflight()
+        _keep_edited()
+        FAILURE.unlink(missing_ok=True)
+        start = time.monotonic()
+        code = _run([sys.executable, "-m", "dvc", "repro", *dvc_args])
     if code != 0:
         return _tell_failure(code)
     sys.stdout.write(summarize(elapsed_s=time.monotonic() - start))
     return 0
+
+
+def _keep_edited() -> None:
+    for path, kept in keep_edited():
+        sys.stderr.write(f"warning: {path}: was edited after `dvc repro` made it, which may now "
+                         f"replace it (a copy is kept: {kept})\n")  # fmt: skip
 
 
 def _tell_failure(code: int) -> int:
@@ -159,6 +188,24 @@ def _doctor(arguments: argparse.Namespace) -> int:
             sys.stdout.flush()
     sys.stdout.write(findings.as_json(found) if arguments.json else findings.summary(found))
     sys.stdout.flush()
+    return _tell_first(found)
+
+
+def _fsck(arguments: argparse.Namespace) -> int:
+    from pipeline.doctor import findings  # slow to import, all three
+    from pipeline.fsck.check import Scope, check_files, machine_params
+
+    scope = Scope(every_revision=arguments.all, whole_cache=arguments.cache, fix=arguments.fix)
+    found, _ = findings.gather("fsck", check_files(scope, machine_params()))
+    for each in found if not arguments.json else ():
+        sys.stdout.write(findings.as_line(each) + "\n")
+    sys.stdout.write(findings.as_json(found) if arguments.json else "")
+    sys.stdout.flush()
+    return _tell_first(found)
+
+
+def _tell_first(found: Sequence[Finding]) -> int:
+    """Repeat the first error as the last line, and give its exit code."""
     first = next((each for each in found if each.level == "error"), None)
     if first is None:
         return 0

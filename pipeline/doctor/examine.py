@@ -18,6 +18,7 @@ from pipeline.doctor.outline import draw_outline
 from pipeline.doctor.params import Params, check_params
 from pipeline.doctor.remote import check_remotes
 from pipeline.doctor.repository import check_repository
+from pipeline.doctor.sharing import check_sharing
 from pipeline.doctor.tracking import check_tracking
 from pipeline.doctor.weights import check_weights
 from pipeline.errors import ParamsError
@@ -65,6 +66,8 @@ def _examine(options: Options) -> Iterator[Finding]:
     yield from found
     if config is not None:
         yield from gather("remote", check_remotes(config, try_default=options.remote))[0]
+        has_remote = options.remote and config["core"].get("remote") is not None
+        yield from gather("sharing", check_sharing(ask_remote=has_remote))[0]
     yield from gather("packages", check_packages())[0]
 
 

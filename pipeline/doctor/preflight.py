@@ -25,11 +25,13 @@ def preflight() -> None:
         DataError: The raw folder holds what DVC must not meet.
         MachineError: A lock file is cut or damaged.
     """
+    refuse_conflict(PARAMS)
     raw = read_params(PARAMS)
     refuse_unknown_sections(raw, path=PARAMS)
     data = load_section(raw, "data", DataParams, path=PARAMS)
     for field in ("path", "labels"):
         look_for_data(field, Path(getattr(data, field)))
+        refuse_conflict(dvc_file(Path(getattr(data, field))))
     refuse_unsafe_entries(Path(data.path))
     for lock in lock_files():
         check_lock(lock)
@@ -100,6 +102,22 @@ def lock_files() -> list[Path]:
     return [each for each in [*found, *sorted(Path("data").glob("*/dvc.lock"))] if each.is_file()]
 
 
+def refuse_conflict(file: Path | None) -> None:
+    """Refuse params.yaml or a `*.dvc` file that git left in conflict.
+
+    Raises:
+        ParamsError: It is so.
+    """
+    if file is None or not file.is_file():
+        return
+    if not any(each.startswith(b"<<<<<<< ") for each in file.read_bytes().splitlines()):
+        return
+    remedy = "choose among the lines between the markers, then `git add` it"
+    if file.suffix == ".dvc":
+        remedy = f"run `git checkout --ours {file}` or `--theirs`, `git add {file}`, `dvc checkout`"
+    raise ParamsError(file, "has the markers of an unresolved merge", remedy=remedy)
+
+
 def check_lock(lock: Path) -> None:
     """Check that DVC can read a lock file; a cut one stops every DVC command.
 
@@ -112,7 +130,8 @@ def check_lock(lock: Path) -> None:
         raise ParamsError(
             lock,
             "has the markers of an unresolved merge",
-            remedy=f"run `git checkout --theirs {lock}`, then `dvc repro`",
+            remedy=f"run `git checkout --ours {lock}` or `--theirs`, then `rootstock repro`, "
+            f"which makes what that side lacks, and `git add {lock}`",
         )
     if not (text.endswith("\n") and _is_sound(lock)):  # the rest of a cut one may be YAML
         raise MachineError(

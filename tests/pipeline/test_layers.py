@@ -23,6 +23,7 @@ LAYERS = (
     {"stage"},
     {"summary"},
     {"doctor"},
+    {"fsck"},
     {"cli"},
 )
 HOMES = {

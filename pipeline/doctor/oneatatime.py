@@ -1,0 +1,112 @@
+"""One `rootstock repro` in a working tree at a time, on whatever host.
+
+DVC knows of others by their process ids alone: on a network file system it takes another host's
+process for a dead one, and two hosts then write the same outputs.
+"""
+
+import fcntl
+import json
+import os
+import platform
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TextIO
+
+from pipeline.doctor.repository import running_dvc
+from pipeline.errors import MachineError
+
+LOCK = Path(".rootstock") / "locks" / "repro.lock"
+_BOOT = Path("/proc/sys/kernel/random/boot_id")
+_LOOK_S = 0.5
+
+
+@contextmanager
+def repro_lock(wait_s: float = 0.0) -> Iterator[None]:
+    """Hold the working tree's lock; what a host that was started again left is taken over.
+
+    Args:
+        wait_s: Seconds to wait for another `rootstock repro` or DVC that runs here.
+
+    Raises:
+        MachineError: It is held still, or another host holds it or died with it.
+    """
+    with _open() as stream:
+        _acquire(stream, wait_s)
+        _write(stream, json.dumps(_identity(), sort_keys=True))
+        try:
+            yield
+        finally:
+            _write(stream, "")
+
+
+def _open() -> TextIO:
+    try:
+        LOCK.parent.mkdir(parents=True, exist_ok=True)
+        return LOCK.open("a+", encoding="utf-8")
+    except OSError as error:
+        raise MachineError(
+            LOCK, f"cannot be written: {error.strerror}", remedy="mend its access"
+        ) from error
+
+
+def _acquire(stream: TextIO, wait_s: float) -> None:
+    deadline, is_told = time.monotonic() + wait_s, False
+    while (holder := _holder(stream, is_waiting=wait_s > 0)) is not None:
+        if time.monotonic() >= deadline:
+            who, remedy = holder
+            raise MachineError(LOCK, f"{who} works in this working tree", remedy=remedy)
+        if not is_told:
+            sys.stderr.write(f"waiting up to {wait_s:g} s for {holder[0]}\n")
+            sys.stderr.flush()
+            is_told = True
+        time.sleep(_LOOK_S)
+
+
+def _holder(stream: TextIO, *, is_waiting: bool) -> tuple[str, str] | None:
+    """Say who works here, and what to do; None where nobody does, and the lock is ours."""
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        record = _read(stream)
+        who = f"`rootstock repro` (PID {record.get('pid')}, {record.get('host')})"
+        return who, "wait for it, or use --wait SECONDS"
+    record = _read(stream)
+    # The locks of some network file systems do not reach other hosts: then the record decides.
+    if record and record.get("host") != platform.node():
+        fcntl.flock(stream, fcntl.LOCK_UN)
+        return (
+            f"`rootstock repro` on the host {record.get('host')!r} (PID {record.get('pid')})",
+            f"use one clone for each host; if nothing runs there, remove {LOCK}",
+        )
+    dvc = running_dvc(Path.cwd()) if is_waiting else []
+    if dvc:
+        fcntl.flock(stream, fcntl.LOCK_UN)
+        return f"DVC (PID {dvc[0]})", "wait for it"
+    if record and record.get("boot") != _identity()["boot"]:
+        sys.stderr.write(f"{LOCK}: left from before this host was started again, is taken over\n")
+    return None
+
+
+def _read(stream: TextIO) -> dict[str, Any]:
+    stream.seek(0)
+    try:
+        record = json.loads(stream.read() or "{}")
+    except ValueError:  # it was being written
+        return {}
+    return record if isinstance(record, dict) else {}
+
+
+def _write(stream: TextIO, text: str) -> None:
+    stream.seek(0)
+    stream.truncate()
+    stream.write(text)
+    stream.flush()
+    os.fsync(stream.fileno())
+
+
+def _identity() -> dict[str, str | int]:
+    boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
+    return {"pid": os.getpid(), "host": platform.node(), "boot": boot}

@@ -1,0 +1,1 @@
+"""`rootstock fsck`: are the bytes those that the lock files record."""

@@ -1,0 +1,89 @@
+"""What lock files and `*.dvc` files name, now or in any revision: paths, and md5 digests."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.errors import ParamsError
+from pipeline.git import ask_git
+from pipeline.params import parse_params, read_params
+
+_LOCK = "dvc.lock"
+
+
+@dataclass(frozen=True)
+class Named:
+    """An output, as a file of DVC records it."""
+
+    path: Path
+    """Relative to the repository's root."""
+
+    md5: str
+    """Of its bytes; ends in `.dir` for a folder."""
+
+    source: Path
+    """The lock file or `*.dvc` file."""
+
+    is_cached: bool = True
+    """False where git keeps it (`cache: false`)."""
+
+
+def dvc_files() -> list[Path]:
+    """Give the lock files and `*.dvc` files of the working tree, whether committed or not."""
+    listed = ask_git(
+        Path(), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
+        _LOCK, f"*/{_LOCK}", "*.dvc",
+    )  # fmt: skip
+    found = (Path(each) for each in (listed or "").split("\0") if each)
+    return sorted({each for each in found if each.is_file()})
+
+
+def named_here(file: Path) -> list[Named]:
+    """Give what one file names.
+
+    Raises:
+        ParamsError: It is no YAML, or not of the form that DVC writes.
+    """
+    tracked = set((ask_git(Path(), "ls-files", "-z") or "").split("\0"))
+    return [
+        Named(each.path, each.md5, each.source, each.path.as_posix() not in tracked)
+        for each in _named(read_params(file), file)
+    ]
+
+
+def named_anywhere() -> Iterator[Named]:
+    """Give what the files of every branch and tag name, remote ones too.
+
+    Unreadable ones are passed over, since nobody can mend the past.
+    """
+    refs = ask_git(Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags",
+                   "refs/remotes")  # fmt: skip
+    seen: set[tuple[str, str]] = set()
+    for ref in sorted(set((refs or "").split())):
+        listed = ask_git(Path(), "ls-tree", "-r", "-z", ref) or ""
+        entries = [each.partition("\t") for each in listed.split("\0") if each]
+        in_git = {name for _, _, name in entries}
+        for head, _, name in entries:
+            blob = head.split()[-1]
+            if not (Path(name).name == _LOCK or name.endswith(".dvc")) or (blob, name) in seen:
+                continue
+            seen.add((blob, name))
+            try:
+                content = parse_params(ask_git(Path(), "cat-file", "blob", blob) or "", path=name)
+                found = list(_named(content, Path(name)))
+            except ParamsError:
+                continue
+            yield from (each for each in found if each.path.as_posix() not in in_git)
+
+
+def _named(content: Any, file: Path) -> Iterator[Named]:
+    """Give the outputs that a file records; entries without an md5 of DVC 3 are passed over."""
+    stages = content.get("stages") if file.name == _LOCK else {"": content}
+    if not isinstance(stages, dict):
+        raise ParamsError(file, "must hold stages", remedy="run `rootstock doctor --fix`")
+    for stage in stages.values():
+        for out in (stage.get("outs") if isinstance(stage, dict) else None) or ():
+            if isinstance(out, dict) and out.get("hash") == "md5" and "md5" in out:
+                path = Path(file.parent, str(out["path"]))
+                yield Named(path, str(out["md5"]), file)
