@@ -18,6 +18,7 @@ LAYERS = (
     {"model"},
     {"train"},
     {"suspects"},
+    {"audit"},
     {"track"},
     {"tune"},
     {"stage"},

@@ -1,0 +1,1 @@
+"""Decisions on registered models: how they are judged, and how they are recorded."""
