@@ -1,7 +1,8 @@
 """Bring the result to MLflow: one run, one model version, checked in a fresh process.
 
-Reads all that the other stages wrote, and dvc.lock. Writes nothing that is versioned: the MLflow
-run, the registered model, its aliases, and `.rootstock/published.json` for the summary.
+Reads all that the other stages wrote, and dvc.lock. Writes nothing that DVC versions: the MLflow
+run, the registered model, its aliases, `.rootstock/published.json` for the summary, and a file in
+`audit/` where a new version was judged.
 """
 
 from pathlib import Path
@@ -19,6 +20,7 @@ def main(
     registry: RegistryParams,
     *,
     raw: Path,
+    manifest: Path,
     report: Path,
     page: Path,
     normalization: Path,
@@ -36,6 +38,7 @@ def main(
     results = Results(
         lock=Path(LOCK),
         raw=raw,
+        manifest=manifest,
         report=report,
         page=page,
         normalization=normalization,

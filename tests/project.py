@@ -27,6 +27,8 @@ ENVIRONMENT = {
     "GIT_CONFIG_GLOBAL": os.devnull,
 }
 
+_LEFT = ("artifacts/", "audit/", "tests/", "docs/", "bench/")
+
 
 def run(folder, *command, code=0, env=None):
     """Run a command in a clone; fail with its whole output where the exit code is another."""
@@ -48,7 +50,10 @@ def clone(folder):
     folder.mkdir(parents=True, exist_ok=True)
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.stdout.split("\0")):
-        if name.startswith(("artifacts/", "tests/", "docs/", "bench/")) or name == "dvc.lock":
+        if (
+            name.startswith(("artifacts/", "audit/", "tests/", "docs/", "bench/"))
+            or name == "dvc.lock"
+        ):
             continue
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

@@ -13,7 +13,7 @@ from PIL import Image
 from pipeline.data.decode import DecodeSpec
 from pipeline.data.normalization import Normalization
 from pipeline.device import start_runtime
-from pipeline.files import md5_file, sha256_file, write_json, write_rows, write_table
+from pipeline.files import md5_file, read_table, sha256_file, write_json, write_rows, write_table
 from pipeline.model.backbones import build_backbone
 from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
@@ -25,7 +25,25 @@ from pipeline.track.tracking import TrackingParams
 
 FINGERPRINT = {"torch": "2", "device": "cpu", "cpu": "AVX2", "threads": 1, "precision": "fp32"}
 TRACKING = TrackingParams(experiment="cells", required=True, live=True)
-REGISTRY = RegistryParams(name="cells", metric="accuracy", from_experiments=False, verify_items=8)
+REGISTRY = RegistryParams(
+    name="cells",
+    metric="accuracy",
+    promote="auto",
+    from_experiments=False,
+    verify_items=8,
+    min_items=4,
+    max_items=1000,
+    confidence=0.95,
+    bootstrap=500,
+    seed=1,
+    min_gain=0.0,
+    max_class_drop=0.05,
+    max_ece_rise=None,
+    min_class_recall=None,
+    max_ece=None,
+    max_bytes=None,
+    max_latency_ms=None,
+)
 HISTORY = (
     {"epoch": 1, "lr": 0.1, "train_loss": 0.75, "val_loss": 0.8},
     {"epoch": 2, "lr": 0.05, "train_loss": 0.5, "val_loss": 0.7},
@@ -37,7 +55,7 @@ PARAMS = {
     "weights": {"source": "none", "architecture": "test_vit", "sha256": None},
     "train": {"strategy": "head", "epochs": 3},
     "optim": {"lr": 0.00001},
-    "evaluate": {"seed": 1},
+    "evaluate": {"seed": 1, "ece_bins": 15},
     "runtime": {"seed": 1, "threads": 1},
     "tracking": TRACKING.model_dump(),
     "registry": REGISTRY.model_dump(),
@@ -45,6 +63,7 @@ PARAMS = {
 RESULTS = Results(
     lock=Path(LOCK),
     raw=Path("data/cells/raw"),
+    manifest=Path("artifacts/clean/manifest.parquet"),
     report=Path("artifacts/clean/report.json"),
     page=Path("artifacts/clean/report.html"),
     normalization=Path("artifacts/normalize/normalization.json"),
@@ -103,12 +122,19 @@ class Project:
         self._file(RESULTS.model, "weights")
         write_rows(self.folder / RESULTS.history, HISTORY, columns=list(HISTORY[0]))
         self.predict(np.linspace(0.1, 0.9, 8))
+        self.divide(test=read_table(self.folder / RESULTS.predictions)["id"])
         self.record()
 
     def _file(self, path, text):
         target = self.folder / path
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_text(text)
+
+    def divide(self, *, test, train=()):
+        """Write a manifest of which an item's part is all that matters here."""
+        table = pd.DataFrame({"id": [*test, *train]})
+        table = table.assign(split=["test"] * len(test) + ["train"] * len(train), group=None)
+        write_table(self.folder / RESULTS.manifest, table.assign(status="kept"))
 
     def set_param(self, section, **values):
         """Change params and let the pipeline run."""
@@ -194,6 +220,8 @@ def use_real_model(project, *, task="classification", items=8, seed=1):
                              for path in files])  # fmt: skip
     table.insert(1, "id", [sha256_file(path) for path in files])
     table.insert(2, "split", "test")
+    table.insert(3, "label", "c" if task == "classification" else 0.5)
+    project.divide(test=table["id"])
     write_table(project.folder / RESULTS.predictions, table)
     if task == "regression":
         project.metrics = {"mae": 0.125, "n": items}

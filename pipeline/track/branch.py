@@ -22,6 +22,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pipeline.audit.decisions import AUDIT
 from pipeline.errors import TrackingError
 from pipeline.files import canonical_json, sha256_json
 from pipeline.track.commits import GitFacts, find_lock, git_facts
@@ -215,7 +216,7 @@ def _complete(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None")
 def _git(lock: Lock) -> GitFacts | None:
     outs = sorted(lock.all_outs())
     ignores = {str(Path(out).parent / ".gitignore") for out in outs}  # DVC writes them
-    return git_facts(Path(), written=[*outs, *sorted(ignores)])
+    return git_facts(Path(), written=[*outs, *sorted(ignores), AUDIT.as_posix()])
 
 
 def _tags(branch: Branch, lock: Lock, git: GitFacts | None) -> dict[str, str]:

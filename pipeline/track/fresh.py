@@ -7,16 +7,21 @@ imports nothing of `pipeline` but through the model.
     python -I fresh.py REQUEST ANSWER
 
 REQUEST is JSON: `uri`, the model's; `folder`, an existing one to download it to; `repository`;
-`paths`, of encoded pictures; `batch`, how many are predicted at once. ANSWER will be JSON: `rows`,
-a list of mappings as the model gives them, and `fingerprint`.
+`paths`, of encoded pictures; `batch`, how many are predicted at once; `alone`, how many of them are
+predicted once more, each alone. ANSWER will be JSON: `rows`, a list of mappings as the model gives
+them; `fingerprint`; `bytes`, the size of its weights; `latency_ms`, the median time of a picture
+alone, or null.
 """
 
 import importlib.util
 import json
+import statistics
 import sys
+import time
 from pathlib import Path
 from typing import Any
 
+_WEIGHTS = "model.safetensors"
 _PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
@@ -40,9 +45,26 @@ def main(request: Path, answer: Path) -> None:
         table = pd.DataFrame({"image": [Path(path).read_bytes() for path in paths]})
         answers = model.predict(table)
         rows += answers.astype(object).where(answers.notna(), None).to_dict("records")
-    fingerprint = model.unwrap_python_model().fingerprint()
-    text = json.dumps({"rows": rows, "fingerprint": fingerprint})
-    answer.write_text(text, encoding="utf-8")
+    found = {
+        "rows": rows,
+        "fingerprint": model.unwrap_python_model().fingerprint(),
+        "bytes": sum(path.stat().st_size for path in Path(asked["folder"]).rglob(_WEIGHTS)),
+        "latency_ms": _latency_ms(model, asked["paths"][: asked["alone"]]),
+    }
+    answer.write_text(json.dumps(found), encoding="utf-8")
+
+
+def _latency_ms(model: Any, paths: list[str]) -> float | None:
+    """Time the prediction of pictures one by one; the model is warm by now."""
+    import pandas as pd
+
+    times = []
+    for path in paths:
+        table = pd.DataFrame({"image": [Path(path).read_bytes()]})
+        start = time.perf_counter()
+        model.predict(table)
+        times.append(1000.0 * (time.perf_counter() - start))
+    return statistics.median(times) if times else None
 
 
 def leave_repository(repository: Path) -> None:

@@ -11,8 +11,9 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
+from pipeline.audit.decisions import AUDIT
 from pipeline.errors import DataError
-from pipeline.files import canonical_json, read_json
+from pipeline.files import canonical_json, read_json, read_table, write_table
 from pipeline.track.commits import GitFacts, git_facts
 from pipeline.track.journal import Record, journal_path, read_journal
 from pipeline.track.lineage import GRAPH, PARAMS, Lock, RunKeys, run_keys
@@ -20,6 +21,9 @@ from pipeline.track.runs import Point, metric_name
 
 PREDICTIONS = "results/predictions.parquet"
 """Place of predictions.parquet among a run's artifacts."""
+
+SPLITS = "results/splits.parquet"
+"""Place, among a run's artifacts, of `id`, `split` and `group` of every item that was used."""
 
 _REPRO = "run `dvc repro`"
 
@@ -30,6 +34,7 @@ class Results:
 
     lock: Path
     raw: Path
+    manifest: Path
     report: Path
     page: Path
     """The cleaning report for people."""
@@ -76,7 +81,7 @@ class Outcome:
         """The state of the working tree; None without git."""
         outs = sorted(self.lock.all_outs())
         ignores = {str(Path(out).parent / ".gitignore") for out in outs}  # DVC writes them
-        return git_facts(Path(), written=[*outs, *sorted(ignores)])
+        return git_facts(Path(), written=[*outs, *sorted(ignores), AUDIT.as_posix()])
 
     @property
     def weights_sha256(self) -> str:
@@ -118,6 +123,11 @@ class Outcome:
         return {name: value for name, value in tags.items() if value}
 
     @property
+    def ece_bins(self) -> int:
+        """The bins behind the calibration error."""
+        return int(self.params["evaluate"]["ece_bins"])
+
+    @property
     def fingerprint(self) -> str:
         """What decided the bits of the result, as JSON."""
         return canonical_json(self.bundle.get("fingerprint", {}))
@@ -156,8 +166,20 @@ class Outcome:
                      results.bundle, results.history, results.metrics):  # fmt: skip
             _copy(path, folder / "results" / path.name)
         _copy(results.predictions, folder / PREDICTIONS)
+        self.write_splits(folder / SPLITS)
         for plots in filter(Path.is_dir, results.plots):
             shutil.copytree(plots, folder / "plots" / plots.parent.name)
+
+    def write_splits(self, path: Path) -> None:
+        """Write which item was in which part, so that no later contest scores what was trained on.
+
+        Raises:
+            DataError: The manifest is missing.
+            IntegrityError: It is damaged.
+        """
+        manifest = read_table(self.results.manifest)
+        kept = manifest.loc[manifest["status"] == "kept", ["id", "split", "group"]]
+        write_table(path, kept.sort_values(["id", "split"]).reset_index(drop=True))
 
 
 def _count_decisions(report: Mapping[str, Any]) -> str:

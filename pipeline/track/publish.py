@@ -4,22 +4,26 @@ When all of it is there already, this only looks: no model is loaded, nothing is
 """
 
 import logging
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.files import write_json
+from pipeline.track.contest import Arena
 from pipeline.track.describe import experiment_name
 from pipeline.track.journal import state_folder
-from pipeline.track.outcome import Outcome, Results
+from pipeline.track.outcome import SPLITS, Outcome, Results
 from pipeline.track.package import log_model
 from pipeline.track.projection import settle_run
+from pipeline.track.promotion import decide_published
 from pipeline.track.registry import (
+    DECIDED,
     DECISION,
     FAILED,
     VERIFIED,
     RegistryParams,
     create_version,
-    decide,
     delete_version,
     find_version,
     metric_tag,
@@ -53,7 +57,8 @@ def publish(results: Results, tracking: TrackingParams, registry: RegistryParams
 
     Raises:
         TrackingError: The server is away, and `tracking.required` is true.
-        IntegrityError: The registered model does not predict what was evaluated.
+        IntegrityError: The registered model does not predict what was evaluated, or the audit is
+            damaged.
         ParamsError: `registry.metric` is no metric of the task.
     """
     note = state_folder() / "published.json"
@@ -94,6 +99,7 @@ def _publish(tracking: Tracking, outcome: Outcome, registry: RegistryParams) -> 
         "version": None,
         "aliases": [],
         "verified": None,
+        "decision": None,
     }
     if tracking.uri.startswith("http"):
         place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
@@ -104,6 +110,7 @@ def _publish(tracking: Tracking, outcome: Outcome, registry: RegistryParams) -> 
         note["version"] = str(version.version)
         note["aliases"] = sorted(a for a, number in aliases.items() if number == note["version"])
         note["verified"] = version.tags.get(VERIFIED)
+        note["decision"] = version.tags.get(DECISION)
     return note
 
 
@@ -134,9 +141,22 @@ def settle_version(
         version = _register(tracking, outcome, run, registry)
     if VERIFIED not in version.tags:
         _verify(tracking, outcome, version, registry)
-    if DECISION not in version.tags:
-        decide(tracking, version, registry, _number(outcome.metrics.get(registry.metric)))
+    arena = Arena(tracking, registry, outcome.results.raw, outcome.ece_bins)
+    if DECIDED not in version.tags:
+        keep_splits(tracking, outcome, version)
+    decide_published(arena, version)
     return tracking.client.get_model_version(registry.name, version.version)
+
+
+def keep_splits(tracking: Tracking, outcome: Outcome, version: "ModelVersion") -> None:
+    """Add to a run that an older pipeline made what later contests need to know of it."""
+    run_id = str(version.run_id)
+    folder, _, name = SPLITS.partition("/")
+    if any(each.path == SPLITS for each in tracking.client.list_artifacts(run_id, folder)):
+        return
+    with tempfile.TemporaryDirectory() as scratch:
+        outcome.write_splits(Path(scratch) / name)
+        tracking.client.log_artifact(run_id, str(Path(scratch) / name), folder)
 
 
 def _register(

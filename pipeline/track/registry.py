@@ -1,26 +1,19 @@
-"""Versions of the registered model: one for each `dvc.model`, found by its tag, and the aliases.
+"""Versions of the registered model: one for each `dvc.model`, found by its tag.
 
 A version gets its aliases last, after it was loaded and checked elsewhere (`verify.py`). MLflow
-keeps no history of aliases, so why a version became champion, or did not, stands in its tags.
+keeps no history of aliases: the audit has it, and `aliases.py` moves them by it.
 """
 
-import logging
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from pydantic import Field, field_validator
+from pydantic import Field
 
-from pipeline.params import Section
+from pipeline.audit.gates import GateParams
 from pipeline.track.tracking import Tracking
-from pipeline.train.metrics import METRICS
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
-
-log = logging.getLogger(__name__)
-
-CANDIDATE = "candidate"
-CHAMPION = "champion"
 
 VERIFIED = "verified"
 """Tag: what the check in a fresh process found; a text that begins with `FAILED` is a failure."""
@@ -28,17 +21,20 @@ VERIFIED = "verified"
 FAILED = "failed"
 
 DECISION = "champion.decision"
-"""Tag: whether and why the version became champion; with it, all is done for a version."""
+"""Tag: whether and why the version became champion, in words."""
+
+DECIDED = "audit"
+"""Tag: the hash of the last decision on the version; with it, all is done for a version."""
+
+MODEL = "dvc.model"
+"""Tag: the md5 of the version's weights, by which decisions name it."""
 
 
-class RegistryParams(Section):
+class RegistryParams(GateParams):
     """`registry`: the registered model, and what makes a version the champion."""
 
     name: str = Field(min_length=1, max_length=200, pattern=r"^[^/:\"'`%]+$")
     """Of the registered model; without / : % and quotes."""
-
-    metric: str
-    """Of metrics.json; a candidate that is better on it than the champion becomes champion."""
 
     from_experiments: bool
     """Register models that `dvc exp run` made, too."""
@@ -46,19 +42,20 @@ class RegistryParams(Section):
     verify_items: int = Field(ge=1)
     """Test items that are predicted anew, from raw files in a fresh process, at registration."""
 
-    @field_validator("metric")
-    @classmethod
-    def _check_metric(cls, value: str) -> str:
-        if value not in METRICS:
-            raise ValueError(f"must be one of {', '.join(METRICS)}, got {value!r}")
-        return value
+    max_items: int = Field(ge=1)
+    """Of the test items in common, the most that candidate and champion are both judged on."""
+
+
+def list_versions(tracking: Tracking, name: str) -> "list[ModelVersion]":
+    """Give all versions of a registered model, oldest first; none where it is not registered."""
+    found = tracking.client.search_model_versions(f"name = '{name}'", max_results=10_000)
+    return sorted(found, key=lambda version: int(version.version))
 
 
 def find_version(tracking: Tracking, name: str, model_md5: str) -> "ModelVersion | None":
     """Give the version that holds these weights; the oldest if there are several."""
-    found = tracking.client.search_model_versions(f"name = '{name}'", max_results=10_000)
-    mine = [version for version in found if version.tags.get("dvc.model") == model_md5]
-    return min(mine, key=lambda version: int(version.version), default=None)
+    found = list_versions(tracking, name)
+    return next((each for each in found if each.tags.get(MODEL) == model_md5), None)
 
 
 def create_version(
@@ -87,59 +84,6 @@ def read_aliases(tracking: Tracking, name: str) -> dict[str, str]:
 def set_version_tag(tracking: Tracking, version: "ModelVersion", tag: str, value: str) -> None:
     """Set one tag of a version."""
     tracking.client.set_model_version_tag(version.name, version.version, tag, value)
-
-
-def decide(
-    tracking: Tracking, version: "ModelVersion", params: RegistryParams, value: float | None
-) -> None:
-    """Make a version the candidate, and the champion if it is better, once in its life.
-
-    Args:
-        tracking: The registry's server.
-        version: A version that was verified.
-        params: Names the metric.
-        value: The version's own value of it; None where it has none.
-    """
-    aliases = read_aliases(tracking, params.name)
-    mine = str(version.version)
-    if aliases.get(CHAMPION) == mine:  # an earlier attempt was killed before its last line
-        wins, reason = True, "became champion"
-    else:
-        wins, reason = _compare(tracking, params, aliases.get(CHAMPION), value)
-    tracking.client.set_registered_model_alias(params.name, CANDIDATE, mine)
-    if wins:
-        tracking.client.set_registered_model_alias(params.name, CHAMPION, mine)
-    set_version_tag(tracking, version, DECISION, reason)
-    log.info("%s version %s: %s", params.name, mine, reason)
-
-
-def _compare(
-    tracking: Tracking, params: RegistryParams, champion: str | None, value: float | None
-) -> tuple[bool, str]:
-    """Give whether the candidate wins, and why."""
-    if champion is None:
-        return True, "champion: there was none yet"
-    old = _metric_of(tracking, params, champion)
-    if value is None or old is None:
-        return False, f"not champion: {params.metric} is missing on one side"
-    wins = value > old if METRICS[params.metric] == "max" else value < old
-    word, relation = ("champion", "better than") if wins else ("not champion", "not better than")
-    return (
-        wins,
-        f"{word}: {params.metric} {value:.6g} is {relation} {old:.6g} of version {champion}",
-    )
-
-
-def _metric_of(tracking: Tracking, params: RegistryParams, number: str) -> float | None:
-    """Give a version's value of the metric, from its tags or its run."""
-    version = tracking.client.get_model_version(params.name, number)
-    text = version.tags.get(metric_tag(params.metric))
-    if text is not None:
-        return float(text)
-    if not version.run_id:
-        return None
-    metrics: dict[str, Any] = tracking.client.get_run(version.run_id).data.metrics
-    return metrics.get(params.metric)
 
 
 def metric_tag(name: str) -> str:

@@ -83,8 +83,8 @@ def verify(
     table = choose_items(read_table(evaluated.predictions), items)
     with tempfile.TemporaryDirectory(prefix="rootstock-verify-") as name:
         folder = Path(name).resolve()
-        paths = _own_files(table, evaluated.raw, folder)
-        answer = _ask(uri, paths, environment, folder)
+        paths = own_files(table, evaluated.raw, folder)
+        answer = ask(uri, paths, environment, folder)
     is_exact = answer["fingerprint"] == evaluated.bundle["fingerprint"]
     comparison = compare(table, answer["rows"], evaluated.bundle, is_exact=is_exact)
     if comparison.wrong:
@@ -153,8 +153,18 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def _own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
-    """Check the raw files, and copy them: the fresh process knows nothing of archives."""
+def own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
+    """Check raw files, and copy them: a fresh process knows nothing of archives.
+
+    Args:
+        table: `path` and `id` of each.
+        raw: The raw folder.
+        folder: Where the copies go; gets a folder `items`.
+
+    Raises:
+        DataError: One is not there.
+        IntegrityError: One has another digest than its `id`.
+    """
     (folder / "items").mkdir()
     paths: list[str] = []
     for path, digest in zip(table["path"], table["id"], strict=True):
@@ -174,8 +184,21 @@ def _own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
     return paths
 
 
-def _ask(uri: str, paths: list[str], environment: dict[str, str], folder: Path) -> dict[str, Any]:
-    """Run `fresh.py` in a folder of its own, and give its answer."""
+def ask(
+    uri: str, paths: list[str], environment: dict[str, str], folder: Path, *, alone: int = 0
+) -> dict[str, Any]:
+    """Run `fresh.py` in a folder of its own, and give its answer.
+
+    Args:
+        uri: `models:/<name>/<version>`.
+        paths: Of encoded pictures.
+        environment: Further environment variables: where the registry is.
+        folder: An empty one.
+        alone: So many pictures are predicted once more, each alone, to time it.
+
+    Raises:
+        IntegrityError: The version does not load, or does not predict.
+    """
     (folder / "model").mkdir()
     shutil.copyfile(fresh.__file__, folder / "fresh.py")
     request = {
@@ -184,6 +207,7 @@ def _ask(uri: str, paths: list[str], environment: dict[str, str], folder: Path) 
         "repository": str(Path(__file__).resolve().parents[2]),
         "paths": paths,
         "batch": _BATCH,
+        "alone": alone,
     }
     (folder / "request.json").write_text(json.dumps(request), encoding="utf-8")
     command = [sys.executable, "-I", "fresh.py", "request.json", "answer.json"]

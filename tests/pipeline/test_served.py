@@ -11,13 +11,14 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.audit.decisions import read_audit
 from pipeline.errors import DataError, IntegrityError
 from pipeline.files import read_table, write_table
 from pipeline.model.bundle import Predictor
 from pipeline.stage import run_stage
 from pipeline.track.package import requirements, save_model
 from pipeline.track.publish import publish, settle_version
-from pipeline.track.registry import DECISION, VERIFIED
+from pipeline.track.registry import DECIDED, DECISION, VERIFIED
 from pipeline.track.tracking import configure, connect
 from pipeline.track.verify import choose_items, compare
 from tests.published import REGISTRY, RESULTS, TRACKING, Project, read_note, use_real_model
@@ -50,7 +51,9 @@ def test_a_version_is_made_verified_and_becomes_champion_once(project, client):
     publish(RESULTS, TRACKING, REGISTRY)
     (version,) = versions(client)
     assert version.tags[VERIFIED] == "8 items equal to the bit, largest difference 0"
-    assert version.tags[DECISION] == "champion: there was none yet"
+    assert version.tags[DECISION] == "there was no champion yet"
+    (decision,) = read_audit()
+    assert version.tags[DECIDED] == decision.hash
     assert version.tags["dvc.model"] == project.outcome().keys.model
     assert aliases(client) == {"candidate": "1", "champion": "1"}
     note = read_note(project.folder)
@@ -69,11 +72,11 @@ def test_a_version_is_made_verified_and_becomes_champion_once(project, client):
 
 def publish_what_is_missing(client, note):
     """A kill between registering and the last tag leaves no second version."""
-    client.delete_model_version_tag("cells", "1", DECISION)
+    client.delete_model_version_tag("cells", "1", DECIDED)
     client.delete_registered_model_alias("cells", "candidate")
     publish(RESULTS, TRACKING, REGISTRY)
     assert aliases(client) == {"candidate": "1", "champion": "1"}
-    assert versions(client)[0].tags[DECISION] == "became champion"
+    assert len(read_audit()) == 1
     assert len(client.search_logged_models([note["experiment_id"]])) == 1
 
 
@@ -124,8 +127,8 @@ def stage_main():
 
 OPTIONS = [
     word
-    for name in ("raw", "report", "page", "normalization", "record", "model", "bundle", "history",
-                 "metrics", "predictions")
+    for name in ("raw", "manifest", "report", "page", "normalization", "record", "model", "bundle",
+                 "history", "metrics", "predictions")
     for word in (f"--{name}", str(getattr(RESULTS, name)))
 ] + ["--clean-plots", "a", "--normalize-plots", "b", "--evaluate-plots", "c"]  # fmt: skip
 

@@ -123,17 +123,17 @@ def test_a_foreign_file_is_named(tmp_path):
         read_audit(tmp_path)
 
 
-@pytest.mark.parametrize(
-    "change",
-    [
-        {"action": "praise"},
-        {"evidence": {"value": float("nan")}},
-        {"parents": [1]},
-        {"time": "now"},
-        {"aliases": []},
-        {"x": 1},
-    ],
+CHANGES = (
+    {"action": "praise"},
+    {"evidence": {"value": float("nan")}},
+    {"parents": [1]},
+    {"time": "now"},
+    {"aliases": []},
+    {"x": 1},
 )
+
+
+@pytest.mark.parametrize("change", CHANGES, ids=str)
 def test_an_entry_with_a_right_hash_and_wrong_content_is_found(tmp_path, change):
     decide(tmp_path, "x")
     (path,) = tmp_path.iterdir()
