@@ -41,7 +41,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_repro, _add_doctor, _add_fsck, _add_ui, _add_tune, _add_data, _add_review):
+    for add in (_add_repro, _add_doctor, _add_fsck, _add_ui, _add_tune, _add_data, _add_review,
+                _add_promote, _add_rollback, _add_audit):  # fmt: skip
         add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
@@ -125,6 +126,74 @@ def _add_review(commands: _Commands) -> None:
     review.add_argument("--test", action="store_true", help="the test split, in place of the rest")
     review.add_argument("--append", action="store_true", help="write them into the file, undecided")
     review.set_defaults(run=_review)
+
+
+def _add_promote(commands: _Commands) -> None:
+    promote = commands.add_parser(
+        "promote", help="let a version contend with the champion; the decision goes into audit/"
+    )
+    promote.add_argument("version", nargs="?", default="@candidate", metavar="VERSION",
+                         help="a number, or @ and an alias (default: @candidate)")  # fmt: skip
+    promote.add_argument("--reason", default="", help="why, in your words; kept in the audit")
+    promote.add_argument(
+        "--override", action="store_true",
+        help="make it champion whatever the gates say; needs --reason",
+    )  # fmt: skip
+    promote.add_argument("--json", action="store_true", help="print the decision as JSON")
+    promote.set_defaults(run=_promote)
+
+
+def _add_rollback(commands: _Commands) -> None:
+    rollback = commands.add_parser(
+        "rollback", help="give the alias back to the champion before, without any training"
+    )
+    rollback.add_argument("--reason", required=True, help="why; kept in the audit")
+    rollback.add_argument("--json", action="store_true", help="print the decision as JSON")
+    rollback.set_defaults(run=_rollback)
+
+
+def _add_audit(commands: _Commands) -> None:
+    audit = commands.add_parser(
+        "audit",
+        help="who became champion and why; ends with 5 where an entry was altered or removed, or "
+        "an alias was moved by hand",
+    )
+    audit.add_argument("--offline", action="store_true", help="look at the files in audit/ alone")
+    audit.add_argument("--json", action="store_true", help="everything, for programs")
+    audit.set_defaults(run=_audit)
+
+
+def _promote(arguments: argparse.Namespace) -> int:
+    from pipeline.track.audit_commands import refusal, run_promote  # slow to import
+
+    start_logging(sys.stderr)
+    text, refused = run_promote(arguments.version, reason=arguments.reason,
+                                override=arguments.override, is_json=arguments.json)  # fmt: skip
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    if refused:
+        raise refusal(arguments.version, refused)
+    return 0
+
+
+def _rollback(arguments: argparse.Namespace) -> int:
+    from pipeline.track.audit_commands import run_rollback  # slow to import
+
+    start_logging(sys.stderr)
+    sys.stdout.write(run_rollback(arguments.reason, is_json=arguments.json))
+    return 0
+
+
+def _audit(arguments: argparse.Namespace) -> int:
+    from pipeline.track.audit_commands import drifted, run_audit  # slow to import
+
+    start_logging(sys.stderr)
+    text, wrong = run_audit(is_offline=arguments.offline, is_json=arguments.json)
+    sys.stdout.write(text)
+    sys.stdout.flush()
+    if wrong:
+        raise drifted(wrong)
+    return 0
 
 
 def _data_diff(arguments: argparse.Namespace) -> int:

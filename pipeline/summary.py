@@ -58,6 +58,8 @@ def _published(published: dict[str, Any]) -> list[str]:
     if published.get("version") is not None:
         aliases = ", ".join(f"@{alias}" for alias in published.get("aliases", []))
         lines.append(f"  model      models:/{published['name']}/{published['version']}  {aliases}")
+        if published.get("decision"):
+            lines.append(f"             {published['decision']}")
     return lines
 
 

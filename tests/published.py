@@ -79,7 +79,7 @@ GRAPH = {
     "clean": {
         "params": ["task", "data"],
         "deps": ["data/cells/raw"],
-        "outs": [RESULTS.report, RESULTS.page],
+        "outs": [RESULTS.manifest, RESULTS.report, RESULTS.page],
     },
     "transform": {"params": [], "deps": [], "outs": ["artifacts/transform/store.json"]},
     "normalize": {"params": [], "deps": [], "outs": [RESULTS.normalization]},

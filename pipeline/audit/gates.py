@@ -178,10 +178,10 @@ def _relative(params: GateParams, gains: Mapping[str, Gain]) -> Iterator[Gate]:
         for name, gain in gains.items():
             if name.startswith(RECALL) and gain.value is not None:
                 what = f"recall of {name.removeprefix(RECALL)!r}, fall"
-                yield _most(f"drop.{name}", what, -gain.value, params.max_class_drop)
+                yield _most(f"drop.{name}", what, 0.0 - gain.value, params.max_class_drop)
     ece = gains.get("ece")
     if params.max_ece_rise is not None and ece is not None and ece.value is not None:
-        yield _most("rise.ece", "calibration error, rise", -ece.value, params.max_ece_rise)
+        yield _most("rise.ece", "calibration error, rise", 0.0 - ece.value, params.max_ece_rise)
 
 
 def _bounds(params: GateParams, scores: Mapping[str, float], measured: Measured) -> Iterator[Gate]:

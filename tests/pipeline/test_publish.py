@@ -90,7 +90,7 @@ def test_a_run_keeps_the_files_it_was_made_with(tracking, project, tmp_path_fact
         "lineage/params.yaml", "lineage/dvc.yaml", "lineage/dvc.lock", "plots/evaluate/roc.csv",
         "results/report.json", "results/report.html", "results/normalization.json",
         "results/backbone.json", "results/bundle.json", "results/history.csv",
-        "results/metrics.json", "results/predictions.parquet",
+        "results/metrics.json", "results/predictions.parquet", "results/splits.parquet",
     }  # fmt: skip
     assert (folder / "lineage/dvc.lock").read_bytes() == RESULTS.lock.read_bytes()
 

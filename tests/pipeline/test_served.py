@@ -70,6 +70,29 @@ def test_a_version_is_made_verified_and_becomes_champion_once(project, client):
     publish_what_is_missing(client, note)
 
 
+@pytest.mark.slow
+def test_two_real_versions_contend_each_by_its_own_code(repository, client):
+    """Labels are what the first model says, so it is right on all, and the second is not."""
+    project = use_real_model(Project(repository), items=12)
+    publish(RESULTS, TRACKING, REGISTRY)
+    said = read_table(RESULTS.predictions)["predicted"]
+    use_real_model(project, items=12, seed=2)
+    table = read_table(RESULTS.predictions)
+    write_table(RESULTS.predictions, table.assign(label=said))
+    project.set_param("optim", lr=0.5)
+    publish(RESULTS, TRACKING, REGISTRY.model_copy(update={"max_latency_ms": 60_000.0}))
+    decision = read_audit()[-1]
+    assert decision.evidence.get("unfit") is None
+    gain = decision.evidence["gains"]["accuracy"]
+    assert gain["champion"] == 1.0
+    assert gain["candidate"] == (table["predicted"] == said).mean() < 1.0
+    assert decision.action == "refuse"
+    assert aliases(client) == {"candidate": "2", "champion": "1"}
+    measured = decision.evidence["measured"]
+    assert measured["bytes"] == RESULTS.model.stat().st_size
+    assert 0 < measured["latency_ms"] < 60_000
+
+
 def publish_what_is_missing(client, note):
     """A kill between registering and the last tag leaves no second version."""
     client.delete_model_version_tag("cells", "1", DECIDED)
@@ -311,11 +334,14 @@ def test_a_registration_killed_after_any_write_is_completed_by_the_next(
     """The check itself is left out here; it writes nothing."""
     monkeypatch.setattr("pipeline.track.publish.verify", lambda *args, **kwargs: "8 items equal")
     outcome = project.outcome()
+    outcome.copy_files(project.folder / "kept")
     for after in range(1, 40):
         shutil.copyfile(mlflow_template, f"{after}.db")
+        shutil.rmtree("audit", ignore_errors=True)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{project.folder / str(after)}.db"
         tracking = connect(TRACKING.experiment)
         run = tracking.client.create_run(tracking.experiment_id, tags=outcome.tags())
+        tracking.client.log_artifacts(run.info.run_id, str(project.folder / "kept"))
         was_killed = False
         with monkeypatch.context() as patch:
             die_after(tracking.client, after, patch)
@@ -326,7 +352,8 @@ def test_a_registration_killed_after_any_write_is_completed_by_the_next(
         version = settle_version(tracking, outcome, run, REGISTRY)
         assert [v.version for v in versions(tracking.client)] == [version.version]
         assert aliases(tracking.client) == {"candidate": "1", "champion": "1"}
-        assert {VERIFIED, DECISION} <= set(version.tags)
+        assert {VERIFIED, DECISION, DECIDED} <= set(version.tags)
+        assert [each.hash for each in read_audit()] == [version.tags[DECIDED]]
         (model,) = tracking.client.search_logged_models([tracking.experiment_id])
         assert (model.status, version.source) == ("READY", f"models:/{model.model_id}")
         outputs = tracking.client.get_run(run.info.run_id).outputs.model_outputs
