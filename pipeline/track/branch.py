@@ -28,14 +28,18 @@ from pipeline.files import canonical_json, sha256_json
 from pipeline.track.commits import GitFacts, find_lock, git_facts
 from pipeline.track.describe import run_name
 from pipeline.track.lineage import GRAPH, LOCK, PARAMS, Lock, deps_key
+from pipeline.track.outcome import Past
 from pipeline.track.runs import (
     COMPLETE,
+    confirmed_tag,
     find_runs,
     is_complete,
     log_params,
     log_points,
     metric_points,
+    move_commit,
     set_tags,
+    utc,
 )
 from pipeline.track.tracking import Tracking, TrackingParams, connect, exclusive, translated_errors
 
@@ -65,6 +69,7 @@ class Branch:
             the same inputs.
         difference: What the largest difference of these is called.
         log_nested: Completes the runs nested in the run, by its id and the time in ms.
+        past: Where the repository is meant as it was; None: the working directory, as it is.
     """
 
     name: str
@@ -77,6 +82,12 @@ class Branch:
     compared: Mapping[str, float]
     difference: str
     log_nested: Callable[[Tracking, str, int], int] | None = None
+    past: Past | None = None
+
+    @property
+    def root(self) -> Path:
+        """The root of the repository, as it is or was."""
+        return self.past.root if self.past else Path()
 
     @property
     def folder(self) -> Path:
@@ -104,7 +115,7 @@ def publish_branch(branch: Branch, lock: Lock, params: TrackingParams) -> None:
         with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
             tracking = connect(params.experiment)
             with translated_errors(tracking.uri):
-                _settle(tracking, branch, lock)
+                settle_branch(tracking, branch, lock)
     except TrackingError as error:
         if params.required:
             raise
@@ -115,7 +126,8 @@ def _key(branch: Branch, lock: Lock) -> str:
     return deps_key(lock.deps(branch.name), lock.params(branch.name))
 
 
-def _settle(tracking: Tracking, branch: Branch, lock: Lock) -> None:
+def settle_branch(tracking: Tracking, branch: Branch, lock: Lock) -> "Run":
+    """Make the one run of a result and what is nested in it complete, and give it."""
     key, identity = _key(branch, lock), _identity(branch, lock)
     known = find_runs(tracking, "dvc.keys", f"%{key}%")
     done = next(filter(is_complete, known), None) or _adopt_key(tracking, branch, identity, key)
@@ -129,6 +141,7 @@ def _settle(tracking: Tracking, branch: Branch, lock: Lock) -> None:
         _confirm(tracking, branch, done, identity)
     _drop_leftovers(tracking, known, kept=done.info.run_id)
     _settle_commit(tracking, branch, done, lock)
+    return tracking.client.get_run(done.info.run_id)
 
 
 def _identity(branch: Branch, lock: Lock) -> dict[str, str]:
@@ -155,13 +168,14 @@ def _adopt_key(
 def _confirm(tracking: Tracking, branch: Branch, run: "Run", identity: dict[str, str]) -> None:
     """Tag a run as confirmed by the same inputs, computed under another fingerprint."""
     md5 = identity[branch.decisive]
-    tag = f"confirmed.{md5[:8]}"
+    tag = confirmed_tag(md5)
     if run.data.tags.get(branch.decisive) == md5 or tag in run.data.tags:
         return
     old = run.data.metrics
     largest = max((abs(value - old[name]) for name, value in branch.compared.items()
                    if name in old), default=None)  # fmt: skip
-    note = {branch.decisive: md5, branch.difference: largest}
+    note = {branch.decisive: md5, branch.difference: largest,
+            "date": utc(branch.past.time_ms if branch.past else None)}  # fmt: skip
     set_tags(tracking, run.info.run_id, {tag: canonical_json(note)})
     log.info("run %s: made again from the same inputs, to another result: %s", run.info.run_id,
              canonical_json(note))  # fmt: skip
@@ -180,23 +194,21 @@ def _settle_commit(tracking: Tracking, branch: Branch, run: "Run", lock: Lock) -
     """Move `git.commit` to the commit that records the result, once there is one."""
     if run.data.tags.get("git.commit.provisional") != "true":
         return
-    commit = find_lock(
+    commit = branch.past.git.commit if branch.past else find_lock(
         Path(), _key(branch, lock), file=branch.folder / LOCK,
         needed=lock.deps(branch.name).values(), key_of=lambda found: _key(branch, found),
     )  # fmt: skip
     if commit:
-        set_tags(tracking, run.info.run_id,
-                 {"git.commit": commit, "git.commit.provisional": "false",
-                  "mlflow.source.git.commit": commit})  # fmt: skip
-        log.info("run %s: recorded by commit %s", run.info.run_id, commit[:12])
+        move_commit(tracking, run.info.run_id, commit, lock, [branch.name])
 
 
 def _complete(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None") -> str:
     """Write everything into a run, begun or not, and its nested runs; give its id."""
     key, params = _key(branch, lock), _params(branch, lock)
-    now_ms = time.time_ns() // 1_000_000
-    name = f"{branch.name}-{run_name(params, key)}"
-    git = _git(lock)
+    now_ms = branch.past.time_ms if branch.past else time.time_ns() // 1_000_000
+    experiment = branch.past.experiment if branch.past else None
+    name = f"{branch.name}-{experiment or run_name(params, key)}"
+    git = _git(branch, lock)
     tags = _tags(branch, lock, git) | {"mlflow.runName": name}
     run = run or tracking.client.create_run(tracking.experiment_id, start_time=now_ms, tags=tags)
     run_id = str(run.info.run_id)
@@ -213,7 +225,9 @@ def _complete(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None")
     return run_id
 
 
-def _git(lock: Lock) -> GitFacts | None:
+def _git(branch: Branch, lock: Lock) -> GitFacts | None:
+    if branch.past:
+        return branch.past.git
     outs = sorted(lock.all_outs())
     ignores = {str(Path(out).parent / ".gitignore") for out in outs}  # DVC writes them
     return git_facts(Path(), written=[*outs, *sorted(ignores), AUDIT.as_posix()])
@@ -225,7 +239,8 @@ def _tags(branch: Branch, lock: Lock, git: GitFacts | None) -> dict[str, str]:
     tags |= _identity(branch, lock)
     if git:
         tags |= {
-            "git.commit": git.commit, "git.commit.provisional": "true", "git.branch": git.branch,
+            "git.commit": git.commit, "git.branch": git.branch,
+            "git.commit.provisional": "false" if branch.past else "true",
             "git.dirty": str(git.is_dirty).lower(), "git.remote": git.remote,
             "mlflow.source.git.commit": git.commit, "mlflow.user": git.author,
         }  # fmt: skip
@@ -234,16 +249,17 @@ def _tags(branch: Branch, lock: Lock, git: GitFacts | None) -> dict[str, str]:
 
 def _params(branch: Branch, lock: Lock) -> dict[str, Any]:
     """Give the params of the branch, and those that made what it reads."""
-    main = Path(LOCK)
+    main = branch.root / LOCK
     before = Lock.read(main).all_params(without="publish") if main.exists() else {}
     return before | lock.params(branch.name)
 
 
 def _copy(branch: Branch, folder: Path, *, diff: str) -> None:
     lineage = [Path(PARAMS), Path(GRAPH), Path(LOCK), branch.folder / GRAPH, branch.folder / LOCK]
-    for path in filter(Path.exists, lineage):
-        (folder / "lineage" / path).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(path, folder / "lineage" / path)
+    for path in lineage:
+        if (branch.root / path).exists():
+            (folder / "lineage" / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(branch.root / path, folder / "lineage" / path)
     if diff:
         (folder / "lineage" / "git-diff-HEAD.patch").write_text(diff, encoding="utf-8")
     (folder / "results").mkdir()

@@ -3,14 +3,17 @@
 A working tree without git is a fact like others.
 """
 
+import hashlib
 import os
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from pipeline.errors import MachineError, ParamsError
 from pipeline.git import ask_git
-from pipeline.track.lineage import LOCK, Lock, run_keys
+from pipeline.params import parse_params
+from pipeline.track.lineage import LOCK, PARAMS, Lock, run_keys
 from pipeline.track.tracking import redact
 
 _MAX_COMMITS = 100
@@ -97,6 +100,38 @@ def find_lock(
                 if found == key:
                     return commit
     return None
+
+
+def is_recorded(root: Path, commit: str, lock: Lock, stages: Iterable[str]) -> bool:
+    """Tell whether a commit has the code and the params that stages ran with.
+
+    Args:
+        root: A folder in the working tree.
+        commit: One that has the lock file.
+        lock: What the lock file says.
+        stages: Their names.
+    """
+    text = _git(root, "show", f"{commit}:./{PARAMS}")
+    params = parse_params(text, f"{PARAMS} of {commit[:12]}") if text else {}
+    for stage in stages:
+        if any(_value(params, name) != value for name, value in lock.params(stage).items()):
+            return False
+        code = {path: md5 for path, md5 in lock.deps(stage).items() if path.endswith(".py")}
+        for path, md5 in code.items():
+            content = _git(root, "show", f"{commit}:./{path}")
+            if content is None or _md5(content) != md5:
+                return False
+    return True
+
+
+def _md5(text: str) -> str:
+    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
+
+
+def _value(params: Any, name: str) -> Any:
+    for part in name.split("."):
+        params = params.get(part) if isinstance(params, dict) else None
+    return params
 
 
 def _locks(root: Path, refs: Sequence[str], file: Path) -> Iterator[tuple[str, str]]:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.files import read_json
 from pipeline.track.branch import PARENT, Branch, publish_branch, read_branch_lock
+from pipeline.track.outcome import Past
 from pipeline.track.runs import (
     COMPLETE,
     Point,
@@ -49,8 +50,17 @@ def publish_folds(results: FoldResults, params: TrackingParams) -> None:
         DataError: metrics.json is missing.
     """
     lock = read_branch_lock(_NAME)
+    publish_branch(fold_branch(results), lock, params)
+
+
+def fold_branch(results: FoldResults, past: Past | None = None) -> Branch:
+    """Give what there is to publish.
+
+    Raises:
+        DataError: metrics.json is missing.
+    """
     found: dict[str, Any] = read_json(results.metrics)
-    branch = Branch(
+    return Branch(
         name=_NAME,
         outs={"dvc.metrics": results.metrics.name, "dvc.predictions": results.predictions.name},
         decisive="dvc.predictions",
@@ -63,8 +73,8 @@ def publish_folds(results: FoldResults, params: TrackingParams) -> None:
         log_nested=lambda tracking, parent, now_ms: _log_folds(
             tracking, parent, results, found, now_ms
         ),
+        past=past,
     )
-    publish_branch(branch, lock, params)
 
 
 def _log_folds(

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from typing import Any
 
 _SHORT = 7
+_IN_A_LINE = 3
 _ROWS = (
     "accuracy",
     "balanced_accuracy",
@@ -25,22 +26,42 @@ def experiment_name() -> str | None:
 
 
 def run_name(params: Mapping[str, Any], key: str) -> str:
-    """Give a readable name: the experiment's, else backbone, strategy and a short key."""
+    """Give a readable name: the experiment's, else strategy, a short key and the backbone.
+
+    The UI cuts long names at their end: what tells runs apart stands first.
+    """
+    strategy = _leaf(params, "train", "strategy") or "training"
     backbone = _leaf(params, "weights", "architecture")
-    strategy = _leaf(params, "train", "strategy")
-    return experiment_name() or f"{backbone}-{strategy}-{key[:_SHORT]}"
+    parts = [strategy, key[:_SHORT], *([backbone] if backbone else [])]
+    return experiment_name() or "-".join(parts)
 
 
-def describe_run(
-    params: Mapping[str, Any], metrics: Mapping[str, Any], *, key: str, commit: str | None
-) -> str:
+def main_metrics(metrics: Mapping[str, Any]) -> list[str]:
+    """Give the names of the numbers that a person looks at first, in that order."""
+    return [name for name in _ROWS if name in metrics]
+
+
+def describe_version(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
+    """Give a version's description: a line of the main numbers.
+
+    Args:
+        params: All params, by section.
+        metrics: metrics.json.
+    """
+    shown = ", ".join(_short(name, metrics) for name in main_metrics(metrics)[:_IN_A_LINE])
+    return (
+        f"{shown}; {metrics.get('n', '?')} test items; {_leaf(params, 'train', 'strategy')}, "
+        f"{_leaf(params, 'weights', 'architecture')}"
+    )
+
+
+def describe_run(params: Mapping[str, Any], metrics: Mapping[str, Any], *, key: str) -> str:
     """Give a run's description in Markdown: the main numbers, and how to get it all back.
 
     Args:
         params: All params, by section.
         metrics: metrics.json.
         key: `dvc.key`.
-        commit: The commit that the run is made from, or will be the parent of.
     """
     lines = [
         f"**{_leaf(params, 'weights', 'architecture')}**, strategy "
@@ -48,11 +69,9 @@ def describe_run(
         "",
         "| metric (test) | value | 95 % interval | baseline |",
         "|---|---|---|---|",
-        *(_row(name, metrics) for name in _ROWS if name in metrics),
+        *(_row(name, metrics) for name in main_metrics(metrics)),
         "",
-        "Get it back: the tag `git.commit` names the commit"
-        + (f" (at publishing, `{commit[:12]}`)" if commit else "")
-        + "; then",
+        "Get it back: the tag `git.commit` names the commit; then",
         "",
         "```",
         "git checkout <git.commit>",
@@ -63,6 +82,12 @@ def describe_run(
         f"Key `{key}`. The files that it was made with are in `lineage/`.",
     ]
     return "\n".join(lines)
+
+
+def _short(name: str, metrics: Mapping[str, Any]) -> str:
+    interval = _leaf(metrics, "ci95", name)
+    bounds = f" ({interval['low']:.4f} to {interval['high']:.4f})" if interval else ""
+    return f"{name} {metrics[name]:.4f}{bounds}"
 
 
 def _row(name: str, metrics: Mapping[str, Any]) -> str:

@@ -1,12 +1,14 @@
 """What there is to publish: one result, gathered from the files that the stages wrote.
 
-Nothing here knows MLflow, and nothing here is slow: an unchanged result is gathered in a moment.
+It lies in the working tree, or, when it is one of the past, in a folder made of the commit that
+records it. Nothing here knows MLflow, and nothing here is slow: an unchanged result is gathered in
+a moment.
 """
 
 import csv
 import shutil
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, fields, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from pipeline.audit.decisions import AUDIT
 from pipeline.errors import DataError
 from pipeline.files import canonical_json, read_json, read_table, write_table
 from pipeline.track.commits import GitFacts, git_facts
+from pipeline.track.describe import experiment_name, run_name
 from pipeline.track.journal import Record, journal_path, read_journal
 from pipeline.track.lineage import GRAPH, PARAMS, Lock, RunKeys, run_keys
 from pipeline.track.runs import Point, metric_name
@@ -30,7 +33,7 @@ _REPRO = "run `dvc repro`"
 
 @dataclass(frozen=True)
 class Results:
-    """Where the stages left what is published."""
+    """Where the stages left what is published, relative to the root of the repository."""
 
     lock: Path
     raw: Path
@@ -48,9 +51,43 @@ class Results:
     plots: tuple[Path, ...]
     """Folders, each `<stage>/plots`."""
 
+    def under(self, root: Path) -> "Results":
+        """Give the same paths under a folder."""
+        names = [field.name for field in fields(self) if field.name != "plots"]
+        single = {name: root / getattr(self, name) for name in names}
+        return replace(self, **single, plots=tuple(root / each for each in self.plots))
+
+
+@dataclass(frozen=True)
+class Past:
+    """Where a result of the past lies, and what its commit says.
+
+    Attributes:
+        root: A folder that holds the result's files at the paths they have in the repository.
+        git: The commit that records it.
+        time_ms: When that was made, in ms since 1970.
+        experiment: The name of the `dvc exp` that made it; None where it was none.
+        is_committed: Whether people committed it, be it after an experiment.
+        code: The commit's `pipeline` package, to predict with; None: the present one.
+    """
+
+    root: Path
+    git: GitFacts
+    time_ms: int
+    experiment: str | None
+    is_committed: bool = True
+    code: Path | None = None
+
 
 class Outcome:
     """One result: its keys, numbers and surroundings.
+
+    Args:
+        results: Where its files lie, relative to the repository.
+        past: Where the repository is meant as it was; None: as it is, in the working directory.
+
+    Attributes:
+        files: `results` where they really lie.
 
     Raises:
         ParamsError: dvc.lock is missing, damaged or unfinished.
@@ -58,14 +95,16 @@ class Outcome:
         IntegrityError: A file is damaged.
     """
 
-    def __init__(self, results: Results) -> None:
-        self.results = results
-        self.lock = Lock.read(results.lock)
+    def __init__(self, results: Results, past: Past | None = None) -> None:
+        self.results, self.past = results, past
+        self.root = past.root if past else Path()
+        self.files = results.under(self.root)
+        self.lock = Lock.read(self.files.lock)
         self.keys: RunKeys = run_keys(self.lock)
-        self.metrics: dict[str, Any] = read_json(results.metrics)
-        self.bundle: dict[str, Any] = read_json(results.bundle)
-        self.record: dict[str, Any] = read_json(results.record)
-        self.report: dict[str, Any] = read_json(results.report)
+        self.metrics: dict[str, Any] = read_json(self.files.metrics)
+        self.bundle: dict[str, Any] = read_json(self.files.bundle)
+        self.record: dict[str, Any] = read_json(self.files.record)
+        self.report: dict[str, Any] = read_json(self.files.report)
         self.params = self.lock.all_params(without="publish")
 
     @cached_property
@@ -78,10 +117,41 @@ class Outcome:
 
     @cached_property
     def git(self) -> GitFacts | None:
-        """The state of the working tree; None without git."""
+        """The commit of a result of the past, else the working tree; None without git."""
+        if self.past:
+            return self.past.git
         outs = sorted(self.lock.all_outs())
         ignores = {str(Path(out).parent / ".gitignore") for out in outs}  # DVC writes them
         return git_facts(Path(), written=[*outs, *sorted(ignores), AUDIT.as_posix()])
+
+    @property
+    def experiment(self) -> str | None:
+        """The name of the `dvc exp` that made it; None where it was none."""
+        return self.past.experiment if self.past else experiment_name()
+
+    @property
+    def is_experiment(self) -> bool:
+        """Whether it is known from a `dvc exp` only."""
+        return not self.past.is_committed if self.past else experiment_name() is not None
+
+    @property
+    def name(self) -> str:
+        """A readable name for its run."""
+        return self.experiment or run_name(self.params, self.keys.key)
+
+    @property
+    def start_ms(self) -> int | None:
+        """When training began, or when the commit was made; None where neither is known."""
+        if self.journal:
+            return self.journal.start_ms
+        return self.past.time_ms if self.past else None
+
+    @property
+    def end_ms(self) -> int | None:
+        """When training ended, or when the commit was made; None where neither is known."""
+        if self.journal and self.journal.end_ms:
+            return self.journal.end_ms
+        return self.past.time_ms if self.past else None
 
     @property
     def weights_sha256(self) -> str:
@@ -101,19 +171,19 @@ class Outcome:
     def tags(self) -> dict[str, str]:
         """Give all tags of a new run but the last one, that it is complete."""
         tags = {
+            "review": _count_decisions(self.report),
+            "weights.source": str(self.record.get("source", "")),
             "dvc.key": self.keys.key,
             "dvc.keys": self.keys.key,
             "dvc.train": self.keys.train,
             **self.identity(),
             "fingerprint": self.fingerprint,
-            "weights.source": str(self.record.get("source", "")),
-            "review": _count_decisions(self.report),
             "mlflow.source.name": "dvc repro",
         }
         if self.git:
             tags |= {
                 "git.commit": self.git.commit,
-                "git.commit.provisional": "true",
+                "git.commit.provisional": "false" if self.past else "true",
                 "git.branch": self.git.branch,
                 "git.dirty": str(self.git.is_dirty).lower(),
                 "git.remote": self.git.remote,
@@ -142,7 +212,7 @@ class Outcome:
             {epoch.epoch: epoch.time_ms for epoch in self.journal.epochs} if self.journal else {}
         )
         points = []
-        for row in _read_history(self.results.history):
+        for row in _read_history(self.files.history):
             epoch = int(row.pop("epoch"))
             time_ms = times.get(epoch, start_ms + epoch)
             points += [
@@ -154,20 +224,20 @@ class Outcome:
 
     def copy_files(self, folder: Path) -> None:
         """Copy what a run keeps as artifacts: lineage, results, plots."""
-        results = self.results
-        data = results.raw.parent
-        lineage = [Path(PARAMS), Path(GRAPH), results.lock]
-        sources = [data / "dvc.lock", data / "dvc.yaml", data / f"{results.raw.name}.dvc"]
-        for path in [*lineage, *filter(Path.exists, sources)]:
-            _copy(path, folder / "lineage" / path)
+        data = self.results.raw.parent
+        lineage = [Path(PARAMS), Path(GRAPH), self.results.lock]
+        sources = [data / "dvc.lock", data / "dvc.yaml", data / f"{self.results.raw.name}.dvc"]
+        for path in [*lineage, *(each for each in sources if (self.root / each).exists())]:
+            _copy(self.root / path, folder / "lineage" / path)
         if self.git and self.git.diff:
             (folder / "lineage" / "git-diff-HEAD.patch").write_text(self.git.diff, encoding="utf-8")
-        for path in (results.report, results.page, results.normalization, results.record,
-                     results.bundle, results.history, results.metrics):  # fmt: skip
+        files = self.files
+        for path in (files.report, files.page, files.normalization, files.record, files.bundle,
+                     files.history, files.metrics):  # fmt: skip
             _copy(path, folder / "results" / path.name)
-        _copy(results.predictions, folder / PREDICTIONS)
+        _copy(files.predictions, folder / PREDICTIONS)
         self.write_splits(folder / SPLITS)
-        for plots in filter(Path.is_dir, results.plots):
+        for plots in filter(Path.is_dir, files.plots):
             shutil.copytree(plots, folder / "plots" / plots.parent.name)
 
     def write_splits(self, path: Path) -> None:
@@ -177,7 +247,7 @@ class Outcome:
             DataError: The manifest is missing.
             IntegrityError: It is damaged.
         """
-        manifest = read_table(self.results.manifest)
+        manifest = read_table(self.files.manifest)
         kept = manifest.loc[manifest["status"] == "kept", ["id", "split", "group"]]
         write_table(path, kept.sort_values(["id", "split"]).reset_index(drop=True))
 

@@ -9,6 +9,7 @@ import tempfile
 import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,18 +33,39 @@ _PACKAGES = (
 """What the code that predicts imports, directly or not."""
 
 
-def log_model(
-    tracking: Tracking, *, name: str, run_id: str, model: Path, bundle: Path, model_md5: str
-) -> str:
+@dataclass(frozen=True)
+class Content:
+    """What a model folder is made of.
+
+    Attributes:
+        model: The model.safetensors.
+        bundle: The bundle.json.
+        md5: `dvc.model`.
+        code: A `pipeline` package that predicts with them; None: the present one.
+    """
+
+    model: Path
+    bundle: Path
+    md5: str
+    code: Path | None = None
+
+
+def log_model(tracking: Tracking, content: Content, *, name: str, run_id: str) -> str:
     """Log the model of a run, and give its MLflow id.
 
     One that an earlier, killed attempt logged in full is taken; halves of one are removed.
+
+    Args:
+        tracking: The server.
+        content: The model.
+        name: Of the logged model.
+        run_id: The run's.
 
     Raises:
         TrackingError: Through the caller's `translated_errors`.
     """
     client = tracking.client
-    tag = f"tags.`dvc.model` = '{model_md5}'"
+    tag = f"tags.`dvc.model` = '{content.md5}'"
     for old in client.search_logged_models([tracking.experiment_id], tag):
         if old.status == "READY" and old.source_run_id == run_id:
             return str(old.model_id)
@@ -52,7 +74,7 @@ def log_model(
     from mlflow.models import Model
 
     logged = client.create_logged_model(
-        tracking.experiment_id, name=name, source_run_id=run_id, tags={"dvc.model": model_md5}
+        tracking.experiment_id, name=name, source_run_id=run_id, tags={"dvc.model": content.md5}
     )
     card = Model(
         artifact_path=logged.artifact_location,
@@ -62,7 +84,9 @@ def log_model(
     )
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch) / "model"
-        save_model(folder, model=model, bundle=bundle, card=card)
+        save_model(folder, model=content.model, bundle=content.bundle, card=card)
+        if content.code is not None:
+            put_code(folder, content.code)
         client.log_model_artifacts(logged.model_id, str(folder))
     client.log_outputs(run_id, [LoggedModelOutput(logged.model_id, 0)])
     client.finalize_logged_model(logged.model_id, "READY")
@@ -92,6 +116,14 @@ def save_model(folder: Path, *, model: Path, bundle: Path, card: Any) -> None:
         )
     for cache in folder.rglob("__pycache__"):
         shutil.rmtree(cache)
+
+
+def put_code(folder: Path, code: Path) -> None:
+    """Make a model folder predict with another `pipeline` package, which is not executed here."""
+    package = folder / "code" / code.name
+    shutil.rmtree(package)
+    shutil.copytree(code, package, ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copyfile(code / "track" / SERVED.name, folder / SERVED.name)
 
 
 def requirements() -> list[str]:

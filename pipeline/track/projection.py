@@ -3,8 +3,9 @@
 A run is a projection of versioned files, and everything here can be done again: after a kill at any
 moment, on another machine, with the database deleted. Which run it is, the keys decide:
 
-1. A complete run has this `dvc.key`: it is the run. If its `dvc.model` is another one (the same
-   inputs, trained under another fingerprint), it is tagged as confirmed, and nothing is added.
+1. A complete run has this `dvc.key`: it is the run. If it was trained again since, to the same
+   model or (under another fingerprint) to another one, it is tagged as confirmed, with date and
+   fingerprint, and nothing is added.
 2. No run has the key, but a complete one has the same params, data, weights, model and metrics
    (code was touched without effect): that run gets the key as well.
 3. Else a run is completed: one that an earlier attempt left, or the one that was streamed while
@@ -25,26 +26,33 @@ import pandas as pd
 
 from pipeline.files import canonical_json, read_table
 from pipeline.track.commits import find_commit
-from pipeline.track.describe import describe_run, run_name
+from pipeline.track.describe import describe_run
 from pipeline.track.follow import follow_lock
 from pipeline.track.journal import journal_path
 from pipeline.track.outcome import PREDICTIONS, Outcome, same_identity
 from pipeline.track.runs import (
     COMPLETE,
+    confirmed_tag,
     find_runs,
     is_complete,
     log_params,
     log_points,
     metric_points,
+    move_commit,
     set_tags,
+    utc,
 )
 from pipeline.track.tracking import Tracking
 from pipeline.track.verify import tolerance
+from pipeline.track.view import put_view
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
+
+STAGES = ("train", "evaluate")
+"""Whose code and params make a result."""
 
 _MAX_KEYS = 100
 _FOLLOWER_TIMEOUT_S = 10.0
@@ -60,7 +68,7 @@ def settle_run(tracking: Tracking, outcome: Outcome) -> "Run":
         begun = [each for each in [*keyed, *streamed] if _is_begun(outcome, each)]
         run_id = _complete(tracking, outcome, begun[0] if begun else None)
         run = tracking.client.get_run(run_id)
-    elif run.data.tags.get("dvc.model") != outcome.keys.model:
+    elif _is_trained_again(outcome, run):
         _confirm(tracking, outcome, run)
     _drop_leftovers(tracking, outcome, [*keyed, *streamed], kept=run.info.run_id)
     _settle_commit(tracking, outcome, run)
@@ -79,9 +87,8 @@ def _is_begun(outcome: Outcome, run: "Run") -> bool:
 
 def _complete(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
     """Write everything into a run, begun or not, and give its id."""
-    journal, now_ms = outcome.journal, time.time_ns() // 1_000_000
-    start_ms = journal.start_ms if journal else now_ms
-    end_ms = (journal.end_ms if journal else None) or now_ms
+    now_ms = time.time_ns() // 1_000_000
+    start_ms, end_ms = outcome.start_ms or now_ms, outcome.end_ms or now_ms
     if run is None:
         run = tracking.client.create_run(
             tracking.experiment_id, start_time=start_ms, tags=outcome.tags()
@@ -97,14 +104,10 @@ def _complete(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
         with tempfile.TemporaryDirectory() as name:
             outcome.copy_files(Path(name))
             tracking.client.log_artifacts(run_id, name)
-        name = run_name(outcome.params, outcome.keys.key)
-        note = describe_run(
-            outcome.params,
-            outcome.metrics,
-            key=outcome.keys.key,
-            commit=outcome.git.commit if outcome.git else None,
-        )
+        name = outcome.name
+        note = describe_run(outcome.params, outcome.metrics, key=outcome.keys.key)
         set_tags(tracking, run_id, {"mlflow.runName": name, "mlflow.note.content": note})
+        put_view(tracking, outcome.metrics)
         tracking.client.set_terminated(run_id, "FINISHED", end_ms)
         set_tags(tracking, run_id, {COMPLETE: "true"})
     log.info("run %s (%s) is complete", name, run_id)
@@ -150,31 +153,51 @@ def _adopt_key(tracking: Tracking, outcome: Outcome) -> "Run | None":
     """Add the key to a complete run of the very same result, if there is one."""
     for run in find_runs(tracking, "dvc.model", outcome.keys.model):
         if is_complete(run) and same_identity(outcome, run.data.tags):
-            keys = run.data.tags["dvc.keys"].split()
-            kept = " ".join([*keys[-_MAX_KEYS + 1 :], outcome.keys.key])
-            set_tags(tracking, run.info.run_id, {"dvc.keys": kept})
-            log.info("run %s: made again by touched code, to the same result", run.info.run_id)
+            add_key(tracking, run, outcome.keys.key)
             return run
     return None
 
 
+def add_key(tracking: Tracking, run: "Run", key: str) -> None:
+    """Say of a run that touched code, of this key, came to the same result."""
+    kept = [*run.data.tags["dvc.keys"].split()[-_MAX_KEYS + 1 :], key]
+    set_tags(tracking, run.info.run_id, {"dvc.keys": " ".join(kept)})
+    log.info("run %s: made again by touched code, to the same result", run.info.run_id)
+
+
+def _is_trained_again(outcome: Outcome, run: "Run") -> bool:
+    """Tell whether this is another training than the one that the run shows.
+
+    Where it came to the same model, the journal tells: it ends after the run did.
+    """
+    if run.data.tags.get("dvc.model") != outcome.keys.model:
+        return True
+    ended_ms = outcome.journal.end_ms if outcome.journal else None
+    return ended_ms is not None and ended_ms > (run.info.end_time or ended_ms)
+
+
 def _confirm(tracking: Tracking, outcome: Outcome, run: "Run") -> None:
-    """Tag a run as confirmed by a training of the same inputs under another fingerprint."""
-    tag = f"confirmed.{outcome.keys.model[:8]}"
+    """Tag a run as confirmed by another training of the same inputs."""
+    tag = confirmed_tag(outcome.keys.model)
     if tag in run.data.tags:
         return
-    largest = _largest_difference(tracking, outcome, run)
+    is_same = run.data.tags.get("dvc.model") == outcome.keys.model
+    largest = 0.0 if is_same else _largest_difference(tracking, outcome, run)
     limit = tolerance(outcome.bundle)
     close = largest is not None and largest <= limit
+    told = "the model is equal to the bit"
+    if not is_same:
+        told = f"predictions within {limit:g}: {'yes' if close else 'no'}"
     found = {
         "dvc.model": outcome.keys.model,
+        "date": utc(outcome.end_ms),
         "fingerprint": outcome.bundle.get("fingerprint", {}),
         "largest_difference": largest,
-        "comparison": f"predictions within {limit:g}: {'yes' if close else 'no'}",
+        "comparison": told,
     }
     set_tags(tracking, run.info.run_id, {tag: canonical_json(found)})
     say = log.info if close else log.warning
-    say("run %s: trained again to another model, largest difference %s", run.info.run_id, largest)
+    say("run %s: trained again, %s, largest difference %s", run.info.run_id, told, largest)
 
 
 def _largest_difference(tracking: Tracking, outcome: Outcome, run: "Run") -> float | None:
@@ -188,7 +211,7 @@ def _largest_difference(tracking: Tracking, outcome: Outcome, run: "Run") -> flo
             log.warning("run %s: its predictions cannot be read: %s", run.info.run_id, error)
             return None
         old = read_table(Path(path)).set_index("path")
-    new = read_table(outcome.results.predictions).set_index("path")
+    new = read_table(outcome.files.predictions).set_index("path")
     columns = [name for name in new.columns if name == "value" or name.startswith("p_")]
     if set(old.index) != set(new.index) or not set(columns) <= set(old.columns):
         return None
@@ -213,8 +236,7 @@ def _settle_commit(tracking: Tracking, outcome: Outcome, run: "Run") -> None:
     tags = tracking.client.get_run(run.info.run_id).data.tags
     if tags.get("git.commit.provisional") != "true":
         return
-    commit = find_commit(Path(), outcome.keys.key, outcome.lock)
+    commit = outcome.past.git.commit if outcome.past else None
+    commit = commit or find_commit(Path(), outcome.keys.key, outcome.lock)
     if commit:
-        found = {"git.commit": commit, "git.commit.provisional": "false"}
-        set_tags(tracking, run.info.run_id, found | {"mlflow.source.git.commit": commit})
-        log.info("run %s: recorded by commit %s", run.info.run_id, commit[:12])
+        move_commit(tracking, run.info.run_id, commit, outcome.lock, STAGES)

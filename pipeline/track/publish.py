@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 from pipeline.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.files import write_json
 from pipeline.track.contest import Arena
-from pipeline.track.describe import experiment_name
+from pipeline.track.describe import describe_version
 from pipeline.track.journal import state_folder
 from pipeline.track.outcome import SPLITS, Outcome, Results
-from pipeline.track.package import log_model
+from pipeline.track.package import Content, log_model
 from pipeline.track.projection import settle_run
 from pipeline.track.promotion import decide_published
 from pipeline.track.registry import (
     DECIDED,
     DECISION,
     FAILED,
+    UNVERIFIED,
     VERIFIED,
     RegistryParams,
     create_version,
@@ -104,7 +105,7 @@ def _publish(tracking: Tracking, outcome: Outcome, registry: RegistryParams) -> 
     if tracking.uri.startswith("http"):
         place = f"#/experiments/{run.info.experiment_id}/runs/{run.info.run_id}"
         note["url"] = f"{redact(tracking.uri).rstrip('/')}/{place}"
-    if _is_registered(outcome, run, registry):
+    if is_registered(outcome, run, registry):
         version = settle_version(tracking, outcome, run, registry)
         aliases = read_aliases(tracking, registry.name)
         note["version"] = str(version.version)
@@ -114,11 +115,11 @@ def _publish(tracking: Tracking, outcome: Outcome, registry: RegistryParams) -> 
     return note
 
 
-def _is_registered(outcome: Outcome, run: "Run", registry: RegistryParams) -> bool:
+def is_registered(outcome: Outcome, run: "Run", registry: RegistryParams) -> bool:
     """Tell whether the result is to have a version."""
     if run.data.tags.get("dvc.model") != outcome.keys.model:
         return False  # it confirms another run, whose model is the one that counts
-    if experiment_name() and not registry.from_experiments:
+    if outcome.is_experiment and not registry.from_experiments:
         log.info("not registered: it is an experiment, and registry.from_experiments is false")
         return False
     return True
@@ -138,10 +139,10 @@ def settle_version(
         delete_version(tracking, version)
         version = None
     if version is None:
-        version = _register(tracking, outcome, run, registry)
-    if VERIFIED not in version.tags:
-        _verify(tracking, outcome, version, registry)
-    arena = Arena(tracking, registry, outcome.results.raw, outcome.ece_bins)
+        version = register_version(tracking, outcome, run, registry)
+    if version.tags.get(VERIFIED, UNVERIFIED).startswith(UNVERIFIED):
+        verify_version(tracking, outcome, version, registry)
+    arena = Arena(tracking, registry, outcome.files.raw, outcome.ece_bins)
     if DECIDED not in version.tags:
         keep_splits(tracking, outcome, version)
     decide_published(arena, version)
@@ -159,17 +160,13 @@ def keep_splits(tracking: Tracking, outcome: Outcome, version: "ModelVersion") -
         tracking.client.log_artifact(run_id, str(Path(scratch) / name), folder)
 
 
-def _register(
+def register_version(
     tracking: Tracking, outcome: Outcome, run: "Run", registry: RegistryParams
 ) -> "ModelVersion":
-    model_id = log_model(
-        tracking,
-        name=registry.name,
-        run_id=run.info.run_id,
-        model=outcome.results.model,
-        bundle=outcome.results.bundle,
-        model_md5=outcome.keys.model,
-    )
+    """Make a version of a result's model, with the tags that say which it is."""
+    code = outcome.past.code if outcome.past else None
+    content = Content(outcome.files.model, outcome.files.bundle, outcome.keys.model, code)
+    model_id = log_model(tracking, content, name=registry.name, run_id=run.info.run_id)
     tags = {
         "dvc.model": outcome.keys.model,
         "dvc.key": outcome.keys.key,
@@ -181,17 +178,28 @@ def _register(
     if value is not None:
         tags[metric_tag(registry.metric)] = repr(value)
     version = create_version(
-        tracking, registry.name, model_id=model_id, run_id=run.info.run_id, tags=tags
+        tracking,
+        registry.name,
+        model_id=model_id,
+        run_id=run.info.run_id,
+        tags=tags,
+        description=describe_version(outcome.params, outcome.metrics),
     )
     log.info("registered as %s version %s", registry.name, version.version)
     return version
 
 
-def _verify(
+def verify_version(
     tracking: Tracking, outcome: Outcome, version: "ModelVersion", registry: RegistryParams
 ) -> None:
+    """Check in a fresh process what a version predicts, and tag it with what was found.
+
+    Raises:
+        IntegrityError: It does not predict what was evaluated.
+        DataError: The raw files are not there.
+    """
     uri = f"models:/{version.name}/{version.version}"
-    evaluated = Evaluated(outcome.results.predictions, outcome.results.raw, outcome.bundle)
+    evaluated = Evaluated(outcome.files.predictions, outcome.files.raw, outcome.bundle)
     log.info("verifying %s in a fresh process", uri)
     environment = {"MLFLOW_TRACKING_URI": tracking.uri, "MLFLOW_REGISTRY_URI": tracking.uri}
     try:

@@ -20,6 +20,9 @@ VERIFIED = "verified"
 
 FAILED = "failed"
 
+UNVERIFIED = "not verified"
+"""What `VERIFIED` begins with where the check could not be made: raw files were missing."""
+
 DECISION = "champion.decision"
 """Tag: whether and why the version became champion, in words."""
 
@@ -59,12 +62,23 @@ def find_version(tracking: Tracking, name: str, model_md5: str) -> "ModelVersion
 
 
 def create_version(
-    tracking: Tracking, name: str, *, model_id: str, run_id: str, tags: Mapping[str, str]
+    tracking: Tracking,
+    name: str,
+    *,
+    model_id: str,
+    run_id: str,
+    tags: Mapping[str, str],
+    description: str | None = None,
 ) -> "ModelVersion":
     """Register a logged model as a new version, with its tags from the first moment on."""
     _create_registered_model(tracking, name)
     return tracking.client.create_model_version(
-        name, f"models:/{model_id}", run_id=run_id, tags=dict(tags), model_id=model_id
+        name,
+        f"models:/{model_id}",
+        run_id=run_id,
+        tags=dict(tags),
+        model_id=model_id,
+        description=description,
     )
 
 

@@ -8,16 +8,23 @@ fall together, and the rule can be turned back.
 """
 
 import json
+import logging
 import re
-from collections.abc import Iterator, Mapping, Sequence
+import time
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.files import sha256_json
+from pipeline.track.commits import is_recorded
+from pipeline.track.lineage import Lock
 from pipeline.track.tracking import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -58,6 +65,17 @@ def is_complete(run: "Run") -> bool:
     return run.data.tags.get(COMPLETE) == "true"
 
 
+def confirmed_tag(result_md5: str) -> str:
+    """Give the tag of a run that tells what another computation of its inputs came to."""
+    return f"confirmed.{result_md5[:8]}"
+
+
+def utc(time_ms: int | None) -> str:
+    """Give a time in ms since 1970, or now, as text in UTC, to the second."""
+    seconds = time.time() if time_ms is None else time_ms / 1000
+    return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
+
+
 def log_points(tracking: Tracking, run_id: str, points: Sequence[Point]) -> None:
     """Log the points that the run does not have yet, by name, step and value."""
     known = tracking.client.get_run(run_id).data.metrics
@@ -95,6 +113,28 @@ def set_tags(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
     entities = [RunTag(name, cut(value, _TAG_CHARS)) for name, value in tags.items()]
     for batch in _batches(entities, _PARAMS_A_BATCH):
         tracking.client.log_batch(run_id, tags=batch)
+
+
+def move_commit(
+    tracking: Tracking, run_id: str, commit: str, lock: Lock, stages: Iterable[str]
+) -> None:
+    """Say of a run that a commit records its result, and whether that has all that made it.
+
+    Args:
+        tracking: The server.
+        run_id: The run's.
+        commit: The commit.
+        lock: Its lock file.
+        stages: Those whose code and params make the result.
+    """
+    found = {
+        "git.commit": commit,
+        "git.commit.provisional": "false",
+        "git.dirty": str(not is_recorded(Path(), commit, lock, stages)).lower(),
+        "mlflow.source.git.commit": commit,
+    }
+    set_tags(tracking, run_id, found)
+    log.info("run %s: recorded by commit %s", run_id, commit[:12])
 
 
 def leaves(

@@ -9,6 +9,7 @@ from typing import Any
 
 from pipeline.files import read_json
 from pipeline.track.branch import Branch, publish_branch, read_branch_lock
+from pipeline.track.outcome import Past
 from pipeline.track.runs import leaves, metric_name
 from pipeline.track.tracking import TrackingParams
 
@@ -34,8 +35,17 @@ def publish_suspects(files: SuspectFiles, params: TrackingParams) -> None:
         DataError: report.json is missing.
     """
     lock = read_branch_lock(_NAME)
+    publish_branch(suspects_branch(files), lock, params)
+
+
+def suspects_branch(files: SuspectFiles, past: Past | None = None) -> Branch:
+    """Give what there is to publish.
+
+    Raises:
+        DataError: report.json is missing.
+    """
     report: dict[str, Any] = read_json(files.report)
-    branch = Branch(
+    return Branch(
         name=_NAME,
         outs={"dvc.report": files.report.name, "dvc.suspects": files.table.name},
         decisive="dvc.suspects",
@@ -48,8 +58,8 @@ def publish_suspects(files: SuspectFiles, params: TrackingParams) -> None:
             for path, count in leaves(report["suspects"])
         },
         difference="largest_difference_of_a_count",
+        past=past,
     )
-    publish_branch(branch, lock, params)
 
 
 def _describe(report: dict[str, Any], key: str) -> str:

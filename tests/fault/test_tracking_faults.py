@@ -23,7 +23,8 @@ from tests.closure import ROOT
 from tests.published import HISTORY, TRACKING, Project, read_note
 
 OPTIONS = [
-    "--raw", "data/cells/raw", "--report", "artifacts/clean/report.json",
+    "--raw", "data/cells/raw", "--manifest", "artifacts/clean/manifest.parquet",
+    "--report", "artifacts/clean/report.json",
     "--page", "artifacts/clean/report.html",
     "--normalization", "artifacts/normalize/normalization.json",
     "--record", "artifacts/weights/backbone.json", "--model", "artifacts/train/model.safetensors",

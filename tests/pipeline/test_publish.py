@@ -60,7 +60,7 @@ def test_a_run_says_everything(tracking, project):
     keys = project.outcome().keys
     tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == f"test_vit-head-{keys.key[:7]}"
+    assert run.info.run_name == f"head-{keys.key[:7]}-test_vit"
     assert tags["dvc.key"] == tags["dvc.keys"] == keys.key
     assert (tags["dvc.train"], tags["dvc.model"]) == (keys.train, keys.model)
     assert tags["dvc.data"] == "d" * 32 + ".dir"

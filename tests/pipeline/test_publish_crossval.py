@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
@@ -150,9 +151,9 @@ def test_touched_code_adds_its_key_and_another_fingerprint_confirms(folds, track
     assert len(tags["dvc.keys"].split()) == 2
     assert tags["dvc.keys"].split()[0] == tags["dvc.key"]
     md5 = md5_file(RESULTS.predictions)
-    assert json.loads(tags[f"confirmed.{md5[:8]}"]) == {
-        "dvc.predictions": md5, "largest_difference_of_a_mean": 0.3125,
-    }  # fmt: skip
+    note = json.loads(tags[f"confirmed.{md5[:8]}"])
+    assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", note.pop("date"))
+    assert note == {"dvc.predictions": md5, "largest_difference_of_a_mean": 0.3125}
     assert parent.data.metrics["accuracy"] == 0.8125
 
 
