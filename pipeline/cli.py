@@ -2,6 +2,7 @@
 
 import argparse
 import contextlib
+import itertools
 import os
 import signal
 import socket
@@ -17,7 +18,7 @@ import psutil
 from pipeline.data.items import DataParams
 from pipeline.doctor.findings import Finding
 from pipeline.doctor.preflight import preflight, refuse_conflict
-from pipeline.errors import MachineError, ParamsError, PipelineError
+from pipeline.errors import IntegrityError, MachineError, ParamsError, PipelineError
 from pipeline.files import read_json
 from pipeline.fsck.edited import keep_edited
 from pipeline.params import load_section, read_params
@@ -42,7 +43,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_repro, _add_doctor, _add_fsck, _add_ui, _add_tune, _add_data, _add_review,
-                _add_promote, _add_rollback, _add_audit):  # fmt: skip
+                _add_promote, _add_rollback, _add_audit, _add_sync):  # fmt: skip
         add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
@@ -196,6 +197,17 @@ def _audit(arguments: argparse.Namespace) -> int:
     return 0
 
 
+def _add_sync(commands: _Commands) -> None:
+    sync = commands.add_parser(
+        "sync",
+        help="rebuild MLflow from git's history, DVC's cache and local journals; what is there "
+        "stays",
+    )
+    sync.add_argument("--dry-run", action="store_true", help="only say what would be made")
+    sync.add_argument("--json", action="store_true", help="print JSON")
+    sync.set_defaults(run=_sync)
+
+
 def _data_diff(arguments: argparse.Namespace) -> int:
     from pipeline.data.compare import compare_data, refuse_moved  # slow to import
 
@@ -306,8 +318,34 @@ def _review(options: argparse.Namespace) -> int:
     return 0
 
 
+def _sync(arguments: argparse.Namespace) -> int:
+    from pipeline.track.sync import Sync, as_json, as_line, summary  # slow to import, both
+    from pipeline.tune.restore import restore_searches
+
+    start_logging(sys.stderr)
+    found = []
+    sync = Sync(Path(), dry_run=arguments.dry_run)
+    for each in itertools.chain(sync.run(), restore_searches(dry_run=arguments.dry_run)):
+        found.append(each)
+        if not arguments.json:
+            sys.stdout.write(as_line(each) + "\n")
+            sys.stdout.flush()
+    sys.stdout.write(as_json(found) if arguments.json else summary(found))
+    sys.stdout.flush()
+    wrong = next((each for each in found if each.is_wrong), None)
+    if wrong is not None:
+        raise IntegrityError(wrong.version, wrong.note)
+    return 0
+
+
 def _ui(port: int) -> int:
-    from pipeline.track.tracking import ensure_schema, redact, tracking_uri  # slow to import
+    from pipeline.track.tracking import (  # slow to import, all
+        TrackingParams,
+        ensure_schema,
+        redact,
+        tracking_uri,
+    )
+    from pipeline.track.view import view_address
 
     uri = tracking_uri()
     if uri.startswith(("http://", "https://")):
@@ -322,7 +360,9 @@ def _ui(port: int) -> int:
     if uri.startswith("sqlite:///"):
         ensure_schema(uri)
     command = ["mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
-    sys.stdout.write(f"MLflow UI: http://127.0.0.1:{port} (Ctrl-C ends it)\n")
+    name = load_section(read_params(PARAMS), "tracking", TrackingParams, path=PARAMS).experiment
+    address = view_address(f"http://127.0.0.1:{port}", uri, name)
+    sys.stdout.write(f"MLflow UI: {address} (Ctrl-C ends it)\n")
     sys.stdout.flush()
     return _run([sys.executable, "-m", *command])
 

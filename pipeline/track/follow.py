@@ -27,7 +27,7 @@ _POLL_S = 1.0
 _LONGEST_PAUSE_S = 30.0
 _LAST_TRIES = 3
 _NICENESS = 10
-_STATUS = {"finished": "FINISHED", "stopped": "KILLED", "running": "KILLED", "failed": "FAILED"}
+STATUS = {"finished": "FINISHED", "stopped": "KILLED", "running": "KILLED", "failed": "FAILED"}
 """MLflow's word for how a training ended; one that says `running` and is not was killed."""
 
 
@@ -112,7 +112,7 @@ def follow(path: Path, stream: Stream) -> None:
         record = read_journal(path)
         is_over = record.status != "running" or not is_running
         try:
-            stream.send(record, status=_STATUS[record.status] if is_over else "RUNNING")
+            stream.send(record, status=STATUS[record.status] if is_over else "RUNNING")
         except TrackingError as error:
             log.warning("%s", error)
             pause_s = min(2 * pause_s, _LONGEST_PAUSE_S)

@@ -82,6 +82,12 @@ def publish_search(search: Search, params: TrackingParams) -> None:
         log.warning("%s", error)
 
 
+def count_trials(tracking: Tracking, key: str) -> int:
+    """Count the trials of a search that have a complete run."""
+    runs = find_runs(tracking, _KEY, key)
+    return sum(_TRIAL in run.data.tags and is_complete(run) for run in runs)
+
+
 def _settle(tracking: Tracking, search: Search) -> None:
     first, last = search.trials[0].start_ms, max(each.end_ms for each in search.trials)
     tags = {_KEY: search.key, "kind": "tune", "mlflow.source.name": "rootstock tune",

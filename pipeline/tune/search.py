@@ -4,7 +4,7 @@ import contextlib
 import difflib
 import logging
 import signal
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -68,6 +68,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
     refuse_stale_features(raw, Lock.read(Path(LOCK)))
     key = search_key(params)
     study = open_study(raw, params, dimensions, state_folder() / "tune" / key / "study.db")
+    study.note({"params": raw, "space": params.space, "monitor": _monitor(raw)})
     sources = Sources(
         _ARTIFACTS / "features/cache", _ARTIFACTS / "transform/store",
         _ARTIFACTS / "normalize/normalization.json", _ARTIFACTS / "weights/backbone.safetensors",
@@ -196,14 +197,30 @@ def _stoppable() -> Iterator[None]:
 def _publish(
     study: Study, raw: dict[str, Any], key: str, params: TuneParams, tracking: TrackingParams
 ) -> None:
-    best = study.best()
+    best, monitor = study.best(), _monitor(raw)
+    search = as_search(key, study.ended(), best, {"params": raw, "space": params.space,
+                                                  "monitor": monitor})  # fmt: skip
+    publish_search(search, tracking)
+
+
+def as_search(
+    key: str, ended: Sequence[Ended], best: Ended | None, facts: Mapping[str, Any]
+) -> Search:
+    """Give what there is to publish of a search.
+
+    Args:
+        key: The search's.
+        ended: The trials that are over.
+        best: The best of them.
+        facts: `params`, `space` and `monitor`.
+    """
     runs = [
         TrialRun(each.number, each.state, each.values, each.value, each.epochs, each.note,
                  each.start_ms, each.end_ms)
-        for each in study.ended()
+        for each in ended
     ]  # fmt: skip
-    search = Search(key, raw, params.space, _monitor(raw), runs, best.number if best else None)
-    publish_search(search, tracking)
+    number = best.number if best else None
+    return Search(key, facts["params"], facts["space"], facts["monitor"], runs, number)
 
 
 def _tell(study: Study, raw: dict[str, Any], params: TuneParams, *, apply: bool) -> str:

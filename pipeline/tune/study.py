@@ -21,6 +21,7 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
+from pipeline.errors import IntegrityError
 from pipeline.seeds import derive
 from pipeline.tune.space import Dimension, TuneParams
 
@@ -28,6 +29,9 @@ _STARTUP_TRIALS = 5
 _WARMUP_EPOCHS = 2
 _LAST = "end_ms"
 """The fact that is kept last: with it, a trial has all of them."""
+
+_FACTS = "search"
+"""What is kept of the search as a whole."""
 
 
 @dataclass(frozen=True)
@@ -94,17 +98,17 @@ class Study:
         self._study.enqueue_trial(dict(trial.params))
         self._study.tell(trial.number, state=TrialState.FAIL)
 
+    def note(self, facts: Mapping[str, Any]) -> None:
+        """Keep what the trials cannot tell of the search itself; JSON."""
+        self._study.set_user_attr(_FACTS, dict(facts))
+
     def ended(self) -> list[Ended]:
         """Give all trials that are over, in their order."""
-        over = [each for each in self._study.get_trials(deepcopy=False)
-                if each.state.is_finished() and _LAST in each.user_attrs]  # fmt: skip
-        return [_ended(trial) for trial in over]
+        return _over(self._study)
 
     def best(self) -> Ended | None:
         """Give the best complete trial; of equal ones, the earliest."""
-        done = [each for each in self.ended() if each.state == "complete"]
-        sign = 1 if self._direction == "min" else -1
-        return min(done, key=lambda each: sign * (each.value or 0.0), default=None)
+        return _best(self.ended(), self._direction)
 
     def next_trial(self) -> "Trial":
         """Draw the params of the next trial."""
@@ -115,6 +119,52 @@ class Study:
         drawn = self._study.ask({each.path: _distribution(each) for each in self._dimensions})
         values = {each.path: each.tidy(drawn.params[each.path]) for each in self._dimensions}
         return Trial(self._study, drawn, values, self._direction)
+
+
+@dataclass(frozen=True)
+class Kept:
+    """A search as its file tells it.
+
+    Attributes:
+        facts: As `Study.note` was given them; empty where an older version began it.
+        ended: The trials that are over, in their order.
+        best: The best of them.
+    """
+
+    facts: dict[str, Any]
+    ended: list[Ended]
+    best: Ended | None
+
+
+def read_study(path: Path) -> Kept:
+    """Read the file of a search, and change nothing.
+
+    Raises:
+        IntegrityError: It is damaged, or no search.
+    """
+    optuna.logging.set_verbosity(optuna.logging.WARNING)
+    try:
+        study = optuna.load_study(study_name="tune", storage=f"sqlite:///{path}")
+        ended = _over(study)
+    except Exception as error:  # of Optuna, of SQLAlchemy, of an entry that is not ours
+        raise IntegrityError(path, f"is no readable search: {error}", remedy="delete it") from error
+    is_max = study.direction == optuna.study.StudyDirection.MAXIMIZE
+    facts = dict(study.user_attrs.get(_FACTS) or {})
+    return Kept(facts, ended, _best(ended, "max" if is_max else "min"))
+
+
+def _over(study: optuna.Study) -> list[Ended]:
+    return [
+        _ended(each)
+        for each in study.get_trials(deepcopy=False)
+        if each.state.is_finished() and _LAST in each.user_attrs
+    ]
+
+
+def _best(ended: Sequence[Ended], direction: Literal["max", "min"]) -> Ended | None:
+    done = [each for each in ended if each.state == "complete"]
+    sign = 1 if direction == "min" else -1
+    return min(done, key=lambda each: sign * (each.value or 0.0), default=None)
 
 
 class Trial:
