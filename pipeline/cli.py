@@ -280,7 +280,10 @@ def _fsck(arguments: argparse.Namespace) -> int:
     found, _ = findings.gather("fsck", check_files(scope, machine_params()))
     for each in found if not arguments.json else ():
         sys.stdout.write(findings.as_line(each) + "\n")
-    sys.stdout.write(findings.as_json(found) if arguments.json else "")
+    levels = [each.level for each in found]
+    told = (f"{levels.count('error')} with other bytes or unreadable, {levels.count('warning')} "
+            "missing or not compared\n")  # fmt: skip
+    sys.stdout.write(findings.as_json(found) if arguments.json else told)
     sys.stdout.flush()
     return _tell_first(found)
 
