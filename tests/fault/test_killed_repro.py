@@ -48,7 +48,7 @@ def kill_somewhere(project, moment, what):
             victim = " ".join(["dvc in", *map(name_of, stages)])
             process.kill()
         process.wait(timeout=300)
-        _, alive = psutil.wait_procs(stages, timeout=20)
+        _, alive = psutil.wait_procs(stages, timeout=120)  # one that starts looks once it can
         assert not alive, f"orphans go on after the kill: {alive}"
         return victim
     return "nothing, it was over"
