@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from pathlib import Path
 
 import pytest
 
@@ -351,3 +352,17 @@ def test_an_altered_audit_stops_every_decision(ring):
     with pytest.raises(IntegrityError, match=f"{path.name}: was altered or renamed"):
         publish(ring, "b", GOOD[:2])
     assert aliases(ring) == {"candidate": "1", "champion": "1"}
+
+
+def test_an_experiment_elsewhere_writes_into_the_repository_s_own_audit(
+    ring, tmp_path_factory, monkeypatch
+):
+    """`dvc exp run --temp` and `--queue` work in a folder that is thrown away."""
+    assert str(audit_folder()) == "audit"
+    publish(ring, "a", GOOD[:30])
+    repository = Path.cwd()
+    monkeypatch.chdir(tmp_path_factory.mktemp("exp"))
+    assert audit_folder() == repository / "audit"
+    decide_published(ring.arena, ring.enter("b", GOOD[:2]))
+    assert not Path("audit").exists()
+    assert len(read_audit(repository / "audit")) == 2
