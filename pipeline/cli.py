@@ -3,6 +3,9 @@
 import argparse
 import contextlib
 import itertools
+
+
+import json
 import os
 import signal
 import socket
@@ -42,8 +45,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for add in (_add_repro, _add_doctor, _add_fsck, _add_ui, _add_tune, _add_data, _add_review,
-                _add_promote, _add_rollback, _add_audit, _add_sync):  # fmt: skip
+    for add in (_add_repro, _add_doctor, _add_fsck, _add_ui, _add_tune, _add_data,
+                _add_review, _add_promote, _add_rollback, _add_audit, _add_sync, _add_lineage):  # fmt: skip
         add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
@@ -206,6 +209,31 @@ def _add_sync(commands: _Commands) -> None:
     sync.add_argument("--dry-run", action="store_true", help="only say what would be made")
     sync.add_argument("--json", action="store_true", help="print JSON")
     sync.set_defaults(run=_sync)
+
+
+_WHAT = (
+    "models:/NAME@ALIAS, models:/NAME/VERSION, a run (id, its beginning, or name), or "
+    "artifacts/evaluate/metrics.json (default: the result in the working tree)"
+)
+
+
+def _add_lineage(commands: _Commands) -> None:
+    lineage = commands.add_parser(
+        "lineage", help="from a number back to commit, params, data, weights, and who promoted it"
+    )
+    lineage.add_argument("what", nargs="?", metavar="WHAT", help=_WHAT)
+    lineage.add_argument("--json", action="store_true", help="everything, for programs")
+    lineage.set_defaults(run=_lineage)
+
+
+def _lineage(arguments: argparse.Namespace) -> int:
+    from pipeline.track.trace import trace  # slow to import, both
+    from pipeline.track.tracetext import as_json, as_text
+
+    found = trace(Path(), arguments.what)
+    text = json.dumps(as_json(found), indent=2) + "\n" if arguments.json else as_text(found)
+    sys.stdout.write(text)
+    return 0
 
 
 def _data_diff(arguments: argparse.Namespace) -> int:
