@@ -3,8 +3,6 @@
 import argparse
 import contextlib
 import itertools
-
-
 import json
 import os
 import signal
@@ -46,7 +44,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     for add in (_add_repro, _add_doctor, _add_fsck, _add_ui, _add_tune, _add_data,
-                _add_review, _add_promote, _add_rollback, _add_audit, _add_sync, _add_lineage):  # fmt: skip
+                _add_review, _add_promote, _add_rollback, _add_audit, _add_sync, _add_lineage,
+                _add_reproduce):  # fmt: skip
         add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
@@ -226,6 +225,17 @@ def _add_lineage(commands: _Commands) -> None:
     lineage.set_defaults(run=_lineage)
 
 
+def _add_reproduce(commands: _Commands) -> None:
+    reproduce = commands.add_parser(
+        "reproduce",
+        help="make a result again in a clean worktree, from raw data and weights, and compare; "
+        "ends with 5 where it differs; writes nothing to MLflow",
+    )
+    reproduce.add_argument("what", nargs="?", metavar="WHAT", help=_WHAT)
+    reproduce.add_argument("--json", action="store_true", help="print the verdict as JSON")
+    reproduce.set_defaults(run=_reproduce)
+
+
 def _lineage(arguments: argparse.Namespace) -> int:
     from pipeline.track.trace import trace  # slow to import, both
     from pipeline.track.tracetext import as_json, as_text
@@ -233,6 +243,18 @@ def _lineage(arguments: argparse.Namespace) -> int:
     found = trace(Path(), arguments.what)
     text = json.dumps(as_json(found), indent=2) + "\n" if arguments.json else as_text(found)
     sys.stdout.write(text)
+    return 0
+
+
+def _reproduce(arguments: argparse.Namespace) -> int:
+    from pipeline.reproduce.reproduce import reproduce  # slow to import
+
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and clean up
+    verdict = reproduce(Path().resolve(), arguments.what, progress=sys.stderr)
+    text = json.dumps(verdict.as_json(), indent=2) if arguments.json else verdict.as_text()
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
+    verdict.raise_if_different()
     return 0
 
 

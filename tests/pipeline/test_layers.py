@@ -22,6 +22,7 @@ LAYERS = (
     {"track"},
     {"tune"},
     {"stage"},
+    {"reproduce"},
     {"summary"},
     {"doctor"},
     {"fsck"},

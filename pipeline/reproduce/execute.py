@@ -1,0 +1,178 @@
+"""Run DVC in the worktree, with the worktree's own code, state and packages, away from MLflow."""
+
+import contextlib
+import ctypes
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TextIO
+
+import psutil
+
+from pipeline.errors import IntegrityError, MachineError, PipelineError
+from pipeline.files import md5_file, read_json
+from pipeline.stage import FAILURE
+from pipeline.track.recorded import LAST, Recorded
+from pipeline.track.tracking import tracking_uri
+from pipeline.workers import die_with_parent
+
+REQUIREMENTS = Path("requirements.lock")
+_FOREIGN = ("DVC_", "MLFLOW_", "GIT_", "ROOTSTOCK_", "PYTHON")
+_QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+_RUNNING = re.compile(r"Running stage '([^']+)'")
+_PROOF = "import pipeline.errors, stages; print(pipeline.errors.__file__); print(stages.__file__)"
+
+
+class Runner:
+    """Runs programs in a worktree.
+
+    Args:
+        tree: The worktree.
+        python: The interpreter.
+        progress: Gets what DVC and the stages print.
+        registry: Address that may be read, where a start from a registered model needs it.
+    """
+
+    def __init__(
+        self, tree: Path, python: Path, progress: TextIO, *, registry: str | None = None
+    ) -> None:
+        self._tree = tree
+        self._python = python
+        self._progress = progress
+        # The follower is what would write while training; it is not started, and could write
+        # nowhere but here.
+        uri = registry or f"sqlite:///{tree / '.rootstock' / 'unused.db'}"
+        self.environment = {
+            **{k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)},
+            **_QUIET,
+            "ROOTSTOCK_FOLLOW": "0",
+            "MLFLOW_TRACKING_URI": uri,
+            "PYTHONPATH": str(tree),
+            "PYTHONUNBUFFERED": "1",
+            "PATH": os.pathsep.join([str(python.parent), os.environ.get("PATH", os.defpath)]),
+        }
+        self.executed: list[str] = []
+        """Stages that DVC said it runs, in order."""
+
+    def prove_imports(self) -> None:
+        """Make sure that the worktree's code is what is imported.
+
+        Raises:
+            IntegrityError: It is other code, such as that of an editable install.
+        """
+        done = subprocess.run(
+            [self._python, "-c", _PROOF], cwd=self._tree, env=self.environment, check=False,
+            capture_output=True, text=True, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+        files = done.stdout.splitlines()
+        if done.returncode != 0 or not files:
+            line = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+            raise IntegrityError("python", f"cannot import the code of that commit: {line}")
+        for file in files:
+            if not Path(file).resolve().is_relative_to(self._tree.resolve()):
+                raise IntegrityError("python", "must import the worktree's code", got=file)
+
+    def dvc(self, arguments: Sequence[str]) -> int:
+        """Run DVC, pass on what it prints, and give its exit code.
+
+        Whatever ends this call ends what runs below DVC too.
+        """
+        parent = os.getpid()
+        # Loaded here: between fork and exec is no time to look for libraries.
+        ctypes.CDLL(None, use_errno=True)
+        process = subprocess.Popen(
+            [self._python, "-m", "dvc", *arguments], cwd=self._tree, env=self.environment,
+            stdout=subprocess.PIPE, stderr=self._progress, stdin=subprocess.DEVNULL, text=True,
+            errors="replace", preexec_fn=lambda: die_with_parent(parent),
+        )  # fmt: skip
+        try:
+            assert process.stdout is not None
+            for line in process.stdout:
+                self._progress.write(line)
+                self._progress.flush()
+                if match := _RUNNING.match(line):
+                    self.executed.append(match[1])
+            return process.wait()
+        finally:
+            _end(process)
+
+    def rebuild(self, recorded: Recorded) -> None:
+        """Execute every stage up to `evaluate`, whatever is there.
+
+        Raises:
+            PipelineError: A stage failed: its own line and exit code.
+            MachineError: DVC failed.
+            IntegrityError: A stage was not executed.
+        """
+        code = self.dvc(["repro", "--force", "--no-run-cache", "--no-commit", LAST])
+        if code != 0:
+            failure = self._tree / FAILURE
+            if not failure.exists():
+                raise MachineError("dvc repro", "could not run; its message stands above")
+            told = read_json(failure)
+            error = PipelineError("reproduce", str(told["text"]))
+            error.exit_code = int(told["exit_code"])
+            raise error
+        missing = [stage for stage in recorded.stages if stage not in self.executed]
+        if missing:
+            raise IntegrityError("dvc repro", "must execute every stage", got=missing)
+
+
+def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]:
+    """Give the interpreter for a worktree: this one, or its own where requirements.lock differs.
+
+    Returns:
+        The interpreter, and whether it is an environment of the worktree's own.
+
+    Raises:
+        MachineError: The packages cannot be installed.
+    """
+    theirs, ours = tree / REQUIREMENTS, root / REQUIREMENTS
+    same = theirs.exists() and ours.exists() and md5_file(theirs) == md5_file(ours)
+    if same or not theirs.exists():
+        return Path(sys.executable), False
+    venv = tree / ".venv"
+    progress.write(f"{REQUIREMENTS} differs: installing what that commit names; takes minutes\n")
+    progress.flush()
+    python = venv / "bin" / "python"
+    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    for command in (
+        [sys.executable, "-m", "venv", "--clear", str(venv)],
+        [*install, "--require-hashes", "--requirement", str(theirs)],
+    ):
+        done = subprocess.run(command, check=False, stdout=progress, stderr=progress,
+                              env=_without_python_settings(os.environ))  # fmt: skip
+        if done.returncode != 0:
+            raise MachineError(
+                REQUIREMENTS, "its packages cannot be installed; pip's message stands above",
+                remedy="look at the network, the disk, and the version of Python",
+            )  # fmt: skip
+    return python, True
+
+
+def registry_for(recorded: Recorded) -> str | None:
+    """Give the address of the registry, where the weights come from a registered model."""
+    weights = recorded.params.get("weights")
+    source = weights.get("source") if isinstance(weights, Mapping) else None
+    return tracking_uri() if str(source).startswith("model:") else None
+
+
+def _without_python_settings(environment: Mapping[str, str]) -> dict[str, str]:
+    return {key: value for key, value in environment.items() if not key.startswith("PYTHON")}
+
+
+def _end(process: "subprocess.Popen[str]") -> None:
+    """End a program, if it still runs, and all that runs below it."""
+    if process.stdout is not None:
+        process.stdout.close()
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for each in reversed(psutil.Process(process.pid).children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.terminate()
+    process.terminate()
+    process.wait()

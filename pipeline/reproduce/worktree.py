@@ -1,0 +1,162 @@
+"""A clean git worktree at a commit, for one rebuild; gone afterwards, and after a kill, replaced.
+
+It lies in `.rootstock/reproduce/<key>`, which git and DVC ignore. Files that were never committed
+come by the recorded patch, or from the working tree where they have the recorded digest.
+"""
+
+import shutil
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from pipeline.errors import IntegrityError, MachineError, ParamsError
+from pipeline.files import md5_file, remove
+from pipeline.git import ask_git
+from pipeline.params import read_params
+from pipeline.track.journal import state_folder
+from pipeline.track.lineage import GRAPH, LOCK, PARAMS
+from pipeline.track.recorded import Recorded
+from pipeline.track.runs import leaves
+from pipeline.track.tracking import exclusive
+
+_KEY_CHARS = 12
+_BUSY_S = 0.5
+_TIMEOUT_S = 600
+
+
+class Worktree:
+    """A folder with the files of a commit; `keep` leaves it there."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.is_kept = False
+
+    def keep(self) -> None:
+        """Leave it there, to be looked at; the next rebuild of the same result replaces it."""
+        self.is_kept = True
+
+
+@contextmanager
+def open_worktree(root: Path, key: str, commit: str) -> Iterator[Worktree]:
+    """Check out a commit in a folder of its own, and remove it at the end of the block.
+
+    Args:
+        root: The repository.
+        key: `dvc.key` of the result.
+        commit: Its sha.
+
+    Raises:
+        MachineError: Another rebuild runs here, or git cannot make a worktree.
+    """
+    path = state_folder().resolve() / "reproduce" / key[:_KEY_CHARS]
+    with exclusive("reproduce", timeout_s=_BUSY_S):
+        _remove(root, path)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        tree = Worktree(path)
+        try:
+            _git(root, "worktree", "add", "--quiet", "--detach", "--force", str(path), commit)
+            yield tree
+        finally:
+            if not tree.is_kept:
+                _remove(root, path)
+
+
+def apply_patch(tree: Path, patch: Path) -> None:
+    """Apply what `git diff HEAD` said when a result was published.
+
+    Raises:
+        IntegrityError: It does not fit the commit.
+    """
+    done = _run_git(tree, "apply", "--whitespace=nowarn", str(patch.resolve()))
+    if done.returncode != 0:
+        line = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        raise IntegrityError(
+            patch.name, f"the recorded patch does not fit its commit: {line}",
+            remedy="this result was never committed, and cannot be made again",
+        )  # fmt: skip
+
+
+def overlay(tree: Path, source: Path, data_path: str) -> None:
+    """Copy what says how a result was made: params, graph, lock files, and what tracks the data.
+
+    Args:
+        tree: The worktree.
+        source: Has them by the same relative paths: a run's `lineage` folder, or a working tree.
+        data_path: The raw folder, relative to both.
+    """
+    data = Path(data_path)
+    tracked = [data.parent / LOCK, data.parent / GRAPH, data.parent / f"{data.name}.dvc"]
+    for path in [Path(PARAMS), Path(GRAPH), Path(LOCK), *tracked]:
+        if (source / path).is_file():
+            (tree / path).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(source / path, tree / path)
+
+
+def settle_code(root: Path, tree: Path, recorded: Recorded) -> list[str]:
+    """Make sure that code and params are those of the result; give the files taken from `root`.
+
+    A file that git never had, such as a new module, is no part of any patch. Where the working tree
+    still has it with the recorded digest, it is taken from there.
+
+    Raises:
+        IntegrityError: A file or a param is another one than recorded.
+    """
+    taken = []
+    for path, md5 in recorded.code().items():
+        if _has(tree, path, md5):
+            continue
+        if (tree / f"{path}.dvc").exists():  # pulled and checked later
+            continue
+        if not _has(root, path, md5):
+            state = "differs from" if (tree / path).exists() else "is not there, nor is"
+            raise IntegrityError(
+                path, f"{state} what made the result (recorded md5 {md5[:_KEY_CHARS]})",
+                remedy="files that git did not know are in no patch; commit before publishing",
+            )  # fmt: skip
+        (tree / path).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / path, tree / path)
+        taken.append(path)
+    _check_params(tree, recorded)
+    return taken
+
+
+def _check_params(tree: Path, recorded: Recorded) -> None:
+    try:
+        now = {".".join(path): value for path, value in leaves(read_params(tree / PARAMS))}
+    except ParamsError as error:
+        raise IntegrityError(PARAMS, f"cannot be read at that commit: {error}") from error
+    for path, value in leaves(recorded.params):
+        name = ".".join(path)
+        if now.get(name) != value:
+            raise IntegrityError(
+                PARAMS, f"must be {value!r}, as {recorded.where} records", field=name,
+                got=now.get(name),
+            )  # fmt: skip
+
+
+def _has(folder: Path, path: str, md5: str) -> bool:
+    return (folder / path).is_file() and md5_file(folder / path) == md5
+
+
+def _remove(root: Path, path: Path) -> None:
+    """Remove a worktree, whole or half-made, and what git remembers of it."""
+    remove(path)
+    ask_git(root, "worktree", "prune")
+
+
+def _git(root: Path, *arguments: str) -> None:
+    done = _run_git(root, *arguments)
+    if done.returncode != 0:
+        line = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
+        raise MachineError("git worktree", line, remedy="`git worktree prune`; free disk space")
+
+
+def _run_git(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
+    try:
+        return subprocess.run(
+            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False,
+            timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL,
+        )  # fmt: skip
+    except (OSError, subprocess.TimeoutExpired) as error:
+        raise MachineError("git", f"could not run: {error}", remedy="install git") from error
