@@ -10,6 +10,10 @@ moment, on another machine, with the database deleted. Which run it is, the keys
    (code was touched without effect): that run gets the key as well.
 3. Else a run is completed: one that an earlier attempt left, or the one that was streamed while
    training, found by `dvc.train`, or a new one. The tag `publish.complete` comes last.
+
+Two clones may publish one result in the same second, and each begin a run. Before the last tag both
+look again: all that takes seconds lies between the beginning and that look, so they see each other,
+and choose the same run. The other one is deleted.
 """
 
 import fcntl
@@ -86,7 +90,31 @@ def _is_begun(outcome: Outcome, run: "Run") -> bool:
 
 
 def _complete(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
-    """Write everything into a run, begun or not, and give its id."""
+    """Write everything into a run, begun or not, and give the id of the one that stays."""
+    run_id = _write(tracking, outcome, run)
+    first = _first_run(tracking, outcome)
+    if first is not None and first.info.run_id != run_id:
+        tracking.client.delete_run(run_id)
+        log.info("run %s: deleted, another clone began %s as well", run_id, first.info.run_id)
+        return first.info.run_id if is_complete(first) else _complete(tracking, outcome, first)
+    set_tags(tracking, run_id, {COMPLETE: "true"})
+    log.info("run %s (%s) is complete", outcome.name, run_id)
+    return run_id
+
+
+def _first_run(tracking: Tracking, outcome: Outcome) -> "Run | None":
+    """Give the run that all who publish this result now agree on: complete, else the oldest."""
+    runs = find_runs(tracking, "dvc.keys", f"%{outcome.keys.key}%")
+    ours = [run for run in runs if run.data.tags.get("dvc.model") == outcome.keys.model]
+    return min(
+        ours,
+        key=lambda run: (not is_complete(run), run.info.start_time, run.info.run_id),
+        default=None,
+    )
+
+
+def _write(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
+    """Write all but the last tag into a run, begun or not, and give its id."""
     now_ms = time.time_ns() // 1_000_000
     start_ms, end_ms = outcome.start_ms or now_ms, outcome.end_ms or now_ms
     if run is None:
@@ -109,8 +137,6 @@ def _complete(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
         set_tags(tracking, run_id, {"mlflow.runName": name, "mlflow.note.content": note})
         put_view(tracking, outcome.metrics)
         tracking.client.set_terminated(run_id, "FINISHED", end_ms)
-        set_tags(tracking, run_id, {COMPLETE: "true"})
-    log.info("run %s (%s) is complete", name, run_id)
     return run_id
 
 
@@ -136,6 +162,7 @@ def _log_inputs(tracking: Tracking, run_id: str, outcome: Outcome) -> None:
     """Log what the result was made from, with DVC's own digests."""
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.entities import Dataset, DatasetInput, InputTag
+    from mlflow.exceptions import MlflowException
 
     inputs = [("raw", outcome.results.raw.as_posix(), outcome.keys.data)]
     inputs += [("weights", path, md5) for path, md5 in outcome.lock.outs("weights").items()]
@@ -146,7 +173,12 @@ def _log_inputs(tracking: Tracking, run_id: str, outcome: Outcome) -> None:
         source = CodeDatasetSource({"git.remote": remote, "dvc.path": path}).to_json()
         tags = [InputTag("mlflow.data.context", context)]
         datasets.append(DatasetInput(Dataset(path, md5, "code", source), tags))
-    tracking.client.log_inputs(run_id, datasets)
+    try:
+        tracking.client.log_inputs(run_id, datasets)
+    except (
+        MlflowException
+    ):  # another clone stored the same data set in this moment; now it is there
+        tracking.client.log_inputs(run_id, datasets)
 
 
 def _adopt_key(tracking: Tracking, outcome: Outcome) -> "Run | None":

@@ -4,6 +4,7 @@ A version gets its aliases last, after it was loaded and checked elsewhere (`ver
 keeps no history of aliases: the audit has it, and `aliases.py` moves them by it.
 """
 
+import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,8 @@ from pipeline.track.tracking import Tracking
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
+
+log = logging.getLogger(__name__)
 
 VERIFIED = "verified"
 """Tag: what the check in a fresh process found; a text that begins with `FAILED` is a failure."""
@@ -70,9 +73,13 @@ def create_version(
     tags: Mapping[str, str],
     description: str | None = None,
 ) -> "ModelVersion":
-    """Register a logged model as a new version, with its tags from the first moment on."""
+    """Register a logged model as a new version, with its tags from the first moment on.
+
+    Where another clone registered the same weights in the same moment, the lower number stays, and
+    is given.
+    """
     _create_registered_model(tracking, name)
-    return tracking.client.create_model_version(
+    version = tracking.client.create_model_version(
         name,
         f"models:/{model_id}",
         run_id=run_id,
@@ -80,6 +87,12 @@ def create_version(
         model_id=model_id,
         description=description,
     )
+    oldest = find_version(tracking, name, tags["dvc.model"])
+    if oldest is None or int(oldest.version) >= int(version.version):
+        return version
+    delete_version(tracking, version)
+    log.info("version %s: deleted, another clone registered %s", version.version, oldest.version)
+    return oldest
 
 
 def delete_version(tracking: Tracking, version: "ModelVersion") -> None:

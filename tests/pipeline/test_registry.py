@@ -35,9 +35,23 @@ def test_a_version_is_found_by_its_model_the_oldest_first(tracking):
     assert find_version(tracking, "cells", "m") is None
     register(tracking, "other")
     first = register(tracking, "m")
-    register(tracking, "m")
+    again = register(tracking, "n")
+    tracking.client.set_model_version_tag("cells", again.version, "dvc.model", "m")
     assert find_version(tracking, "cells", "m").version == first.version
     assert find_version(tracking, "cells", "nothing") is None
+
+
+def test_the_same_weights_registered_by_two_clones_are_one_version(tracking):
+    first = register(tracking, "m")
+    register(tracking, "other")
+    second = register(tracking, "m")
+    assert (second.version, second.run_id) == (first.version, first.run_id)
+    left = tracking.client.search_model_versions("name = 'cells'")
+    assert sorted(version.version for version in left) == [1, 2]
+    kept = tracking.client.search_logged_models([tracking.experiment_id])
+    assert {model.model_id for model in kept} == {
+        version.source.removeprefix("models:/") for version in left
+    }
 
 
 @pytest.mark.parametrize(
