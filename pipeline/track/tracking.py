@@ -56,6 +56,9 @@ _SQLITE = b"SQLite format 3\0"
 _PROBE_TIMEOUT_S = 2.0
 _LOCK_TIMEOUT_S = 120.0
 _LOCK_PAUSE_S = 0.1
+_HELD = "database is locked"
+_HELD_TIMEOUT_S = 60.0
+_HELD_PAUSE_S = 0.5
 _AGAIN = "the next `dvc repro` completes the run"
 
 
@@ -118,8 +121,23 @@ def connect(experiment: str) -> Tracking:
     with translated_errors(uri):
         if uri.startswith("sqlite:///"):
             ensure_schema(uri)
-        client = _client(uri)
-        return Tracking(client, uri, _experiment_id(client, uri, experiment))
+        return _open(uri, experiment)
+
+
+def _open(uri: str, experiment: str) -> Tracking:
+    """Open a tracking store; a sqlite database that another process holds is waited for."""
+    from sqlalchemy.exc import OperationalError
+
+    deadline = time.monotonic() + _HELD_TIMEOUT_S
+    while True:
+        try:
+            client = _client(uri)
+            return Tracking(client, uri, _experiment_id(client, uri, experiment))
+        except OperationalError as error:  # the first look waits for five seconds only
+            if _HELD not in str(error) or time.monotonic() > deadline:
+                raise
+            log.info("%s is held by another process; waiting for it", redact(uri))
+            time.sleep(_HELD_PAUSE_S)
 
 
 def probe(uri: str) -> None:
