@@ -360,9 +360,9 @@ def test_an_experiment_elsewhere_writes_into_the_repository_s_own_audit(
     """`dvc exp run --temp` and `--queue` work in a folder that is thrown away."""
     assert str(audit_folder()) == "audit"
     publish(ring, "a", GOOD[:30])
-    repository = Path.cwd()
+    repository, version = Path.cwd(), ring.enter("b", GOOD[:2])
     monkeypatch.chdir(tmp_path_factory.mktemp("exp"))
     assert audit_folder() == repository / "audit"
-    decide_published(ring.arena, ring.enter("b", GOOD[:2]))
+    decide_published(ring.arena, version)
     assert not Path("audit").exists()
     assert len(read_audit(repository / "audit")) == 2
