@@ -100,7 +100,7 @@ def test_another_major_version_is_a_warning(repository, monkeypatch):
         ("htp://127.0.0.1:9", "MLFLOW_TRACKING_URI: must begin with http://"),
         ("mlruns", "MLFLOW_TRACKING_URI: must begin with http://"),
         ("postgresql+nodriver://me:secret@127.0.0.1:9/db", "is no address of a database"),
-        ("postgresql://me:secret@127.0.0.1:9/db", "needs the Python package 'psycopg"),
+        ("mysql://me:secret@127.0.0.1:9/db", "needs the Python package 'MySQLdb"),
         ("sqlite:////nowhere/at/all/mlflow.db", "its folder is not there"),
     ],
 )
