@@ -32,8 +32,6 @@ as_text() { printf '```\n' && cat && printf '```\n'; }
   part "Metrics" && dvc metrics diff --md "$base"
   part "Params" && dvc params diff --md "$base"
   part "Data" && rootstock data diff "$base" --sheet "$out/data.png" | as_text
-  part "Stages whose code, params or data changed since dvc.lock was written"
-  dvc status --with-deps evaluate | as_text
 } >"$out/report.md"
 dvc plots diff --out "$out/plots" "$base" >"$out/plots.log"
 rm "$out/plots.log"

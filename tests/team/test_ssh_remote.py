@@ -93,7 +93,10 @@ def test_an_altered_object_is_refused_and_a_repaired_one_is_pulled(clone, remote
 
 def test_another_key_is_turned_away_in_one_line(clone, remote):
     server, _, key = remote
-    asyncssh.generate_private_key("ssh-ed25519").write_private_key(key)
+    other = key.with_name("other_key")
+    asyncssh.generate_private_key("ssh-ed25519").write_private_key(other)
+    other.chmod(0o600)
+    run(clone, "dvc", "remote", "modify", "--local", "store", "keyfile", str(other))
     with server:
         done = run(clone, "dvc", "push", code=255)
     assert "Permission denied" in done.stderr

@@ -274,8 +274,8 @@ def test_a_pull_request_shows_metrics_plots_and_data(team):
     text = (dana / "report/report.md").read_text(encoding="utf-8")
     assert "| accuracy" in text
     assert "train.dropout" in text
-    assert "added 3" in text
-    assert "relabeled 3" in text
+    assert "added: 3" in text
+    assert "relabeled: 3" in text
     assert (dana / "report/plots/index.html").stat().st_size > 1000
     assert (dana / "report/data.png").read_bytes().startswith(b"\x89PNG")
     assert run(dana, "git", "status", "--short", "--", ":!report").stdout == ""

@@ -50,7 +50,7 @@ def test_the_key_is_the_sha256_of_what_the_design_says(project):
     assert keys(project).train == train
     code = hashlib.md5(b"evaluate = 1\n").hexdigest()
     text = (
-        '{"deps":{"evaluate.py":"' + code + '"},"params":{"evaluate":{"seed":1},'
+        '{"deps":{"evaluate.py":"' + code + '"},"params":{"evaluate":{"ece_bins":15,"seed":1},'
         '"runtime.threads":1},"train":"' + train + '"}'
     )
     assert keys(project).key == hashlib.sha256(text.encode()).hexdigest()
