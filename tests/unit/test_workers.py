@@ -178,7 +178,7 @@ class Unpicklable:
 
 
 PROGRAM = """
-import os, sys, time
+import os, signal, sys, time
 from pathlib import Path
 from pipeline.parallel import Limits, MachineParams, map_in_order
 
@@ -188,6 +188,7 @@ def work(item):
     return item
 
 if __name__ == "__main__":
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a background job
     machine = MachineParams(workers=2, progress="none")
     for item in map_in_order(work, list(range(10_000)), machine, title="t",
                              limits=Limits(60.0, 1 << 30)):
