@@ -40,3 +40,12 @@ def repository(tmp_path, monkeypatch, mlflow_template):
     monkeypatch.setenv("ROOTSTOCK_FOLLOW", "0")
     shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
     return tmp_path
+
+
+@pytest.fixture
+def tracking(repository):
+    """Give the way to the experiment that the results of `tests.published` go to."""
+    from pipeline.track.tracking import connect
+    from tests.published import TRACKING
+
+    return connect(TRACKING.experiment)

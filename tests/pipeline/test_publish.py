@@ -26,11 +26,6 @@ def project(repository):
     return Project(repository)
 
 
-@pytest.fixture
-def tracking(repository):
-    return connect(TRACKING.experiment)
-
-
 def runs(tracking):
     return tracking.client.search_runs([tracking.experiment_id])
 

@@ -72,11 +72,6 @@ def folds(repository):
     return Folds()
 
 
-@pytest.fixture
-def tracking(repository):
-    return connect(TRACKING.experiment)
-
-
 def publish():
     publish_folds(RESULTS, TRACKING)
 

@@ -11,7 +11,7 @@ from pipeline.errors import ParamsError
 from pipeline.files import md5_file, write_json, write_table
 from pipeline.track.runs import is_complete
 from pipeline.track.suspects import SuspectFiles, publish_suspects
-from pipeline.track.tracking import TrackingParams, connect
+from pipeline.track.tracking import TrackingParams
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/suspects")
@@ -57,11 +57,6 @@ class Suspects:
 @pytest.fixture
 def suspects(repository):
     return Suspects()
-
-
-@pytest.fixture
-def tracking(repository):
-    return connect(TRACKING.experiment)
 
 
 def publish():

@@ -4,13 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.track.registry import RegistryParams, create_version, find_version, list_versions
-from pipeline.track.tracking import connect
 from tests.published import REGISTRY
-
-
-@pytest.fixture
-def tracking(repository):
-    return connect("cells")
 
 
 def register(tracking, model):

@@ -114,11 +114,6 @@ def project(repository):
     return Recorded(repository)
 
 
-@pytest.fixture
-def tracking(repository):
-    return connect(TRACKING.experiment)
-
-
 def sync(*, dry_run=False):
     return list(Sync(Path(), dry_run=dry_run).run())
 
