@@ -20,13 +20,11 @@ from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import (
     TrackingParams,
     connect,
-    database_file,
-    exclusive,
+    has_database,
+    publishing_to,
     tracking_uri,
     translated_errors,
 )
-
-_LOCK_TIMEOUT_S = 1800.0
 
 
 def run_promote(version: str, *, reason: str, override: bool, is_json: bool) -> tuple[str, str]:
@@ -100,7 +98,7 @@ def _audit_json(decisions: list[Decision], name: str, drift: Drift | None) -> st
 def _compare(raw: dict[str, Any], name: str, decisions: list[Decision]) -> Drift | None:
     """Compare with the registry; None where there is none yet."""
     uri = tracking_uri()
-    if uri.startswith("sqlite:///") and not database_file(uri).exists():
+    if not has_database(uri):
         return None
     params = load_section(raw, "tracking", TrackingParams, path=Path(PARAMS))
     tracking = connect(params.experiment)
@@ -124,11 +122,9 @@ def _arena() -> Iterator[Arena]:
     raw = read_params(path)
     registry = load_section(raw, "registry", RegistryParams, path=path)
     params = load_section(raw, "tracking", TrackingParams, path=path)
-    with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
-        tracking = connect(params.experiment)
-        with translated_errors(tracking.uri):
-            yield Arena(tracking, registry, Path(_value(raw, "data", "path")),
-                        int(_value(raw, "evaluate", "ece_bins")))  # fmt: skip
+    with publishing_to(params.experiment) as tracking:
+        yield Arena(tracking, registry, Path(_value(raw, "data", "path")),
+                    int(_value(raw, "evaluate", "ece_bins")))  # fmt: skip
 
 
 def _value(raw: dict[str, Any], section: str, name: str) -> Any:

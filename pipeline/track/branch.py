@@ -41,7 +41,11 @@ from pipeline.track.runs import (
     set_tags,
     utc,
 )
-from pipeline.track.tracking import Tracking, TrackingParams, connect, exclusive, translated_errors
+from pipeline.track.tracking import (
+    Tracking,
+    TrackingParams,
+    publishing_to,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -49,7 +53,6 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 PARENT = "mlflow.parentRunId"
-_LOCK_TIMEOUT_S = 1800.0
 _MAX_KEYS = 100
 
 
@@ -112,10 +115,8 @@ def publish_branch(branch: Branch, lock: Lock, params: TrackingParams) -> None:
         ParamsError: The branch's dvc.lock is unfinished.
     """
     try:
-        with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
-            tracking = connect(params.experiment)
-            with translated_errors(tracking.uri):
-                settle_branch(tracking, branch, lock)
+        with publishing_to(params.experiment) as tracking:
+            settle_branch(tracking, branch, lock)
     except TrackingError as error:
         if params.required:
             raise

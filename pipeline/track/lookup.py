@@ -14,6 +14,7 @@ from pipeline.errors import ParamsError, TrackingError
 from pipeline.track.tracking import (
     configure,
     database_file,
+    has_database,
     probe,
     redact,
     tracking_uri,
@@ -55,7 +56,7 @@ class Lookup:
     def __init__(self) -> None:
         self.uri = tracking_uri()
         configure()
-        if self.uri.startswith("sqlite:///") and not database_file(self.uri).exists():
+        if not has_database(self.uri):
             raise TrackingError(
                 database_file(self.uri), "there is no MLflow database",
                 remedy="run `dvc repro publish`, or set MLFLOW_TRACKING_URI",

@@ -34,11 +34,9 @@ from pipeline.track.registry import (
 from pipeline.track.tracking import (
     Tracking,
     TrackingParams,
-    connect,
-    exclusive,
     probe,
+    publishing_to,
     redact,
-    translated_errors,
 )
 from pipeline.track.verify import Evaluated, verify
 from pipeline.train.metrics import METRICS
@@ -48,9 +46,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 log = logging.getLogger(__name__)
-
-_LOCK_TIMEOUT_S = 1800.0
-"""Experiments that run side by side publish one after the other."""
 
 
 def publish(results: Results, tracking: TrackingParams, registry: RegistryParams) -> None:
@@ -73,10 +68,8 @@ def publish(results: Results, tracking: TrackingParams, registry: RegistryParams
             remedy=f"metrics.json has {', '.join(sorted(set(METRICS) & set(outcome.metrics)))}",
         )
     try:
-        with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
-            server = connect(tracking.experiment)
-            with translated_errors(server.uri):
-                write_json(note, _publish(server, outcome, registry))
+        with publishing_to(tracking.experiment) as server:
+            write_json(note, _publish(server, outcome, registry))
     except TrackingError as error:
         note.unlink(missing_ok=True)
         if tracking.required:

@@ -7,7 +7,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
-from pipeline.errors import PipelineError
+from pipeline.errors import PipelineError, TrackingError
 from pipeline.track.branch import Branch, settle_branch
 from pipeline.track.commits import is_recorded
 from pipeline.track.crossval import FoldResults, fold_branch
@@ -18,9 +18,11 @@ from pipeline.track.suspects import SuspectFiles, suspects_branch
 from pipeline.track.sync_history import LockFile, facts_of, read_history
 from pipeline.track.sync_layout import lay_out, paths_of
 from pipeline.track.sync_servers import Known, Servers, State, Synced
-from pipeline.track.tracking import exclusive, translated_errors
+from pipeline.track.tracking import (
+    publishing,
+    translated_errors,
+)
 
-_LOCK_TIMEOUT_S = 1800.0
 _SHORT = 7
 
 _BRANCHES: Mapping[str, Callable[[dict[str, Path], Past], Branch]] = {
@@ -44,16 +46,12 @@ def bring_branches(root: Path, servers: Servers, *, dry_run: bool) -> Iterator[S
         for file in files:
             try:
                 found = _bring(root, name, file, servers, done, dry_run=dry_run)
+            except TrackingError:  # without a server nothing goes on
+                raise
             except PipelineError as error:
-                if error.exit_code == _TRACKING:
-                    raise
                 found = Synced(name, name, file.commit.sha, "missing", note=str(error))
             if found is not None:
                 yield found
-
-
-_TRACKING = 6
-"""Exit code of `TrackingError`: without a server nothing goes on."""
 
 
 def _bring(
@@ -101,7 +99,7 @@ def _make(
         if dry_run or known.tracking is None:
             return Synced(name, name, file.commit.sha, "would be made")
         with (
-            exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S),
+            publishing(),
             translated_errors(known.tracking.uri),
         ):
             is_known = set(known.runs)

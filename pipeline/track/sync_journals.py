@@ -9,7 +9,10 @@ from pipeline.track.follow import STATUS, Stream
 from pipeline.track.journal import Record, is_written, journal_path, read_journal
 from pipeline.track.runs import find_runs, is_complete, metric_name
 from pipeline.track.sync_servers import Known, Servers, Synced
-from pipeline.track.tracking import exclusive, translated_errors
+from pipeline.track.tracking import (
+    publishing,
+    translated_errors,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -59,7 +62,7 @@ def _bring(path: Path, known: Known, experiment: str, *, dry_run: bool) -> Synce
             return Synced(_KIND, found[0].info.run_name, "", "ended" if is_dead else "there")
     if dry_run:
         return Synced(_KIND, name, "", "would be made")
-    with exclusive("mlflow-publish"):
+    with publishing():
         Stream(key, _params(record), experiment).send(record, status=STATUS[record.status])
     return Synced(_KIND, name, "", "made")
 

@@ -34,7 +34,11 @@ from pipeline.track.sync_layout import (
 from pipeline.track.sync_recorded import Recorded, results_of
 from pipeline.track.sync_servers import Known, Servers, Synced
 from pipeline.track.sync_versions import raise_number
-from pipeline.track.tracking import Tracking, exclusive, translated_errors
+from pipeline.track.tracking import (
+    Tracking,
+    publishing,
+    translated_errors,
+)
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -42,7 +46,6 @@ if TYPE_CHECKING:
 
 _KIND = "result"
 _SHORT = 7
-_LOCK_TIMEOUT_S = 1800.0
 
 
 class ResultSync:
@@ -115,7 +118,7 @@ class ResultSync:
                               each.registry.name, "missing", note)  # fmt: skip
             if self._dry_run or known.tracking is None:
                 return _planned(each, outcome, run)
-            with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
+            with publishing():
                 return self._publish(each, outcome, known, known.tracking)
 
     def _outcome(self, each: Recorded, folder: Path) -> Outcome:

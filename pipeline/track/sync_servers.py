@@ -9,7 +9,7 @@ from pipeline.track.tracking import (
     Tracking,
     configure,
     connect,
-    database_file,
+    has_database,
     probe,
     tracking_uri,
     translated_errors,
@@ -127,10 +127,8 @@ def _peek(experiment: str) -> Tracking | None:
     uri = tracking_uri()
     configure()
     probe(uri)
-    if uri.startswith("sqlite:///"):
-        path = database_file(uri)
-        if not path.exists() or not path.stat().st_size:
-            return None
+    if not has_database(uri):
+        return None
     from mlflow import MlflowClient
 
     with translated_errors(uri):

@@ -55,6 +55,7 @@ _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _SQLITE = b"SQLite format 3\0"
 _PROBE_TIMEOUT_S = 2.0
 _LOCK_TIMEOUT_S = 120.0
+_PUBLISH_TIMEOUT_S = 1800.0
 _LOCK_PAUSE_S = 0.1
 _HELD = "database is locked"
 _HELD_TIMEOUT_S = 60.0
@@ -180,6 +181,11 @@ def database_file(uri: str) -> Path:
     return Path(uri.removeprefix("sqlite:///").partition("?")[0])
 
 
+def has_database(uri: str) -> bool:
+    """Tell whether there is anything to look into: an empty sqlite file, or none, has nothing."""
+    return not uri.startswith("sqlite:///") or _has_content(database_file(uri))
+
+
 def _address(uri: str) -> tuple[str, int] | None:
     """Give host and port of a database server."""
     parts = urllib.parse.urlsplit(uri)
@@ -229,6 +235,31 @@ def exclusive(name: str, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None
                     ) from error
                 time.sleep(_LOCK_PAUSE_S)
         yield
+
+
+@contextmanager
+def publishing() -> Iterator[None]:
+    """Hold the lock of whoever writes results: those that run side by side take turns.
+
+    Raises:
+        MachineError: Another process holds it for half an hour.
+    """
+    with exclusive("mlflow-publish", timeout_s=_PUBLISH_TIMEOUT_S):
+        yield
+
+
+@contextmanager
+def publishing_to(experiment: str) -> Iterator[Tracking]:
+    """Take one's turn, and open the way to an experiment.
+
+    Raises:
+        MachineError: As `publishing`.
+        TrackingError: As `connect`, and where the server goes away within the block.
+    """
+    with publishing():
+        tracking = connect(experiment)
+        with translated_errors(tracking.uri):
+            yield tracking
 
 
 def ensure_schema(uri: str) -> None:

@@ -19,11 +19,14 @@ from pipeline.track.runs import (
     metric_name,
     set_tags,
 )
-from pipeline.track.tracking import Tracking, TrackingParams, connect, exclusive, translated_errors
+from pipeline.track.tracking import (
+    Tracking,
+    TrackingParams,
+    publishing_to,
+)
 
 log = logging.getLogger(__name__)
 
-_LOCK_TIMEOUT_S = 1800.0
 _KEY, _TRIAL, _PARENT = "tune.key", "tune.trial", "mlflow.parentRunId"
 _NAME_CHARS = 8
 
@@ -72,10 +75,8 @@ def publish_search(search: Search, params: TrackingParams) -> None:
     if not search.trials:
         return
     try:
-        with exclusive("mlflow-publish", timeout_s=_LOCK_TIMEOUT_S):
-            tracking = connect(params.experiment)
-            with translated_errors(tracking.uri):
-                _settle(tracking, search)
+        with publishing_to(params.experiment) as tracking:
+            _settle(tracking, search)
     except TrackingError as error:
         if params.required:
             raise
