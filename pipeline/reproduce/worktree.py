@@ -12,12 +12,12 @@ from pathlib import Path
 
 from pipeline.errors import IntegrityError, MachineError, ParamsError
 from pipeline.files import md5_file, remove
-from pipeline.git import ask_git
+from pipeline.git import ask_git, run_git
 from pipeline.params import read_params
 from pipeline.track.journal import state_folder
 from pipeline.track.lineage import GRAPH, LOCK, PARAMS
 from pipeline.track.recorded import Recorded
-from pipeline.track.runs import leaves
+from pipeline.track.runs import flatten
 from pipeline.track.tracking import exclusive
 
 _KEY_CHARS = 12
@@ -68,9 +68,9 @@ def apply_patch(tree: Path, patch: Path) -> None:
     Raises:
         IntegrityError: It does not fit the commit.
     """
-    done = _run_git(tree, "apply", "--whitespace=nowarn", str(patch.resolve()))
+    done = run_git(tree, "apply", "--whitespace=nowarn", str(patch.resolve()), timeout_s=_TIMEOUT_S)
     if done.returncode != 0:
-        line = (done.stderr.strip().splitlines() or ["no reason given"])[0]
+        line = _complaint(done)[0]
         raise IntegrityError(
             patch.name, f"the recorded patch does not fit its commit: {line}",
             remedy="this result was never committed, and cannot be made again",
@@ -123,11 +123,10 @@ def settle_code(root: Path, tree: Path, recorded: Recorded) -> list[str]:
 
 def _check_params(tree: Path, recorded: Recorded) -> None:
     try:
-        now = {".".join(path): value for path, value in leaves(read_params(tree / PARAMS))}
+        now = flatten(read_params(tree / PARAMS))
     except ParamsError as error:
         raise IntegrityError(PARAMS, f"cannot be read at that commit: {error}") from error
-    for path, value in leaves(recorded.params):
-        name = ".".join(path)
+    for name, value in flatten(recorded.params).items():
         if now.get(name) != value:
             raise IntegrityError(
                 PARAMS, f"must be {value!r}, as {recorded.where} records", field=name,
@@ -146,17 +145,12 @@ def _remove(root: Path, path: Path) -> None:
 
 
 def _git(root: Path, *arguments: str) -> None:
-    done = _run_git(root, *arguments)
+    done = run_git(root, *arguments, timeout_s=_TIMEOUT_S)
     if done.returncode != 0:
-        line = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
-        raise MachineError("git worktree", line, remedy="`git worktree prune`; free disk space")
+        raise MachineError(
+            "git worktree", _complaint(done)[-1], remedy="`git worktree prune`; free disk space"
+        )
 
 
-def _run_git(root: Path, *arguments: str) -> "subprocess.CompletedProcess[str]":
-    try:
-        return subprocess.run(
-            ["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False,
-            timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
-    except (OSError, subprocess.TimeoutExpired) as error:
-        raise MachineError("git", f"could not run: {error}", remedy="install git") from error
+def _complaint(done: "subprocess.CompletedProcess[bytes]") -> list[str]:
+    return done.stderr.decode("utf-8", "replace").strip().splitlines() or ["no reason given"]

@@ -24,7 +24,7 @@ from pipeline.audit.decisions import (
 )
 from pipeline.errors import IntegrityError
 from pipeline.files import sha256_json
-from pipeline.git import ask_git
+from pipeline.git import ask_line
 from pipeline.track.aliases import (
     ALIASES,
     Board,
@@ -209,4 +209,4 @@ def _models_at(board: Board) -> dict[str, str]:
 
 def author() -> str:
     """Give the name that git signs with, else that of the user."""
-    return (ask_git(Path(), "config", "user.name") or "").strip() or getpass.getuser()
+    return ask_line(Path(), "config", "user.name") or getpass.getuser()

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.errors import ParamsError, TrackingError
+from pipeline.track.runs import all_runs, confirmed_tag
 from pipeline.track.tracking import (
     configure,
     database_file,
@@ -26,7 +27,6 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 _URI = re.compile(r"models:/(?P<name>[^/@]+)(?:@(?P<alias>[^/@]+)|/(?P<version>\d+))")
-_PAGE = 1000
 _SHORTEST = 4
 """Characters of a run's id."""
 
@@ -82,9 +82,8 @@ class Lookup:
         """Find the run, and its version, of a result by its `dvc.key` and `dvc.model`; or None."""
         with translated_errors(self.uri):
             for run in self._runs(f"tags.`dvc.keys` LIKE '%{key}%'"):
-                if run.data.tags.get("dvc.model") == model or f"confirmed.{model[:8]}" in (
-                    run.data.tags
-                ):
+                tags = run.data.tags
+                if tags.get("dvc.model") == model or confirmed_tag(model) in tags:
                     return self._beside(run)
         return None
 
@@ -152,13 +151,7 @@ class Lookup:
 
     def _runs(self, query: str) -> "Iterator[Run]":
         ids = [each.experiment_id for each in self._client.search_experiments()]
-        token = None
-        while True:
-            page = self._client.search_runs(ids, query, max_results=_PAGE, page_token=token)
-            yield from page
-            token = page.token
-            if not token:
-                return
+        return all_runs(self._client, ids, query)
 
     def _beside(self, run: "Run") -> Found:
         """Give a run with the newest version made of it."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.audit.decisions import CANDIDATE, Decision, replay
 from pipeline.errors import IntegrityError
-from pipeline.git import ask_git
+from pipeline.git import ask_git, ask_line
 from pipeline.track.aliases import ALIASES, Board, audit_folder, read_board
 from pipeline.track.registry import DECIDED, MODEL
 from pipeline.track.tracking import Tracking
@@ -65,7 +65,7 @@ def _alias(board: Board, alias: str, model: str | None) -> str | None:
 def _commit_of(digest: str) -> str:
     """Give a commit of any branch that has the entry of a hash; empty where there is none."""
     path = f"{audit_folder().as_posix()}/*-{digest}.json"
-    return (ask_git(Path(), "log", "--all", "-1", "--format=%h", "--", path) or "").strip()
+    return ask_line(Path(), "log", "--all", "-1", "--format=%h", "--", path)
 
 
 def check_removed(folder: Path) -> None:
@@ -80,8 +80,8 @@ def check_removed(folder: Path) -> None:
     )  # fmt: skip
     for name in sorted(set((listed or "").split("\n")) - {""}):
         if not Path(name).exists():
-            commit = (ask_git(Path(), "log", "HEAD", "-1", "--diff-filter=A", "--format=%h", "--",
-                              name) or "").strip()  # fmt: skip
+            commit = ask_line(Path(), "log", "HEAD", "-1", "--diff-filter=A", "--format=%h", "--",
+                              name)  # fmt: skip
             raise IntegrityError(
                 name, f"was removed; commit {commit} has it",
                 remedy=f"restore it with `git checkout {commit} -- {name}`",

@@ -22,6 +22,7 @@ from pipeline.track.lineage import Lock
 from pipeline.track.tracking import Tracking
 
 if TYPE_CHECKING:
+    from mlflow import MlflowClient
     from mlflow.entities import Run
 
 log = logging.getLogger(__name__)
@@ -58,6 +59,22 @@ def find_runs(tracking: Tracking, tag: str, pattern: str) -> "list[Run]":
         order_by=["attributes.start_time ASC"],
     )
     return list(runs)
+
+
+def all_runs(
+    client: "MlflowClient", experiments: Sequence[str], query: str, *, order_by: Sequence[str] = ()
+) -> "Iterator[Run]":
+    """Give all runs of some experiments that fit a query, page by page."""
+    token: str | None = None
+    while True:
+        page: Any = client.search_runs(
+            list(experiments), query, max_results=_MAX_RUNS, order_by=list(order_by),
+            page_token=token,
+        )  # fmt: skip
+        yield from page
+        token = page.token
+        if not token:
+            return
 
 
 def is_complete(run: "Run") -> bool:
@@ -100,7 +117,7 @@ def log_params(tracking: Tracking, run_id: str, params: Mapping[str, Any]) -> No
     from mlflow.entities import Param
 
     known = tracking.client.get_run(run_id).data.params
-    texts = {".".join(path): param_text(value) for path, value in leaves(params)}
+    texts = {name: param_text(value) for name, value in flatten(params).items()}
     missing = [Param(name, text) for name, text in texts.items() if name not in known]
     for batch in _batches(missing, _PARAMS_A_BATCH):
         tracking.client.log_batch(run_id, params=batch)
@@ -146,6 +163,11 @@ def leaves(
             yield from leaves(value, (*path, key))
         else:
             yield (*path, key), value
+
+
+def flatten(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Give nested params by their names, the keys joined by dots."""
+    return {".".join(path): value for path, value in leaves(params)}
 
 
 def metric_points(metrics: Mapping[str, Any], *, time_ms: int) -> list[Point]:

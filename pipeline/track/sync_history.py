@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.git import ask_git
+from pipeline.git import ask_git, ask_line
 from pipeline.params import parse_params
 from pipeline.track.commits import GitFacts
 from pipeline.track.lineage import LOCK, Lock
@@ -108,7 +108,7 @@ def facts_of(root: Path, commit: Commit, *, is_dirty: bool) -> GitFacts:
     return GitFacts(
         commit=commit.sha,
         branch="" if commit.experiment else _branch(root, commit.sha),  # `dvc exp` detaches HEAD
-        remote=redact(_line(root, "remote", "get-url", "origin")),
+        remote=redact(ask_line(root, "remote", "get-url", "origin")),
         is_dirty=is_dirty,
         diff="",
         author=commit.author,
@@ -148,7 +148,3 @@ def _branch(root: Path, sha: str) -> str:
     lines = [line for line in text.splitlines() if "(" not in line]
     here = [line[1:] for line in lines if line.startswith("*")]
     return next(iter([*here, *(line[1:] for line in lines)]), "")
-
-
-def _line(root: Path, *arguments: str) -> str:
-    return (ask_git(root, *arguments) or "").strip()

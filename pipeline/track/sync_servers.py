@@ -2,9 +2,9 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
-from pipeline.track.runs import is_complete
+from pipeline.track.runs import all_runs, is_complete
 from pipeline.track.tracking import (
     Tracking,
     configure,
@@ -21,8 +21,6 @@ if TYPE_CHECKING:
 State = Literal["there", "made", "moved", "ended", "confirmed", "missing", "would be made"]
 """`moved`: it was there, and now names the commit that records it; `ended`: it was there, said to
 be running, and its training is dead; `confirmed`: another run shows the same inputs."""
-
-_PAGE = 1000
 
 
 @dataclass(frozen=True)
@@ -106,20 +104,11 @@ class Servers:
 
 def read_runs(tracking: Tracking) -> "list[Run]":
     """Give all complete runs of the experiment that have keys, oldest first."""
-    runs: list[Run] = []
-    token: str | None = None
-    while True:
-        page: Any = tracking.client.search_runs(
-            [tracking.experiment_id],
-            "tags.`dvc.keys` LIKE '%'",
-            max_results=_PAGE,
-            order_by=["attributes.start_time ASC"],
-            page_token=token,
-        )
-        runs += page
-        token = page.token
-        if not token:
-            return [run for run in runs if is_complete(run)]
+    runs = all_runs(
+        tracking.client, [tracking.experiment_id], "tags.`dvc.keys` LIKE '%'",
+        order_by=["attributes.start_time ASC"],
+    )  # fmt: skip
+    return [run for run in runs if is_complete(run)]
 
 
 def _peek(experiment: str) -> Tracking | None:

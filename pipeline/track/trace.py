@@ -15,13 +15,13 @@ from pipeline.audit.decisions import AUDIT, Decision, read_audit
 from pipeline.dvccache import cache_folder, object_path
 from pipeline.errors import IntegrityError, ParamsError, PipelineError, TrackingError
 from pipeline.files import md5_file, read_json
-from pipeline.git import ask_git
+from pipeline.git import ask_git, ask_line
 from pipeline.params import read_params
 from pipeline.track.commits import find_lock
 from pipeline.track.lineage import LOCK, PARAMS, Lock, run_keys
 from pipeline.track.lookup import Found, Lookup
 from pipeline.track.recorded import Recorded
-from pipeline.track.runs import leaves
+from pipeline.track.runs import flatten
 
 METRICS = Path("artifacts/evaluate/metrics.json")
 BUNDLE = "artifacts/train/bundle.json"
@@ -97,7 +97,7 @@ def trace(root: Path, what: str | None) -> Trace:
     recorded = here or _recorded(root, sha, model, lookup, found)
     if recorded is None:
         unknown["dvc.lock"] = "no commit of this repository has it, and the run keeps none"
-    params = _flat(recorded.params) if recorded else {}
+    params = flatten(recorded.params) if recorded else {}
     return Trace(
         what=what or str(METRICS),
         found=found,
@@ -214,7 +214,7 @@ def _kept(lookup: Lookup | None, found: Found | None) -> Recorded | None:
 def _commit(root: Path, sha: str | None, tags: Mapping[str, str]) -> Commit | None:
     dirty = {"true": True, "false": False}.get(tags.get("git.dirty", ""))
     if sha is None:
-        head = (ask_git(root, "rev-parse", "HEAD") or "").strip()
+        head = ask_line(root, "rev-parse", "HEAD")
         provisional = tags.get("git.commit") or (head if not tags else "")
         if not provisional:
             return None
@@ -229,14 +229,10 @@ def _branches(root: Path, sha: str) -> tuple[str, ...]:
     return tuple(line for line in (text or "").split("\n") if line and not line.startswith("("))
 
 
-def _flat(params: Mapping[str, Any]) -> dict[str, Any]:
-    return {".".join(path): value for path, value in leaves(params)}
-
-
 def _changed(root: Path, params: Mapping[str, Any]) -> dict[str, tuple[Any, Any]]:
     """Compare with params.yaml of the working tree, as far as it can be read."""
     try:
-        now = _flat(read_params(root / PARAMS))
+        now = flatten(read_params(root / PARAMS))
     except PipelineError:
         return {}
     return {
