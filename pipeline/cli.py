@@ -1,7 +1,6 @@
 """The command `rootstock`: thin, each subcommand a few calls into the library."""
 
 import argparse
-import contextlib
 import itertools
 import json
 import os
@@ -14,8 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, TypeAlias
 
-import psutil
-
 from pipeline.data.items import DataParams
 from pipeline.doctor.findings import Finding
 from pipeline.doctor.preflight import preflight, refuse_conflict
@@ -23,6 +20,7 @@ from pipeline.errors import IntegrityError, MachineError, ParamsError, PipelineE
 from pipeline.files import read_json
 from pipeline.fsck.edited import keep_edited
 from pipeline.params import load_section, read_params
+from pipeline.processes import QUIET, end_with_children
 from pipeline.stage import FAILURE, PARAMS, start_logging
 from pipeline.summary import summarize
 from pipeline.suspects.table import REASONS
@@ -31,9 +29,6 @@ from pipeline.suspects.template import review_template
 REVIEW = Path("review")
 _DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
 """What DVC ends with: arguments that it does not know, and everything else."""
-
-QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
-"""Nothing that we start reports home."""
 
 
 _Commands: TypeAlias = "argparse._SubParsersAction[argparse.ArgumentParser]"
@@ -424,22 +419,15 @@ def _run(command: list[str]) -> int:
     """Run a program of this environment in the foreground; Ctrl-C reaches it by the terminal."""
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     with subprocess.Popen(command, env=os.environ | QUIET | {"PATH": path}) as process:
-        signal.signal(signal.SIGTERM, lambda *_: _stop(process))
-        while True:
-            try:
-                return process.wait()
-            except KeyboardInterrupt:
-                continue
-
-
-def _stop(process: "subprocess.Popen[bytes]") -> None:
-    """End what runs below us too: DVC would leave its stage behind."""
-    for each in reversed(psutil.Process(process.pid).children(recursive=True)):
-        with contextlib.suppress(psutil.NoSuchProcess):
-            each.terminate()
-    process.terminate()
-    process.wait()
-    raise SystemExit(128 + signal.SIGTERM)
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    continue
+        finally:
+            end_with_children(process)
 
 
 if __name__ == "__main__":

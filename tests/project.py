@@ -10,7 +10,7 @@ import pandas as pd
 import yaml
 
 from data.elpv.fetch import PACKAGE
-from pipeline.cli import QUIET
+from pipeline.processes import QUIET
 from tests.closure import ROOT
 
 ENVIRONMENT = {

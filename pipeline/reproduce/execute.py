@@ -1,6 +1,5 @@
 """Run DVC in the worktree, with the worktree's own code, state and packages, away from MLflow."""
 
-import contextlib
 import ctypes
 import os
 import re
@@ -10,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-import psutil
-
 from pipeline.errors import IntegrityError, MachineError, PipelineError
 from pipeline.files import md5_file, read_json
+from pipeline.processes import QUIET, end_with_children
 from pipeline.stage import FAILURE
 from pipeline.track.recorded import LAST, Recorded
 from pipeline.track.tracking import tracking_uri
@@ -21,7 +19,6 @@ from pipeline.workers import die_with_parent
 
 REQUIREMENTS = Path("requirements.lock")
 _FOREIGN = ("DVC_", "MLFLOW_", "GIT_", "ROOTSTOCK_", "PYTHON")
-_QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 _RUNNING = re.compile(r"Running stage '([^']+)'")
 _PROOF = "import pipeline.errors, stages; print(pipeline.errors.__file__); print(stages.__file__)"
 
@@ -47,7 +44,7 @@ class Runner:
         uri = registry or f"sqlite:///{tree / '.rootstock' / 'unused.db'}"
         self.environment = {
             **{k: v for k, v in os.environ.items() if not k.startswith(_FOREIGN)},
-            **_QUIET,
+            **QUIET,
             "ROOTSTOCK_FOLLOW": "0",
             "MLFLOW_TRACKING_URI": uri,
             "PYTHONPATH": str(tree),
@@ -88,8 +85,8 @@ class Runner:
             stdout=subprocess.PIPE, stderr=self._progress, stdin=subprocess.DEVNULL, text=True,
             errors="replace", preexec_fn=lambda: die_with_parent(parent),
         )  # fmt: skip
+        assert process.stdout is not None
         try:
-            assert process.stdout is not None
             for line in process.stdout:
                 self._progress.write(line)
                 self._progress.flush()
@@ -97,7 +94,8 @@ class Runner:
                     self.executed.append(match[1])
             return process.wait()
         finally:
-            _end(process)
+            process.stdout.close()
+            end_with_children(process)
 
     def rebuild(self, recorded: Recorded) -> None:
         """Execute every stage up to `evaluate`, whatever is there.
@@ -162,17 +160,3 @@ def registry_for(recorded: Recorded) -> str | None:
 
 def _without_python_settings(environment: Mapping[str, str]) -> dict[str, str]:
     return {key: value for key, value in environment.items() if not key.startswith("PYTHON")}
-
-
-def _end(process: "subprocess.Popen[str]") -> None:
-    """End a program, if it still runs, and all that runs below it."""
-    if process.stdout is not None:
-        process.stdout.close()
-    if process.poll() is not None:
-        return
-    with contextlib.suppress(psutil.NoSuchProcess):
-        for each in reversed(psutil.Process(process.pid).children(recursive=True)):
-            with contextlib.suppress(psutil.NoSuchProcess):
-                each.terminate()
-    process.terminate()
-    process.wait()

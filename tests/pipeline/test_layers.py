@@ -12,7 +12,7 @@ from tests.closure import ROOT, closure, imports, module_file
 LAYERS = (
     {"errors"},
     {"files", "params", "seeds"},
-    {"dvccache", "git", "parallel", "plots", "workers"},
+    {"dvccache", "git", "parallel", "plots", "processes", "workers"},
     {"device", "earlier"},
     {"data"},
     {"model"},

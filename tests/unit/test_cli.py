@@ -1,9 +1,12 @@
 """The command line looks before it runs, and its last line says what is wrong."""
 
+import signal
 import socket
 import subprocess
 import sys
+import time
 
+import psutil
 import pytest
 import yaml
 
@@ -108,3 +111,29 @@ def test_outs_are_ignored_by_git_whatever_dvc_does_to_its_own_ignore_files():
             command = ["git", "check-ignore", "--quiet", "--no-index", path]
             done = subprocess.run(command, cwd=ROOT, check=False)
             assert (done.returncode == 0) == is_cached, path
+
+
+PROGRAM = """
+import subprocess, sys
+from pathlib import Path
+from pipeline.cli import _run
+
+BELOW = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); " \
+        "print(p.pid, file=open(sys.argv[1], 'w'), flush=True); p.wait()"
+sys.exit(_run([sys.executable, "-c", BELOW, sys.argv[1]]))
+"""
+
+
+def test_sigterm_ends_all_that_runs_below_and_the_command_itself(tmp_path):
+    note = tmp_path / "pid"
+    process = subprocess.Popen([sys.executable, "-c", PROGRAM, str(note)], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (note.exists() and note.read_text().strip()):
+        assert time.monotonic() < deadline
+        time.sleep(0.02)
+    process.send_signal(signal.SIGTERM)
+    try:
+        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+    finally:
+        process.kill()
+    assert not psutil.pid_exists(int(note.read_text()))

@@ -1,0 +1,25 @@
+"""Programs that are run below this one: what they are told, and how all of them end."""
+
+import contextlib
+import subprocess
+from typing import Any
+
+import psutil
+
+QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
+"""Environment: nothing that we start reports home."""
+
+
+def end_with_children(process: "subprocess.Popen[Any]") -> None:
+    """End a program and all that runs below it, the last one started first; wait for it.
+
+    DVC would leave its stage behind.
+    """
+    if process.poll() is not None:
+        return
+    with contextlib.suppress(psutil.NoSuchProcess):
+        for each in reversed(psutil.Process(process.pid).children(recursive=True)):
+            with contextlib.suppress(psutil.NoSuchProcess):
+                each.terminate()
+    process.terminate()
+    process.wait()
