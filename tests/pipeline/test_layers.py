@@ -26,6 +26,7 @@ LAYERS = (
     {"summary"},
     {"doctor"},
     {"fsck"},
+    {"commands"},
     {"cli"},
 )
 HOMES = {

@@ -116,11 +116,11 @@ def test_outs_are_ignored_by_git_whatever_dvc_does_to_its_own_ignore_files():
 PROGRAM = """
 import subprocess, sys
 from pathlib import Path
-from pipeline.cli import _run
+from pipeline.commands.running import run_program
 
 BELOW = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); " \
         "print(p.pid, file=open(sys.argv[1], 'w'), flush=True); p.wait()"
-sys.exit(_run([sys.executable, "-c", BELOW, sys.argv[1]]))
+sys.exit(run_program([sys.executable, "-c", BELOW, sys.argv[1]]))
 """
 
 

@@ -1,0 +1,1 @@
+"""The subcommands of `rootstock`, by what they are about; each module adds its own."""

@@ -1,0 +1,125 @@
+"""Run the pipeline, and the MLflow UI, in the foreground."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from pipeline.commands.output import Commands, say
+from pipeline.doctor.preflight import preflight, refuse_conflict
+from pipeline.errors import MachineError, ParamsError
+from pipeline.files import read_json
+from pipeline.fsck.edited import keep_edited
+from pipeline.params import load_section, read_params
+from pipeline.processes import QUIET, end_with_children
+from pipeline.stage import FAILURE, PARAMS
+from pipeline.summary import summarize
+
+_DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
+"""What DVC ends with: arguments that it does not know, and everything else."""
+
+
+def add(commands: Commands) -> None:
+    """Add them to the command line."""
+    _add_repro(commands)
+    _add_ui(commands)
+
+
+def _add_repro(commands: Commands) -> None:
+    repro = commands.add_parser(
+        "repro",
+        help="look at the raw data, run `dvc repro`, say what was made; further arguments are "
+        "passed on to `dvc repro`",
+    )
+    repro.add_argument("--wait", type=float, default=0.0, metavar="SECONDS",
+                       help="wait so long for another that runs here (default: 0)")  # fmt: skip
+    repro.set_defaults(run=lambda arguments: _repro(arguments.rest, wait_s=arguments.wait))
+
+
+def _add_ui(commands: Commands) -> None:
+    ui = commands.add_parser("ui", help="open the MLflow UI on the runs of this repository")
+    ui.add_argument("--port", type=int, default=5000, help="on 127.0.0.1 (default: 5000)")
+    ui.set_defaults(run=lambda arguments: _ui(arguments.port))
+
+
+def _repro(dvc_args: list[str], *, wait_s: float) -> int:
+    from pipeline.doctor.oneatatime import repro_lock  # slow to import
+
+    refuse_conflict(PARAMS)
+    read_params(PARAMS)  # nothing is written where there is no project
+    with repro_lock(wait_s):
+        preflight()
+        _keep_edited()
+        FAILURE.unlink(missing_ok=True)
+        start = time.monotonic()
+        code = run_program([sys.executable, "-m", "dvc", "repro", *dvc_args])
+    if code != 0:
+        return _tell_failure(code)
+    say(summarize(elapsed_s=time.monotonic() - start))
+    return 0
+
+
+def _keep_edited() -> None:
+    for path, kept in keep_edited():
+        sys.stderr.write(f"warning: {path}: was edited after `dvc repro` made it, which may now "
+                         f"replace it (a copy is kept: {kept})\n")  # fmt: skip
+
+
+def _tell_failure(code: int) -> int:
+    """Repeat the failed stage's own line as the last one, and give its exit code."""
+    if not FAILURE.exists():
+        if code == _DVC_USAGE:
+            raise ParamsError("dvc repro", "does not know these arguments", remedy="see above")
+        if code in _DVC_FAILED:
+            raise MachineError("dvc", "could not run", remedy="its own message stands above")
+        return code
+    failure: dict[str, Any] = read_json(FAILURE)
+    sys.stderr.write(f"error: {failure['text']}\n")
+    return int(failure["exit_code"])
+
+
+def _ui(port: int) -> int:
+    from pipeline.track.tracking import (  # slow to import, all
+        TrackingParams,
+        ensure_schema,
+        redact,
+        tracking_uri,
+    )
+    from pipeline.track.view import view_address
+
+    uri = tracking_uri()
+    if uri.startswith(("http://", "https://")):
+        say(f"The runs are on the tracking server: {redact(uri)}\n")
+        return 0
+    with socket.socket() as probe:
+        if probe.connect_ex(("127.0.0.1", port)) == 0:
+            raise MachineError(
+                "rootstock ui", "something listens there already", field="--port", got=port,
+                remedy="choose another port",
+            )  # fmt: skip
+    if uri.startswith("sqlite:///"):
+        ensure_schema(uri)
+    command = ["mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
+    name = load_section(read_params(PARAMS), "tracking", TrackingParams, path=PARAMS).experiment
+    address = view_address(f"http://127.0.0.1:{port}", uri, name)
+    say(f"MLflow UI: {address} (Ctrl-C ends it)\n")
+    return run_program([sys.executable, "-m", *command])
+
+
+def run_program(command: list[str]) -> int:
+    """Run a program of this environment in the foreground; Ctrl-C reaches it by the terminal."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
+    with subprocess.Popen(command, env=os.environ | QUIET | {"PATH": path}) as process:
+        signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+        try:
+            while True:
+                try:
+                    return process.wait()
+                except KeyboardInterrupt:
+                    continue
+        finally:
+            end_with_children(process)
