@@ -30,7 +30,7 @@ from pipeline.track.contestants import (
 )
 from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import Tracking, probe
-from pipeline.track.verify import ask, choose_items, own_files
+from pipeline.track.verify import ask, choose_items, output_columns, own_files
 from pipeline.train.metrics import Bootstrap
 
 if TYPE_CHECKING:
@@ -161,7 +161,7 @@ class Contest:
 
     def _known_outputs(self) -> np.ndarray:
         """Give what evaluation found, which `verify` has checked."""
-        return self._items[_columns(self._candidate.classes)].to_numpy(np.float64)
+        return self._items[output_columns(self._candidate.bundle)].to_numpy(np.float64)
 
     def _measure(self) -> Measured:
         """Measure the candidate alone, if a bound asks for it."""
@@ -180,7 +180,7 @@ class Contest:
             paths = self._own_files(self._items, folder)
             new = self._ask(self._candidate, paths, folder / "candidate")
             old = self._ask(champion, paths, folder / "champion")
-        names = _columns(self._candidate.classes)
+        names = output_columns(self._candidate.bundle)
         outputs = (
             _outputs(self._candidate, new["rows"], names, self._items["path"]),
             _outputs(champion, old["rows"], names, self._items["path"]),
@@ -212,10 +212,6 @@ class Contest:
 def rules(params: RegistryParams) -> dict[str, Any]:
     """Give the params that decide a contest."""
     return {name: value for name, value in params.model_dump().items() if name in _RULES}
-
-
-def _columns(classes: Sequence[str]) -> list[str]:
-    return [f"p_{name}" for name in classes] or ["value"]
 
 
 def _outputs(

@@ -19,7 +19,7 @@ from pipeline.track.registry import RegistryParams
 from pipeline.track.sync_branches import bring_branches
 from pipeline.track.sync_history import read_history
 from pipeline.track.sync_journals import bring_journals
-from pipeline.track.sync_recorded import Recorded, gather_results
+from pipeline.track.sync_recorded import PastResult, gather_results
 from pipeline.track.sync_results import ResultSync
 from pipeline.track.sync_servers import Servers, State, Synced
 from pipeline.track.sync_versions import begin_again, first_numbers, first_times
@@ -76,11 +76,11 @@ class Sync:
         trained = {each.keys.train for each in results}
         yield from bring_journals(self._servers, self._experiment, trained, dry_run=self._dry_run)
 
-    def _results(self, results: Sequence[Recorded]) -> Iterator[Synced]:
+    def _results(self, results: Sequence[PastResult]) -> Iterator[Synced]:
         """Bring results in the order in which they were first registered."""
         times = first_times(self._decisions)
         ordered = sorted(results, key=lambda each: times.get(each.keys.model, each.time_ms))
-        registered: dict[str, list[Recorded]] = {}
+        registered: dict[str, list[PastResult]] = {}
         for each in ordered:
             if each.wants_version:
                 registered.setdefault(each.registry.name, []).append(each)
@@ -93,14 +93,14 @@ class Sync:
         for name, own in registered.items():
             yield from self._settle_aliases(name, own)
 
-    def _open(self, name: str, own: Sequence[Recorded], numbers: Mapping[str, int]) -> None:
+    def _open(self, name: str, own: Sequence[PastResult], numbers: Mapping[str, int]) -> None:
         """Look at a registered model before it is filled; see `begin_again`."""
         tracking = self._servers.at(own[0].experiment_name).tracking
         if tracking is not None and not self._dry_run:
             with translated_errors(tracking.uri):
                 begin_again(tracking, name, numbers, {each.keys.model for each in own})
 
-    def _settle_aliases(self, name: str, own: Sequence[Recorded]) -> Iterator[Synced]:
+    def _settle_aliases(self, name: str, own: Sequence[PastResult]) -> Iterator[Synced]:
         """Give aliases and decisions as the audit has them, and tell of each alias."""
         tracking = self._servers.at(own[0].experiment_name).tracking
         if tracking is None or self._dry_run:

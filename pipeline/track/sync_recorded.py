@@ -1,7 +1,7 @@
 """The distinct results among the lock files of the history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ _MANIFEST = "manifest.parquet"
 
 
 @dataclass(frozen=True)
-class Recorded:
+class PastResult:
     """One distinct result: a key and the model that it came to.
 
     Attributes:
@@ -44,14 +44,14 @@ class Recorded:
 
 def gather_results(
     files: Sequence[LockFile], registry: RegistryParams
-) -> tuple[list[Recorded], list[str]]:
+) -> tuple[list[PastResult], list[str]]:
     """Give the distinct results of lock files, oldest first, and what is wrong with others.
 
     Args:
         files: Oldest first.
         registry: The present params, for what older ones do not have.
     """
-    found: dict[tuple[str, str], Recorded] = {}
+    found: dict[tuple[str, str], PastResult] = {}
     faults = []
     for file in files:
         if not file.command("evaluate"):  # the pipeline was not finished then
@@ -69,12 +69,12 @@ def gather_results(
     return list(found.values()), faults
 
 
-def _read(file: LockFile, present: RegistryParams) -> Recorded:
+def _read(file: LockFile, present: RegistryParams) -> PastResult:
     params = file.lock.params("publish")
     old: Mapping[str, Any] = params.get("registry") or {}
     kept = {name: old[name] for name in ("name", "metric", "from_experiments") if name in old}
     experiment = file.commit.experiment
-    return Recorded(
+    return PastResult(
         keys=run_keys(file.lock),
         file=file,
         time_ms=file.commit.time_ms,
@@ -85,12 +85,9 @@ def _read(file: LockFile, present: RegistryParams) -> Recorded:
     )
 
 
-def _committed_later(first: Recorded, each: Recorded) -> Recorded:
+def _committed_later(first: PastResult, each: PastResult) -> PastResult:
     """Give what an experiment made first and people committed then."""
-    return Recorded(
-        each.keys, each.file, first.time_ms, first.experiment, True, each.experiment_name,
-        each.registry,
-    )  # fmt: skip
+    return replace(each, time_ms=first.time_ms, experiment=first.experiment)
 
 
 def results_of(file: LockFile) -> Results:

@@ -2,6 +2,7 @@
 
 import tempfile
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -31,7 +32,7 @@ from pipeline.track.sync_layout import (
     lay_out,
     lay_out_raw,
 )
-from pipeline.track.sync_recorded import Recorded, results_of
+from pipeline.track.sync_recorded import PastResult, results_of
 from pipeline.track.sync_servers import Known, Servers, Synced
 from pipeline.track.sync_versions import raise_number
 from pipeline.track.tracking import (
@@ -65,7 +66,7 @@ class ResultSync:
         self._root, self._servers, self._numbers = root, servers, numbers
         self._dry_run = dry_run
 
-    def bring(self, recorded: Sequence[Recorded]) -> Iterator[Synced]:
+    def bring(self, recorded: Sequence[PastResult]) -> Iterator[Synced]:
         """Bring results, in this order.
 
         Raises:
@@ -74,7 +75,7 @@ class ResultSync:
         for each in recorded:
             yield self._bring(each)
 
-    def _bring(self, each: Recorded) -> Synced:
+    def _bring(self, each: PastResult) -> Synced:
         known = self._servers.at(each.experiment_name)
         if known.tracking is None:
             return self._make(each, known)
@@ -89,13 +90,13 @@ class ResultSync:
             return _tell(each, run, moved, version, "there")
 
     def _version_of(
-        self, tracking: Tracking, each: Recorded, run: "Run"
+        self, tracking: Tracking, each: PastResult, run: "Run"
     ) -> "ModelVersion | None":  # fmt: skip
         if not _wants_version(each, run):
             return None
         return find_version(tracking, each.registry.name, each.keys.model)
 
-    def _move(self, known: Known, tracking: Tracking, each: Recorded, run: "Run") -> bool:
+    def _move(self, known: Known, tracking: Tracking, each: PastResult, run: "Run") -> bool:
         """Let a run name the commit that records it; tell whether it did not yet."""
         if run.data.tags.get("git.commit.provisional") != "true":
             return False
@@ -104,7 +105,7 @@ class ResultSync:
             known.note(tracking.client.get_run(run.info.run_id))
         return True
 
-    def _make(self, each: Recorded, known: Known, run: "Run | None" = None) -> Synced:
+    def _make(self, each: PastResult, known: Known, run: "Run | None" = None) -> Synced:
         """Lay the result out, and publish from there what MLflow lacks of it."""
         with tempfile.TemporaryDirectory(prefix="rootstock-sync-") as name:
             folder = Path(name).resolve()
@@ -121,7 +122,7 @@ class ResultSync:
             with publishing():
                 return self._publish(each, outcome, known, known.tracking)
 
-    def _outcome(self, each: Recorded, folder: Path) -> Outcome:
+    def _outcome(self, each: PastResult, folder: Path) -> Outcome:
         """Give the result as files in a folder.
 
         Raises:
@@ -149,7 +150,7 @@ class ResultSync:
         return Outcome(results, past)
 
     def _publish(
-        self, each: Recorded, outcome: Outcome, known: Known, tracking: Tracking
+        self, each: PastResult, outcome: Outcome, known: Known, tracking: Tracking
     ) -> Synced:  # fmt: skip
         before = set(known.runs)
         run = settle_run(tracking, outcome)
@@ -166,11 +167,10 @@ class ResultSync:
             keep_splits(tracking, outcome, version)
         note, is_wrong = self._verify(each, outcome, tracking, version)
         found = _tell(each, run, False, version, "there" if is_there else "made", made=is_new)
-        return Synced(found.kind, found.name, found.commit, found.state, found.version,
-                      found.version_state, note or found.note, is_wrong)  # fmt: skip
+        return replace(found, note=note or found.note, is_wrong=is_wrong)
 
     def _verify(
-        self, each: Recorded, outcome: Outcome, tracking: Tracking, version: "ModelVersion"
+        self, each: PastResult, outcome: Outcome, tracking: Tracking, version: "ModelVersion"
     ) -> tuple[str, bool]:
         """Check a version; gives what is wrong, and whether the model is."""
         results = outcome.results
@@ -203,7 +203,7 @@ def _find_run(known: Known, tracking: Tracking, keys: RunKeys, *, dry_run: bool)
     return same
 
 
-def _wants_version(each: Recorded, run: "Run") -> bool:
+def _wants_version(each: PastResult, run: "Run") -> bool:
     return each.wants_version and run.data.tags.get("dvc.model") == each.keys.model
 
 
@@ -212,7 +212,7 @@ def _is_unverified(version: "ModelVersion") -> bool:
 
 
 def _tell(
-    each: Recorded, run: "Run", moved: bool, version: "ModelVersion | None", state: Any, *,
+    each: PastResult, run: "Run", moved: bool, version: "ModelVersion | None", state: Any, *,
     made: bool = False,
 ) -> Synced:  # fmt: skip
     """Say what became of a run and its version."""
@@ -226,12 +226,12 @@ def _tell(
                   f"{version.name} {version.version}", state, note)  # fmt: skip
 
 
-def _named(each: Recorded, state: Any, *, note: str) -> Synced:
+def _named(each: PastResult, state: Any, *, note: str) -> Synced:
     name = each.experiment or each.keys.key[:_SHORT]
     return Synced(_KIND, name, each.file.commit.sha, state, note=note)
 
 
-def _planned(each: Recorded, outcome: Outcome, run: "Run | None") -> Synced:
+def _planned(each: PastResult, outcome: Outcome, run: "Run | None") -> Synced:
     version = each.registry.name if each.wants_version else ""
     return Synced(
         _KIND, outcome.name, each.file.commit.sha, "there" if run else "would be made", version,

@@ -115,7 +115,8 @@ def compare(
         bundle: bundle.json.
         is_exact: Ask for equality to the bit.
     """
-    columns, unit = _numbers(bundle)
+    columns = output_columns(bundle)
+    unit = 1.0 if bundle["task"] == "classification" else float(bundle["target_std"])
     expected = table[columns].to_numpy(np.float64)
     got = np.array([[_number(row.get(name)) for name in columns] for row in rows])
     difference = np.abs(got - expected) / unit
@@ -142,11 +143,10 @@ def tolerance(bundle: dict[str, Any]) -> float:
     return _TOLERANCES[bundle["precision"]]
 
 
-def _numbers(bundle: dict[str, Any]) -> tuple[list[str], float]:
-    """Give the columns that are compared, and the unit of their differences."""
-    if bundle["task"] == "classification":
-        return [f"p_{name}" for name in bundle["classes"]], 1.0
-    return ["value"], float(bundle["target_std"])
+def output_columns(bundle: dict[str, Any]) -> list[str]:
+    """Give the numbers of a prediction, by their columns: of each class, or the value."""
+    is_classification = bundle["task"] == "classification"
+    return [f"p_{name}" for name in bundle["classes"]] if is_classification else ["value"]
 
 
 def _number(value: float | None) -> float:
