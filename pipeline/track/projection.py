@@ -44,6 +44,7 @@ from pipeline.track.runs import (
     metric_points,
     move_commit,
     set_tags,
+    store_shared,
     utc,
 )
 from pipeline.track.tracking import Tracking
@@ -162,7 +163,6 @@ def _log_inputs(tracking: Tracking, run_id: str, outcome: Outcome) -> None:
     """Log what the result was made from, with DVC's own digests."""
     from mlflow.data.code_dataset_source import CodeDatasetSource
     from mlflow.entities import Dataset, DatasetInput, InputTag
-    from mlflow.exceptions import MlflowException
 
     inputs = [("raw", outcome.results.raw.as_posix(), outcome.keys.data)]
     inputs += [("weights", path, md5) for path, md5 in outcome.lock.outs("weights").items()]
@@ -173,12 +173,7 @@ def _log_inputs(tracking: Tracking, run_id: str, outcome: Outcome) -> None:
         source = CodeDatasetSource({"git.remote": remote, "dvc.path": path}).to_json()
         tags = [InputTag("mlflow.data.context", context)]
         datasets.append(DatasetInput(Dataset(path, md5, "code", source), tags))
-    try:
-        tracking.client.log_inputs(run_id, datasets)
-    except (
-        MlflowException
-    ):  # another clone stored the same data set in this moment; now it is there
-        tracking.client.log_inputs(run_id, datasets)
+    store_shared(lambda: tracking.client.log_inputs(run_id, datasets))
 
 
 def _adopt_key(tracking: Tracking, outcome: Outcome) -> "Run | None":

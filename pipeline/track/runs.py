@@ -11,7 +11,7 @@ import json
 import logging
 import re
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -75,6 +75,19 @@ def all_runs(
         token = page.token
         if not token:
             return
+
+
+def store_shared(store: Callable[[], object]) -> None:
+    """Store what all clones store alike, and once more where another one did in that moment.
+
+    MLflow looks and then inserts, so the database refuses the second of two; now it is there.
+    """
+    from mlflow.exceptions import MlflowException
+
+    try:
+        store()
+    except MlflowException:
+        store()
 
 
 def is_complete(run: "Run") -> bool:

@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any
 
 from pipeline.track.describe import main_metrics
+from pipeline.track.runs import store_shared
 from pipeline.track.tracking import Tracking, database_file
 
 _KEY = "rootstock"
@@ -31,7 +32,7 @@ def put_view(tracking: Tracking, metrics: Mapping[str, Any]) -> None:
     tags = tracking.client.get_experiment(tracking.experiment_id).tags
     if _TAG not in tags:
         text = json.dumps(view_state(main_metrics(metrics)))
-        tracking.client.set_experiment_tag(tracking.experiment_id, _TAG, text)
+        store_shared(lambda: tracking.client.set_experiment_tag(tracking.experiment_id, _TAG, text))
 
 
 def view_state(metrics: Sequence[str]) -> dict[str, Any]:
