@@ -1,0 +1,1 @@
+"""Files and folders of pictures in, a table of predictions out."""

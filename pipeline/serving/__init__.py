@@ -1,0 +1,1 @@
+"""A registered version in a process of its own, and the HTTP server in front of it."""
