@@ -14,7 +14,7 @@ Heat = npt.NDArray[np.float32]
 STOPS = ((0.0, 88, 24, 120), (0.35, 190, 40, 90), (0.65, 240, 110, 30), (1.0, 255, 226, 90))
 """From cold to hot: heat, red, green, blue. Brightness rises with heat, so it reads in gray too."""
 
-_OPAQUE = 0.72
+_OPAQUE = 0.62
 """Share of the color over the picture where it is hottest."""
 
 
