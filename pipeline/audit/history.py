@@ -58,7 +58,8 @@ def tell_history(decisions: Sequence[Decision], name: str) -> str:
     mine = [decision for decision in decisions if decision.name == name]
     if not mine:
         return f"The audit has no decision on {name}.\n"
-    lines = [f"{len(mine)} decisions on {name}, oldest first:", ""]
+    count = "1 decision" if len(mine) == 1 else f"{len(mine)} decisions"
+    lines = [f"{count} on {name}, oldest first:", ""]
     for decision in mine:
         lines.append(
             f"{decision.time}  {decision.action:<8}  version {decision.version}, model "
@@ -73,8 +74,9 @@ def tell_history(decisions: Sequence[Decision], name: str) -> str:
 def tell_scored(scored: Scored) -> str:
     """Give the line on a test split."""
     text = (
-        f"test split {scored.split[:12]} ({scored.items} items): scored {scored.times} times for a "
-        f"decision, by {scored.candidates} candidates"
+        f"test split {scored.split[:12]} ({scored.items} items): scored for "
+        f"{scored.times} {'decision' if scored.times == 1 else 'decisions'}, by "
+        f"{scored.candidates} {'candidate' if scored.candidates == 1 else 'candidates'}"
     )
     if not scored.is_often:
         return text

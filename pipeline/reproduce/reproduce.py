@@ -55,7 +55,11 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
                    f"commit {commit.sha[:12]}\n")  # fmt: skip
     with open_worktree(root, recorded.keys.key, commit.sha) as tree:
         notes, is_patched = _settle(root, tree.path, found, recorded)
-        return _rebuild(root, tree, found, recorded, progress, (notes, is_patched))
+        verdict = _rebuild(root, tree, found, recorded, progress, (notes, is_patched))
+        if not tree.is_kept:  # with packages of its own it is thousands of files
+            progress.write(f"{verdict.judgment.outcome}; removing the worktree\n")
+            progress.flush()
+        return verdict
 
 
 def _settle(root: Path, tree: Path, found: Trace, recorded: Recorded) -> tuple[list[str], bool]:
