@@ -11,6 +11,7 @@ from pipeline.files import read_json, read_table
 from pipeline.track.outcome import PREDICTIONS, SPLITS
 from pipeline.track.registry import MODEL
 from pipeline.track.tracking import Tracking, probe
+from pipeline.track.version_run import run_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -48,7 +49,7 @@ def read_contestant(tracking: Tracking, version: "ModelVersion") -> Contestant:
         Unfit: It is gone, or keeps too little.
     """
     number, name = str(version.version), version.name
-    if MODEL not in version.tags or not version.run_id:
+    if MODEL not in version.tags:
         raise Unfit(f"version {number} is not one that `publish` made")
     with tempfile.TemporaryDirectory() as scratch:
         bundle = read_json(_download(tracking, version, _BUNDLE, scratch))
@@ -82,7 +83,9 @@ def _download(tracking: Tracking, version: "ModelVersion", path: str, folder: st
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(tracking.client.download_artifacts(str(version.run_id), path, folder))
+        run = run_of(tracking.client, version)
+        run_id = run.info.run_id if run else str(version.run_id)
+        return Path(tracking.client.download_artifacts(run_id, path, folder))
     except (MlflowException, OSError) as error:
         probe(tracking.uri)
         raise Unfit(
