@@ -20,6 +20,7 @@ from pipeline.audit.decisions import (
     champions,
     read_audit,
     replay,
+    rivals,
     write_decision,
 )
 from pipeline.errors import IntegrityError
@@ -78,9 +79,12 @@ def decide(
         champion = board.at(CHAMPION)
         if champion is not None and champion.version == version.version:
             known = board.decision_on(version)
-            if known is not None and CHAMPION in known.moves:
+            met = [each.hash for each in rivals(decisions, version.name, CHAMPION)]
+            if known is not None and CHAMPION in known.moves and not met:
                 return Answer(known, is_new=False)
-            ruling = Ruling("promote", "was champion before the audit began", {})
+            told = "stays champion: settles two decisions that met" if met else (
+                "was champion before the audit began")  # fmt: skip
+            ruling = Ruling("promote", _join(reason, told), {"met": met} if met else {})
             return record(arena, version, ruling, is_candidate=is_candidate)
         champion = champion or _lost_champion(arena, board, decisions, version, override=override)
         if not override:
