@@ -49,7 +49,7 @@ def read_contestant(tracking: Tracking, version: "ModelVersion") -> Contestant:
         Unfit: It is gone, or keeps too little.
     """
     number, name = str(version.version), version.name
-    if MODEL not in version.tags:
+    if MODEL not in version.tags or not version.run_id:
         raise Unfit(f"version {number} is not one that `publish` made")
     with tempfile.TemporaryDirectory() as scratch:
         bundle = read_json(_download(tracking, version, _BUNDLE, scratch))
