@@ -45,7 +45,8 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
     recorded, commit = found.recorded, found.commit
     if recorded is None or commit is None:
         lacks = "commit" if recorded else LOCK
-        raise IntegrityError(found.what, f"cannot be made again: its {lacks} is unknown")
+        raise IntegrityError(found.what, f"cannot be made again: its {lacks} is unknown",
+                             remedy=found.unknown.get("run"))  # fmt: skip
     if not commit.is_here:
         raise IntegrityError(
             found.what, "cannot be made again: this repository lacks its commit", got=commit.sha,
