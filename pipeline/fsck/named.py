@@ -1,5 +1,6 @@
 """What lock files and `*.dvc` files name, now or in any revision: paths, and md5 digests."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ from pipeline.git import ask_git
 from pipeline.params import parse_params, read_params
 
 _LOCK = "dvc.lock"
+_EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
 
 
 @dataclass(frozen=True)
@@ -53,28 +55,50 @@ def named_here(file: Path) -> list[Named]:
 
 
 def named_anywhere() -> Iterator[Named]:
-    """Give what the files of every branch and tag name, remote ones too.
+    """Give what the files of every branch, tag and experiment name, remote ones too."""
+    refs = ask_git(Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags",
+                   "refs/remotes")  # fmt: skip
+    commits = {*(refs or "").split(), *experiments().values()}
+    seen: set[tuple[str, str]] = set()
+    for commit in sorted(commits):
+        yield from named_at(commit, seen)
+
+
+def experiments() -> dict[str, str]:
+    """Give name -> commit of the experiments that `dvc exp` keeps here.
+
+    Of two with one name, on different commits, each has the beginning of its baseline added.
+    """
+    listed = ask_git(Path(), "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
+    found = [(match, line.split()[0]) for line in listed.splitlines()
+             if (match := _EXPERIMENT.search(line))]  # fmt: skip
+    names = [match[3] for match, _ in found]
+    twice = {name for name in names if names.count(name) > 1}
+    return {
+        f"{match[3]} of {match[1]}{match[2][:5]}" if match[3] in twice else match[3]: commit
+        for match, commit in found
+    }
+
+
+def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
+    """Give what the files of a commit name, but for files that were `seen`, and are added to it.
 
     Unreadable ones are passed over, since nobody can mend the past.
     """
-    refs = ask_git(Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags",
-                   "refs/remotes")  # fmt: skip
-    seen: set[tuple[str, str]] = set()
-    for ref in sorted(set((refs or "").split())):
-        listed = ask_git(Path(), "ls-tree", "-r", "-z", ref) or ""
-        entries = [each.partition("\t") for each in listed.split("\0") if each]
-        in_git = {name for _, _, name in entries}
-        for head, _, name in entries:
-            blob = head.split()[-1]
-            if not (Path(name).name == _LOCK or name.endswith(".dvc")) or (blob, name) in seen:
-                continue
-            seen.add((blob, name))
-            try:
-                content = parse_params(ask_git(Path(), "cat-file", "blob", blob) or "", path=name)
-                found = list(_named(content, Path(name)))
-            except ParamsError:
-                continue
-            yield from (each for each in found if each.path.as_posix() not in in_git)
+    listed = ask_git(Path(), "ls-tree", "-r", "-z", commit) or ""
+    entries = [each.partition("\t") for each in listed.split("\0") if each]
+    in_git = {name for _, _, name in entries}
+    for head, _, name in entries:
+        blob = head.split()[-1]
+        if not (Path(name).name == _LOCK or name.endswith(".dvc")) or (blob, name) in seen:
+            continue
+        seen.add((blob, name))
+        try:
+            content = parse_params(ask_git(Path(), "cat-file", "blob", blob) or "", path=name)
+            found = list(_named(content, Path(name)))
+        except ParamsError:
+            continue
+        yield from (each for each in found if each.path.as_posix() not in in_git)
 
 
 def _named(content: Any, file: Path) -> Iterator[Named]:
