@@ -75,15 +75,18 @@ def classifier(network: Network) -> Classifier:
 
 def picture_model(module: nn.Module, bundle: Bundle) -> PictureModel:
     """Put around a classifier what a bundle says of its inputs and outputs."""
-    normalization = bundle.normalization
-    return PictureModel(
-        module,
-        multiplier=normalization.multiplier.tolist(),
-        offset=normalization.offset.tolist(),
-        views=bundle.views,
-        temperature=bundle.temperature if bundle.task == "classification" else None,
-        target=(bundle.target_mean, bundle.target_std),
-    ).eval()
+    return PictureModel(module, **picture_arguments(bundle)).eval()
+
+
+def picture_arguments(bundle: Bundle) -> dict[str, Any]:
+    """Give the arguments of a `PictureModel` by their names."""
+    return {
+        "multiplier": bundle.normalization.multiplier.tolist(),
+        "offset": bundle.normalization.offset.tolist(),
+        "views": bundle.views,
+        "temperature": bundle.temperature if bundle.task == "classification" else None,
+        "target": (bundle.target_mean, bundle.target_std),
+    }
 
 
 def linear(head: Head) -> tuple[Tensor, Tensor]:

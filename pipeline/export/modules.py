@@ -101,12 +101,13 @@ class PictureModel(nn.Module):
         outputs = self.model(views).unflatten(0, (len(self.views), -1)).mean(0)
         if self.temperature is None:
             mean, deviation = self.target
-            return outputs.double() * deviation + mean
+            result: Tensor = outputs.double() * deviation + mean
+            return result
         return torch.softmax(outputs / self.temperature, dim=1)
 
     @staticmethod
     def turned(values_BCHW: Tensor, code: int) -> Tensor:
-        """Transpose and flip: a sum of 4, transposed first, 1, left for right, 2, top for bottom."""
+        """Transpose and flip; the code sums 4: transpose first, 1: left-right, 2: top-bottom."""
         values = values_BCHW.transpose(-1, -2) if code & 4 else values_BCHW
         axes = [axis for bit, axis in ((1, -1), (2, -2)) if code & bit]
         return values.flip(axes) if axes else values

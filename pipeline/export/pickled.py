@@ -6,6 +6,7 @@ the names that it would import must be known ones.
 
 import io
 import pickletools
+import re
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,16 +21,14 @@ WARNING = (
     "a pickle can run any program when it is loaded: load it only where you trust everyone who "
     "could have written the file; safetensors, pt2 and onnx hold numbers and no program"
 )
-_PACKAGES = ("timm.layers.", "timm.models.", "torch.nn.modules.")
+_CLASSES = re.compile(r"(timm\.layers|timm\.models|torch\.nn\.modules)(\.\w+)*\.[A-Z]\w*")
 _NAMES = frozenset({
-    "builtins.set",
+    "__builtin__.set",
     "collections.OrderedDict",
-    "functools.partial",
     "torch.FloatStorage",
     "torch.LongStorage",
     "torch._utils._rebuild_parameter",
     "torch._utils._rebuild_tensor_v2",
-    "torch.nn.functional.relu",
 })  # fmt: skip
 
 
@@ -53,7 +52,7 @@ def refuse_unknown_names(path: Path, content: bytes) -> None:
         IntegrityError: A name is not on the list.
     """
     for name in imported_names(content):
-        if name not in _NAMES and not name.startswith(_PACKAGES):
+        if name not in _NAMES and not _CLASSES.fullmatch(name):
             raise IntegrityError(path.name, "must import classes of torch and timm alone", got=name)
 
 
