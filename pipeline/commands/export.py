@@ -65,7 +65,8 @@ def _text(target: Path, record: dict[str, Any]) -> str:
         f"  compared  {found['pictures']} {found['kind']}: {found['how']}",
     ]
     for precision, each in found["with"].items():
-        limit = f" (at most {found['tolerance'][precision]:g} is allowed)" * (precision == "fp32")
+        allowed = found["tolerance"].get(precision)
+        limit = "" if allowed is None else f" (allowed are {allowed:g})"
         same = each.get("same_label")
         labels = "" if same is None else f"; same label for {same} of {found['pictures']}"
         lines.append(f"            from the model in {precision} by up to {each['largest']:.2g}"

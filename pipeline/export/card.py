@@ -13,44 +13,54 @@ from pipeline.model.bundle import Bundle
 from pipeline.track.fetch import ModelFolder
 
 VERSION = 1
+CARD, USE = "export.json", "use.py"
 
 
 def describe(written: Written, bundle: Bundle) -> dict[str, Any]:
-    """Say what a file takes and gives."""
-    size = bundle.decode.size_px
-    shape = ["batch", 3, size, size]
+    """Say what a file takes and gives, and who does which step of a prediction."""
     is_classes = bundle.task == "classification"
-    pixels = {"layout": "NCHW", "channels": "RGB", "shape": shape}
-    last = {"temperature": bundle.temperature} if is_classes else {
-        "target_mean": bundle.target_mean, "target_std": bundle.target_std}  # fmt: skip
-    takes: dict[str, Any]
-    if written.is_whole:
-        takes = {"name": "pictures", "dtype": "uint8", "range": [0, 255], **pixels}
-        name, dtype = output_name(bundle), "float32" if is_classes else "float64"
-    else:
-        takes = {"name": "values", "dtype": "float32", "range": None, **pixels}
-        name, dtype = "logits" if is_classes else "standardized values", "float32"
+    takes, gives = ("pictures", "uint8"), (output_name(bundle), "float32")
+    if not written.is_whole:
+        takes, gives = ("values", "float32"), ("logits", "float32")
+    if not is_classes:
+        gives = ("values", "float64") if written.is_whole else ("standardized values", "float32")
+    size = bundle.decode.size_px
     return {
         "task": bundle.task,
         "target": bundle.target,
-        "input": takes,
-        "output": {
-            "name": name, "dtype": dtype, "shape": ["batch", bundle.num_outputs],
-            "classes": list(bundle.classes) if is_classes else None,
-        },
-        "in_the_file": written.is_whole,
-        "before_the_model": {
-            "decode": bundle.decode.to_dict(),
-            "multiplier": bundle.normalization.multiplier.tolist(),
-            "offset": bundle.normalization.offset.tolist(),
-            "views": list(bundle.views),
-        },
-        "after_the_model": {"views": "mean", **last},
         "architecture": bundle.architecture,
         "pooling": bundle.pooling,
         "precision": "fp32",
+        "input": {
+            "name": takes[0], "dtype": takes[1], "shape": ["batch", 3, size, size],
+            "layout": "NCHW", "channels": "RGB", "range": [0, 255] if written.is_whole else None,
+        },
+        "output": {
+            "name": gives[0], "dtype": gives[1], "shape": ["batch", bundle.num_outputs],
+            "classes": list(bundle.classes) if is_classes else None,
+            "temperature_applied": written.is_whole if is_classes else None,
+        },
+        "steps": _steps(written, bundle),
         "notes": dict(written.notes),
     }  # fmt: skip
+
+
+def _steps(written: Written, bundle: Bundle) -> list[dict[str, Any]]:
+    """List the steps from a file to a prediction, in order, and what does each."""
+    place = written.file if written.is_whole else USE
+    last = {"step": "softmax", "temperature": bundle.temperature}
+    if bundle.task == "regression":
+        last = {"step": "scale", "mean": bundle.target_mean, "std": bundle.target_std}
+    normalization = bundle.normalization
+    return [
+        {"step": "decode", "in": USE, **bundle.decode.to_dict()},
+        {"step": "normalize", "in": place, "multiplier": normalization.multiplier.tolist(),
+         "offset": normalization.offset.tolist()},
+        {"step": "turn to views", "in": place, "codes": list(bundle.views)},
+        {"step": "model", "in": written.file},
+        {"step": "mean over views", "in": place},
+        {"in": place, **last},
+    ]  # fmt: skip
 
 
 def compared(
@@ -73,7 +83,6 @@ def source(model: ModelFolder, bundle: Bundle) -> dict[str, Any]:
         "md5": model.md5,
         "precision": bundle.precision,
         "weights_sha256": bundle.weights_sha256,
-        "fingerprint": bundle.fingerprint,
     }
 
 

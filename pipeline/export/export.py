@@ -12,6 +12,7 @@ import torch
 
 from pipeline.errors import ParamsError
 from pipeline.export import card
+from pipeline.export.card import CARD, USE
 from pipeline.export.compare import decoded, difference, expected, refuse_beyond
 from pipeline.export.formats import WRITERS, Written, output_name
 from pipeline.export.fresh import run_use
@@ -25,7 +26,7 @@ from pipeline.track.fetch import ModelFolder
 
 log = logging.getLogger(__name__)
 
-CARD, BUNDLE, USE = "export.json", "bundle.json", "use.py"
+BUNDLE = "bundle.json"
 _BATCH = 8
 
 

@@ -12,11 +12,12 @@ import numpy as np
 
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.folder import look_at
+from pipeline.data.items import DataParams
 from pipeline.data.preview import encode_jpeg
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.errors import DataError, IntegrityError, ParamsError
 from pipeline.files import read_table
-from pipeline.params import load_value, read_params
+from pipeline.params import load_section, read_params
 from pipeline.seeds import numpy_generator
 from pipeline.track.verify import choose_items, own_files
 
@@ -92,7 +93,7 @@ def _test_items(folder: Path, items: int) -> Pictures:
     table = choose_items(read_table(PREDICTIONS), items)
     if table.empty:
         raise DataError(PREDICTIONS, "must have items of the test split")
-    raw = Path(load_value(read_params(_PARAMS), "data.path", str, path=_PARAMS))
+    raw = Path(load_section(read_params(_PARAMS), "data", DataParams, path=_PARAMS).path)
     paths = tuple(map(Path, own_files(table, raw, folder)))
     return Pictures("test items", paths, tuple(f"{raw / path}" for path in table["path"]))
 

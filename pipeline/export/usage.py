@@ -28,8 +28,8 @@ _BATCH = 8
 
 _STANDARD = ("import json", "import sys", "from io import BytesIO", "from pathlib import Path")
 _COMMON = ("import numpy as np", "from PIL import Image, ImageCms, ImageOps")
-_MODULES_STANDARD = ("from collections.abc import Sequence", "from typing import Any")
-_MODULES = ("import timm", "import torch", "from torch import Tensor, nn")
+_MODULES_STANDARD = ("from collections.abc import Sequence",)
+_MODULES = ("import torch", "from torch import Tensor, nn")
 """What the source of `modules` needs."""
 
 
@@ -167,10 +167,15 @@ def _use_timm(file: str, model: Classifier, bundle: Bundle, load: str) -> Use:
     arguments = picture_arguments(bundle)
     lines = "".join(f"    {name}={_literal(value)},\n" for name, value in arguments.items())
     around = f"MODEL = PictureModel(\n    model,\n{lines}).eval()\n"
-    classes = (PooledClassifier, PictureModel) if model.options is None else (PictureModel,)
-    source = "".join(f"\n\n{inspect.getsource(each)}" for each in classes)
+    imports, standard, source = list(_MODULES), list(_MODULES_STANDARD), ""
+    if "timm." in load:
+        imports.append("import timm")
+    if model.options is None:
+        standard.append("from typing import Any")
+        source = f"\n\n{inspect.getsource(PooledClassifier)}"
+    source += f"\n\n{inspect.getsource(PictureModel)}"
     packages = ("numpy", "pillow", "timm", "torch")
-    return Use(file, packages, _MODULES, load + around, _MODULES_STANDARD, source)
+    return Use(file, packages, tuple(imports), load + around, tuple(standard), source)
 
 
 def _literal(value: Any) -> str:

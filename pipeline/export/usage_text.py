@@ -13,9 +13,9 @@ READ = '''
 
 def read(path):
     """Give a picture as the model wants it: uint8 [3, SIZE, SIZE], red, green, blue."""
-    image = Image.open(path)
-    bits = getattr(image, "tag_v2", {}).get(258)  # of a TIFF
-    image = flatten(ImageOps.exif_transpose(image), 4095 if bits == (12,) else 65535)
+    with Image.open(path) as image:
+        bits = getattr(image, "tag_v2", {}).get(258)  # of a TIFF
+        image = flatten(ImageOps.exif_transpose(image), 4095 if bits == (12,) else 65535)
     return np.ascontiguousarray(np.asarray(fit(image)).transpose(2, 0, 1))
 
 
