@@ -4,7 +4,16 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.commands import checking, data, history, predict, promotion, running, search
+from pipeline.commands import (
+    checking,
+    data,
+    export,
+    history,
+    predict,
+    promotion,
+    running,
+    search,
+)
 from pipeline.errors import PipelineError
 
 
@@ -12,7 +21,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (running, checking, data, search, promotion, predict, history):
+    for module in (running, checking, data, search, promotion, predict, export, history):
         module.add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
