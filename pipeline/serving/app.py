@@ -71,7 +71,8 @@ async def _wait(request: Request, jobs: list[Job], ends: float, timeout_s: float
     gone = asyncio.ensure_future(_disconnect(request))
     try:
         left = max(0.0, ends - asyncio.get_running_loop().time())
-        await asyncio.wait({answers, gone}, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        either: set[asyncio.Future[Any]] = {answers, gone}
+        await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
         if answers.done():
             return answers.result()
         if gone.done():

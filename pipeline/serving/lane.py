@@ -25,6 +25,9 @@ T = TypeVar("T")
 _PAUSES_S = (0.0, 1.0, 5.0, 15.0)
 """Before a resident is started anew: the n-th time in a row, at last the longest."""
 
+_LOOK_S = 1.0
+"""Between two looks at a resident that is not asked anything."""
+
 _DEATHS = 2
 """Of residents, with a picture, after which the picture is given up."""
 
@@ -157,11 +160,15 @@ class Lane:
         return self._queue.put(files, kind)
 
     async def _answer_all(self) -> None:
-        while batch := await self._queue.next_batch():
+        while (batch := await self._queue.next_batch(_LOOK_S)) != []:
+            if not self.is_answering:  # it ended while nothing was asked
+                await self._revive()
+            if batch is None:
+                continue
             try:
                 await self._answer(batch)
-            except self._died:
-                self._bury(batch)
+            except (self._died, PipelineError) as error:
+                self._bury(batch, error)
                 await self._revive()
             except Exception as error:  # noqa: BLE001 - told to those who asked; the lane goes on
                 for job in batch:
@@ -169,15 +176,16 @@ class Lane:
                         job.answer.set_exception(error)
 
     async def _answer(self, batch: list[Job]) -> None:
-        resident = self._resident
-        if resident is None or not resident.alive:
-            raise self._died
+        if (resident := self._resident) is None:
+            raise _not_starting()
         started = time.monotonic()
+        files = [job.raw for job in batch]
+        rows = await self._watched(lambda: resident.predict(files, pad=False))
         if batch[0].kind == "explain":
-            rows = [await self._watched(lambda: resident.explain(batch[0].raw))]
+            # Only what its decoders have survived.
+            if rows[0]["error"] is None:
+                rows = [{**await self._watched(lambda: resident.explain(files[0])), **rows[0]}]
         else:
-            files = [job.raw for job in batch]
-            rows = await self._watched(lambda: resident.predict(files, pad=False))
             self._queue.measure(len(batch), time.monotonic() - started)
         for job, row in zip(batch, rows, strict=True):
             if job.is_wanted:
@@ -193,18 +201,25 @@ class Lane:
             await asyncio.to_thread(self._resident.close)
         return await task
 
-    def _bury(self, batch: list[Job]) -> None:
-        """Keep the jobs of a resident that died, but for those that it died with twice."""
-        log.warning("%s: its process died with %d pictures", self._name, len(batch))
+    def _bury(self, batch: list[Job], error: Exception) -> None:
+        """Keep the jobs of a resident that ended, but for those that it ended with twice."""
+        log.warning("%s: its process ended with %d pictures: %s", self._name, len(batch), error)
         for job in batch:
             job.deaths += 1
-            if job.is_wanted and job.deaths >= _DEATHS:
+            if not job.is_wanted or job.deaths < _DEATHS:
+                continue
+            if isinstance(error, PipelineError):  # not the picture's fault
+                job.answer.set_exception(_not_starting())
+            else:
                 job.answer.set_result(self._lost_row())
         self._queue.put_back([job for job in batch if job.is_wanted])
 
     def _lost_row(self) -> Row:
         error = "decoder_crashed: the process that predicts died with it, twice"
-        return {**dict.fromkeys(self.facts.get("columns", ("label", "confidence"))), "error": error}
+        columns = ["value"]
+        if self.facts["task"] == "classification":
+            columns = ["label", "confidence", *(f"p_{name}" for name in self.facts["classes"])]
+        return {**dict.fromkeys(columns), "error": error}
 
     async def _revive(self) -> None:
         """Start the resident anew, again and again; what waits longer than that is refused."""
@@ -226,10 +241,7 @@ class Lane:
     def _refuse_all(self) -> None:
         for job in self._queue.drain():
             if job.is_wanted:
-                job.answer.set_exception(
-                    Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready",
-                            "the model's process does not start", retry_after_s=5)
-                )  # fmt: skip
+                job.answer.set_exception(_not_starting())
 
     async def _end_resident(self) -> None:
         resident, self._resident = self._resident, None
@@ -243,3 +255,8 @@ class Lane:
     @property
     def _name(self) -> str:
         return f"{self.identity.model} version {self.identity.version}"
+
+
+def _not_starting() -> Refusal:
+    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready",
+                   "the process that predicts does not work", retry_after_s=5)  # fmt: skip

@@ -8,7 +8,8 @@ from typing import Any
 from pipeline.errors import PipelineError
 from pipeline.serving.lane import Identity, Lane
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
-from pipeline.track.fetch import ModelFolder, Resolved, fetch_model, read_metrics, resolve
+from pipeline.track.fetch import ModelFolder, Resolved, fetch_model, resolve
+from pipeline.track.version_metrics import read_metrics
 
 log = logging.getLogger(__name__)
 
@@ -93,8 +94,10 @@ class Opener:
 def _facts(folder: ModelFolder) -> dict[str, Any]:
     """Give what a process cannot tell of its version."""
     facts: dict[str, Any] = {"bytes": folder.model.stat().st_size, "metrics": None}
+    if folder.name is None:
+        return facts
     try:
-        facts["metrics"] = read_metrics(folder)
+        facts["metrics"] = read_metrics(folder.uri)
     except PipelineError as error:
         log.warning("%s: its metrics are not known: %s", folder.uri, error)
     return facts

@@ -3,6 +3,7 @@
 import asyncio
 import math
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any, Literal
@@ -98,18 +99,24 @@ class Queue:
         self._jobs.clear()
         return jobs
 
-    async def next_batch(self) -> list[Job]:
-        """Wait for jobs and take the next ones of one kind; nothing when closed and empty.
+    async def next_batch(self, patience_s: float) -> list[Job] | None:
+        """Wait for jobs and take the next ones of one kind.
 
         Explanations and pictures that a resident died with are given one by one.
+
+        Returns:
+            Nothing when closed and empty; None when none came so long.
         """
-        while True:
-            if batch := self._take():
-                return batch
-            if self.is_closed:
-                return []
-            self._news.clear()
-            await self._news.wait()
+        with suppress(TimeoutError):
+            async with asyncio.timeout(patience_s):
+                while True:
+                    if batch := self._take():
+                        return batch
+                    if self.is_closed:
+                        return []
+                    self._news.clear()
+                    await self._news.wait()
+        return None
 
     def _take(self) -> list[Job]:
         while self._again:
