@@ -102,3 +102,10 @@ class Interrupted(PipelineError):
     def __init__(self, stage: str, signum: int, *, remedy: str | None = None) -> None:
         super().__init__(stage, f"stopped by {signal.Signals(signum).name}", remedy=remedy)
         self.exit_code = 128 + signum
+
+
+def again(text: str, exit_code: int) -> PipelineError:
+    """Make an error again from what another process told of it."""
+    kinds = (ParamsError, DataError, MachineError, IntegrityError, TrackingError)
+    kind = next((each for each in kinds if each.exit_code == exit_code), PipelineError)
+    return _rebuild(kind, text, exit_code)

@@ -3,6 +3,7 @@
 import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
@@ -18,6 +19,9 @@ from pipeline.workers import die_with_parent as die_with_parent
 T = TypeVar("T")
 A = TypeVar("A")
 R = TypeVar("R")
+
+_MAX_CHUNK = 16
+"""Items sent to a worker at once; it bounds the memory of results in flight."""
 
 
 class MachineParams(Section):
@@ -89,9 +93,22 @@ def map_in_order(
     if not is_contained and (workers == 1 or len(items) < 2 * workers):
         results: Iterator[R] = map(function, items)
     else:
-        answers = Pool(function, items, workers, limits).results()
-        results = (_settle(answer, item, lost) for answer, item in zip(answers, items, strict=True))
+        results = _spread(function, items, workers, limits=limits, lost=lost)
     yield from progress(results, machine, total=len(items), title=title, unit="items")
+
+
+def _spread(
+    function: Callable[[A], R],
+    items: Sequence[A],
+    workers: int,
+    *,
+    limits: Limits | None,
+    lost: Callable[[A, Lost], R] | None,
+) -> Iterator[R]:
+    chunk = max(1, min(_MAX_CHUNK, len(items) // (workers * 8)))
+    with closing(Pool(function, workers, limits, chunk=chunk)) as pool:
+        for answer, item in zip(pool.results(items), items, strict=True):
+            yield _settle(answer, item, lost)
 
 
 def _settle(answer: R | Lost, item: A, lost: Callable[[A, Lost], R] | None) -> R:

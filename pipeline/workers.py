@@ -4,7 +4,7 @@ Every result comes back by itself, so the item that a worker was at when it died
 without an answer. It is tried once more, first of all in a fresh worker; the others go on.
 
 Workers are forked from a server process that has imported what they need (Linux), or started anew
-(elsewhere). They end with the process that started them, as their pipe closes.
+(elsewhere, and where asked for). They end with the process that started them, as their pipe closes.
 """
 
 import ctypes
@@ -15,10 +15,11 @@ import signal
 import sys
 import traceback
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
+from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -31,11 +32,8 @@ R = TypeVar("R")
 _Connection: TypeAlias = "Connection[Any, Any]"
 
 _PR_SET_PDEATHSIG = 1
-_MAX_CHUNK = 16
-"""Items sent to a worker at once; with `_WINDOW` it bounds the memory of results in flight."""
-
 _WINDOW = 3
-"""Chunks in flight for each worker."""
+"""Chunks in flight for each worker: it bounds the memory of results in flight."""
 
 _PATIENCE_S = 10.0
 """For a process to end whose connection has ended."""
@@ -73,74 +71,110 @@ class _Worker:
 
 
 class Pool(Generic[A, R]):
-    """Workers for one function and one sequence of items.
+    """Workers for one function; they start with the first items and live until `close`.
+
+    One thread uses it, and that thread outlives it: Linux ends a worker that is started anew with
+    the thread that started it.
 
     Args:
         function: Picklable, as are its results.
-        items: Picklable, and small: some kB each.
         workers: Number of processes, at least 1.
         limits: For each item. Without them the first death of a worker is final for its item, and
             a MemoryError is an error as any other.
+        chunk: Items sent to a worker at once.
+        are_large: Items may be larger than a pipe holds, so a worker gets more only when it has
+            answered all; else small ones, of some kB, wait for it in its pipe.
+        anew: Start every worker as a fresh interpreter with the import path of this process, and
+            not from the server, whose import path is the one of its command line.
     """
 
     def __init__(
         self,
         function: Callable[[A], R],
-        items: Sequence[A],
         workers: int,
         limits: Limits | None = None,
+        *,
+        chunk: int = 1,
+        are_large: bool = False,
+        anew: bool = False,
     ) -> None:
         self._function = function
-        self._items = items
         self._limits = limits
-        self._size = min(workers, max(1, len(items)))
-        self._chunk = max(1, min(_MAX_CHUNK, len(items) // (self._size * 8)))
-        self._context = _context(function)
+        self._size = workers
+        self._chunk = chunk
+        self._fill = 1 if are_large else chunk
+        self._context = multiprocessing.get_context("spawn") if anew else _context(function)
         self._workers: list[_Worker] = []
         self._next = 0
+        self._items: dict[int, A] = {}
         self._again: deque[list[int]] = deque()
         self._tried: set[int] = set()
         self._done: dict[int, R | Lost] = {}
 
-    def results(self) -> Iterator[R | Lost]:
+    def results(self, items: Iterable[A]) -> Iterator[R | Lost]:
         """Give the results in the order of the items, or `Lost` for an item that has none.
+
+        Whoever stops listening costs the workers that were at work; the next call starts others.
 
         Raises:
             MachineError: A worker died before it could begin.
             Exception: What the function raised.
         """
+        source = iter(items)
+        number = self._next
         try:
-            for number in range(len(self._items)):
+            while True:
                 while number not in self._done:
-                    self._feed(number)
+                    self._feed(source, number)
+                    if not any(worker.waiting for worker in self._workers):
+                        return
                     self._hear()
                 yield self._done.pop(number)
+                number += 1
         finally:
-            for worker in self._workers:
-                worker.process.kill()
-            for worker in self._workers:
-                _leave(worker)
+            self._forget()
 
-    def _feed(self, number: int) -> None:
-        """Give work to all who have less than a chunk, as far as the window reaches."""
+    def close(self) -> None:
+        """End the workers."""
+        self._end(self._workers)
+        self._workers = []
+
+    def _forget(self) -> None:
+        """Leave nothing of the items of one call."""
+        self._end([worker for worker in self._workers if worker.waiting])
+        self._workers = [worker for worker in self._workers if not worker.waiting]
+        for held in (self._items, self._again, self._tried, self._done):
+            held.clear()
+
+    @staticmethod
+    def _end(workers: list[_Worker]) -> None:
+        for worker in workers:
+            worker.process.kill()
+        for worker in workers:
+            _leave(worker)
+
+    def _feed(self, source: Iterator[A], number: int) -> None:
+        """Give work to all who have too little, as far as the window reaches."""
         for worker in self._workers:
-            if len(worker.waiting) < self._chunk:
-                self._send(worker, self._take(number))
-        while len(self._workers) < self._size and (numbers := self._take(number)):
+            if len(worker.waiting) < self._fill:
+                self._send(worker, self._take(source, number))
+        while len(self._workers) < self._size and (numbers := self._take(source, number)):
             self._start(numbers)
 
-    def _take(self, number: int) -> list[int]:
+    def _take(self, source: Iterator[A], number: int) -> list[int]:
         if self._again:
             return self._again.popleft()
-        if self._next >= min(len(self._items), number + _WINDOW * self._chunk * self._size):
-            return []
-        start, self._next = self._next, min(len(self._items), self._next + self._chunk)
+        room = number + _WINDOW * self._chunk * self._size - self._next
+        start = self._next
+        for item in islice(source, max(0, min(self._chunk, room))):
+            self._items[self._next] = item
+            self._next += 1
         return list(range(start, self._next))
 
     def _start(self, numbers: list[int]) -> None:
         ours, theirs = multiprocessing.Pipe()
         process = self._context.Process(
-            target=_serve, args=(self._function, theirs, self._limits), daemon=True
+            target=_serve, args=(self._function, theirs, self._limits, __file__), daemon=True
         )
         process.start()
         theirs.close()  # else the end of the worker would not end the connection
@@ -170,10 +204,10 @@ class Pool(Generic[A, R]):
         if kind == _READY:
             worker.is_ready = True
         elif kind == _RESULT:
-            self._done[worker.waiting.popleft()] = value
+            self._settle(worker.waiting.popleft(), value)
         elif kind == _NO_MEMORY and self._limits:
             text = f"needs more than {self._limits.memory_bytes} bytes of memory"
-            self._done[worker.waiting.popleft()] = Lost("crashed", text)
+            self._settle(worker.waiting.popleft(), Lost("crashed", text))
         else:
             error, trace = value
             error.add_note(trace)
@@ -195,9 +229,13 @@ class Pool(Generic[A, R]):
             self._tried.add(number)
             self._start([number])
         elif self._limits and code == -signal.SIGALRM:
-            self._done[number] = Lost("hung", f"no answer within {self._limits.seconds:g} s")
+            self._settle(number, Lost("hung", f"no answer within {self._limits.seconds:g} s"))
         else:
-            self._done[number] = Lost("crashed", _cause(code))
+            self._settle(number, Lost("crashed", _cause(code)))
+
+    def _settle(self, number: int, result: R | Lost) -> None:
+        self._done[number] = result
+        del self._items[number]
 
 
 def die_with_parent(parent: int) -> None:
@@ -238,8 +276,12 @@ def _cause(code: int | None) -> str:
     return f"ended by {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
 
 
-def _serve(function: Callable[[A], R], connection: _Connection, limits: Limits | None) -> None:
+def _serve(
+    function: Callable[[A], R], connection: _Connection, limits: Limits | None, home: str
+) -> None:
     """Answer items until the other end closes; the whole life of a worker."""
+    if __file__ != home:  # two copies of the package, and this is the other one
+        raise RuntimeError(f"a worker of {home} runs {__file__}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(os.getppid())
     _confine(limits)

@@ -9,11 +9,11 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.data.decode import open_picture
+from pipeline.data.decoders import containment
 from pipeline.data.picture import NOTES as PICTURE_NOTES
 from pipeline.data.picture import Picture, Pixels, UndecodableImage
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.data.thumbnail import thumbnail
-from pipeline.parallel import Limits as WorkerLimits
 from pipeline.parallel import Lost, MachineParams, map_in_order
 
 log = logging.getLogger(__name__)
@@ -32,14 +32,6 @@ _EXTENSIONS = {
     ".bmp": ("BMP",), ".tif": ("TIFF",), ".tiff": ("TIFF",), ".webp": ("WEBP",),
     ".avif": ("AVIF",),
 }  # fmt: skip
-
-_SECONDS = 60.0
-"""For one file, on the clock; the largest pictures that pass take some."""
-
-_MEMORY_PER_PIXEL = 64
-"""Bytes that a decoder and the conversions after it may take for each pixel of the limit."""
-
-_MEMORY_SLACK = 1 << 30
 
 
 @dataclass(frozen=True)
@@ -145,15 +137,9 @@ def _probe_new(
         paths,
         machine,
         title="clean",
-        limits=containment(limits),
+        limits=containment(limits.max_pixels),
         lost=partial(lost_probe, raw, limits),
     )
-
-
-def containment(limits: Limits) -> WorkerLimits:
-    """Give what the decoding of one file may take."""
-    memory = limits.max_pixels * _MEMORY_PER_PIXEL + _MEMORY_SLACK
-    return WorkerLimits(seconds=_SECONDS, memory_bytes=memory)
 
 
 def lost_probe(raw: Path, limits: Limits, path: str, loss: Lost) -> Probe:

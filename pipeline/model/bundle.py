@@ -220,11 +220,12 @@ class Predictor:
         )
         return cls(load_network(model, facts), facts, runtime=runtime)
 
-    def outputs_images(self, images_NCHW: Pixels) -> Logits:
+    def outputs_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Logits:
         """Give the network's outputs, float32 [N, K]: logits, or standardized values.
 
         Args:
             images_NCHW: uint8, of the bundle's size; any N.
+            pad: Fill up the last batch; else it costs less, and its bits depend on its size.
         """
         size = self.bundle.decode.size_px
         if images_NCHW.dtype != np.uint8 or images_NCHW.shape[1:] != (3, size, size):
@@ -238,12 +239,14 @@ class Predictor:
             part = images_NCHW[start : start + len(batch)]
             batch[: len(part)] = part
             batch[len(part) :] = 0
-            outputs[start : start + len(part)] = self._forward(batch)[: len(part)]
+            outputs[start : start + len(part)] = self._forward(
+                batch if pad else batch[: len(part)]
+            )[: len(part)]
         return outputs
 
-    def predict_images(self, images_NCHW: Pixels) -> Values:
+    def predict_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Values:
         """Give calibrated probabilities, float64 [N, K], or values in the target's unit, [N, 1]."""
-        return self.read_outputs(self.outputs_images(images_NCHW))
+        return self.read_outputs(self.outputs_images(images_NCHW, pad=pad))
 
     def read_outputs(self, outputs_NK: Logits) -> Values:
         """Turn outputs into what `predict_images` gives, in float64, each row by itself."""

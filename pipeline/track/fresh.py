@@ -1,8 +1,8 @@
 """Load a registered model far from the repository, and predict files with it.
 
-`verify.py` copies this file out of the repository and runs it with `python -I`, so that a model
-which needs anything but itself and the installed packages fails here, and not at a user's. It
-imports nothing of `pipeline` but through the model.
+`verify.py` copies this file and `isolation.py` out of the repository and runs it with `python -I`,
+so that a model which needs anything but itself and the installed packages fails here, and not at a
+user's. It imports nothing of `pipeline` but through the model.
 
     python -I fresh.py REQUEST ANSWER
 
@@ -13,8 +13,8 @@ them; `fingerprint`; `bytes`, the size of its weights; `latency_ms`, the median 
 alone, or null.
 """
 
-import importlib.util
 import json
+import runpy
 import statistics
 import sys
 import time
@@ -22,7 +22,6 @@ from pathlib import Path
 from typing import Any
 
 _WEIGHTS = "model.safetensors"
-_PACKAGE_FOLDERS = {"site-packages", "dist-packages"}
 
 
 def main(request: Path, answer: Path) -> None:
@@ -32,13 +31,14 @@ def main(request: Path, answer: Path) -> None:
         RuntimeError: The model runs code that is not its own.
     """
     asked: dict[str, Any] = json.loads(request.read_text(encoding="utf-8"))
-    leave_repository(Path(asked["repository"]))
+    isolation = runpy.run_path(str(Path(__file__).with_name("isolation.py")))
+    isolation["leave_repository"](Path(asked["repository"]))
 
     import mlflow.pyfunc
     import pandas as pd
 
     model = mlflow.pyfunc.load_model(asked["uri"], dst_path=asked["folder"])
-    _check_home(Path(asked["folder"]))
+    isolation["check_home"](Path(asked["folder"]))
     rows: list[dict[str, Any]] = []
     for start in range(0, len(asked["paths"]), asked["batch"]):
         paths = asked["paths"][start : start + asked["batch"]]
@@ -65,37 +65,6 @@ def _latency_ms(model: Any, paths: list[str]) -> float | None:
         model.predict(table)
         times.append(1000.0 * (time.perf_counter() - start))
     return statistics.median(times) if times else None
-
-
-def leave_repository(repository: Path) -> None:
-    """Take the repository off the import path, also where it is installed as editable.
-
-    Raises:
-        RuntimeError: It can still be imported.
-    """
-    if repository.name in _PACKAGE_FOLDERS:
-        return  # the stages themselves run from an installed copy
-    sys.path[:] = [entry for entry in sys.path if Path(entry or ".").resolve() != repository]
-    sys.meta_path[:] = [
-        finder for finder in sys.meta_path if "__editable__" not in _module_of(finder)
-    ]
-    sys.path_importer_cache.clear()
-    spec = importlib.util.find_spec("pipeline")
-    origin = Path(spec.origin) if spec is not None and spec.origin else Path("/")
-    if origin.is_relative_to(repository) and not _PACKAGE_FOLDERS & set(origin.parts):
-        raise RuntimeError(f"{origin} can still be imported")
-
-
-def _module_of(finder: object) -> str:
-    return getattr(finder, "__module__", "") + type(finder).__module__
-
-
-def _check_home(folder: Path) -> None:
-    import pipeline
-
-    home = Path(pipeline.__file__).resolve()
-    if not home.is_relative_to(folder.resolve()):
-        raise RuntimeError(f"the model took {home}, which is not its own code")
 
 
 if __name__ == "__main__":

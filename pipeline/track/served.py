@@ -7,18 +7,18 @@ output has a row for each picture: `label`, `confidence` and one `p_<class>` for
 row only: its `error` says why, and everything else in the row is null.
 """
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
-import torch
 from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
-from pipeline.data.decode import decode
-from pipeline.data.picture import DecodeSpec, Pixels, UndecodableImage
+from pipeline.data.decoders import try_decode
 from pipeline.model.bundle import Bundle, Predictor
+from pipeline.model.engine import choose_device
+from pipeline.model.rows import predict_table
 
 
 class ServedModel(PythonModel):
@@ -42,44 +42,10 @@ class ServedModel(PythonModel):
         return self._predictor.runtime.fingerprint()
 
 
-def choose_device(trained_on: str) -> str:
-    """Give the kind of device that a model was trained on, where this machine has one; else cpu.
-
-    Args:
-        trained_on: As in the fingerprint: `cpu`, `mps`, or the name of a GPU.
-    """
-    if trained_on == "mps" and torch.backends.mps.is_available():
-        return "mps"
-    return "cuda" if trained_on not in ("cpu", "mps") and torch.cuda.is_available() else "cpu"
-
-
-def predict_rows(predictor: Predictor, files: list[bytes]) -> pd.DataFrame:
+def predict_rows(predictor: Predictor, files: Sequence[Any]) -> pd.DataFrame:
     """Predict encoded pictures; rows of those that cannot be decoded are null but for `error`."""
-    pictures: list[Pixels] = []
-    errors: list[str | None] = []
-    for raw in files:
-        picture, error = _decode(raw, predictor.bundle.decode)
-        errors.append(error)
-        if picture is not None:
-            pictures.append(picture)
-    good = [row for row, error in enumerate(errors) if error is None]
-    size = predictor.bundle.decode.size_px
-    images = np.stack(pictures) if pictures else np.empty((0, 3, size, size), dtype=np.uint8)
-    table = predictor.table(predictor.predict_images(images))
-    if len(good) < len(files):
-        # objects, for None: NaN is no JSON, and MLflow's server would send it
-        table = table.astype(object).set_axis(good, axis=0).reindex(range(len(files)))
-        table = table.where(table.notna(), None)
-    return table.assign(error=pd.Series(errors, index=table.index, dtype="object"))
-
-
-def _decode(raw: Any, spec: DecodeSpec) -> tuple[Pixels | None, str | None]:
-    if not isinstance(raw, bytes):
-        return None, f"not_bytes: the cell holds {type(raw).__name__}"
-    try:
-        return decode(raw, spec), None
-    except UndecodableImage as error:
-        return None, f"{error.reason}: {error.detail}"
+    spec = predictor.bundle.decode
+    return predict_table(predictor, [try_decode(spec, raw) for raw in files])
 
 
 set_model(ServedModel())

@@ -25,7 +25,7 @@ from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.errors import DataError, IntegrityError
 from pipeline.files import read_table
-from pipeline.track import fresh
+from pipeline.track import fresh, isolation
 
 log = logging.getLogger(__name__)
 
@@ -200,7 +200,8 @@ def ask(
         IntegrityError: The version does not load, or does not predict.
     """
     (folder / "model").mkdir()
-    shutil.copyfile(fresh.__file__, folder / "fresh.py")
+    for module in (fresh, isolation):
+        shutil.copy(str(module.__file__), folder)
     request = {
         "uri": uri,
         "folder": str(folder / "model"),

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.data.decoders import containment
 from pipeline.data.manifest import REASONS
-from pipeline.data.probe import Limits, containment, lost_probe, probe_all, probe_file
+from pipeline.data.probe import Limits, lost_probe, probe_all, probe_file
 from pipeline.parallel import Limits as WorkerLimits
 from pipeline.parallel import Lost, MachineParams, map_in_order
 from tests.packed import pack_folder
@@ -42,7 +43,7 @@ def test_an_attack_costs_its_file(tmp_path, workers, prefix):
     if prefix:
         pack_folder(raw, tmp_path / "raw/a.zip")
         raw = tmp_path / "raw"
-    usual = containment(LIMITS)
+    usual = containment(LIMITS.max_pixels)
     probes = list(
         map_in_order(
             partial(attacked_probe, raw, LIMITS),
@@ -82,8 +83,8 @@ def test_the_limits_leave_room_for_the_largest_picture_that_passes(tmp_path):
     machine = MachineParams(workers=2, progress="none")
     probes = list(probe_all(tmp_path, names, limits, machine))
     assert [probe.reason for probe in probes] == [None] * 4
-    least = Limits(0, "first")
-    assert containment(limits).memory_bytes - containment(least).memory_bytes >= 60 * side * side
+    needed = containment(limits.max_pixels).memory_bytes - containment(0).memory_bytes
+    assert needed >= 60 * side * side
 
 
 def exif_of(turn):

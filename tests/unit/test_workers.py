@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import time
+from contextlib import closing
 from functools import partial
 from pathlib import Path
 
@@ -140,10 +141,39 @@ def megabytes(item):
 
 
 def test_large_results_come_whole_and_few_are_held():
-    pool = Pool(megabytes, list(range(120)), 2)
-    for item, result in enumerate(pool.results()):
-        assert result == bytes([item % 256]) * 3_000_000
-        assert len(pool._done) <= 2 * 3 * pool._chunk
+    with closing(Pool(megabytes, 2, chunk=7)) as pool:
+        for item, result in enumerate(pool.results(iter(range(120)))):
+            assert result == bytes([item % 256]) * 3_000_000
+            assert len(pool._done) <= 2 * 3 * 7
+
+
+def reverse(item):
+    return item[::-1]
+
+
+@pytest.mark.parametrize("anew", [False, True])
+def test_workers_live_from_call_to_call_and_take_large_items(anew):
+    items = [bytes([n, 255 - n]) * 500_000 for n in range(12)]
+    options = {"chunk": 2, "are_large": True, "anew": anew}
+    with closing(Pool(reverse, 2, LIMITS, **options)) as pool:
+        assert list(pool.results(items)) == [item[::-1] for item in items]
+        pids = [worker.process.pid for worker in pool._workers]
+        assert len(pids) == 2
+        assert list(pool.results(items[:5])) == [item[::-1] for item in items[:5]]
+        assert list(pool.results([])) == []
+        assert [worker.process.pid for worker in pool._workers] == pids
+        os.kill(pids[0], signal.SIGKILL)  # an idle one: nothing is lost
+        assert list(pool.results(items)) == [item[::-1] for item in items]
+        pids = [worker.process.pid for worker in pool._workers]
+    assert not any(map(psutil.pid_exists, pids))
+
+
+def test_a_call_that_was_left_does_not_reach_into_the_next():
+    with closing(Pool(partial(attack, {5: "segfault"}), 2, LIMITS, chunk=3)) as pool:
+        results = pool.results(iter(range(40)))
+        assert [next(results) for _ in range(4)] == [0, 1, 2, 3]
+        results.close()
+        assert list(pool.results([7, 8, 9])) == [7, 8, 9]
 
 
 def work(item):
@@ -162,7 +192,7 @@ def test_whoever_stops_listening_leaves_no_worker_behind():
 
 def test_a_worker_that_cannot_start_is_told():
     with pytest.raises(MachineError, match="a worker process could not start: exit code 1"):
-        list(Pool(Unpicklable(), [1, 2, 3], 1).results())
+        list(Pool(Unpicklable(), 1).results([1, 2, 3]))
 
 
 class Unpicklable:

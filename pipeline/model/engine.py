@@ -1,0 +1,184 @@
+"""A model at work: encoded pictures in, rows out, as many and as long as one likes.
+
+While the network computes one batch, confined processes decode the next. This file ships with a
+registered model, so a version decodes and predicts with its own code.
+"""
+
+import queue
+import threading
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any, TypeAlias
+
+import torch
+
+from pipeline.data.decode import MAX_PIXELS
+from pipeline.data.decoders import SECONDS, Decoders
+from pipeline.data.picture import Pixels
+from pipeline.model.bundle import Bundle, Predictor
+from pipeline.model.rows import Row, predict_table, to_rows
+
+_Batch: TypeAlias = list[Pixels | str]
+_Queue: TypeAlias = "queue.Queue[_Batch | None]"
+
+_BATCHES_AHEAD = 2
+"""Decoded and waiting for the network."""
+
+_PAUSE_S = 0.1
+"""Between two looks at whether anybody still waits."""
+
+
+@dataclass(frozen=True)
+class DecodeLimits:
+    """What one picture may take.
+
+    Attributes:
+        max_pixels: Larger ones are refused by their header.
+        seconds: On the clock.
+    """
+
+    max_pixels: int = MAX_PIXELS
+    seconds: float = SECONDS
+
+
+class Engine:
+    """A model and its decoders; several threads may use it, and wait for each other.
+
+    Args:
+        predictor: The model.
+        decoders: Number of processes.
+        limits: Of each picture.
+    """
+
+    def __init__(
+        self, predictor: Predictor, *, decoders: int, limits: DecodeLimits | None = None
+    ) -> None:
+        limits = limits or DecodeLimits()
+        self.predictor = predictor
+        self._decoders = Decoders(
+            predictor.bundle.decode, decoders,
+            max_pixels=limits.max_pixels, seconds=limits.seconds,
+        )  # fmt: skip
+        self._lock = threading.Lock()
+        self._thread = ThreadPoolExecutor(1, "decoders")  # one, for all its life: see `Pool`
+
+    @classmethod
+    def load(
+        cls,
+        model: Path,
+        bundle: Path,
+        *,
+        decoders: int,
+        device: str | None = None,
+        limits: DecodeLimits | None = None,
+    ) -> "Engine":
+        """Load a model; sets torch's threads and deterministic mode in this process.
+
+        Args:
+            model: The model.safetensors.
+            bundle: The bundle.json.
+            decoders: Number of processes that decode.
+            device: `cpu`, `cuda` or `mps`; None: the kind it was trained on, where there is one.
+            limits: Of each picture.
+
+        Raises:
+            DataError: A file is missing.
+            IntegrityError: A file is damaged, or they do not belong together.
+        """
+        device = device or choose_device(str(Bundle.load(bundle).fingerprint.get("device")))
+        predictor = Predictor.load(model, bundle, device=device)
+        return cls(predictor, decoders=decoders, limits=limits)
+
+    def predict(self, files: Sequence[bytes], *, pad: bool = True) -> list[Row]:
+        """Give a row for each picture, in their order, as `pipeline.model.rows` describes it.
+
+        Args:
+            files: Encoded pictures.
+            pad: Compute in batches of the bundle's size, as `evaluate` does, to the same bits; else
+                in batches no larger than needed, to slightly other ones.
+        """
+        return [row for rows in self.stream(files, pad=pad) for row in rows]
+
+    def stream(self, files: Iterable[bytes], *, pad: bool = True) -> Iterator[list[Row]]:
+        """Give rows batch by batch, of any number of pictures; memory does not grow with it.
+
+        Args:
+            files: Taken by another thread, some batches ahead.
+            pad: As in `predict`.
+
+        Raises:
+            MachineError: A decoder could not start.
+            Exception: What `files` raised.
+        """
+        with self._lock:
+            batches: _Queue = queue.Queue(_BATCHES_AHEAD)
+            is_left = threading.Event()
+            done = self._thread.submit(self._decode, files, batches, is_left)
+            try:
+                while (batch := batches.get()) is not None:
+                    yield to_rows(predict_table(self.predictor, batch, pad=pad))
+            finally:
+                is_left.set()
+                error = done.exception()
+            if error is not None:
+                raise error
+
+    def describe(self) -> dict[str, Any]:
+        """Say what the model answers, and what decides the bits; plain values."""
+        bundle = self.predictor.bundle
+        return {
+            "task": bundle.task,
+            "classes": list(bundle.classes),
+            "target": bundle.target,
+            "architecture": bundle.architecture,
+            "size_px": bundle.decode.size_px,
+            "batch_size": bundle.batch_size,
+            "views": list(bundle.views),
+            "fingerprint": self.predictor.runtime.fingerprint(),
+            "trained_on": bundle.fingerprint,
+        }
+
+    def close(self) -> None:
+        """End the decoders."""
+        self._thread.submit(self._decoders.close).result()
+        self._thread.shutdown()
+
+    def _decode(
+        self,
+        files: Iterable[bytes],
+        batches: "queue.Queue[_Batch | None]",
+        is_left: threading.Event,
+    ) -> None:
+        """Fill the queue, and end it with None whatever happens."""
+        decoded = self._decoders.decode(files)
+        try:
+            while batch := list(islice(decoded, self.predictor.bundle.batch_size)):
+                if not _put(batches, batch, is_left):
+                    return
+        finally:
+            decoded.close()
+            _put(batches, None, is_left)
+
+
+def _put(batches: _Queue, batch: _Batch | None, is_left: threading.Event) -> bool:
+    """Wait for room while somebody listens; tell whether it was put."""
+    while not is_left.is_set():
+        with suppress(queue.Full):
+            batches.put(batch, timeout=_PAUSE_S)
+            return True
+    return False
+
+
+def choose_device(trained_on: str) -> str:
+    """Give the kind of device that a model was trained on, where this machine has one; else cpu.
+
+    Args:
+        trained_on: As in the fingerprint: `cpu`, `mps`, or the name of a GPU.
+    """
+    if trained_on == "mps" and torch.backends.mps.is_available():
+        return "mps"
+    return "cuda" if trained_on not in ("cpu", "mps") and torch.cuda.is_available() else "cpu"
