@@ -5,12 +5,12 @@ import asyncio
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
-HEAD_S = 10.0
-"""For the head of a request: from the connection, or from its first byte on a kept one."""
-
 
 class PatientProtocol(H11Protocol):
-    """Closes connections whose request's head does not arrive."""
+    """Closes connections whose request's head does not arrive in time."""
+
+    head_s = 10.0
+    """From the connection, or from the first byte on one that was kept."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Begin to wait for a request."""
@@ -33,7 +33,7 @@ class PatientProtocol(H11Protocol):
 
     def _wait_for_head(self) -> None:
         if self._head_timer is None:
-            self._head_timer = self.loop.call_later(HEAD_S, self._give_up)
+            self._head_timer = self.loop.call_later(self.head_s, self._give_up)
 
     def _stop_waiting(self) -> None:
         if self._head_timer is not None:
@@ -43,3 +43,8 @@ class PatientProtocol(H11Protocol):
     def _give_up(self) -> None:
         if self.conn.their_state is h11.IDLE and not self.transport.is_closing():
             self.transport.close()
+
+
+def patient_for(seconds: float) -> type[PatientProtocol]:
+    """Give the protocol with another patience."""
+    return type("PatientProtocol", (PatientProtocol,), {"head_s": seconds})

@@ -13,13 +13,16 @@ import uvicorn
 from fastapi import FastAPI
 
 from pipeline.errors import MachineError
-from pipeline.serving.connection import PatientProtocol
+from pipeline.serving.connection import patient_for
 from pipeline.serving.service import Service
 
 log = logging.getLogger(__name__)
 
 _BACKLOG = 256
 _KEEP_ALIVE_S = 30
+_HEAD_S = 10.0
+"""For the head of a request."""
+
 _GRACE_S = 5.0
 """On top of a request's own time, for those in flight when the server ends."""
 
@@ -90,7 +93,8 @@ def serve(
     # uvicorn has handlers of its own while it runs, and calls these when it has ended.
     old = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     config = uvicorn.Config(
-        app, http=PatientProtocol, ws="none", lifespan="off", log_config=None, access_log=False,
+        app, http=patient_for(min(timeout_s, _HEAD_S)), ws="none", lifespan="off",
+        log_config=None, access_log=False,
         server_header=False, timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(timeout_s + _GRACE_S),
     )  # fmt: skip

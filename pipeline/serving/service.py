@@ -99,7 +99,7 @@ class Service:
             await asyncio.sleep(poll_s)
             try:
                 found = await asyncio.to_thread(self._opener.look)
-            except Exception as error:  # noqa: BLE001 - whatever it is, what is served goes on
+            except Exception as error:
                 if not self._is_away:
                     log.warning("the registry has no answer, %s stays: %s", self._name(), error,
                                 exc_info=not isinstance(error, PipelineError))  # fmt: skip

@@ -1,6 +1,5 @@
 """A server answers as it promises: rows, refusals with a reason, and never a failure of its own."""
 
-import os
 import re
 import signal
 import socket
@@ -12,6 +11,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from openapi_spec_validator import validate
 
+from tests.closure import ROOT
 from tests.fault.test_picture_table import BAD, GOOD
 from tests.project import ENVIRONMENT
 from tests.published import RESULTS, Project, use_real_model
@@ -25,7 +25,7 @@ from tests.serving import (
     until_answers,
 )
 
-MOST_BYTES, MOST_PICTURES, QUEUE = 400_000, 8, 12
+MOST_BYTES, MOST_PICTURES, QUEUE = 2_000_000, 8, 12
 
 
 @pytest.fixture(scope="module")
@@ -99,7 +99,6 @@ def test_many_at_once_are_each_answered_with_their_own(server, pictures, expecte
     for number, answer in enumerate(answers):
         assert answer.status_code == 200
         assert_equal(answer.json(), expected[number % 8])
-
 
 
 REFUSED = {
@@ -261,7 +260,7 @@ def test_a_taken_port_is_exit_4_in_one_line(server, project):
     port = server.url.rpartition(":")[2]
     command = [sys.executable, "-m", "pipeline.cli", "serve", "artifacts/train", "--port", port]
     done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False,
-                          env=ENVIRONMENT | {"PYTHONPATH": os.getcwd()})  # fmt: skip
+                          env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)})  # fmt: skip
     assert done.returncode == 4
     assert done.stderr == (
         "error: rootstock serve: --host and --port: cannot listen there: Address already in use, "
@@ -301,5 +300,3 @@ def test_the_last_thing_a_signal_ends_it_in_order(server, pictures):
     assert server.process.wait(30) == 143
     assert not any(each.is_running() for each in residents)
     assert "Traceback" not in server.log
-
-
