@@ -20,6 +20,7 @@ from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.decoders import SECONDS, Decoders
 from pipeline.data.picture import Pixels
 from pipeline.model.bundle import Bundle, Predictor
+from pipeline.model.gradcam import explain_picture
 from pipeline.model.rows import Row, predict_table, to_rows
 
 _Batch: TypeAlias = list[Pixels | str]
@@ -126,6 +127,17 @@ class Engine:
                 error = done.exception()
             if error is not None:
                 raise error
+
+    def explain(self, file: bytes) -> dict[str, Any]:
+        """Predict a picture and show where the model looked: `gradcam.explain_picture`.
+
+        It is decoded in this process, so it should be one that `predict` had a row for.
+
+        Raises:
+            DataError: It is not a usable picture.
+        """
+        with self._lock:
+            return explain_picture(self.predictor, file)
 
     def describe(self) -> dict[str, Any]:
         """Say what the model answers, and what decides the bits; plain values."""

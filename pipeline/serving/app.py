@@ -68,6 +68,7 @@ def _add_predictions(app: FastAPI, service: Service, limits: Limits, held: Held)
 async def _wait(request: Request, jobs: list[Job], ends: float, timeout_s: float) -> list[Row]:
     """Wait for answers, while the client is there and there is time; give the jobs up else."""
     answers: asyncio.Future[list[Row]] = asyncio.gather(*(job.answer for job in jobs))
+    answers.add_done_callback(_look_at)
     gone = asyncio.ensure_future(_disconnect(request))
     try:
         left = max(0.0, ends - asyncio.get_running_loop().time())
@@ -81,6 +82,12 @@ async def _wait(request: Request, jobs: list[Job], ends: float, timeout_s: float
     finally:
         gone.cancel()
         answers.cancel()
+
+
+def _look_at(answers: "asyncio.Future[list[Row]]") -> None:
+    """Take note of an error that nobody waits for any more, lest asyncio complains."""
+    if not answers.cancelled():
+        answers.exception()
 
 
 async def _disconnect(request: Request) -> None:

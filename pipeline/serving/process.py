@@ -81,6 +81,7 @@ class Resident:
                 [sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno())],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()], env=os.environ | QUIET,
+                process_group=0,  # a terminal's Ctrl-C is for us alone: we finish what we asked
             )  # fmt: skip
         self._socket = ours
         self._stream = cast(BinaryIO, ours.makefile("rwb"))

@@ -1,5 +1,6 @@
 """A server answers as it promises: rows, refusals with a reason, and never a failure of its own."""
 
+import os
 import re
 import signal
 import socket
@@ -293,7 +294,7 @@ def test_the_last_thing_a_signal_ends_it_in_order(server, pictures):
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(server.post, pictures[0])
         time.sleep(0.5)
-        server.process.send_signal(signal.SIGTERM)
+        os.killpg(server.process.pid, signal.SIGTERM)  # as a terminal's Ctrl-C reaches all
         time.sleep(0.5)
         residents[0].resume()
         assert asked.result().status_code == 200
