@@ -37,6 +37,7 @@ class Serving:
         self.process = process
         self.lines = []
         self.url = None
+        self.client = None
         self._told = queue.Queue()
         self._reader = threading.Thread(target=self._read, daemon=True)
         self._reader.start()
@@ -74,6 +75,13 @@ class Serving:
         self._reader.join(10)
         return code
 
+    def close(self):
+        """Let go of what is left of it."""
+        self._reader.join(10)
+        self.process.stdout.close()
+        if self.client is not None:
+            self.client.close()
+
     def post(self, content, kind="image/png", path="/predict", **options):
         return self.client.post(path, content=content, headers={"content-type": kind}, **options)
 
@@ -102,6 +110,7 @@ def serving(model, *options, cwd, env=None, wait=True):
         with suppress(ProcessLookupError):
             os.killpg(process.pid, signal.SIGKILL)
         process.wait()
+        server.close()
 
 
 def register(project, *aliases):

@@ -12,6 +12,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from openapi_spec_validator import validate
 
+from pipeline.cli import main
 from tests.closure import ROOT
 from tests.fault.test_picture_table import BAD, GOOD
 from tests.project import ENVIRONMENT
@@ -277,14 +278,14 @@ def test_a_model_that_is_not_there_is_exit_2_in_one_line(project):
         assert "Traceback" not in server.log
 
 
-def test_options_out_of_range_are_usage():
-    for option in (["--port", "70000"], ["--queue", "0"], ["--timeout", "-1"], ["--poll", "x"]):
-        done = subprocess.run(
-            [sys.executable, "-m", "pipeline.cli", "serve", "x", *option], check=False,
-            capture_output=True, text=True,
-        )  # fmt: skip
-        assert done.returncode == 2
-        assert f"argument {option[0]}" in done.stderr.splitlines()[-1]
+@pytest.mark.parametrize(("option", "value"), [
+    ("--port", "70000"), ("--queue", "0"), ("--timeout", "-1"), ("--poll", "x"),
+])  # fmt: skip
+def test_options_out_of_range_are_usage(capsys, option, value):
+    with pytest.raises(SystemExit) as ended:
+        main(["serve", "x", option, value])
+    assert ended.value.code == 2
+    assert f"argument {option}: " in capsys.readouterr().err.splitlines()[-1]
 
 
 def test_the_last_thing_a_signal_ends_it_in_order(server, pictures):
