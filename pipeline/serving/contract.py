@@ -17,7 +17,7 @@ ABOUT = (
     "Refusals have a field `error` of the form `code: reason`."
 )
 FACTS = (
-    "task", "classes", "target", "size_px", "architecture", "precision", "batch_size", "bytes",
+    "task", "classes", "target", "size_px", "architecture", "batch_size", "bytes",
     "metrics", "fingerprint", "explains",
 )  # fmt: skip
 """What `/model` tells of a version, where the version says it."""

@@ -36,8 +36,8 @@ summary { cursor: pointer; }
 """
 _EXAMPLES = {
     "/predict": "curl --data-binary @cell.png -H 'Content-Type: image/png' {base}/predict\n"
-    'curl -d "{{\\"images\\": [\\"$(base64 -w0 cell.png)\\"]}}" '
-    "-H 'Content-Type: application/json' {base}/predict",
+    "curl -H 'Content-Type: application/json' {base}/predict \\\n"
+    '  -d "{{\\"images\\": [\\"$(base64 -w0 cell.png)\\"]}}"',
     "/explain": "curl --data-binary @cell.png -H 'Content-Type: image/png' {base}/explain",
 }
 
@@ -81,7 +81,7 @@ def docs_page(openapi: dict[str, Any], base: str) -> HTMLResponse:
     body = tag(
         "body",
         tag("h1", openapi["info"]["title"]),
-        tag("p", openapi["info"]["description"]),
+        tag("p", _prose(openapi["info"]["description"])),
         tag("p", tag("a", "Try it in the browser", href="./"), " or read ",
             tag("a", "openapi.json", href="openapi.json"), "."),
         [
@@ -105,12 +105,19 @@ def _operation(path: str, method: str, operation: dict[str, Any], base: str) -> 
     example = _EXAMPLES.get(path)
     return [
         tag("h2", tag("code", f"{method.upper()} {path}")),
-        tag("p", operation["summary"], " ", operation.get("description", "")),
+        tag("p", operation["summary"], " ", _prose(operation.get("description", ""))),
         _lines(example.format(base=base)) if example else None,
         tag("p", "Content-Type: ", ", ".join(body["content"])) if body else None,
         tag("table", tag("tr", tag("th", "Status"), tag("th", "Meaning"), tag("th", "Body")),
             [_status(code, each) for code, each in operation["responses"].items()]),
     ]  # fmt: skip
+
+
+def _prose(text: str) -> list[str]:
+    """Give text with what stands between backticks as code."""
+    return [
+        tag("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))
+    ]
 
 
 def _lines(text: str) -> Html:
@@ -121,5 +128,5 @@ def _status(code: str, response: dict[str, Any]) -> Html:
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
     names = [each["$ref"].rpartition("/")[2] for each in (schema, *schema.get("anyOf", ()))
              if "$ref" in each]  # fmt: skip
-    return tag("tr", tag("td", tag("code", code)), tag("td", response["description"]),
+    return tag("tr", tag("td", tag("code", code)), tag("td", _prose(response["description"])),
                tag("td", [[" ", tag("a", name, href=f"#{name}")] for name in names]))  # fmt: skip
