@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import numpy as np
-
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.decoders import SECONDS
 from pipeline.errors import again
@@ -96,7 +94,7 @@ class Resident:
         try:
             with self._watched():
                 frames.send(self._stream, request)
-                self._description: dict[str, Any] = self._receive()[0]["description"]
+                self._description: dict[str, Any] = self._receive()["description"]
         except BaseException:
             self.close()
             raise
@@ -149,13 +147,13 @@ class Resident:
         is_done = False
         try:
             while not is_done:
-                message = self._receive()[0]
+                message = self._receive()
                 is_done = "done" in message
                 yield from message.get("rows", ())
         except GeneratorExit:
             sender.is_left.set()
             while not is_done:  # the rest of the answers, so that none is taken for the next one's
-                is_done = "done" in self._receive()[0]
+                is_done = "done" in self._receive()
             raise
         finally:
             if not is_done:
@@ -163,16 +161,17 @@ class Resident:
             sender.join()
 
     def explain(self, file: bytes) -> dict[str, Any]:
-        """Give what the version's `Engine.explain` gives: plain values, bytes and arrays.
+        """Give what the version's `Engine.explain` gives, plain values.
 
         Raises:
             ParamsError: The version has no explanations.
+            DataError: The file is not a usable picture.
             ResidentDied: The process ended.
         """
         with self._lock, self._watched():
             frames.send(self._stream, {"op": "explain"}, [file])
-            message, parts = self._receive()
-        return _unpack(message["answer"], parts)
+            answer: dict[str, Any] = self._receive()["answer"]
+        return answer
 
     def close(self) -> None:
         """End the process; whoever waits for an answer gets `ResidentDied`."""
@@ -200,11 +199,11 @@ class Resident:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _receive(self) -> tuple[dict[str, Any], list[bytes]]:
-        message, parts = frames.receive(self._stream)
+    def _receive(self) -> dict[str, Any]:
+        message, _ = frames.receive(self._stream)
         if "error" in message:
             raise again(message["error"], message["exit_code"])
-        return message, parts
+        return message
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -264,16 +263,3 @@ class _Sender(threading.Thread):
                 yield file
         except BaseException as error:  # noqa: BLE001 - it is raised again where the rows are read
             self.error = error
-
-
-def _unpack(plain: dict[str, Any], parts: list[bytes]) -> dict[str, Any]:
-    """Put together what `resident.py` parted."""
-    value = dict(plain)
-    for name, each in plain.items():
-        if isinstance(each, dict) and "part" in each:
-            raw = parts[each["part"]]
-            is_array = "dtype" in each
-            value[name] = (
-                np.frombuffer(raw, each["dtype"]).reshape(each["shape"]) if is_array else raw
-            )
-    return value

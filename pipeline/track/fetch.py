@@ -184,6 +184,9 @@ def _download(resolved: Resolved, target: Path) -> None:
             download_artifacts(
                 artifact_uri=resolved.uri, dst_path=str(scratch), tracking_uri=lookup.uri
             )
+            if not (scratch / "artifacts" / _WEIGHTS).exists():
+                # of a folder that is gone MLflow downloads nothing, and says nothing
+                raise FileNotFoundError(f"it has no artifacts/{_WEIGHTS}")
         except (MlflowException, OSError) as error:
             raise TrackingError(
                 redact(lookup.uri), f"cannot give the files of {resolved.uri}: {error}",
