@@ -1,4 +1,4 @@
-"""Heat maps as people see them: colors, laid over a picture, brought to the shape of its file.
+"""Heat maps as people see them: colors, laid over a picture.
 
 Axes: H = height, W = width.
 """
@@ -6,7 +6,7 @@ Axes: H = height, W = width.
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.picture import DecodeSpec, Pixels
+from pipeline.data.picture import Pixels
 
 Heat = npt.NDArray[np.float32]
 """[H, W] in [0, 1]."""
@@ -14,7 +14,7 @@ Heat = npt.NDArray[np.float32]
 STOPS = ((0.0, 88, 24, 120), (0.35, 190, 40, 90), (0.65, 240, 110, 30), (1.0, 255, 226, 90))
 """From cold to hot: heat, red, green, blue. Brightness rises with heat, so it reads in gray too."""
 
-_OPAQUE = 0.72
+_OPAQUE = 0.62
 """Share of the color over the picture where it is hottest."""
 
 
@@ -32,32 +32,3 @@ def lay_over(pixels: Pixels, heat: Heat) -> Pixels:
     layer = heat_colors(heat).astype(np.float64)
     share = layer[:, :, 3:] / 255.0
     return np.asarray((pixels * (1.0 - share) + layer[:, :, :3] * share).round(), dtype=np.uint8)
-
-
-def to_frame(layer: Pixels, spec: DecodeSpec, *, width: int, height: int) -> Pixels:
-    """Undo what `decode.resize` did to a picture's frame, so that a layer fits when stretched.
-
-    `squash`: the layer as it is. `pad`: without the padding. `crop`: with transparent margins where
-    the model sees nothing.
-
-    Args:
-        layer: uint8 [S, S, C], S the spec's size; 0 is transparent.
-        spec: How the model's picture was made.
-        width: Of the file's picture, after EXIF orientation, pixels.
-        height: The same.
-
-    Returns:
-        uint8 [H, W, C], of about the proportions width : height where S is not the whole frame.
-    """
-    size, shortest, longest = spec.size_px, min(width, height), max(width, height)
-    if spec.resize == "squash" or width == height:
-        return layer
-    if spec.resize == "pad":
-        inner = [max(1, (2 * each * size + longest) // (2 * longest)) for each in (height, width)]
-        top, left = ((size - each) // 2 for each in inner)
-        return layer[top : top + inner[0], left : left + inner[1]]
-    outer = [max(size, round(each * size / shortest)) for each in (height, width)]
-    frame = np.zeros((*outer, layer.shape[2]), dtype=np.uint8)
-    top, left = ((each - size) // 2 for each in outer)
-    frame[top : top + size, left : left + size] = layer
-    return frame

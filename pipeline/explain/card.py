@@ -5,13 +5,14 @@ page for people. Nothing in it depends on the time or the machine; what nobody w
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.explain.cardtext import CardText
 from pipeline.explain.findings import findings, number
 from pipeline.explain.sheets import Sheet
+from pipeline.explain.slices import Slice
 from pipeline.model.bundle import Bundle
 from pipeline.model.weights import BackboneRecord
 
@@ -92,6 +93,7 @@ class Facts:
         digests: By file, SHA-256.
         plots: The folder of plots.
         sheets: The examples, in the order of their files.
+        slices: Parts of the test split.
     """
 
     data_name: str
@@ -106,6 +108,7 @@ class Facts:
     digests: Mapping[str, str]
     plots: Path
     sheets: Sequence[Sheet]
+    slices: Sequence[Slice]
 
 
 _METRICS = (
@@ -143,8 +146,8 @@ def make_card(facts: Facts) -> Card:
         _digests(facts),
     ]
     return Card(
-        f"{facts.data_name}: {bundle.target}",
-        f"A picture in, {what} out: {bundle.architecture}, fine-tuned.",
+        facts.data_name,
+        f"A picture in, its {bundle.target} out: {what}. {bundle.architecture}, fine-tuned.",
         _tiles(facts, main),
         warnings,
         parts,
@@ -159,8 +162,8 @@ def _tiles(facts: Facts, main: str) -> list[tuple[str, str]]:
              (number(metrics["baseline"][main]), f"{main} of the baseline"),
              (f"{metrics['n']:,}", "test items")]  # fmt: skip
     if "abstention" in report:
-        half = report["abstention"]["at"]["0.8"]
-        tiles.append((number(half["accuracy"]), "accuracy where the surest 80 % are answered"))
+        most = report["abstention"]["at"]["0.8"]
+        tiles.append((number(most["accuracy"]), "accuracy where the surest 80 % are answered"))
     density = report["looking"]["border"].get("density")
     if density is not None:
         tiles.append((f"{density:.2f}", "heat at the border over its share of the area"))
@@ -250,11 +253,11 @@ def _values(facts: Facts) -> Part:
 def _slices(facts: Facts) -> Part:
     found = facts.report["slices"]
     blocks: list[Block] = [Words([found["text"]])]
-    if found["slices"]:
+    if facts.slices:
         rows = [
-            [f"{each['column']} = {each['value']}", f"{each['n']:,}", _cell(each["score"]),
-             _interval(each), _change(each), each["claim"]]
-            for each in found["slices"]
+            [each.name, f"{each.n:,}", _cell(each.score), _interval(asdict(each)), _change(each),
+             each.claim]
+            for each in facts.slices
         ]  # fmt: skip
         head = ["slice", "n", found["measure"], "95 % interval", "less the rest", "claim"]
         blocks += [Table(head, rows), Chart(facts.plots / "slices.png", "each slice")]
@@ -319,12 +322,13 @@ def _interval(found: Mapping[str, Any] | None) -> str:
     return f"{number(found['low'])} to {number(found['high'])}"
 
 
-def _change(found: Mapping[str, Any]) -> str:
-    if found.get("difference") is None:
+def _change(found: Slice) -> str:
+    if found.difference is None:
         return ""
-    ends = found.get("difference_low"), found.get("difference_high")
-    spread = f" ({ends[0]:+.3f} to {ends[1]:+.3f})" if None not in ends else ""
-    return f"{found['difference']:+.3f}{spread}"
+    spread = ""
+    if found.difference_low is not None and found.difference_high is not None:
+        spread = f" ({found.difference_low:+.3f} to {found.difference_high:+.3f})"
+    return f"{found.difference:+.3f}{spread}"
 
 
 def _cell(value: float | None) -> str:

@@ -25,10 +25,14 @@ _OWN = """\
 .chart img { display: block; width: 100%; height: auto; }
 .card td { max-width: 34rem; }
 .card + .card, .card + p, p + .card { margin-top: 0.9rem; }
-.pairs .shot { border-radius: 6px; }
+.shown { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr));
+  gap: 0.8rem; margin-top: 0.6rem; }
+.shown .shot { border-radius: 6px; }
 .pair .told { margin: 0.4rem 0 0; }
 .heat { display: flex; align-items: center; gap: 0.6rem; font-size: 0.84rem; margin: 0.6rem 0 0; }
 .heat img { width: 9rem; height: 0.7rem; border-radius: 4px; }
+.words > :last-child { margin-bottom: 0; }
+.words + .words { margin-top: 0.75rem; }
 .words ul { margin: 0 0 0.75rem; padding-left: 1.15rem; max-width: 46rem; }
 """
 
@@ -118,18 +122,18 @@ def _gallery(block: Gallery) -> Html:
     shown = block.sheets[:_SHEETS]
     more = len(block.sheets) - len(shown)
     rest = tag("p", f"{more} more in plots/", class_="more") if more else None
-    return tag("div", legend, *(_sheet(sheet) for sheet in shown), rest)
+    return tag("div", legend, *(part for sheet in shown for part in _sheet(sheet)), rest)
 
 
-def _sheet(sheet: Sheet) -> Html:
+def _sheet(sheet: Sheet) -> list[Html]:
     parts: list[Html] = []
     for title, examples in sheet.parts:
         if examples:
             step = max(1, len(examples) // _PAIRS)
             pairs = [_pair(each) for each in examples[::step][:_PAIRS]]
             name = sheet.title.split(":")[0]
-            parts += [tag("h3", f"{name}, {title}"), tag("div", *pairs, class_="pairs")]
-    return tag("div", *parts)
+            parts += [tag("h3", f"{name}, {title}"), tag("div", *pairs, class_="shown")]
+    return parts
 
 
 def _pair(example: Example) -> Html:

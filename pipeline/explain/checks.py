@@ -2,8 +2,9 @@
 
 1. Weights are shuffled, of the head alone and of the last stage as well. A map that hardly changes
    shows edges of the picture, not what the model learned.
-2. Where a picture is hottest, it is covered with its mean color; in comparison, a patch of the same
-   shape turned by half around the picture's center. Only what the model needs lowers its answer.
+2. Where a picture is hottest, a blurred copy of it covers it; in comparison, a patch of the same
+   shape turned by half around the picture's center. Only what the model needs lowers its answer. A
+   patch of one color would be something new in the picture: of solar cells it made all defective.
 
 Sources:
     1. Adebayo et al. (2018), "Sanity checks for saliency maps".
@@ -22,16 +23,20 @@ import numpy.typing as npt
 import torch
 from scipy import stats
 from torch import nn
+from torch.nn import functional
 
 from pipeline.data.picture import Pixels
 from pipeline.device import torch_generator
 from pipeline.explain.answers import Answers, Subject
-from pipeline.explain.looking import Look, cover, mean_with_interval
+from pipeline.explain.looking import Look, mean_with_interval
 from pipeline.explain.params import ExplainParams
 from pipeline.model.bundle import Predictor, load_network
 from pipeline.model.gradcam import Maps, evidence
 from pipeline.model.network import Network
 from pipeline.train.metrics import Bootstrap
+
+_SHADES = 6
+"""Rows and columns of the copy that covers a place, before it is made smooth."""
 
 LEVELS = ("head", "top")
 """What is shuffled: the head, or the head and the last stage of the backbone."""
@@ -110,6 +115,14 @@ def hottest(heat_SS: Maps, share: float) -> npt.NDArray[np.bool_]:
     return mask.reshape(heat_SS.shape)
 
 
+def cover(picture: Pixels, mask_SS: npt.NDArray[np.bool_]) -> Pixels:
+    """Give a picture [3, S, S] with a copy of few, smooth shades where the mask is."""
+    few = functional.adaptive_avg_pool2d(torch.from_numpy(picture).float(), _SHADES)
+    size = picture.shape[-2:]
+    smooth = functional.interpolate(few[None], size=size, mode="bilinear", align_corners=False)[0]
+    return np.where(mask_SS, smooth.round().to(torch.uint8).numpy(), picture)
+
+
 def describe_checks(
     answers: Answers, found: Look, checks: Checks, params: ExplainParams, bootstrap: Bootstrap
 ) -> dict[str, Any]:
@@ -128,14 +141,27 @@ def describe_checks(
     means = [sanity[level]["mean"] for level in LEVELS if "mean" in sanity[level]]
     sanity["maps_depend_on_weights"] = all(mean <= params.max_correlation for mean in means)
     difference = checks.lost_N - checks.control_N
-    covered = {
+    covered: dict[str, Any] = {
         "items": len(checks.places_N),
         "area": params.covered_frac,
         "hottest": mean_with_interval(checks.lost_N, groups, bootstrap),
         "elsewhere": mean_with_interval(checks.control_N, groups, bootstrap),
         "difference": mean_with_interval(difference, groups, bootstrap),
     }
+    if answers.is_classes:
+        covered["by_answer"] = _by_answer(answers, found, checks)
     return {"sanity": sanity, "covered": covered}
+
+
+def _by_answer(answers: Answers, found: Look, checks: Checks) -> dict[str, Any]:
+    """Give, for each class that was answered, items and means with the parts covered."""
+    outputs = answers.outputs[found.places_N[checks.places_N]]
+    return {
+        name: {"n": int(mask.sum()), "hottest": float(checks.lost_N[mask].mean()),
+               "elsewhere": float(checks.control_N[mask].mean())}
+        for number, name in enumerate(answers.bundle.classes)
+        if (mask := outputs == number).any()
+    }  # fmt: skip
 
 
 def _shuffled(subject: Subject, level: str, generator: torch.Generator) -> Predictor:

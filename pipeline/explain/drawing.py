@@ -79,7 +79,7 @@ def answered_curve(
                               xytext=(0, 9), textcoords="offset points", ha="center",
                               fontsize=9.5, fontweight="bold", color=INK)  # fmt: skip
         bottom = min(each.get("low", each["accuracy"]) for each in curve)
-        axes.set(xlim=(1.02, 0.0), ylim=(max(0.0, bottom - 0.05), 1.02))
+        axes.set(xlim=(1.05, 0.0), ylim=(max(0.0, bottom - 0.05), 1.02))
         axes.set(xlabel="share of pictures that is answered, the surest first",
                  ylabel="share of right answers")  # fmt: skip
         axes.set_title(printable(title))

@@ -109,15 +109,14 @@ def draw(explained: Explained, answers: Answers, folder: Path) -> None:
         _draw_classes(explained, folder, len(answers))
     else:
         _draw_values(answers, folder)
-    rows = [asdict(each) for each in explained.slices]
-    write_rows(folder / "slices.csv", [{"name": f"{each['column']} = {each['value']}", **each}
-               for each in rows], columns=["name", *Slice.__dataclass_fields__])  # fmt: skip
-    if rows:
+    rows = [{"name": each.name, **asdict(each)} for each in explained.slices]
+    write_rows(folder / "slices.csv", rows, columns=["name", *Slice.__dataclass_fields__])
+    if explained.slices:
         good = answers.right.astype(float) if answers.is_classes else np.abs(
             answers.served[:, 0] - answers.targets_N)  # fmt: skip
         slice_scores(
             folder / "slices.png",
-            [{"name": f"{each['column']} = {each['value']}", **each} for each in rows],
+            rows,
             overall=float(good.mean()),
             measure=explained.report["slices"]["measure"],
             title=f"Parts of the test split ({len(answers):,} items)",
@@ -163,7 +162,7 @@ def _describe_slices(
         "text": _slice_text(slices, worst, params, measure),
         "slices": [asdict(each) for each in slices],
     }
-    return report | ({"worst": f"{worst.column} = {worst.value}"} if worst else {})
+    return report | ({"worst": worst.name} if worst else {})
 
 
 def _slice_text(
@@ -180,15 +179,25 @@ def _slice_text(
         )
     told = [each for each in judged if each.claim in ("worse", "better")]
     claims = (
-        "; ".join(f"{each.column} = {each.value} is {each.claim} than the rest" for each in told)
+        "; ".join(f"{each.name} is {each.claim} than the rest" for each in told)
         or "no slice is told from the rest"
     )
     return (
-        f"The worst slice is {worst.column} = {worst.value}: {measure} {worst.score:.3f} "
+        f"The worst slice is {worst.name}: {measure} {worst.score:.3f} "
         f"(n = {worst.n}). {len(judged)} of {len(slices)} slices are judged, those with at least "
         f"{params.min_slice} items and as many beside them. Of {len(judged)} intervals of 95 % "
         f"about {0.05 * len(judged):.1f} miss by chance alone, so claims rest on wider ones "
-        f"(Bonferroni): {claims}."
+        f"(Bonferroni): {claims}.{_followers(slices)}"
+    )
+
+
+def _followers(slices: Sequence[Slice]) -> str:
+    names = dict.fromkeys(each.column for each in slices if each.follows_label)
+    if not names:
+        return ""
+    return (
+        f" In {' and '.join(names)} each value stands with one class only: such a slice is a part "
+        "of a class, and its accuracy tells how well that is recalled."
     )
 
 

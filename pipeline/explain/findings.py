@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+_FEW = 6
+
 
 def number(value: float) -> str:
     """Give a number as people read it: three digits after the point, more where it is small."""
@@ -70,8 +72,8 @@ def _sanity(report: Mapping[str, Any]) -> list[str]:
     verdict = "change" if sanity["maps_depend_on_weights"] else "hardly change"
     return [
         f"The maps {verdict} when weights are shuffled: the rank correlation with the true maps is "
-        f"{', '.join(told)} ({sanity['items']} pictures, {sanity['randomizations']} times; 1 "
-        "would mean that they do not depend on what was learned)."
+        f"{', '.join(told)}; 1 would mean that they do not depend on what was learned "
+        f"({sanity['items']} pictures, weights shuffled {sanity['randomizations']} times)."
     ]
 
 
@@ -86,12 +88,23 @@ def _covered(report: Mapping[str, Any]) -> str:
     else:
         verdict = "without intervals, no claim is made"
     return (
-        f"With the hottest {covered['area']:.0%} of a picture covered, {what} falls by "
+        f"With the hottest {covered['area']:.0%} of a picture blurred, {what} falls by "
         f"{number(covered['hottest']['mean'])} on average; with a patch of the same shape on the "
         f"opposite side by {number(covered['elsewhere']['mean'])}. The difference is "
         f"{number(difference['mean'])}{_spread(difference, '.3f')}: {verdict} "
-        f"({covered['items']} pictures)."
+        f"({covered['items']} pictures).{_each(covered.get('by_answer', {}))}"
     )
+
+
+def _each(by_answer: Mapping[str, Any]) -> str:
+    """Tell a few classes apart."""
+    if not 1 < len(by_answer) <= _FEW:
+        return ""
+    told = [
+        f"{name} {number(each['hottest'])} and {number(each['elsewhere'])} (n = {each['n']})"
+        for name, each in by_answer.items()
+    ]
+    return f" By the answer: {', '.join(told)}."
 
 
 def _spread(found: Mapping[str, float], style: str) -> str:

@@ -10,7 +10,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.picture import Pixels
 from pipeline.explain.answers import Answers, Subject
 from pipeline.explain.params import ExplainParams
 from pipeline.model.gradcam import METHOD, Maps, evidence, heat, layer_name
@@ -123,12 +122,6 @@ def mean_with_interval(
     own = Bootstrap(bootstrap.resamples, bootstrap.seed, numbers_N)
     spread: Mapping[str, float] = metrics.intervals(scores, own).get("mean", {})
     return {"mean": float(values_N.mean()), **spread}
-
-
-def cover(picture: Pixels, mask_SS: npt.NDArray[np.bool_]) -> Pixels:
-    """Give a picture [3, S, S] with the mean of each channel where the mask is."""
-    mean = picture.mean(axis=(1, 2), keepdims=True).round().astype(np.uint8)
-    return np.where(mask_SS, mean, picture)
 
 
 def _by_answer(answers: Answers, places: np.ndarray, share_N: np.ndarray) -> dict[str, Any]:

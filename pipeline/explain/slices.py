@@ -45,6 +45,8 @@ class Slice:
         difference_low: End of its interval, widened by the number of slices.
         difference_high: The other end.
         claim: Whether it is told from the rest, and how.
+        follows_label: Whether each value of its column stands with one class only: then a slice is
+            a part of a class, and its accuracy says how well the class is recalled.
     """
 
     column: str
@@ -57,6 +59,15 @@ class Slice:
     difference_low: float | None = None
     difference_high: float | None = None
     claim: Claim = "too few"
+    follows_label: bool = False
+
+    @property
+    def name(self) -> str:
+        """Say for people which slice it is."""
+        try:
+            return f"{self.column} = {float(self.value):.4g}"
+        except ValueError:
+            return f"{self.column} = {self.value}"
 
 
 def slice_columns(
@@ -111,8 +122,12 @@ def judge_slices(
     judged = [
         is_in_N for *_, is_in_N in found if is_in_N.sum() >= least and (~is_in_N).sum() >= least
     ]
+    following = {name: _follows_label(answers, values) for name, values in columns.items()}
     if not judged:
-        return [Slice(column, value, int(is_in_N.sum())) for column, value, is_in_N in found]
+        return [
+            Slice(column, value, int(is_in_N.sum()), follows_label=following[column])
+            for column, value, is_in_N in found
+        ]
     good_N = _goodness(answers)
 
     def scores(weights_RN: np.ndarray) -> Scores:
@@ -128,17 +143,29 @@ def judge_slices(
     )
     is_judged = {id(each) for each in judged}
     return [
-        Slice(column, value, int(is_in_N.sum()),
+        Slice(column, value, int(is_in_N.sum()), follows_label=following[column],
               **(next(judgements) if id(is_in_N) in is_judged else {}))
         for column, value, is_in_N in found
     ]  # fmt: skip
 
 
 def worst_slice(slices: Sequence[Slice], *, is_error: bool) -> Slice | None:
-    """Give the slice with the worst score among those that were judged."""
+    """Give the slice with the worst score among those that were judged.
+
+    Columns that follow the label are left out where there are others: their worst slice is the
+    worst class.
+    """
     judged = [each for each in slices if each.score is not None]
+    free = [each for each in judged if not each.follows_label]
     sign = -1.0 if is_error else 1.0
-    return min(judged, key=lambda each: sign * (each.score or 0.0), default=None)
+    return min(free or judged, key=lambda each: sign * (each.score or 0.0), default=None)
+
+
+def _follows_label(answers: Answers, values_N: npt.NDArray[np.object_]) -> bool:
+    if not answers.is_classes:
+        return False
+    pairs = set(zip(values_N, answers.targets_N, strict=True))
+    return len(pairs) == len(set(values_N)) < len(values_N)
 
 
 def _judge(

@@ -92,6 +92,7 @@ def _gather(
         digests=digests,
         plots=sources.plots,
         sheets=explained.sheets,
+        slices=explained.slices,
     )
 
 

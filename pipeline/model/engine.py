@@ -19,8 +19,9 @@ import torch
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.decoders import SECONDS, Decoders
 from pipeline.data.picture import Pixels
+from pipeline.errors import DataError
 from pipeline.model.bundle import Bundle, Predictor
-from pipeline.model.gradcam import explain_picture
+from pipeline.model.gradcam import explain_pixels
 from pipeline.model.rows import Row, predict_table, to_rows
 
 _Batch: TypeAlias = list[Pixels | str]
@@ -129,15 +130,17 @@ class Engine:
                 raise error
 
     def explain(self, file: bytes) -> dict[str, Any]:
-        """Predict a picture and show where the model looked: `gradcam.explain_picture`.
-
-        It is decoded in this process, so it should be one that `predict` had a row for.
+        """Give what a model answers to one picture and where it looked; see `explain_pixels`.
 
         Raises:
-            DataError: It is not a usable picture.
+            DataError: The file is not a usable picture.
+            MachineError: A decoder could not start.
         """
         with self._lock:
-            return explain_picture(self.predictor, file)
+            (pixels,) = self._thread.submit(lambda: list(self._decoders.decode([file]))).result()
+            if isinstance(pixels, str):
+                raise DataError("image", f"must be a usable picture: {pixels}")
+            return explain_pixels(self.predictor, pixels)
 
     def describe(self) -> dict[str, Any]:
         """Say what the model answers, and what decides the bits; plain values."""

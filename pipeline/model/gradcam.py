@@ -26,15 +26,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from pipeline.data.augment import orient
-from pipeline.data.decode import MAX_PIXELS, Pixels, UndecodableImage, open_picture, resize
-from pipeline.data.heat import heat_colors, to_frame
-from pipeline.data.preview import encode_png
+from pipeline.data.decode import Pixels, UndecodableImage, decode
+from pipeline.data.heat import heat_colors
+from pipeline.data.preview import encode_jpeg, encode_png
 from pipeline.errors import DataError
 from pipeline.model.bundle import Predictor
 
 Maps = npt.NDArray[np.float32]
 
 METHOD = "Grad-CAM"
+
+_SEEN_BYTES = 200_000
 
 
 def evidence(
@@ -88,38 +90,54 @@ def heat_maps(
 
 
 def explain_picture(predictor: Predictor, raw: bytes) -> dict[str, Any]:
-    """Predict one encoded picture, and show where the model looked.
+    """Predict one encoded picture, and show where the model looked; see `explain_pixels`.
 
-    Returns:
-        `label` and `confidence`, or `value`, as `Predictor.predict_bytes` gives them;
-        `heatmap_png`, base64 of an RGBA picture that fits over the file's picture when it is
-        stretched to its size; `method`, `views` and `layer`.
+    It is decoded in this process: bytes from anybody are for `Engine.explain`.
 
     Raises:
         DataError: The file is not a usable picture.
     """
-    spec = predictor.bundle.decode
     try:
-        picture = open_picture(
-            raw, background=spec.background, max_pixels=MAX_PIXELS, animated="first"
-        )
+        return explain_pixels(predictor, decode(raw, predictor.bundle.decode))
     except UndecodableImage as error:
         raise DataError("image", f"must be a usable picture: {error}") from error
-    images = resize(picture.pixels, spec)[np.newaxis]
+
+
+def explain_pixels(predictor: Predictor, pixels: Pixels) -> dict[str, Any]:
+    """Predict one picture, and show where the model looked.
+
+    Args:
+        predictor: The model.
+        pixels: uint8 [3, S, S], as `decode` gives it.
+
+    Returns:
+        Plain values. `label` and `confidence`, or `value`, as a prediction gives them; `seen_jpeg`,
+        base64 of the picture as the model sees it, and `heatmap_png`, base64 of an RGBA picture of
+        the same size to lay over it (or, with `resize` squash, stretched over the file's picture);
+        `resize`, `method`, `views` and `layer`.
+    """
+    bundle, images = predictor.bundle, pixels[np.newaxis]
     values = predictor.predict_images(images)
     found = evidence(predictor, images, values.argmax(axis=1))
-    layer = to_frame(
-        heat_colors(heat(found, spec.size_px)[0]), spec, width=picture.width, height=picture.height
-    )
     row = predictor.table(values).iloc[0]
-    told = ("label", "confidence") if predictor.bundle.task == "classification" else ("value",)
+    answer = (
+        {"label": str(row["label"]), "confidence": float(row["confidence"])}
+        if bundle.task == "classification" else {"value": float(row["value"])}
+    )  # fmt: skip
+    layer = heat_colors(heat(found, bundle.decode.size_px)[0])
     return {
-        **{name: row[name] for name in told},
-        "heatmap_png": base64.b64encode(encode_png(layer)).decode("ascii"),
+        **answer,
+        "seen_jpeg": _base64(encode_jpeg(pixels.transpose(1, 2, 0), _SEEN_BYTES)),
+        "heatmap_png": _base64(encode_png(layer)),
+        "resize": bundle.decode.resize,
         "method": METHOD,
-        "views": len(predictor.bundle.views),
+        "views": len(bundle.views),
         "layer": layer_name(predictor, found),
     }
+
+
+def _base64(content: bytes) -> str:
+    return base64.b64encode(content).decode("ascii")
 
 
 def layer_name(predictor: Predictor, evidence_Nhw: Maps) -> str:

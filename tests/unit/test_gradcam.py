@@ -1,6 +1,7 @@
 """Heat lies where the decision is made, turns with the picture, and depends on it alone."""
 
 import base64
+import json
 from io import BytesIO
 
 import numpy as np
@@ -9,10 +10,10 @@ import torch
 from PIL import Image
 
 from pipeline.data.augment import orient
-from pipeline.data.decode import DecodeSpec, resize
-from pipeline.data.heat import heat_colors, lay_over, to_frame
+from pipeline.data.heat import heat_colors, lay_over
 from pipeline.errors import DataError
 from pipeline.model.backbones import build_backbone
+from pipeline.model.engine import Engine
 from pipeline.model.gradcam import evidence, explain_picture, heat, heat_maps
 from tests.planted import planted_predictor, timm_predictor
 
@@ -31,6 +32,12 @@ def _torch_settings():
 def noise(count=3, size=64, seed=0):
     generator = np.random.default_rng(seed)
     return generator.integers(0, 256, (count, 3, size, size), dtype=np.uint8)
+
+
+def png(image):
+    stream = BytesIO()
+    Image.fromarray(image.transpose(1, 2, 0)).save(stream, "PNG")
+    return stream.getvalue()
 
 
 def share(maps, rows, columns):
@@ -133,16 +140,31 @@ def test_a_picture_without_evidence_has_no_heat():
 @pytest.mark.parametrize("task", ["classification", "regression"])
 def test_an_explained_picture_is_the_predicted_one_with_a_layer_over_it(task):
     predictor = timm_predictor("test_vit", task=task, size_px=160)
-    stream = BytesIO()
-    Image.fromarray(noise(1, 160)[0].transpose(1, 2, 0)).save(stream, "PNG")
-    found = explain_picture(predictor, stream.getvalue())
-    row = predictor.predict_bytes([stream.getvalue()]).iloc[0]
+    raw = png(noise(1, 160)[0])
+    found = explain_picture(predictor, raw)
+    row = predictor.predict_bytes([raw]).iloc[0]
     names = ["label", "confidence"] if task == "classification" else ["value"]
     assert {name: found[name] for name in names} == row[names].to_dict()
-    layer = Image.open(BytesIO(base64.b64decode(found["heatmap_png"])))
+    assert json.loads(json.dumps(found)) == found
+    layer, seen = (Image.open(BytesIO(base64.b64decode(found[name])))
+                   for name in ("heatmap_png", "seen_jpeg"))  # fmt: skip
     assert (layer.mode, layer.size) == ("RGBA", (160, 160))
+    assert (seen.format, seen.size) == ("JPEG", (160, 160))
     assert found["method"] == "Grad-CAM"
     assert found["layer"] == "last feature map of test_vit, 10 x 10"
+
+
+def test_an_engine_explains_as_a_predictor_does_and_goes_on_after_a_bad_picture():
+    predictor = timm_predictor("test_efficientnet", size_px=160, views=(0, 5))
+    raw = png(noise(1, 160)[0])
+    engine = Engine(predictor, decoders=1)
+    try:
+        with pytest.raises(DataError, match="must be a usable picture: not_image"):
+            engine.explain(b"GET / HTTP/1.1")
+        assert engine.explain(raw) == explain_picture(predictor, raw)
+        assert engine.predict([raw])[0]["confidence"] == engine.explain(raw)["confidence"]
+    finally:
+        engine.close()
 
 
 def test_what_is_no_picture_is_refused():
@@ -158,23 +180,3 @@ def test_colors_rise_in_brightness_and_cold_places_stay_as_they_are():
     gray = np.full((1, 50, 3), 90, dtype=np.uint8)
     assert lay_over(gray, ramp)[0, 0].tolist() == [90, 90, 90]
     assert (lay_over(gray, ramp)[0, -1] > 90).any()
-
-
-@pytest.mark.parametrize("shape", [(30, 70), (70, 30), (50, 50), (7, 90)])
-def test_a_layer_without_its_padding_has_the_file_s_proportions(shape):
-    spec = DecodeSpec(64, "pad", "bilinear", (0, 0, 0))
-    white = np.full((*shape, 3), 255, dtype=np.uint8)
-    layer = resize(white, spec).transpose(1, 2, 0)
-    found = to_frame(layer, spec, height=shape[0], width=shape[1])
-    assert (found == 255).all()
-    assert found.size == (layer == 255).sum()
-
-
-@pytest.mark.parametrize("shape", [(30, 70), (70, 30), (50, 50)])
-def test_a_layer_of_a_cropped_picture_has_margins_where_nothing_is_seen(shape):
-    spec = DecodeSpec(64, "crop", "bilinear", (0, 0, 0))
-    found = to_frame(np.full((64, 64, 4), 9, np.uint8), spec, height=shape[0], width=shape[1])
-    assert found.shape[:2] == tuple(round(64 * each / min(shape)) for each in shape)
-    assert found.sum() == 64 * 64 * 4 * 9
-    top, left = ((each - 64) // 2 for each in found.shape[:2])
-    assert (found[top : top + 64, left : left + 64] == 9).all()
