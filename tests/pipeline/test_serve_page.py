@@ -72,9 +72,9 @@ def test_a_chosen_picture_is_shown_predicted_and_explained(tab, picture):
     assert heat["height"] == pytest.approx(shown["height"], abs=1)
     assert heat["width"] == pytest.approx(heat["height"] * 50 / 60, abs=1), "over the picture"
     tab.uncheck("#where")
-    assert tab.is_hidden("#heat")
+    assert tab.is_hidden("#over")
     tab.check("#where")
-    assert tab.is_visible("#heat")
+    assert tab.is_visible("#over")
 
 
 def test_what_is_wrong_is_told_in_words(tab, project, picture):
@@ -125,7 +125,7 @@ def test_the_keyboard_is_enough(tab, picture):
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.id") == "where"
     tab.keyboard.press("Space")
-    assert tab.is_hidden("#heat")
+    assert tab.is_hidden("#over")
 
 
 def test_nothing_is_loaded_from_elsewhere(tab, server):
