@@ -39,7 +39,7 @@ def main() -> None:
     cells = read_cells(raw, arguments.predictions, read_json(train / "bundle.json")["classes"])
     with tempfile.TemporaryDirectory(prefix="rootstock-serve-") as name:
         folder = Path(name)
-        os.environ["DVC_ROOT"] = name
+        os.environ |= {"DVC_ROOT": name, "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}"}
         other = scale_head(train, folder / "other")
         cells.expected["2"] = predict(other, cells)
         bare(train, cells)

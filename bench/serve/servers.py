@@ -27,8 +27,9 @@ async def ours(folder: Path, cells: Cells, minutes: float) -> None:
     command = [sys.executable, "-m", "pipeline.cli", "serve", f"models:/{NAME}@{ALIAS}",
                "--port", "0", "--poll", "2"]  # fmt: skip
     log = (folder / "serve.log").open("w")
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True,
-                               cwd=folder, env=os.environ | {"PYTHONPATH": str(Path.cwd())})  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
+    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder,
+                               env=environment)  # fmt: skip
     try:
         url = process.stdout.readline().split()[0]
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
