@@ -18,7 +18,7 @@ import psutil
 from jsonschema import Draft202012Validator
 
 from pipeline.files import md5_file
-from pipeline.model.bundle import Bundle, Predictor
+from pipeline.model.bundle import Predictor
 from pipeline.track.package import Content, log_model
 from pipeline.track.registry import MODEL
 from pipeline.track.tracking import connect
@@ -113,7 +113,7 @@ def serving(model, *options, cwd, env=None, wait=True):
         server.close()
 
 
-def register(project, *aliases):
+def register(project, *aliases, code=None):
     """Register a project's model as the next version, as `publish` does, and without its checks."""
     tracking = connect(TRACKING.experiment)
     client = tracking.client
@@ -121,7 +121,7 @@ def register(project, *aliases):
         client.create_registered_model(NAME)
     run = client.create_run(tracking.experiment_id)
     model = project.folder / RESULTS.model
-    content = Content(model, project.folder / RESULTS.bundle, md5_file(model))
+    content = Content(model, project.folder / RESULTS.bundle, md5_file(model), code)
     logged = log_model(tracking, content, name=NAME, run_id=run.info.run_id)
     version = client.create_model_version(
         NAME, f"models:/{logged}", run.info.run_id, model_id=logged,
@@ -189,8 +189,3 @@ def until_answers(server, path, holds, seconds=START_S):
             return answer
         assert time.monotonic() < deadline, (answer.text, server.log)
         time.sleep(0.1)
-
-
-def shape(folder):
-    """Give the bundle of a project."""
-    return Bundle.load(folder / RESULTS.bundle)

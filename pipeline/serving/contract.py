@@ -60,8 +60,14 @@ SCHEMAS: dict[str, Any] = {
     "Explanation": {
         "allOf": [
             {"$ref": _REF + "Prediction"},
-            _object(["heatmap_png"], heatmap_png=_text(
-                "PNG in base64: where the class is seen, over the picture as the model sees it.")),
+            _object(
+                ["heatmap_png", "seen_jpeg", "resize", "method"],
+                heatmap_png=_text("RGBA, in base64: lies over the square that the model sees."),
+                seen_jpeg=_text("That square, in base64."),
+                resize={"enum": ["squash", "crop", "pad"],
+                        "description": "How the picture became that square."},
+                method=_text("How it was found, such as Grad-CAM."),
+            ),
         ]
     },
     "Images": {

@@ -5,7 +5,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import PipelineError
+from pipeline.errors import MachineError, PipelineError
 from pipeline.serving.lane import Identity, Lane
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
 from pipeline.track.fetch import ModelFolder, Resolved, fetch_model, resolve
@@ -76,13 +76,17 @@ class Opener:
 
         Raises:
             PipelineError: It cannot be fetched or loaded.
-            ResidentDied: Its process ended.
         """
         folder = await asyncio.to_thread(fetch_model, found.resolved.uri)
         identity = Identity(folder.name or _LOCAL, found.version)
         lane = Lane(identity, lambda: Resident(folder, self._options), queue=self._queue,
                     stuck_s=self._stuck_s, died=ResidentDied)  # fmt: skip
-        await lane.open(_WARM_UP)
+        try:
+            await lane.open(_WARM_UP)
+        except ResidentDied as error:
+            raise MachineError(
+                self.what, f"cannot be loaded: {error}", remedy="it may need more memory"
+            ) from error
         lane.facts |= await asyncio.to_thread(_facts, folder)
         return lane
 

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import resource
 import signal
 import socket
 from collections.abc import Callable
@@ -58,6 +59,12 @@ def listen(address: Address) -> socket.socket:
     return taken
 
 
+def allow_many_connections() -> None:
+    """Let this process open as many files as it may: each connection is one."""
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+
+
 def address_of(taken: socket.socket) -> str:
     """Give the URL of a socket that listens."""
     host, port = taken.getsockname()[:2]
@@ -84,6 +91,7 @@ def serve(
     Raises:
         PipelineError: The first version cannot be loaded.
     """
+    allow_many_connections()
     stopped: list[int] = []
 
     def stop(signum: int, frame: FrameType | None) -> None:

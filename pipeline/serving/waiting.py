@@ -63,6 +63,7 @@ class Queue:
         Raises:
             Refusal: So many may not wait; it says when to come again, by the measured speed.
         """
+        self._forget_unwanted()
         if len(self) + len(files) > self.most:
             raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "queue_full",
                           f"{len(self)} pictures wait, and {self.most} may",
@@ -117,6 +118,14 @@ class Queue:
                     self._news.clear()
                     await self._news.wait()
         return None
+
+    def _forget_unwanted(self) -> None:
+        """Drop jobs that nobody waits for, with their bytes; a resident may be long at work."""
+        for jobs in (self._again, self._jobs):
+            if not all(job.is_wanted for job in jobs):
+                wanted = [job for job in jobs if job.is_wanted]
+                jobs.clear()
+                jobs.extend(wanted)
 
     def _take(self) -> list[Job]:
         while self._again:

@@ -1,7 +1,9 @@
 """A server goes on: versions change under it, processes die, the registry leaves, clients stall."""
 
 import asyncio
+import base64
 import os
+import shutil
 import signal
 import socket
 import threading
@@ -13,6 +15,7 @@ import pytest
 from pipeline.serving.lane import Identity, Lane
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
 from pipeline.track.fetch import fetch_model
+from tests.closure import ROOT
 from tests.published import RESULTS, Project, use_real_model, write_pictures
 from tests.servers import free_port, until
 from tests.serving import (
@@ -87,7 +90,8 @@ def test_versions_change_and_processes_die_under_load_and_no_request_is_lost(rep
     expected = {}
     for seed in (1, 2):
         project = use_real_model(Project(repository), seed=seed)
-        version = register(project, *(["champion"] if seed == 1 else []))
+        code = None if seed == 1 else code_without_explanations(repository / "earlier")
+        version = register(project, *(["champion"] if seed == 1 else []), code=code)
         expected[version] = predictions(repository, files)
     differences = [abs(a["p_c"] - b["p_c"]) for a, b in zip(*expected.values(), strict=True)]
     assert min(differences) > 1e-3, "the versions can be told apart"
@@ -99,6 +103,7 @@ def test_versions_change_and_processes_die_under_load_and_no_request_is_lost(rep
                 point("champion", version)
                 until(lambda version=version: served_version(server) == version)
                 until(lambda: len(server.residents()) == 1)
+                check_explanation(server, files[0], expected[version][0], is_there=version == "1")
             server.residents()[0].kill()
             until_answers(server, "/model", lambda answer: answer.json()["restarts"] == 1)
             bad = spoiled_version(repository, project)
@@ -119,6 +124,26 @@ def test_versions_change_and_processes_die_under_load_and_no_request_is_lost(rep
         (resident,) = server.residents()
         server.process.kill()
         until(lambda: not resident.is_running())
+
+
+def code_without_explanations(folder):
+    """Give the package as it might have been: a version runs its own."""
+    package = shutil.copytree(ROOT / "pipeline", folder / "pipeline")
+    engine = package / "model/engine.py"
+    engine.write_text(engine.read_text().replace("def explain(", "def explain_later("))
+    return package
+
+
+def check_explanation(server, picture, expected, *, is_there):
+    answer = server.post(picture, path="/explain")
+    assert answer.headers["x-model-version"] == answer.json()["version"]
+    if is_there:
+        assert answer.status_code == 200
+        assert_equal(answer.json(), expected)
+        assert base64.b64decode(answer.json()["heatmap_png"]).startswith(b"\x89PNG")
+    else:
+        assert answer.status_code == 404
+        assert answer.json()["error"] == "no_explanation: this version cannot explain itself"
 
 
 def spoiled_version(repository, project):
