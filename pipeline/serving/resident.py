@@ -36,7 +36,8 @@ def main(stream: BinaryIO) -> None:
     asked, _ = frames["receive"](stream)
     try:
         engine = load(asked)
-        frames["send"](stream, {"description": engine.describe()})
+        description = engine.describe() | {"explains": hasattr(engine, "explain")}
+        frames["send"](stream, {"description": description})
         while True:
             message, parts = frames["receive"](stream)
             answer(engine, stream, message, parts)
