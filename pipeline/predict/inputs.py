@@ -98,7 +98,7 @@ def _look(given: str) -> Iterable[Input]:
         raise ParamsError(_shown(path), "no such file or folder")
     if path.suffix.lower() in _TABLES:
         return _from_table(path, read_text_table(path))
-    fault = entry_fault(str(path), Path(path.anchor or "/"))
+    fault = entry_fault(str(path), Path("/"))
     if fault is None and is_archive(path):
         return _from_folder(path.parent, look_into(path.parent, path.name))
     # Whoever names a link means what it points to.
@@ -119,25 +119,19 @@ def _from_folder(root: Path, folder: Folder) -> Iterator[Input]:
 
 
 def _from_table(path: Path, table: TextTable) -> Iterator[Input]:
+    root = path.parent
     for number, cell in enumerate(table.column("path")):
-        inner, fault = safe_path(cell)
-        where = table.where(number)
-        if fault:
-            yield Input(_joined(path.parent, inner), path.parent, inner,
-                        f"unsafe_path: {where}: {fault}")  # fmt: skip
-        elif not _is_there(path.parent, inner):
-            yield Input(_joined(path.parent, inner), path.parent, inner,
-                        f"missing_file: {where}: no such file")  # fmt: skip
-        else:
-            yield Input(_joined(path.parent, inner), path.parent, inner)
-
-
-def _is_there(root: Path, inner: str) -> bool:
-    return os.path.lexists(root / split_path(root, inner)[0])
+        inner, unsafe = safe_path(cell)
+        fault = None
+        if unsafe:
+            fault = f"unsafe_path: {table.where(number)}: {unsafe}"
+        elif not os.path.lexists(root / split_path(root, inner)[0]):
+            fault = f"missing_file: {table.where(number)}: no such file"
+        yield Input(_joined(root, inner), root, inner, fault)
 
 
 def _joined(root: Path, inner: str) -> str:
-    """Name a file in a folder; an inner path that leaves it stays as it was written."""
+    """Name a file in a folder; the rest stays as it was written, also where it leads out of it."""
     name = _shown(root)
     return inner if name == "." else f"{name.rstrip('/')}/{inner}"
 

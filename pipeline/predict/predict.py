@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Generator, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import chain
 from pathlib import Path
 from typing import Any, Never, TypeAlias
 
@@ -113,8 +114,8 @@ def predict_files(resident: Resident, files: Sequence[Input], options: Options) 
         if options.output is not None:
             write_output(options.output, tables, schema)
         else:
-            sys.stdout.write(csv_header(schema))
-            sys.stdout.writelines(map(csv_lines, tables))
+            for text in chain([csv_header(schema)], map(csv_lines, tables)):
+                sys.stdout.buffer.write(text.encode())  # UTF-8, whatever the terminal has
             sys.stdout.flush()
     return summary.text()
 
