@@ -14,8 +14,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
-import numpy as np
-
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.decoders import SECONDS
 from pipeline.errors import again
@@ -34,6 +32,11 @@ _KEPT_LINES = 20
 
 _PATIENCE_S = 5.0
 """For a process to end that was told to."""
+
+
+_PATIENT_THREADS = {"OMP_WAIT_POLICY": "passive"}
+"""Torch's threads sleep while they wait for each other. Where they spin, and others want the cores
+too, a picture takes many times as long."""
 
 
 class ResidentDied(Exception):
@@ -80,7 +83,8 @@ class Resident:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno())],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()], env=os.environ | QUIET,
+                pass_fds=[theirs.fileno()], env=_PATIENT_THREADS | os.environ | QUIET,
+                process_group=0,  # a terminal's Ctrl-C is for us alone: we finish what we asked
             )  # fmt: skip
         self._socket = ours
         self._stream = cast(BinaryIO, ours.makefile("rwb"))
@@ -95,7 +99,7 @@ class Resident:
         try:
             with self._watched():
                 frames.send(self._stream, request)
-                self._description: dict[str, Any] = self._receive()[0]["description"]
+                self._description: dict[str, Any] = self._receive()["description"]
         except BaseException:
             self.close()
             raise
@@ -148,13 +152,13 @@ class Resident:
         is_done = False
         try:
             while not is_done:
-                message = self._receive()[0]
+                message = self._receive()
                 is_done = "done" in message
                 yield from message.get("rows", ())
         except GeneratorExit:
             sender.is_left.set()
             while not is_done:  # the rest of the answers, so that none is taken for the next one's
-                is_done = "done" in self._receive()[0]
+                is_done = "done" in self._receive()
             raise
         finally:
             if not is_done:
@@ -162,16 +166,17 @@ class Resident:
             sender.join()
 
     def explain(self, file: bytes) -> dict[str, Any]:
-        """Give what the version's `Engine.explain` gives: plain values, bytes and arrays.
+        """Give what the version's `Engine.explain` gives, plain values.
 
         Raises:
             ParamsError: The version has no explanations.
+            DataError: The file is not a usable picture.
             ResidentDied: The process ended.
         """
         with self._lock, self._watched():
             frames.send(self._stream, {"op": "explain"}, [file])
-            message, parts = self._receive()
-        return _unpack(message["answer"], parts)
+            answer: dict[str, Any] = self._receive()["answer"]
+        return answer
 
     def close(self) -> None:
         """End the process; whoever waits for an answer gets `ResidentDied`."""
@@ -199,11 +204,11 @@ class Resident:
         with suppress(OSError):
             self._socket.shutdown(socket.SHUT_RDWR)
 
-    def _receive(self) -> tuple[dict[str, Any], list[bytes]]:
-        message, parts = frames.receive(self._stream)
+    def _receive(self) -> dict[str, Any]:
+        message, _ = frames.receive(self._stream)
         if "error" in message:
             raise again(message["error"], message["exit_code"])
-        return message, parts
+        return message
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
@@ -263,16 +268,3 @@ class _Sender(threading.Thread):
                 yield file
         except BaseException as error:  # noqa: BLE001 - it is raised again where the rows are read
             self.error = error
-
-
-def _unpack(plain: dict[str, Any], parts: list[bytes]) -> dict[str, Any]:
-    """Put together what `resident.py` parted."""
-    value = dict(plain)
-    for name, each in plain.items():
-        if isinstance(each, dict) and "part" in each:
-            raw = parts[each["part"]]
-            is_array = "dtype" in each
-            value[name] = (
-                np.frombuffer(raw, each["dtype"]).reshape(each["shape"]) if is_array else raw
-            )
-    return value

@@ -11,10 +11,11 @@ Messages (`frames.py`), asked and answered one at a time:
     {"op": "load", ...}                      {"description": {...}}
     {"op": "predict", "pad": ...}, then      {"rows": [...]} for each batch, then {"done": true}
       {} with pictures, then {"end": true}
-    {"op": "explain"} with a picture         {"answer": {...}} with its byte strings and arrays
+    {"op": "explain"} with a picture         {"answer": {...}}
 
-Instead of an answer there may be {"error": ..., "exit_code": ...}: what a user can mend. Where it
-is raised, the process ends; with our own bugs it ends with a traceback.
+Instead of an answer there may be {"error": ..., "exit_code": ...}: what a user can mend. A picture
+that cannot be explained is one; with every other error the process ends, and with our own bugs it
+leaves a traceback.
 """
 
 import os
@@ -35,7 +36,8 @@ def main(stream: BinaryIO) -> None:
     asked, _ = frames["receive"](stream)
     try:
         engine = load(asked)
-        frames["send"](stream, {"description": engine.describe()})
+        description = engine.describe() | {"explains": hasattr(engine, "explain")}
+        frames["send"](stream, {"description": description})
         while True:
             message, parts = frames["receive"](stream)
             answer(engine, stream, message, parts)
@@ -83,8 +85,12 @@ def answer(engine: Any, stream: BinaryIO, message: dict[str, Any], parts: list[b
         text = "explain: this version was registered before explanations, and has none"
         frames["send"](stream, {"error": text, "exit_code": 2})
     elif message["op"] == "explain":
-        plain, raw = _pack(engine.explain(parts[0]))
-        frames["send"](stream, {"answer": plain}, raw)
+        try:
+            frames["send"](stream, {"answer": engine.explain(parts[0])})
+        except Exception as error:
+            if not hasattr(error, "exit_code"):
+                raise
+            frames["send"](stream, {"error": str(error), "exit_code": error.exit_code})
     else:
         raise RuntimeError(f"no such request: {message['op']!r}")
 
@@ -95,22 +101,6 @@ def _files(stream: BinaryIO) -> Iterator[bytes]:
         yield from parts
         if message.get("end"):
             return
-
-
-def _pack(value: dict[str, Any]) -> tuple[dict[str, Any], list[bytes]]:
-    """Part an answer into what JSON holds and byte strings; an array is one with its shape."""
-    plain: dict[str, Any] = {}
-    raw: list[bytes] = []
-    for name, each in value.items():
-        if isinstance(each, bytes):
-            plain[name] = {"part": len(raw)}
-            raw.append(each)
-        elif hasattr(each, "tobytes"):
-            plain[name] = {"part": len(raw), "dtype": each.dtype.str, "shape": list(each.shape)}
-            raw.append(each.tobytes())
-        else:
-            plain[name] = each
-    return plain, raw
 
 
 def _end_with_lifeline() -> None:

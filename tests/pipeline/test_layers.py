@@ -25,14 +25,13 @@ LAYERS = (
     {"tune"},
     {"stage"},
     {"reproduce"},
-    {"summary"},
+    {"metricsdiff", "summary"},
     {"doctor"},
     {"fsck"},
     {"commands"},
     {"cli"},
 )
 HOMES = {
-    "captum": ("pipeline/model/gradcam.py",),
     "fastapi": ("pipeline/serving/",),
     "uvicorn": ("pipeline/serving/",),
     "onnx": ("pipeline/export/",),

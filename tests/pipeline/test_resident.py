@@ -15,7 +15,7 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.errors import IntegrityError, ParamsError
+from pipeline.errors import DataError, IntegrityError, ParamsError
 from pipeline.files import read_table
 from pipeline.serving import frames
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
@@ -182,14 +182,26 @@ def edited(made, edit):
         yield resident
 
 
+EXPLAIN = """
+
+def explain(engine, file):
+    from pipeline.errors import DataError
+    if not file:
+        raise DataError("image", "must be a usable picture")
+    return {"bytes": len(file), "label": None}
+
+
+Engine.explain = explain
+"""
+
+
 def other_code(folder):
     """Decode pictures to their negatives, and say another architecture."""
     path = folder / "code/pipeline/data/decoders.py"
     path.write_text(path.read_text().replace("return decode(raw,", "return 255 - decode(raw,"))
     path = folder / "code/pipeline/model/engine.py"
-    path.write_text(
-        path.read_text().replace('"task": bundle.task', '"task": "other " + bundle.task')
-    )
+    text = path.read_text().replace('"task": bundle.task', '"task": "other " + bundle.task')
+    path.write_text(text + EXPLAIN)
 
 
 def before_the_engine(folder):
@@ -209,6 +221,9 @@ def test_two_versions_with_other_code_are_at_work_at_once(made, resident):
         assert not np.isclose([row["p_c"] for row in rows], [row["p_c"] for row in expected]).all()
         assert resident.predict(files) == expected
         assert resident.describe()["task"] == "classification"
+        with pytest.raises(DataError, match="image: must be a usable picture"):
+            other.explain(b"")
+        assert other.explain(files[0]) == {"bytes": len(files[0]), "label": None}
         threading.Timer(0.3, other.close).start()
         with pytest.raises(ResidentDied, match="it was closed"):
             list(other.stream(files[0] for _ in iter(int, 1)))
