@@ -1,13 +1,22 @@
 """Small models to export: a folder as `train` leaves it, with outputs that differ by picture."""
 
+import json
 from dataclasses import replace
+from pathlib import Path
 
 import torch
 
+from pipeline.cli import main
 from pipeline.data.normalization import Normalization
 from pipeline.device import start_runtime
 from pipeline.model.bundle import Predictor, load_network, save_model
 from tests.published import small_bundle, small_network
+
+FILES = {
+    "safetensors": "model.safetensors", "state_dict": "state_dict.pt", "pt2": "model.pt2",
+    "onnx": "model.onnx", "pickle": "model.pickle",
+}  # fmt: skip
+"""By format."""
 
 SIZES = {"test_vit": 160}
 """Of architectures that take one size only; the others get small pictures."""
@@ -53,3 +62,13 @@ def predict(folder, bundle, images_NCHW):
     facts = replace(bundle, precision="fp32")
     network = load_network(folder / "model.safetensors", facts)
     return Predictor(network, facts, runtime=runtime).predict_images(images_NCHW)
+
+
+def export(model, form, *options, output="out"):
+    """Run the command in this process; gives its exit code."""
+    return main(["export", str(model), "--format", form, "-o", output, *map(str, options)])
+
+
+def card(folder="out"):
+    """Read export.json."""
+    return json.loads(Path(folder, "export.json").read_text())
