@@ -5,8 +5,7 @@ Reads   --store           pictures, labels and the label file's other columns
         --record          what its weights started from
         --metrics --predictions  what `evaluate` found
         --text            what people say of the model
-Writes  --report  where the maps lie, two checks of them, calibration, abstention, slices
-        --heat    a row for each item with a map
+Writes  --report --heat  what was found, in numbers; a row for each item with a map
         --card --page  the model card, as Markdown and as one page
         --plots   examples of each class with heat maps; curves as CSV and PNG
 """
@@ -17,10 +16,11 @@ from pipeline.data.augment import AugmentParams
 from pipeline.data.items import DataParams
 from pipeline.device import RuntimeParams, open_runtime
 from pipeline.explain.answers import open_subject
+from pipeline.explain.cardtext import read_card_text
 from pipeline.explain.explain import draw, explain_answers
 from pipeline.explain.params import ExplainParams
 from pipeline.explain.writing import Sources, write_card
-from pipeline.files import replacing_folder, write_json, write_table
+from pipeline.files import write_json, write_table
 from pipeline.parallel import MachineParams
 from pipeline.stage import run_stage
 from pipeline.train.evaluation import EvaluateParams
@@ -54,13 +54,13 @@ def main(
     plots: Path,
 ) -> None:
     """Look at the test split, and write what there is to say of the model."""
+    words = read_card_text(text, data.path)
     device = open_runtime(runtime).device
     subject = open_subject(store, model, bundle=bundle, predictions=predictions, device=device)
     found = explain_answers(subject, explain, evaluate, machine)
-    with replacing_folder(plots) as folder:
-        draw(found, subject.answers, folder)
+    draw(found, subject.answers, plots)
     told = {"train": train, "optim": optim, "loss": loss, "augment": augment}
-    sources = Sources(data.path, bundle, record, metrics, predictions, text, plots)
+    sources = Sources(data.path, words, bundle, record, metrics, predictions, plots)
     write_card(told, sources, subject, found, card=card, page=page)
     write_table(heat, found.table)
     write_json(report, found.report)

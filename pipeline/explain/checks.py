@@ -3,8 +3,7 @@
 1. Weights are shuffled, of the head alone and of the last stage as well. A map that hardly changes
    shows edges of the picture, not what the model learned.
 2. Where a picture is hottest, a blurred copy of it covers it; in comparison, a patch of the same
-   shape turned by half around the picture's center. Only what the model needs lowers its answer. A
-   patch of one color would be something new in the picture: of solar cells it made all defective.
+   shape turned by half around the picture's center. Only what the model needs lowers its answer.
 
 Sources:
     1. Adebayo et al. (2018), "Sanity checks for saliency maps".
@@ -37,6 +36,9 @@ from pipeline.train.metrics import Bootstrap
 
 _SHADES = 6
 """Rows and columns of the copy that covers a place, before it is made smooth."""
+
+_EDGES = 32
+"""The mask's soft edge is about this part of the side, thrice."""
 
 LEVELS = ("head", "top")
 """What is shuffled: the head, or the head and the last stage of the backbone."""
@@ -116,11 +118,21 @@ def hottest(heat_SS: Maps, share: float) -> npt.NDArray[np.bool_]:
 
 
 def cover(picture: Pixels, mask_SS: npt.NDArray[np.bool_]) -> Pixels:
-    """Give a picture [3, S, S] with a copy of few, smooth shades where the mask is."""
-    few = functional.adaptive_avg_pool2d(torch.from_numpy(picture).float(), _SHADES)
+    """Give a picture [3, S, S] with a copy of few, smooth shades where the mask is.
+
+    The mask's edge is soft: a hard one would be something new in the picture, which the model may
+    judge instead of what is missing.
+    """
+    values = torch.from_numpy(picture).float()[None]
+    few = functional.adaptive_avg_pool2d(values, _SHADES)
     size = picture.shape[-2:]
-    smooth = functional.interpolate(few[None], size=size, mode="bilinear", align_corners=False)[0]
-    return np.where(mask_SS, smooth.round().to(torch.uint8).numpy(), picture)
+    smooth = functional.interpolate(few, size=size, mode="bilinear", align_corners=False)
+    share = torch.from_numpy(np.ascontiguousarray(mask_SS)).float()[None, None]
+    width = 2 * (size[0] // _EDGES) + 1
+    for _ in range(3):  # three times a mean of neighbors is nearly a Gaussian
+        share = functional.avg_pool2d(share, width, 1, width // 2, count_include_pad=False)
+    mixed = values * (1 - share) + smooth * share
+    return np.asarray(mixed[0].round().to(torch.uint8).numpy())
 
 
 def describe_checks(

@@ -21,8 +21,8 @@ from pipeline.explain.findings import findings, warnings
 from pipeline.explain.looking import Look, describe_look, look
 from pipeline.explain.params import ExplainParams
 from pipeline.explain.sheets import Sheet, choose_examples, write_sheets
-from pipeline.explain.slices import Slice, judge_slices, slice_columns, worst_slice
-from pipeline.files import write_rows
+from pipeline.explain.slices import Slice, goodness, judge_slices, slice_columns, worst_slice
+from pipeline.files import replacing_folder, write_rows
 from pipeline.parallel import MachineParams
 from pipeline.plots import regression_scatter
 from pipeline.train.evaluation import EvaluateParams
@@ -102,22 +102,25 @@ def explain_answers(
     return Explained(report, _table(answers, found, checks), sheets, curve, bins, slices)
 
 
-def draw(explained: Explained, answers: Answers, folder: Path) -> None:
-    """Write the sheets, and curves as PNG and CSV, into a folder."""
-    write_sheets(folder, explained.sheets)
-    if answers.is_classes:
-        _draw_classes(explained, folder, len(answers))
-    else:
-        _draw_values(answers, folder)
+def draw(explained: Explained, answers: Answers, plots: Path) -> None:
+    """Write the sheets, and curves as PNG and CSV, into a folder that is replaced."""
+    with replacing_folder(plots) as folder:
+        write_sheets(folder, explained.sheets)
+        if answers.is_classes:
+            _draw_classes(explained, folder, len(answers))
+        else:
+            _draw_values(answers, folder)
+        _draw_slices(explained, answers, folder)
+
+
+def _draw_slices(explained: Explained, answers: Answers, folder: Path) -> None:
     rows = [{"name": each.name, **asdict(each)} for each in explained.slices]
     write_rows(folder / "slices.csv", rows, columns=["name", *Slice.__dataclass_fields__])
-    if explained.slices:
-        good = answers.right.astype(float) if answers.is_classes else np.abs(
-            answers.served[:, 0] - answers.targets_N)  # fmt: skip
+    if rows:
         slice_scores(
             folder / "slices.png",
             rows,
-            overall=float(good.mean()),
+            overall=float(goodness(answers).mean()),
             measure=explained.report["slices"]["measure"],
             title=f"Parts of the test split ({len(answers):,} items)",
         )

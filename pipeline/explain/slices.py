@@ -128,7 +128,7 @@ def judge_slices(
             Slice(column, value, int(is_in_N.sum()), follows_label=following[column])
             for column, value, is_in_N in found
         ]
-    good_N = _goodness(answers)
+    good_N = goodness(answers)
 
     def scores(weights_RN: np.ndarray) -> Scores:
         inside = np.stack([_mean(good_N, weights_RN * is_in_N) for is_in_N in judged], axis=1)
@@ -186,7 +186,8 @@ def _judge(
     return result
 
 
-def _goodness(answers: Answers) -> np.ndarray:
+def goodness(answers: Answers) -> np.ndarray:
+    """Give what a slice's score is the mean of, [N]: right or not, or the absolute error."""
     if answers.is_classes:
         return answers.right.astype(np.float64)
     return np.asarray(np.abs(answers.served[:, 0] - answers.targets_N))

@@ -12,7 +12,7 @@ from pipeline.explain.answers import Subject
 from pipeline.explain.card import Facts, make_card
 from pipeline.explain.card_markdown import card_markdown
 from pipeline.explain.card_page import card_page
-from pipeline.explain.cardtext import read_card_text
+from pipeline.explain.cardtext import CardText
 from pipeline.explain.explain import Explained
 from pipeline.files import read_json, sha256_file, write_text
 from pipeline.model.bundle import Bundle
@@ -31,14 +31,14 @@ _TOLD = {
 
 @dataclass(frozen=True)
 class Sources:
-    """What a card tells of, besides the subject: `data.path`, and files."""
+    """What a card tells of, besides the subject: `data.path`, people's words, and files."""
 
     data: str
+    text: CardText
     bundle: Path
     record: Path
     metrics: Path
     predictions: Path
-    text: Path
     plots: Path
 
 
@@ -62,7 +62,6 @@ def write_card(
         page: The HTML file.
 
     Raises:
-        ParamsError: What people wrote is missing or misshaped.
         DataError: A file is missing.
     """
     made = make_card(_gather(sections, sources, subject, explained))
@@ -88,7 +87,7 @@ def _gather(
         params={name: _told(section, _TOLD[name]) for name, section in sections.items()},
         metrics=read_json(sources.metrics),
         report=explained.report,
-        text=read_card_text(sources.text, sources.data),
+        text=sources.text,
         digests=digests,
         plots=sources.plots,
         sheets=explained.sheets,

@@ -75,19 +75,23 @@ def test_covering_the_hottest_part_of_a_planted_picture_changes_the_answer_and_e
     plain = predictor.predict_images(images)[0, 1]
     covered = predictor.predict_images(cover(images[0], mask)[np.newaxis])[0, 1]
     elsewhere = predictor.predict_images(cover(images[0], mask[::-1, ::-1])[np.newaxis])[0, 1]
-    assert plain - covered > 0.02
-    assert abs(plain - elsewhere) < 0.002
+    assert plain - covered > 0.01
+    assert abs(plain - elsewhere) < 0.001
 
 
-def test_covered_places_are_smooth_and_others_stay():
+def test_covered_places_are_smooth_with_soft_edges_and_others_stay():
     picture = noise(1)[0]
     mask = np.zeros((64, 64), dtype=bool)
     mask[20:50, 20:50] = True
     found = cover(picture, mask)
-    assert (found[:, ~mask] == picture[:, ~mask]).all()
-    assert np.abs(np.diff(found[:, 20:50, 20:50].astype(int))).max() <= 5
+    inside, outside = slice(27, 43), slice(0, 12)
+    assert (found[:, outside] == picture[:, outside]).all()
+    assert np.abs(np.diff(found[:, inside, inside].astype(int))).max() <= 5
     even = np.full((3, 64, 64), 77, dtype=np.uint8)
     assert (cover(even, mask) == even).all()
+    bright = np.zeros((3, 64, 64), dtype=np.uint8)
+    bright[:, 30:34] = 255
+    assert np.abs(np.diff(cover(bright, mask).astype(int), axis=2)).max() < 64
 
 
 def test_a_mean_has_an_interval_over_groups():
