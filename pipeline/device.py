@@ -20,6 +20,14 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 """Of glibc's malloc.h."""
 _INT_MAX = 2**31 - 1
 
+_LIMITS = (
+    "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+)  # fmt: skip
+"""Settings by which the libraries below torch choose other kernels, and torch does not say so.
+
+oneDNN held to AVX2 gives other bits in bf16 on a processor with AVX512."""
+
 
 class RuntimeParams(Section):
     """`runtime`: what a result depends on besides data, weights and recipe."""
@@ -65,6 +73,8 @@ class Runtime:
             "threads": self.threads,
             "precision": self.precision,
         }
+        limits = " ".join(f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name))
+        facts |= {"limits": limits} if limits else {}
         return facts | ({"compiled": "true"} if self.compiled else {})
 
 

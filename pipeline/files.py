@@ -109,6 +109,18 @@ def copy_file(source: Path, target: Path) -> None:
             left -= copied
 
 
+def link_file(source: Path, target: Path) -> None:
+    """Give a file of DVC's cache a second name; copy it where the file system or its owner forbid.
+
+    DVC puts a copy in place of each link when it takes over the output (unless `cache.type` asks
+    for links), so that a later edit in place cannot reach its cache. Until then it is read-only.
+    """
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:
+        copy_file(source, target)
+
+
 def write_text(path: Path, text: str) -> None:
     """Write UTF-8 text."""
     with replacing(path) as scratch:

@@ -30,7 +30,8 @@ LOCKS = Path(".rootstock") / "locks"
 FAILURE = Path(".rootstock") / "failure.json"
 """The last failed stage's line and exit code: DVC itself ends with 255 whatever the stage said."""
 
-_MACHINE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO)
+MACHINE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO)
+"""Of errors that are the machine's, and not our own bugs."""
 
 
 def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> int:
@@ -38,7 +39,7 @@ def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> i
     name = _stage_name(main)
     start_logging(sys.stderr)
     try:
-        with _signals(name):
+        with signals(name, remedy="run `dvc repro` to go on"):
             arguments = _paths(main, name, argv)
             sections = _sections(main)
             with stage_lock(name):
@@ -46,7 +47,7 @@ def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> i
     except PipelineError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
-        if error.errno not in _MACHINE_ERRNOS:
+        if error.errno not in MACHINE_ERRNOS:
             traceback.print_exc()
             return 1
         where = error.filename or name
@@ -129,14 +130,19 @@ def _sections(main: Callable[..., None]) -> list[Any]:
 
 
 @contextmanager
-def _signals(stage: str) -> Iterator[None]:
-    """Turn SIGINT and SIGTERM into `Interrupted`, and end with the process that started us."""
+def signals(name: str, *, remedy: str) -> Iterator[None]:
+    """Turn SIGINT and SIGTERM into `Interrupted`; a stage ends with the process that started it.
+
+    Args:
+        name: Of the stage or command.
+        remedy: How to go on.
+    """
 
     def stop(signum: int, frame: FrameType | None) -> None:
         del frame
         for each in (signal.SIGINT, signal.SIGTERM):
             signal.signal(each, signal.SIG_IGN)
-        raise Interrupted(stage, signum, remedy="run `dvc repro` to go on")
+        raise Interrupted(name, signum, remedy=remedy)
 
     old = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     for each in old:

@@ -14,7 +14,7 @@ them; their hashes stand as the tag `audit` of the model versions, and `git log`
 import heapq
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from hashlib import sha256
@@ -168,6 +168,28 @@ def replay(decisions: Iterable[Decision], name: str) -> dict[str, str]:
         if decision.name == name:
             aliases = {**decision.aliases, **aliases, **decision.moves}
     return aliases
+
+
+def rivals(decisions: Sequence[Decision], name: str, alias: str) -> list[Decision]:
+    """Give the decisions that moved an alias apart from each other, in clones that met since.
+
+    They are those that no other one that moved the alias follows, where they chose different
+    models. The next decision that moves it follows them all, and settles it.
+
+    Args:
+        decisions: In the order of `read_audit`.
+        name: The registered model.
+        alias: One of its aliases.
+    """
+    before: dict[str, frozenset[str]] = {}
+    for decision in decisions:
+        before[decision.hash] = frozenset(decision.parents).union(
+            *(before[parent] for parent in decision.parents)
+        )
+    moving = [each for each in decisions if each.name == name and alias in each.moves]
+    followed = frozenset[str]().union(*(before[each.hash] for each in moving))
+    last = [each for each in moving if each.hash not in followed]
+    return last if len({each.model for each in last}) > 1 else []
 
 
 def champions(decisions: Iterable[Decision], name: str) -> list[Decision]:

@@ -58,7 +58,8 @@ def tell_history(decisions: Sequence[Decision], name: str) -> str:
     mine = [decision for decision in decisions if decision.name == name]
     if not mine:
         return f"The audit has no decision on {name}.\n"
-    lines = [f"{len(mine)} decisions on {name}, oldest first:", ""]
+    count = "1 decision" if len(mine) == 1 else f"{len(mine)} decisions"
+    lines = [f"{count} on {name}, oldest first:", ""]
     for decision in mine:
         lines.append(
             f"{decision.time}  {decision.action:<8}  version {decision.version}, model "
@@ -73,8 +74,9 @@ def tell_history(decisions: Sequence[Decision], name: str) -> str:
 def tell_scored(scored: Scored) -> str:
     """Give the line on a test split."""
     text = (
-        f"test split {scored.split[:12]} ({scored.items} items): scored {scored.times} times for a "
-        f"decision, by {scored.candidates} candidates"
+        f"test split {scored.split[:12]} ({scored.items} items): scored for "
+        f"{scored.times} {'decision' if scored.times == 1 else 'decisions'}, by "
+        f"{scored.candidates} {'candidate' if scored.candidates == 1 else 'candidates'}"
     )
     if not scored.is_often:
         return text
@@ -86,21 +88,37 @@ def tell_scored(scored: Scored) -> str:
 
 def tell_decision(decision: Decision) -> str:
     """Give one decision, with every gate, as lines."""
-    lines = [f"models:/{decision.name}/{decision.version}: {_WORDS[decision.action]}",
-             f"  {decision.reason}"]  # fmt: skip
+    champion = decision.aliases.get(CHAMPION)
+    lines = [
+        f"models:/{decision.name}/{decision.version}: {_WORDS[decision.action]}",
+        *(f"  {line}" for line in tell_evidence(decision)),
+        f"  champion is now model {champion[:12] if champion else 'none'}",
+    ]
+    return "\n".join(lines) + "\n"
+
+
+def tell_evidence(decision: Decision) -> list[str]:
+    """Give the reason of a decision, and what was measured for it, as lines."""
+    lines = [decision.reason]
     test = decision.evidence.get("test")
     if test:
         left = test.get("left_out") or {}
         lines.append(
-            f"  {test['items']} of {test['split_items']} test items; left out: "
+            f"{test['items']} of {test['split_items']} test items; left out: "
             f"{left.get('items', 0)} in train or val of one, {left.get('of_groups', 0)} in a group "
             "of it"
         )
+    scores = decision.evidence.get("scores")
+    if scores:
+        lines.append(", ".join(f"{name} {scores[name]:.4f}" for name in _SHOWN if name in scores))
     for gate in decision.evidence.get("gates", []):
-        lines.append(f"  {'passed' if gate['is_passed'] else 'FAILED'}  {gate['text']}")
-    champion = decision.aliases.get(CHAMPION)
-    lines.append(f"  champion is now model {champion[:12] if champion else 'none'}")
-    return "\n".join(lines) + "\n"
+        lines.append(f"{'passed' if gate['is_passed'] else 'FAILED'}  {gate['text']}")
+    return lines
+
+
+_SHOWN = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "loss", "ece",
+          "mae", "rmse", "r2")  # fmt: skip
+"""Of the scores of a candidate without a champion."""
 
 
 _WORDS = {

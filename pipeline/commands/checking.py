@@ -26,10 +26,12 @@ def _add_doctor(commands: Commands) -> None:
 
 def _add_fsck(commands: Commands) -> None:
     fsck = commands.add_parser(
-        "fsck", help="hash the outputs here and in DVC's cache, and compare with the lock files"
+        "fsck",
+        help="hash the outputs here, in DVC's cache and in audit/, and compare with what "
+        "is recorded",
     )
     fsck.add_argument("--all", action="store_true",
-                      help="also the objects that every branch and tag names")  # fmt: skip
+                      help="also the objects of every branch, tag and experiment")  # fmt: skip
     fsck.add_argument("--cache", action="store_true", help="also every other object in the cache")
     fsck.add_argument("--fix", action="store_true",
                       help="move damaged objects of the cache to .rootstock/damaged/")  # fmt: skip

@@ -1,4 +1,4 @@
-"""Look at how the data changed, and decide on suspects."""
+"""Look at how data and numbers changed, and decide on suspects."""
 
 import argparse
 from pathlib import Path
@@ -17,6 +17,7 @@ REVIEW = Path("review")
 def add(commands: Commands) -> None:
     """Add them to the command line."""
     _add_data(commands)
+    _add_metrics(commands)
     _add_review(commands)
 
 
@@ -33,6 +34,17 @@ def _add_data(commands: Commands) -> None:
     diff.add_argument("--fail-on-moved", action="store_true",
                       help="end with 3 where an item changed its split")  # fmt: skip
     diff.set_defaults(run=_data_diff)
+
+
+def _add_metrics(commands: Commands) -> None:
+    metrics = commands.add_parser("metrics", help="look at how the numbers changed")
+    kinds = metrics.add_subparsers(dest="metrics_command", required=True, metavar="COMMAND")
+    diff = kinds.add_parser(
+        "diff", help="compare the metrics of a revision with those in the working tree, in Markdown"
+    )
+    diff.add_argument("revision", nargs="?", default="HEAD", metavar="REV",
+                      help="a commit, branch or tag (default: HEAD)")  # fmt: skip
+    diff.set_defaults(run=_metrics_diff)
 
 
 def _add_review(commands: Commands) -> None:
@@ -53,6 +65,13 @@ def _data_diff(arguments: argparse.Namespace) -> int:
     say(text)
     if arguments.fail_on_moved:
         refuse_moved(diff)
+    return 0
+
+
+def _metrics_diff(arguments: argparse.Namespace) -> int:
+    from pipeline.metricsdiff import diff_metrics  # slow to import
+
+    say(diff_metrics(Path(), arguments.revision))
     return 0
 
 

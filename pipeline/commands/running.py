@@ -23,6 +23,9 @@ _DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
 """What DVC ends with: arguments that it does not know, and everything else."""
 
 
+_PULL = "--pull"
+
+
 def add(commands: Commands) -> None:
     """Add them to the command line."""
     _add_repro(commands)
@@ -54,13 +57,32 @@ def _repro(dvc_args: list[str], *, wait_s: float) -> int:
     with repro_lock(wait_s):
         preflight()
         _keep_edited()
-        FAILURE.unlink(missing_ok=True)
-        start = time.monotonic()
-        code = run_program([sys.executable, "-m", "dvc", "repro", *dvc_args])
+        start, start_s = time.monotonic(), time.time()
+        code = _run_dvc(dvc_args, wait_s)
+        if _PULL in dvc_args:
+            _refuse_damaged(start_s)
     if code != 0:
-        return _tell_failure(code)
+        return _tell_failure(code, is_pulling=_PULL in dvc_args)
     say(summarize(elapsed_s=time.monotonic() - start))
     return 0
+
+
+def _run_dvc(dvc_args: list[str], wait_s: float) -> int:
+    """Run `dvc repro`; again, where a DVC that was started meanwhile stood in its way and ended."""
+    from pipeline.doctor.oneatatime import wait_for_dvc  # slow to import
+
+    while True:
+        FAILURE.unlink(missing_ok=True)
+        code = run_program([sys.executable, "-m", "dvc", "repro", *dvc_args])
+        is_refused = code in _DVC_FAILED and not FAILURE.exists()
+        if not is_refused or not wait_for_dvc(wait_s):
+            return code
+
+
+def _refuse_damaged(since_s: float) -> None:
+    from pipeline.fsck.check import machine_params, refuse_damaged  # slow to import
+
+    refuse_damaged(since_s, machine_params())
 
 
 def _keep_edited() -> None:
@@ -69,13 +91,16 @@ def _keep_edited() -> None:
                          f"replace it (a copy is kept: {kept})\n")  # fmt: skip
 
 
-def _tell_failure(code: int) -> int:
+def _tell_failure(code: int, *, is_pulling: bool) -> int:
     """Repeat the failed stage's own line as the last one, and give its exit code."""
     if not FAILURE.exists():
         if code == _DVC_USAGE:
             raise ParamsError("dvc repro", "does not know these arguments", remedy="see above")
         if code in _DVC_FAILED:
-            raise MachineError("dvc", "could not run", remedy="its own message stands above")
+            told = "its own message stands above"
+            if is_pulling:
+                told += "; what a remote lacks is brought by `dvc push` where it is"
+            raise MachineError("dvc", "could not run", remedy=told)
         return code
     failure: dict[str, Any] = read_json(FAILURE)
     sys.stderr.write(f"error: {failure['text']}\n")

@@ -1,4 +1,4 @@
-"""Write shards: rows that an earlier build holds are copied, the others are computed.
+"""Write shards: what an earlier build holds is linked or copied, the other rows are computed.
 
 The bytes depend on the rows alone, and not on where they come from. `docs/decisions/0010`.
 """
@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from pipeline.data.shards import Array, Layout, Shards, StoredRow
-from pipeline.files import copy_file, sha256_file
+from pipeline.files import link_file, sha256_file
 
 log = logging.getLogger(__name__)
 
@@ -114,7 +114,7 @@ def write_shards(
     for number, part in enumerate(pieces(keys, sizes)):
         same = old.whole_shard(part)
         if same is not None:
-            digests = copy_shard(folder, layouts, number, old, same)
+            digests = take_shard(folder, layouts, number, old, same)
         else:
             rows = (old.stored(key) if key in old else next(fresh) for key in part)
             digests = write_shard(folder, layouts, number, rows, count=len(part))
@@ -131,10 +131,10 @@ def pieces(rows: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
         yield rows[start:end]
 
 
-def copy_shard(
+def take_shard(
     folder: Path, layouts: Sequence[Layout], number: int, old: Reusable, same: int
 ) -> list[str]:
-    """Copy the files of a shard of an earlier build; give their SHA-256.
+    """Take over the files of a shard of an earlier build; give their SHA-256.
 
     Args:
         folder: It is there already.
@@ -144,7 +144,7 @@ def copy_shard(
         same: Number of the old shard that has the same rows, as `whole_shard` gives it.
     """
     for layout, array in zip(layouts, old.arrays, strict=True):
-        copy_file(array.folder / array.files[same]["file"], folder / layout.file(number))
+        link_file(array.folder / array.files[same]["file"], folder / layout.file(number))
     return [str(array.files[same]["sha256"]) for array in old.arrays]
 
 

@@ -26,7 +26,7 @@ from pipeline.data import picture, sniff
 from pipeline.data.decode import MAX_PIXELS, DecodeSpec, UndecodableImage, decode
 from pipeline.data.picture import Interpolation, Pixels, ResizeMode
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
-from pipeline.data.shard_writer import Reusable, copy_shard, pieces, write_shard
+from pipeline.data.shard_writer import Reusable, pieces, take_shard, write_shard
 from pipeline.data.shards import Layout, Rows, Shards, StoredRow, shard_sizes
 from pipeline.earlier import code_digest
 from pipeline.errors import DataError, IntegrityError, MachineError, PipelineError
@@ -150,7 +150,7 @@ def write_store(
                 sha256, found = _unwrap(next(made), raw)
                 digests |= found
             else:
-                (sha256,) = copy_shard(scratch, layouts, number, reused, old_number)
+                (sha256,) = take_shard(scratch, layouts, number, reused, old_number)
             file = layouts[0].file(number)
             shards.append({"file": file, "rows": len(part), "sha256": sha256})
         for _ in made:  # its progress bar ends there

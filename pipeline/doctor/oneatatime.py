@@ -42,6 +42,27 @@ def repro_lock(wait_s: float = 0.0) -> Iterator[None]:
             _write(stream, "")
 
 
+def wait_for_dvc(wait_s: float) -> bool:
+    """Wait for other processes of DVC that work here; tell whether there were any.
+
+    Raises:
+        MachineError: They still do when the time is over.
+    """
+    deadline, is_told = time.monotonic() + wait_s, False
+    while dvc := running_dvc(Path.cwd()):
+        if time.monotonic() >= deadline:
+            raise MachineError(
+                "dvc", f"another one (PID {dvc[0]}) works in this working tree",
+                remedy="wait for it, or use --wait SECONDS; what is finished is kept",
+            )  # fmt: skip
+        if not is_told:
+            sys.stderr.write(f"waiting up to {wait_s:g} s for DVC (PID {dvc[0]})\n")
+            sys.stderr.flush()
+            is_told = True
+        time.sleep(_LOOK_S)
+    return is_told
+
+
 def _open() -> TextIO:
     try:
         LOCK.parent.mkdir(parents=True, exist_ok=True)

@@ -79,7 +79,7 @@ def check_remotes(
         yield warn("dvc remote", f"there is no default among {', '.join(remotes)}",
                    "run `dvc remote default <name>`")  # fmt: skip
     for name, settings in remotes.items():
-        yield from _judge(str(name), settings, is_default=name == default)
+        yield from _judge(config, str(name), settings, is_default=name == default)
     if try_default and default in remotes:
         _try(str(default))
         yield ok(f"dvc remote {default}", "a file was written, read and deleted there")
@@ -88,17 +88,43 @@ def check_remotes(
 _ADD = "run `dvc remote add --default <name> <url>`"
 
 
-def _judge(name: str, settings: Mapping[str, Any], *, is_default: bool) -> Iterator[Finding]:
+_LEVELS = {"system": "--system ", "global": "--global ", "local": "--local ", "repo": ""}
+"""Files of DVC's configuration, and the option of `dvc remote modify` that names each."""
+
+
+def _judge(
+    config: Any, name: str, settings: Mapping[str, Any], *, is_default: bool
+) -> Iterator[Finding]:
     where, url = f"dvc remote {name}", str(settings.get("url", ""))
     plugin = _PLUGINS.get(url.partition("://")[0]) if "://" in url else None
     if plugin and find_spec(plugin) is None:
         yield warn(where, f"{redact(url)} needs a package that is not installed",
                    f"run `pip install {plugin.replace('_', '-')}`")  # fmt: skip
+    remedy = f"run `dvc remote modify {_level(config, name)}{name} verify true`"
     if not settings.get("verify"):
-        yield warn(where, "verify is off: a damaged object would be pulled without a word",
-                   f"run `dvc remote modify {name} verify true`")  # fmt: skip
+        told = "verify is off: a damaged object would be pulled without a word"
+        yield warn(where, told, remedy)
+    elif _is_shared(config, name) and not _at(config, "repo", name).get("verify"):
+        told = "verify is on in this clone only: others pull a damaged object without a word"
+        yield warn(where, told, f"{remedy}, and commit .dvc/config")
     else:
         yield ok(where, redact(url) + (", the default" if is_default else ""))
+
+
+def _at(config: Any, level: str, name: str) -> Mapping[str, Any]:
+    """Give what one file of the configuration says of a remote."""
+    found: Mapping[str, Any] = config.read(level).get("remote", {}).get(name, {})
+    return found
+
+
+def _is_shared(config: Any, name: str) -> bool:
+    return "url" in _at(config, "repo", name)
+
+
+def _level(config: Any, name: str) -> str:
+    """Give the option for the file that has the remote's address: DVC refuses to add to another."""
+    found = [option for level, option in _LEVELS.items() if "url" in _at(config, level, name)]
+    return found[-1] if found else ""
 
 
 def _secrets(config: Any) -> Iterator[Finding]:

@@ -5,16 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
+from pipeline.audit.decisions import AUDIT
 from pipeline.doctor.findings import Finding, fault, fixed, ok, warn
 from pipeline.doctor.preflight import STATE, check_lock
 from pipeline.dvccache import cache_folder, object_path, read_listing
 from pipeline.errors import IntegrityError, PipelineError
 from pipeline.files import md5_file
+from pipeline.fsck.experiments import check_experiments
 from pipeline.fsck.named import Named, dvc_files, named_anywhere, named_here
 from pipeline.git import ask_git
 from pipeline.parallel import MachineParams, progress
 from pipeline.params import load_section, read_params
 from pipeline.stage import PARAMS
+from pipeline.track.oversight import read_sound_audit
 
 DAMAGED = STATE / "damaged"
 """Where `--fix` puts objects whose bytes are not those of their name."""
@@ -25,7 +28,7 @@ class Scope:
     """What is looked at beside the working tree and the objects that its lock files name."""
 
     every_revision: bool = False
-    """The objects that every branch and tag names."""
+    """The objects that every branch, tag and experiment names."""
 
     whole_cache: bool = False
     """Every object in the cache."""
@@ -59,7 +62,40 @@ def check_files(scope: Scope, machine: MachineParams) -> Generator[Finding, None
     if scope.whole_cache:
         yield from cache.check_rest(fix=scope.fix)
     yield from _working_tree(named, cache, hasher)
+    yield from check_experiments(cache.folder)
     yield from _audit()
+
+
+def refuse_damaged(since_s: float, machine: MachineParams) -> None:
+    """Hash the objects that came into DVC's cache since a moment: DVC may believe a remote.
+
+    Args:
+        since_s: Seconds since 1970.
+        machine: Workers and progress.
+
+    Raises:
+        IntegrityError: One has not the md5 of its name.
+    """
+    folder = cache_folder(Path())
+    new = {md5: place for md5, place in _objects(folder).items()
+           if place.stat().st_ctime >= since_s}  # fmt: skip
+    digests = _Hasher(machine).hash(new.values(), "pulled")
+    wrong = [place for md5, place in new.items()
+             if digests.get(place) != md5.removesuffix(".dir")]  # fmt: skip
+    if wrong:
+        raise IntegrityError(
+            wrong[0], f"is damaged, as are {len(wrong) - 1} more objects that were pulled: what "
+            "was made of them is not what the lock files say",
+            remedy="run `rootstock fsck --fix`, push them again from an intact clone, and set "
+            "`verify` on the remote",
+        )  # fmt: skip
+
+
+def _objects(cache: Path) -> dict[str, Path]:
+    """Give md5 -> place of every object in a cache."""
+    top = cache / "files" / "md5"
+    return {each.parent.name + each.name: each for each in sorted(top.glob("[0-9a-f]*/*"))
+            if not each.name.startswith(".") and each.is_file()}  # fmt: skip
 
 
 def machine_params() -> MachineParams:
@@ -121,10 +157,7 @@ class _Cache:
 
     def check_rest(self, *, fix: bool) -> Iterator[Finding]:
         """Hash every other object."""
-        top = self.folder / "files" / "md5"
-        found = {each.parent.name + each.name: each for each in sorted(top.glob("[0-9a-f]*/*"))
-                 if not each.name.startswith(".") and each.is_file()}  # fmt: skip
-        yield from self._look(found, fix=fix, elsewhere=True)
+        yield from self._look(_objects(self.folder), fix=fix, elsewhere=True)
 
     def _look(self, owner: dict[str, Path], *, fix: bool, elsewhere: bool) -> Iterator[Finding]:
         new = {md5: path for md5, path in owner.items() if md5 not in self._seen}
@@ -195,8 +228,16 @@ def _working_tree(named: list[Named], cache: _Cache, hasher: _Hasher) -> Iterato
 
 
 def _audit() -> Iterator[Finding]:
-    """Tell of decisions that no commit holds."""
-    changed = ask_git(Path(), "status", "--porcelain", "--untracked-files=all", "--", "audit") or ""
+    """Hash the decisions, and tell of those that no commit holds."""
+    try:
+        decisions = read_sound_audit(AUDIT)
+    except IntegrityError as error:
+        yield fault(error)
+    else:
+        if decisions:
+            yield ok(AUDIT, f"{len(decisions)} decisions have the hashes of their names")
+    status = ("status", "--porcelain", "--untracked-files=all")
+    changed = ask_git(Path(), *status, "--", str(AUDIT)) or ""
     if changed:
-        yield warn("audit", f"{len(changed.splitlines())} decisions are not committed as they are",
+        yield warn(AUDIT, f"{len(changed.splitlines())} decisions are not committed as they are",
                    "run `git add audit`, and commit")  # fmt: skip

@@ -45,7 +45,8 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
     recorded, commit = found.recorded, found.commit
     if recorded is None or commit is None:
         lacks = "commit" if recorded else LOCK
-        raise IntegrityError(found.what, f"cannot be made again: its {lacks} is unknown")
+        raise IntegrityError(found.what, f"cannot be made again: its {lacks} is unknown",
+                             remedy=found.unknown.get("run"))  # fmt: skip
     if not commit.is_here:
         raise IntegrityError(
             found.what, "cannot be made again: this repository lacks its commit", got=commit.sha,
@@ -55,7 +56,11 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
                    f"commit {commit.sha[:12]}\n")  # fmt: skip
     with open_worktree(root, recorded.keys.key, commit.sha) as tree:
         notes, is_patched = _settle(root, tree.path, found, recorded)
-        return _rebuild(root, tree, found, recorded, progress, (notes, is_patched))
+        verdict = _rebuild(root, tree, found, recorded, progress, (notes, is_patched))
+        if not tree.is_kept:  # with packages of its own it is thousands of files
+            progress.write(f"{verdict.judgment.outcome}; removing the worktree\n")
+            progress.flush()
+        return verdict
 
 
 def _settle(root: Path, tree: Path, found: Trace, recorded: Recorded) -> tuple[list[str], bool]:

@@ -24,6 +24,7 @@ import socket
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO, cast
 
@@ -33,15 +34,21 @@ frames = runpy.run_path(str(_PACKAGE / "serving" / "frames.py"))
 
 def main(stream: BinaryIO) -> None:
     """Load what is asked for, and answer until the other end is gone."""
-    asked, _ = frames["receive"](stream)
-    try:
+    with suppress(EOFError), _telling(stream):
+        asked, _ = frames["receive"](stream)
         engine = load(asked)
-        frames["send"](stream, {"description": engine.describe()})
+        description = engine.describe() | {"explains": hasattr(engine, "explain")}
+        frames["send"](stream, {"description": description})
         while True:
             message, parts = frames["receive"](stream)
             answer(engine, stream, message, parts)
-    except EOFError:
-        return
+
+
+@contextmanager
+def _telling(stream: BinaryIO) -> Iterator[None]:
+    """Send what a user can mend, and raise the rest."""
+    try:
+        yield
     except Exception as error:
         if not hasattr(error, "exit_code"):
             raise
@@ -84,12 +91,8 @@ def answer(engine: Any, stream: BinaryIO, message: dict[str, Any], parts: list[b
         text = "explain: this version was registered before explanations, and has none"
         frames["send"](stream, {"error": text, "exit_code": 2})
     elif message["op"] == "explain":
-        try:
+        with _telling(stream):
             frames["send"](stream, {"answer": engine.explain(parts[0])})
-        except Exception as error:
-            if not hasattr(error, "exit_code"):
-                raise
-            frames["send"](stream, {"error": str(error), "exit_code": error.exit_code})
     else:
         raise RuntimeError(f"no such request: {message['op']!r}")
 

@@ -7,14 +7,14 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from pipeline.audit.decisions import Decision, as_json, read_audit, replay
+from pipeline.audit.decisions import Decision, as_json, replay
 from pipeline.audit.history import count_scores, tell_decision, tell_history
 from pipeline.errors import IntegrityError, ParamsError
 from pipeline.params import load_section, read_params
 from pipeline.track.aliases import audit_folder
 from pipeline.track.contest import Arena
 from pipeline.track.lineage import PARAMS
-from pipeline.track.oversight import Drift, check_removed, find_drift
+from pipeline.track.oversight import Drift, find_drift, read_sound_audit
 from pipeline.track.promotion import promote, rollback
 from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import (
@@ -66,8 +66,7 @@ def run_audit(*, is_offline: bool, is_json: bool) -> tuple[str, tuple[str, ...]]
     """
     raw = read_params(Path(PARAMS))
     name = load_section(raw, "registry", RegistryParams, path=Path(PARAMS)).name
-    decisions = read_audit(audit_folder())
-    check_removed(audit_folder())
+    decisions = read_sound_audit(audit_folder())
     drift = None if is_offline else _compare(raw, name, decisions)
     if is_json:
         return _audit_json(decisions, name, drift), drift.wrong if drift else ()
@@ -77,9 +76,10 @@ def run_audit(*, is_offline: bool, is_json: bool) -> tuple[str, tuple[str, ...]]
         return text + "not compared with a registry\n", ()
     lines = [
         *(f"note: {line}" for line in drift.notes),
+        *(f"UNSETTLED: {line}" for line in drift.met),
         *(f"WRONG: {line}" for line in drift.wrong),
     ]
-    if not drift.wrong:
+    if not (drift.wrong or drift.met):
         lines.append("the aliases in the registry are those of the audit")
     return text + "\n".join(lines) + "\n", drift.wrong
 

@@ -10,7 +10,7 @@ done again, after a kill at any moment or with the database deleted. The rules a
 2. No run has the key, but a complete one has the same params and outputs (code was touched without
    effect): that run gets the key as well.
 3. Else a run is completed: one that an earlier attempt left, or a new one. The tag
-   `publish.complete` of the run comes last.
+   `publish.complete` of the run comes last. Of clones that do so at once, one makes it (`agree`).
 """
 
 import logging
@@ -25,12 +25,12 @@ from typing import TYPE_CHECKING, Any
 from pipeline.audit.decisions import AUDIT
 from pipeline.errors import TrackingError
 from pipeline.files import canonical_json, sha256_json
+from pipeline.track.agree import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import GitFacts, find_lock, git_facts
 from pipeline.track.describe import run_name
 from pipeline.track.lineage import GRAPH, LOCK, PARAMS, Lock, deps_key
 from pipeline.track.outcome import Past
 from pipeline.track.runs import (
-    COMPLETE,
     confirmed_tag,
     find_runs,
     is_complete,
@@ -39,6 +39,7 @@ from pipeline.track.runs import (
     metric_points,
     move_commit,
     set_tags,
+    store_shared,
     utc,
 )
 from pipeline.track.tracking import (
@@ -86,7 +87,7 @@ class Branch:
     compared: Mapping[str, float]
     difference: str
     tags: Mapping[str, str] = field(default_factory=dict)
-    log_nested: Callable[[Tracking, str, int], int] | None = None
+    log_nested: Callable[[Tracking, str, int], None] | None = None
     past: Past | None = None
 
     @property
@@ -134,11 +135,15 @@ def settle_branch(tracking: Tracking, branch: Branch, lock: Lock) -> "Run":
     key, identity = _key(branch, lock), _identity(branch, lock)
     known = find_runs(tracking, "dvc.keys", f"%{key}%")
     done = next(filter(is_complete, known), None) or _adopt_key(tracking, branch, identity, key)
+    wanted = identity[branch.decisive]
     if done is None:
-        wanted = identity[branch.decisive]
+        others = (run for run in known if run.data.tags.get(branch.decisive, wanted) != wanted)
+        done = completed_elsewhere(tracking, others)
+    if done is None:
         begun = [run for run in known if run.data.tags.get(branch.decisive) == wanted]
         run_id = _complete(tracking, branch, lock, begun[0] if begun else None)
         done = tracking.client.get_run(run_id)
+        _confirm(tracking, branch, done, identity)  # where another clone was first
     else:
         log.info("run %s has this result of %s already", done.info.run_id, branch.name)
         _confirm(tracking, branch, done, identity)
@@ -188,9 +193,15 @@ def _drop_leftovers(tracking: Tracking, runs: "list[Run]", *, kept: str) -> None
     """Delete unfinished runs of this key, and what is nested in them."""
     for run in runs:
         if run.info.run_id != kept and not is_complete(run):
-            for each in [*find_runs(tracking, PARENT, run.info.run_id), run]:
-                tracking.client.delete_run(each.info.run_id)
+            _drop(tracking, run.info.run_id)
             log.info("run %s: deleted, its result has a run already", run.info.run_id)
+
+
+def _drop(tracking: Tracking, run_id: str) -> None:
+    """Delete a run and what is nested in it."""
+    for each in find_runs(tracking, PARENT, run_id):
+        tracking.client.delete_run(each.info.run_id)
+    tracking.client.delete_run(run_id)
 
 
 def _settle_commit(tracking: Tracking, branch: Branch, run: "Run", lock: Lock) -> None:
@@ -206,7 +217,21 @@ def _settle_commit(tracking: Tracking, branch: Branch, run: "Run", lock: Lock) -
 
 
 def _complete(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None") -> str:
-    """Write everything into a run, begun or not, and its nested runs; give its id."""
+    """Write everything into a run, begun or not, and give the id of the one that stays."""
+    key, wanted = _key(branch, lock), _identity(branch, lock)[branch.decisive]
+    attempt = Attempt(
+        write=lambda found: _write(tracking, branch, lock, found),
+        alike=lambda: find_runs(tracking, "dvc.keys", f"%{key}%"),
+        is_ours=lambda found: found.data.tags.get(branch.decisive) == wanted,
+        drop=lambda run_id: _drop(tracking, run_id),
+    )
+    run_id = complete_once(tracking, run, attempt)
+    log.info("run %s of %s is complete", run_id, branch.name)
+    return run_id
+
+
+def _write(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None") -> str:
+    """Write all but the last tag into a run, begun or not, and its nested runs; give its id."""
     key, params = _key(branch, lock), _params(branch, lock)
     now_ms = branch.past.time_ms if branch.past else time.time_ns() // 1_000_000
     experiment = branch.past.experiment if branch.past else None
@@ -215,16 +240,16 @@ def _complete(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None")
     tags = _tags(branch, lock, git) | {"mlflow.runName": name}
     run = run or tracking.client.create_run(tracking.experiment_id, start_time=now_ms, tags=tags)
     run_id = str(run.info.run_id)
-    set_tags(tracking, run_id, {**tags, "mlflow.note.content": branch.note(key)})
-    log_params(tracking, run_id, params)
-    nested = branch.log_nested(tracking, run_id, now_ms) if branch.log_nested else 0
+    tags["mlflow.note.content"] = branch.note(key)
+    store_shared(lambda: set_tags(tracking, run_id, tags))
+    store_shared(lambda: log_params(tracking, run_id, params))
+    if branch.log_nested:
+        branch.log_nested(tracking, run_id, now_ms)
     log_points(tracking, run_id, metric_points(branch.metrics, time_ms=now_ms))
     with tempfile.TemporaryDirectory() as scratch:
         _copy(branch, Path(scratch), diff=git.diff if git else "")
         tracking.client.log_artifacts(run_id, scratch)
     tracking.client.set_terminated(run_id, "FINISHED", now_ms)
-    set_tags(tracking, run_id, {COMPLETE: "true"})
-    log.info("run %s (%s) is complete, with %d nested runs", name, run_id, nested)
     return run_id
 
 

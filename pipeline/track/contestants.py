@@ -11,6 +11,7 @@ from pipeline.files import read_json, read_table
 from pipeline.track.outcome import PREDICTIONS, SPLITS
 from pipeline.track.registry import MODEL
 from pipeline.track.tracking import Tracking, probe
+from pipeline.track.version_run import run_of
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -82,7 +83,9 @@ def _download(tracking: Tracking, version: "ModelVersion", path: str, folder: st
     from mlflow.exceptions import MlflowException
 
     try:
-        return Path(tracking.client.download_artifacts(str(version.run_id), path, folder))
+        run = run_of(tracking.client, version)
+        run_id = run.info.run_id if run else str(version.run_id)
+        return Path(tracking.client.download_artifacts(run_id, path, folder))
     except (MlflowException, OSError) as error:
         probe(tracking.uri)
         raise Unfit(

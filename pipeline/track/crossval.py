@@ -5,14 +5,15 @@ Which run it is, and how it is completed, is told by `branch`.
 
 import csv
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.files import read_json
+from pipeline.track.agree import Attempt, complete_once
 from pipeline.track.branch import PARENT, Branch, publish_branch, read_branch_lock
 from pipeline.track.outcome import Past
 from pipeline.track.runs import (
-    COMPLETE,
     Point,
     find_runs,
     is_complete,
@@ -20,7 +21,7 @@ from pipeline.track.runs import (
     log_points,
     metric_name,
     metric_points,
-    set_tags,
+    store_shared,
 )
 from pipeline.track.tracking import Tracking, TrackingParams
 
@@ -79,25 +80,37 @@ def fold_branch(results: FoldResults, past: Past | None = None) -> Branch:
 
 def _log_folds(
     tracking: Tracking, parent: str, results: FoldResults, found: dict[str, Any], now_ms: int
-) -> int:
-    """Complete the nested runs, those that an earlier attempt left too; give their number."""
-    known = {run.data.tags[_FOLD]: run for run in find_runs(tracking, PARENT, parent)
-             if _FOLD in run.data.tags}  # fmt: skip
+) -> None:
+    """Complete the nested runs, those that an earlier attempt or another clone began too."""
     for fold, scores in found["fold"].items():
-        run: Run | None = known.get(fold)
-        if run is not None and is_complete(run):
+        known = _of_fold(tracking, parent, fold)
+        if any(map(is_complete, known)):
             continue
-        tags = {PARENT: parent, _FOLD: fold, "kind": _NAME, "mlflow.runName": fold}
-        run = run or tracking.client.create_run(
-            tracking.experiment_id, start_time=now_ms, tags=tags
+        points = _curve(results.history, fold, now_ms) + metric_points(scores, time_ms=now_ms)
+        attempt = Attempt(
+            write=partial(_write_fold, tracking, parent, fold, points, now_ms),
+            alike=partial(_of_fold, tracking, parent, fold),
+            is_ours=lambda _: True,
+            drop=tracking.client.delete_run,
         )
-        run_id = str(run.info.run_id)
-        points = _curve(results.history, fold, now_ms)
-        log_points(tracking, run_id, points + metric_points(scores, time_ms=now_ms))
-        log_params(tracking, run_id, _numbers(fold))
-        tracking.client.set_terminated(run_id, "FINISHED", now_ms)
-        set_tags(tracking, run_id, {COMPLETE: "true"})
-    return len(found["fold"])
+        complete_once(tracking, known[0] if known else None, attempt)
+
+
+def _of_fold(tracking: Tracking, parent: str, fold: str) -> "list[Run]":
+    runs = find_runs(tracking, PARENT, parent)
+    return [run for run in runs if run.data.tags.get(_FOLD) == fold]
+
+
+def _write_fold(
+    tracking: Tracking, parent: str, fold: str, points: list[Point], now_ms: int, run: "Run | None"
+) -> str:
+    tags = {PARENT: parent, _FOLD: fold, "kind": _NAME, "mlflow.runName": fold}
+    run = run or tracking.client.create_run(tracking.experiment_id, start_time=now_ms, tags=tags)
+    run_id = str(run.info.run_id)
+    log_points(tracking, run_id, points)
+    store_shared(lambda: log_params(tracking, run_id, _numbers(fold)))
+    tracking.client.set_terminated(run_id, "FINISHED", now_ms)
+    return run_id
 
 
 def _numbers(fold: str) -> dict[str, int]:

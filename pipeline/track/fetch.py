@@ -18,7 +18,7 @@ from pipeline.files import md5_file, read_json, replacing_folder, sha256_file, w
 from pipeline.track.journal import state_folder
 from pipeline.track.lookup import Lookup
 from pipeline.track.registry import MODEL
-from pipeline.track.tracking import redact, translated_errors
+from pipeline.track.tracking import redact, tracking_uri, translated_errors
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -76,8 +76,16 @@ def resolve(what: str) -> Resolved:
     """
     if (folder := _local(what)) is not None:
         return folder
-    lookup = Lookup()
-    found = lookup.by_name(what)
+    try:
+        found = Lookup().by_name(what)
+    except TrackingError as error:
+        if error.__cause__ is None:
+            raise
+        raise TrackingError(
+            redact(tracking_uri()), f"cannot be asked for {what}: {error.__cause__}",
+            remedy="start it, correct MLFLOW_TRACKING_URI, or name a folder, or by its number a "
+            "version that was downloaded before",
+        ) from error  # fmt: skip
     if found.version is None:
         raise ParamsError(
             what, "must have a registered version, and this run has none",

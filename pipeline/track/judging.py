@@ -20,6 +20,7 @@ from pipeline.audit.decisions import (
     champions,
     read_audit,
     replay,
+    rivals,
     write_decision,
 )
 from pipeline.errors import IntegrityError
@@ -36,6 +37,7 @@ from pipeline.track.aliases import (
 from pipeline.track.contest import Arena, Contest, rules
 from pipeline.track.contestants import Unfit
 from pipeline.track.registry import MODEL
+from pipeline.track.version_run import run_of, why_gone
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -63,7 +65,7 @@ class Ruling:
 
 
 class ChampionAway(IntegrityError):
-    """The champion by the audit has no version in this registry."""
+    """The champion by the audit has no version in this registry, or no run to be measured by."""
 
 
 def decide(
@@ -77,11 +79,16 @@ def decide(
         champion = board.at(CHAMPION)
         if champion is not None and champion.version == version.version:
             known = board.decision_on(version)
-            if known is not None and CHAMPION in known.moves:
+            met = [each.hash for each in rivals(decisions, version.name, CHAMPION)]
+            if known is not None and CHAMPION in known.moves and not met:
                 return Answer(known, is_new=False)
-            ruling = Ruling("promote", "was champion before the audit began", {})
+            told = "stays champion: settles two decisions that met" if met else (
+                "was champion before the audit began")  # fmt: skip
+            ruling = Ruling("promote", _join(reason, told), {"met": met} if met else {})
             return record(arena, version, ruling, is_candidate=is_candidate)
         champion = champion or _lost_champion(arena, board, decisions, version, override=override)
+        if not override:
+            _check_runs(arena, version, champion)
         judged = _judge(arena, decisions, version, champion, override=override)
         if isinstance(judged, Decision):
             return Answer(judged, is_new=False)
@@ -125,6 +132,21 @@ def _lost_champion(
         "this registry",
         remedy="run `rootstock sync`, then `rootstock promote`; or give registry.name another name",
     )
+
+
+def _check_runs(
+    arena: Arena, version: "ModelVersion", champion: "ModelVersion | None"
+) -> None:  # fmt: skip
+    """See that the runs are there that say what each was trained on; nothing is decided without."""
+    client = arena.tracking.client
+    for each, kind in ((champion, ChampionAway), (version, IntegrityError)):
+        if each is None or not each.run_id or run_of(client, each) is not None:
+            continue
+        rule, remedy = why_gone(client, each)
+        who = "the champion, " if each is champion else ""
+        raise kind(f"models:/{version.name}/{version.version}",
+                   f"cannot be decided on: of {who}version {each.version}, {rule}",
+                   remedy=f"{remedy}; then `rootstock promote`")  # fmt: skip
 
 
 def _judge(

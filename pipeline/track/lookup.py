@@ -21,6 +21,7 @@ from pipeline.track.tracking import (
     tracking_uri,
     translated_errors,
 )
+from pipeline.track.version_run import run_of, why_gone
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -118,18 +119,13 @@ class Lookup:
             raise ParamsError(
                 what, f"no such version in {redact(self.uri)}", remedy="see the models in `make ui`"
             ) from error
-        return Found(self._run_of(version), version, self._aliases(version))
+        run = run_of(self._client, version)
+        return Found(run, version, self._aliases(version))
 
-    def _run_of(self, version: "ModelVersion") -> "Run | None":
-        from mlflow.exceptions import MlflowException
-
-        try:
-            run = self._client.get_run(version.run_id) if version.run_id else None
-        except MlflowException as error:
-            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
-                raise
-            return None
-        return run if run and run.info.lifecycle_stage == "active" else None
+    def why_gone(self, version: "ModelVersion") -> tuple[str, str]:
+        """Say what became of the run of a version that has none, and what to do."""
+        with translated_errors(self.uri):
+            return why_gone(self._client, version)
 
     def _find_run(self, what: str) -> "Run":
         found = [

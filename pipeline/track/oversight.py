@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.audit.decisions import CANDIDATE, Decision, replay
+from pipeline.audit.decisions import CANDIDATE, Decision, read_audit, replay, rivals
 from pipeline.errors import IntegrityError
 from pipeline.git import ask_git, ask_line
 from pipeline.track.aliases import ALIASES, Board, audit_folder, read_board
@@ -22,12 +22,20 @@ class Drift:
     notes: tuple[str, ...]
     """What another branch explains."""
 
+    met: tuple[str, ...]
+    """Decisions that two clones made apart, and that nobody has settled yet."""
+
 
 def find_drift(tracking: Tracking, name: str, decisions: Sequence[Decision]) -> Drift:
     """Say of each alias that is not where the audit has it what happened, and of each tag."""
     board, wanted = read_board(tracking, name, decisions), replay(decisions, name)
-    wrong = [line for alias in ALIASES if (line := _alias(board, alias, wanted.get(alias)))]
-    notes = []
+    wrong, notes, met = [], [], []
+    for alias in ALIASES:
+        apart, present = rivals(decisions, name, alias), board.at(alias)
+        if present is not None and present.tags.get(MODEL) in {each.model for each in apart}:
+            met.append(_tell_met(board, alias, apart))
+        elif line := _alias(board, alias, wanted.get(alias)):
+            wrong.append(line)
     for version in board.versions:
         if board.is_known(version):
             continue
@@ -41,7 +49,20 @@ def find_drift(tracking: Tracking, name: str, decisions: Sequence[Decision]) -> 
                 f"{where} is in no commit here: it was made in another clone, or was removed "
                 "(pull and merge, or restore audit/)"
             )
-    return Drift(tuple(wrong), tuple(notes))
+    return Drift(tuple(wrong), tuple(notes), tuple(met))
+
+
+def _tell_met(board: Board, alias: str, apart: Sequence[Decision]) -> str:
+    """Say that two clones decided apart, where the alias is, and how to settle it."""
+    told = " and ".join(f"{each.action} of model {each.model[:12]} by {each.by}, {each.time} "
+                        f"[{each.hash[:12]}]" for each in apart)  # fmt: skip
+    numbers = [str(found.version) for each in apart if (found := board.holding(each.model))]
+    options = " or ".join(f"`rootstock promote {number}`" for number in numbers)
+    return (
+        f"models:/{board.name}@{alias}: two decisions met that were made apart: {told}; it is at "
+        f"version {board.aliases.get(alias)} now (settle it with {options}: who is not champion "
+        "contends with who is; or with `rootstock sync`: the later decision counts)"
+    )
 
 
 def _alias(board: Board, alias: str, model: str | None) -> str | None:
@@ -66,6 +87,17 @@ def _commit_of(digest: str) -> str:
     """Give a commit of any branch that has the entry of a hash; empty where there is none."""
     path = f"{audit_folder().as_posix()}/*-{digest}.json"
     return ask_line(Path(), "log", "--all", "-1", "--format=%h", "--", path)
+
+
+def read_sound_audit(folder: Path) -> list[Decision]:
+    """Read all decisions, oldest first, and see that none was altered or removed; offline.
+
+    Raises:
+        IntegrityError: One was altered, renamed or removed.
+    """
+    decisions = read_audit(folder)
+    check_removed(folder)
+    return decisions
 
 
 def check_removed(folder: Path) -> None:

@@ -11,9 +11,8 @@ moment, on another machine, with the database deleted. Which run it is, the keys
 3. Else a run is completed: one that an earlier attempt left, or the one that was streamed while
    training, found by `dvc.train`, or a new one. The tag `publish.complete` comes last.
 
-Two clones may publish one result in the same second, and each begin a run. Before the last tag both
-look again: all that takes seconds lies between the beginning and that look, so they see each other,
-and choose the same run. The other one is deleted.
+Two clones may publish one key in the same second, and each begin a run: `agree` says which stays.
+The other one is deleted; where it was trained to another model, it confirms the first.
 """
 
 import fcntl
@@ -29,13 +28,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.files import canonical_json, read_table
+from pipeline.track.agree import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import find_commit
 from pipeline.track.describe import describe_run
 from pipeline.track.follow import follow_lock
 from pipeline.track.journal import journal_path
 from pipeline.track.outcome import PREDICTIONS, Outcome, same_identity
 from pipeline.track.runs import (
-    COMPLETE,
     confirmed_tag,
     find_runs,
     is_complete,
@@ -69,15 +68,23 @@ def settle_run(tracking: Tracking, outcome: Outcome) -> "Run":
     keyed = find_runs(tracking, "dvc.keys", f"%{outcome.keys.key}%")
     streamed = find_runs(tracking, "dvc.train", outcome.keys.train)
     run = next(filter(is_complete, keyed), None) or _adopt_key(tracking, outcome)
+    run = run or completed_elsewhere(tracking, (each for each in keyed if _is_other(outcome, each)))
     if run is None:
         begun = [each for each in [*keyed, *streamed] if _is_begun(outcome, each)]
         run_id = _complete(tracking, outcome, begun[0] if begun else None)
         run = tracking.client.get_run(run_id)
+        if run.data.tags.get("dvc.model") != outcome.keys.model:  # another clone was first
+            _confirm(tracking, outcome, run)
     elif _is_trained_again(outcome, run):
         _confirm(tracking, outcome, run)
     _drop_leftovers(tracking, outcome, [*keyed, *streamed], kept=run.info.run_id)
     _settle_commit(tracking, outcome, run)
     return tracking.client.get_run(run.info.run_id)
+
+
+def _is_other(outcome: Outcome, run: "Run") -> bool:
+    """Tell whether a run is of the same inputs, trained to another model."""
+    return run.data.tags.get("dvc.model", outcome.keys.model) != outcome.keys.model
 
 
 def _is_begun(outcome: Outcome, run: "Run") -> bool:
@@ -92,26 +99,15 @@ def _is_begun(outcome: Outcome, run: "Run") -> bool:
 
 def _complete(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
     """Write everything into a run, begun or not, and give the id of the one that stays."""
-    run_id = _write(tracking, outcome, run)
-    first = _first_run(tracking, outcome)
-    if first is not None and first.info.run_id != run_id:
-        tracking.client.delete_run(run_id)
-        log.info("run %s: deleted, another clone began %s as well", run_id, first.info.run_id)
-        return first.info.run_id if is_complete(first) else _complete(tracking, outcome, first)
-    set_tags(tracking, run_id, {COMPLETE: "true"})
+    attempt = Attempt(
+        write=lambda found: _write(tracking, outcome, found),
+        alike=lambda: find_runs(tracking, "dvc.keys", f"%{outcome.keys.key}%"),
+        is_ours=lambda found: found.data.tags.get("dvc.model") == outcome.keys.model,
+        drop=tracking.client.delete_run,
+    )
+    run_id = complete_once(tracking, run, attempt)
     log.info("run %s (%s) is complete", outcome.name, run_id)
     return run_id
-
-
-def _first_run(tracking: Tracking, outcome: Outcome) -> "Run | None":
-    """Give the run that all who publish this result now agree on: complete, else the oldest."""
-    runs = find_runs(tracking, "dvc.keys", f"%{outcome.keys.key}%")
-    ours = [run for run in runs if run.data.tags.get("dvc.model") == outcome.keys.model]
-    return min(
-        ours,
-        key=lambda run: (not is_complete(run), run.info.start_time, run.info.run_id),
-        default=None,
-    )
 
 
 def _write(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:

@@ -13,6 +13,7 @@ from pipeline.track.aliases import Board, audit_folder, read_board, settle
 from pipeline.track.contest import Arena
 from pipeline.track.judging import Answer, ChampionAway, Ruling, decide, record
 from pipeline.track.registry import DECIDED, DECISION, FAILED, MODEL, VERIFIED, set_version_tag
+from pipeline.track.version_run import run_of, why_gone
 
 if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
@@ -108,6 +109,9 @@ def rollback(arena: Arena, reason: str) -> Answer:
             f"models:/{name}", "has no version of the champion before", got=before.model[:12],
             remedy="run `rootstock sync`",
         )  # fmt: skip
+    if run_of(tracking.client, target) is None:
+        log.warning("models:/%s/%s: %s (%s); it serves all the same", name, target.version,
+                    *why_gone(tracking.client, target))  # fmt: skip
     evidence = {"from": {"model": present.model, "version": str(now.version)}}
     return record(arena, target, Ruling("rollback", reason, evidence), is_candidate=False)
 

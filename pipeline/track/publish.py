@@ -39,6 +39,7 @@ from pipeline.track.tracking import (
     redact,
 )
 from pipeline.track.verify import Evaluated, verify
+from pipeline.track.version_run import run_of
 from pipeline.train.metrics import METRICS
 
 if TYPE_CHECKING:
@@ -144,8 +145,10 @@ def settle_version(
 
 def keep_splits(tracking: Tracking, outcome: Outcome, version: "ModelVersion") -> None:
     """Add to a run that an older pipeline made what later contests need to know of it."""
-    run_id = str(version.run_id)
-    folder, _, name = SPLITS.partition("/")
+    run = run_of(tracking.client, version)
+    if run is None:
+        return
+    run_id, (folder, _, name) = run.info.run_id, SPLITS.partition("/")
     if any(each.path == SPLITS for each in tracking.client.list_artifacts(run_id, folder)):
         return
     with tempfile.TemporaryDirectory() as scratch:

@@ -6,6 +6,7 @@ changes nothing. What cannot be had is told, with what to do, and costs nothing 
 """
 
 import json
+import logging
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict
@@ -15,7 +16,8 @@ from pipeline.audit.decisions import AUDIT, read_audit, replay
 from pipeline.params import load_section, read_params
 from pipeline.track.aliases import Board, read_board, restore_aliases
 from pipeline.track.lineage import PARAMS
-from pipeline.track.registry import RegistryParams
+from pipeline.track.registry import RegistryParams, list_versions
+from pipeline.track.runs import is_complete
 from pipeline.track.sync_branches import bring_branches
 from pipeline.track.sync_history import read_history
 from pipeline.track.sync_journals import bring_journals
@@ -24,6 +26,9 @@ from pipeline.track.sync_results import ResultSync
 from pipeline.track.sync_servers import Servers, State, Synced
 from pipeline.track.sync_versions import begin_again, first_numbers, first_times
 from pipeline.track.tracking import TrackingParams, translated_errors
+from pipeline.track.version_run import restore_runs
+
+log = logging.getLogger(__name__)
 
 _SHORT = 7
 _UNDECIDED = "{name}: the audit has no decision on its versions (run `rootstock promote VERSION`)"
@@ -94,11 +99,19 @@ class Sync:
             yield from self._settle_aliases(name, own)
 
     def _open(self, name: str, own: Sequence[PastResult], numbers: Mapping[str, int]) -> None:
-        """Look at a registered model before it is filled; see `begin_again`."""
-        tracking = self._servers.at(own[0].experiment_name).tracking
-        if tracking is not None and not self._dry_run:
-            with translated_errors(tracking.uri):
-                begin_again(tracking, name, numbers, {each.keys.model for each in own})
+        """Look at a registered model before it is filled; see `begin_again`, `restore_runs`."""
+        known = self._servers.at(own[0].experiment_name)
+        tracking = known.tracking
+        if tracking is None or self._dry_run:
+            return
+        with translated_errors(tracking.uri):
+            begin_again(tracking, name, numbers, {each.keys.model for each in own})
+            for run in restore_runs(tracking.client, list_versions(tracking, name)):
+                log.info("run %s: restored from MLflow's trash, as a version names it",
+                         run.info.run_id)  # fmt: skip
+                is_ours = is_complete(run) and "dvc.keys" in run.data.tags
+                if is_ours and run.info.experiment_id == tracking.experiment_id:
+                    known.note(run)
 
     def _settle_aliases(self, name: str, own: Sequence[PastResult]) -> Iterator[Synced]:
         """Give aliases and decisions as the audit has them, and tell of each alias."""

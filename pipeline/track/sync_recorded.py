@@ -1,7 +1,7 @@
 """The distinct results among the lock files of the history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +104,13 @@ def results_of(file: LockFile) -> Results:
                 paths["manifest"] = path
     plots = tuple(path for name, path in paths.items() if name.endswith("_plots"))
     single = {name: path for name, path in paths.items() if not name.endswith("_plots")}
-    try:
-        return Results(lock=file.path, plots=plots, **single)
-    except TypeError as error:
+    wanted = {each.name for each in fields(Results)} - {"lock", "plots"}
+    if wanted != set(single):
+        differ = [f"without {name}" for name in sorted(wanted - set(single))]
+        differ += [f"with {name}" for name in sorted(set(single) - wanted)]
         raise IntegrityError(
-            file.where, f"its `publish` had other options than today's: {error}",
+            file.where, f"is of another version of the pipeline: its `publish` runs "
+            f"{' and '.join(differ)}",
             remedy="check that commit out, and run `dvc repro` there",
-        ) from error  # fmt: skip
+        )  # fmt: skip
+    return Results(lock=file.path, plots=plots, **single)

@@ -90,6 +90,8 @@ def trace(root: Path, what: str | None) -> Trace:
     unknown: dict[str, str] = {}
     here = _working_tree(root, what)
     lookup, found = _look(what, here, unknown)
+    if lookup and found and found.run is None and found.version is not None:
+        unknown["run"] = "{} ({})".format(*lookup.why_gone(found.version))
     tags = _tags(found)
     key = here.keys.key if here else tags.get("dvc.key")
     model = here.keys.model if here else tags.get("dvc.model")

@@ -1,11 +1,11 @@
 """What is known of a result, as text for people and as JSON for programs."""
 
 import textwrap
-from collections.abc import Iterator, Mapping
 from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
+from pipeline.audit.history import tell_evidence
 from pipeline.track.runs import param_text
 from pipeline.track.trace import Commit, Trace
 
@@ -159,19 +159,14 @@ def _confirmed(trace: Trace) -> list[str]:
 def _decisions(trace: Trace) -> list[str]:
     rows = []
     for each in trace.decisions:
-        rows.append(f"{_ago(each.time)}  {each.action} by {each.by}: {each.reason}")
-        rows += [f"    {line}" for line in _evidence(each.evidence)]
+        rows.append(f"{_ago(each.time)}  {each.action} by {each.by}  [{_digest(each.hash)}]")
+        rows += [f"    {line}" for text in tell_evidence(each) for line in textwrap.wrap(text, 100)]
     if rows:
         return rows
     told = trace.tags.get("champion.decision")
     if told is None and trace.found and trace.found.version:
         told = trace.found.version.tags.get("champion.decision")
     return [f"by publish: {told}"] if told else ["none on this model"]
-
-
-def _evidence(evidence: Mapping[str, Any]) -> Iterator[str]:
-    for name, value in evidence.items():
-        yield from textwrap.wrap(f"{name}: {param_text(value)}", 100, subsequent_indent="  ")
 
 
 def _ago(time: str) -> str:

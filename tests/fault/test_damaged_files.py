@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.audit.decisions import AUDIT, Draft, write_decision
+from pipeline.cli import main
 from pipeline.doctor.oneatatime import LOCK, repro_lock
 from pipeline.doctor.preflight import refuse_conflict
 from pipeline.doctor.sharing import check_sharing
@@ -72,6 +74,25 @@ def damage(place, content=b"rot\n"):
 def test_what_is_sound_is_told_so(repository):
     assert look("error") == look("warning") == []
     assert look("ok")[-1].line().startswith("working tree: 2 outputs have the bytes")
+
+
+def test_a_stage_that_runs_in_another_folder_is_found_where_it_writes(repository):
+    (repository / "side").mkdir()
+    text = "stages:\n  b:\n    wdir: ..\n    cmd: echo b > b.txt\n    outs: [b.txt]\n"
+    (repository / "side/dvc.yaml").write_text(text)
+    (repository / ".gitignore").write_text("/d\n/a.txt\n/b.txt\n/.rootstock\n")
+    run(repository, "dvc", "repro", "--quiet", "side/dvc.yaml")
+    assert [each.text for each in look("ok")][-1].startswith("3 outputs")
+    assert look("warning") == []
+    commit(repository, "b")
+    (repository / ".dvc/cache/files/md5" / object_name(b"b\n")).unlink()
+    missed = [each.text for each in look("warning", every_revision=True)]
+    assert any(each.endswith("first: b.txt") for each in missed)
+
+
+def object_name(content):
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return f"{md5[:2]}/{md5[2:]}"
 
 
 def test_f8_a_rotten_object_is_found_moved_away_and_pulled(repository):
@@ -143,6 +164,48 @@ def test_f27_outputs_and_cache_come_back_the_same(repository, way):
     assert (repository / "dvc.lock").read_text() == lock
     assert (repository / "d/1").read_text() == "one\n"
     assert look("error") == look("warning") == []
+
+
+def test_experiments_are_named_and_what_is_missing_of_them_is_no_error(repository):
+    """Nothing but their own refs leads to them; no branch, no tag."""
+    (repository / "params.yaml").write_text("x: 1\n")
+    (repository / "dvc.yaml").write_text(GRAPH.replace("    outs:", "    params: [x]\n    outs:")
+                                         .replace("echo a", "grep x params.yaml"))  # fmt: skip
+    run(repository, "dvc", "repro", "--quiet")
+    commit(repository, "with a param")
+    run(repository, "dvc", "exp", "run", "--quiet", "--name", "fox", "--set-param", "x=2")
+    run(repository, "git", "checkout", "--quiet", ".")
+    run(repository, "dvc", "checkout", "--quiet")
+    (line,) = [each.line() for each in look("ok") if each.subject.startswith("experiment")]
+    assert line.startswith("experiment fox (")
+    assert line.endswith("): its 2 outputs are in the cache")
+    damage(object_of(b"x: 2\n"))
+    assert look("error") == []
+    assert [each.exit_code for each in look("error", every_revision=True)] == [5]
+    object_of(b"x: 2\n").unlink()
+    (found,) = [each for each in look("warning") if each.subject.startswith("experiment")]
+    assert "1 of its 2 outputs are not in the cache, first: a.txt" in found.line()
+    assert "dvc exp pull <git remote> fox" in found.line()
+    assert look("error") == []
+
+
+def test_the_audit_is_hashed_and_what_was_removed_is_missed(repository, capsys):
+    draft = Draft(by="a", action="promote", name="m", model="x", key="k", version="1",
+                  aliases={"champion": "x"}, reason="it is better", evidence={})  # fmt: skip
+    place = AUDIT / write_decision(AUDIT, draft).file_name
+    assert any("1 decisions have the hashes" in each.line() for each in look("ok"))
+    commit(repository, "decided")
+    content = place.read_text()
+    place.write_text(content.replace("better", "worse"))
+    (error,) = look("error")
+    assert (error.exit_code, error.subject) == (5, str(place))
+    assert main(["fsck"]) == 5
+    assert capsys.readouterr().err.startswith(f"error: {place}: ")
+    place.unlink()
+    (error,) = look("error")
+    assert "was removed; commit" in error.line()
+    place.write_text(content)
+    assert look("error") == []
 
 
 @pytest.mark.parametrize("side", ["--ours", "--theirs"])

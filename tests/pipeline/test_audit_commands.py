@@ -94,7 +94,7 @@ def test_rollback_and_audit(committed, capsys):
     out = capsys.readouterr().out
     assert "2 decisions on cells" in out
     assert "there was no champion yet" in out
-    assert "scored 2 times for a decision, by 2 candidates" in out
+    assert "scored for 2 decisions, by 2 candidates" in out
     assert "none was altered, renamed or removed" in out
     assert "the aliases in the registry are those of the audit" in out
     assert main(["rollback", "--reason", "dark cells"]) == 0

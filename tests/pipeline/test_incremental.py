@@ -5,6 +5,7 @@ import shutil
 import subprocess
 import sys
 import time
+from contextlib import suppress
 
 import pandas as pd
 import psutil
@@ -61,17 +62,27 @@ def repro_and_kill(folder, generator):
         [sys.executable, "-m", "dvc", "repro", "--quiet", "features"], cwd=folder, env=ENVIRONMENT,
         stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
-    time.sleep(generator.uniform(1.0, 9.0))
+    while process.poll() is None and not stages_of(process):
+        time.sleep(0.05)
+    time.sleep(generator.uniform(0.0, 6.0))
     killed = 0
-    for child in psutil.Process(process.pid).children(recursive=True):
-        try:
-            if any(word.startswith("stages.") for word in child.cmdline()):
-                child.kill()
-                killed += 1
-        except psutil.Error:
-            continue
+    for child in stages_of(process):
+        with suppress(psutil.Error):
+            child.kill()
+            killed += 1
     process.wait()
     return killed
+
+
+def stages_of(process):
+    """Give the processes of stages that DVC has started."""
+    found = []
+    with suppress(psutil.Error):
+        for child in psutil.Process(process.pid).children(recursive=True):
+            with suppress(psutil.Error):
+                if any(word.startswith("stages.") for word in child.cmdline()):
+                    found.append(child)
+    return found
 
 
 @pytest.fixture(scope="module")
@@ -126,6 +137,9 @@ def test_one_more_picture_is_all_that_is_made(project):
     assert f"{rows - 1} of them from the last build" in told
     assert f"features: {rows - 1} of {rows} rows are from the last build" in told
     assert "features: 1 images in 2 views" in told
+    for path in (folder / "artifacts").rglob("*.npy"):  # links to DVC's cache while the stage ran
+        assert path.stat().st_nlink == 1
+        assert path.stat().st_mode & 0o200
 
 
 def test_the_run_cache_still_restores(project):

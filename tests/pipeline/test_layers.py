@@ -25,7 +25,7 @@ LAYERS = (
     {"tune"},
     {"stage"},
     {"reproduce"},
-    {"summary"},
+    {"metricsdiff", "summary"},
     {"doctor"},
     {"fsck"},
     {"commands"},

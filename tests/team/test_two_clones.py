@@ -272,14 +272,37 @@ def test_a_pull_request_shows_metrics_plots_and_data(team):
     script = str(ROOT / "docs/ci/report.sh")
     team.run(dana, "bash", script, team.heads["ada"], "report")
     text = (dana / "report/report.md").read_text(encoding="utf-8")
-    assert "| accuracy" in text
+    names = [line.split("`")[1] for line in text.splitlines() if line.startswith("| `")]
+    assert names[:5] == ["accuracy", "f1_macro", "roc_auc", "loss", "n"]
+    assert "Not up to date" not in text
+    assert f"| metric | {team.heads['ada'][:7]} | here |" in text
     assert "train.dropout" in text
     assert "added: 3" in text
     assert "relabeled: 3" in text
+    assert sorted(path.name for path in (dana / "report").iterdir()) == [
+        "data.png", "plots", "report.md"
+    ]  # fmt: skip
     assert (dana / "report/plots/index.html").stat().st_size > 1000
     assert (dana / "report/data.png").read_bytes().startswith(b"\x89PNG")
     assert run(dana, "git", "status", "--short", "--", ":!report").stdout == ""
     assert len(run(dana, "git", "worktree", "list").stdout.splitlines()) == 1
+
+
+def test_a_pull_request_that_changes_no_number_says_so(team):
+    """Against itself; and with a param that nobody ran, it says that the numbers are old."""
+    dana = team.folder / "dana"
+    script = str(ROOT / "docs/ci/report.sh")
+    team.run(dana, "bash", script, "HEAD", "report")
+    text = (dana / "report/report.md").read_text(encoding="utf-8")
+    assert "**Test split**: no number changed" in text
+    assert "No param changed." in text
+    assert "better" not in text
+    assert "worse" not in text
+    set_params(dana, train={"dropout": 0.5})
+    run(dana, "git", "commit", "--quiet", "--all", "--message", "not run")
+    text = team.run(dana, "rootstock", "metrics", "diff", "HEAD~1").stdout
+    assert text.startswith("**Not up to date**: `train` changed after")
+    assert "no number changed" in text
 
 
 def start(team, clone):

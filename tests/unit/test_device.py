@@ -9,11 +9,40 @@ import torch
 
 from pipeline.device import RuntimeParams, open_runtime
 from pipeline.errors import MachineError
+from tests.closure import ROOT
+from tests.project import ENVIRONMENT
 
 
 def params(**changes):
     values = {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32", "compile": False}
     return RuntimeParams(**values | changes)
+
+
+CONVOLVE = """
+import hashlib, torch
+from pipeline.device import start_runtime
+runtime = start_runtime(torch.device("cpu"), precision="bf16", threads=1)
+noise = torch.Generator().manual_seed(1)
+x, w = torch.randn(4, 16, 32, 32, generator=noise), torch.randn(32, 16, 3, 3, generator=noise)
+x = x.to(torch.bfloat16, memory_format=torch.channels_last)
+y = torch.nn.functional.conv2d(x, w.to(torch.bfloat16)).float().contiguous()
+print(hashlib.sha256(y.numpy().tobytes()).hexdigest(), runtime.fingerprint())
+"""
+
+
+def test_other_kernels_below_torch_are_another_fingerprint():
+    """Equal fingerprints promise equal bits, also where the environment holds a library back."""
+
+    def told(**limits):
+        return subprocess.run(
+            [sys.executable, "-c", CONVOLVE], cwd=ROOT, check=True, capture_output=True, text=True,
+            env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)} | limits,
+        ).stdout.split(maxsplit=1)  # fmt: skip
+
+    (bits, free), (other_bits, held) = told(), told(ONEDNN_MAX_CPU_ISA="AVX2")
+    assert "limits" not in free
+    assert "'limits': 'ONEDNN_MAX_CPU_ISA=AVX2'" in held
+    assert bits == other_bits or free != held
 
 
 def test_the_fingerprint_names_what_decides_the_bits():

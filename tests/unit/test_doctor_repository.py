@@ -210,6 +210,42 @@ def test_a_remote_is_written_read_and_cleared(repository, tmp_path):
     assert list(store.iterdir()) == []
 
 
+def verify_warnings():
+    return [each for each in look_at_remotes() if "verify is" in each.line()]
+
+
+def test_every_remote_without_verify_is_warned_of_and_its_remedy_works(repository, tmp_path):
+    """The default or not, in the shared file or this clone's own; `--fix` leaves them as they are.
+
+    What is right for a remote is its owner's decision: reading and hashing all again costs time.
+    """
+    (repository / ".dvc/.gitignore").write_text("/config.local\n")
+    remotes = default_remote("store", tmp_path / "a") + "['remote \"off\"']\n    url = /b\n"
+    remotes += "    verify = false\n['remote \"sound\"']\n    url = /c\n    verify = true\n"
+    configure(repository, remotes)
+    run(repository, "dvc", "remote", "add", "--quiet", "--local", "mine", "/d")
+    files = [repository / ".dvc/config", repository / ".dvc/config.local"]
+    before = [file.read_bytes() for file in files]
+    look(fix=True)
+    found = verify_warnings()
+    assert {each.subject for each in found} == {f"dvc remote {name}"
+                                                for name in ("store", "off", "mine")}  # fmt: skip
+    assert {each.level for each in found} == {"warning"}
+    assert [file.read_bytes() for file in files] == before
+    for each in found:
+        run(repository, *each.remedy.removeprefix("run `").removesuffix("`").split())
+    assert verify_warnings() == []
+    assert b"mine" not in files[0].read_bytes()
+
+
+def test_verify_in_ones_own_clone_alone_does_not_help_the_others(repository, tmp_path):
+    configure(repository, default_remote("store", tmp_path / "a"))
+    (repository / ".dvc/config.local").write_text("['remote \"store\"']\n    verify = true\n")
+    (found,) = verify_warnings()
+    assert "on in this clone only" in found.line()
+    assert found.remedy.startswith("run `dvc remote modify store verify true`, and commit")
+
+
 def test_a_remote_that_cannot_be_written_says_why(repository, tmp_path):
     (tmp_path / "file").write_text("no folder")
     configure(repository, default_remote("store", tmp_path / "file/below"))

@@ -1,7 +1,9 @@
 """Files appear whole or not at all, and equal content gives equal bytes."""
 
+import errno
 import hashlib
 import os
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -9,6 +11,7 @@ import pytest
 from pipeline.errors import DataError, IntegrityError
 from pipeline.files import (
     canonical_json,
+    link_file,
     md5_file,
     read_json,
     read_table,
@@ -90,3 +93,22 @@ def test_missing_and_damaged_files_are_told_apart(tmp_path, read):
     path.write_bytes(b"{")
     with pytest.raises(IntegrityError, match="dvc checkout"):
         read(path)
+
+
+def test_a_link_is_the_same_file_through_a_link_to_it(tmp_path):
+    (tmp_path / "object").write_bytes(b"rows")
+    (tmp_path / "link").symlink_to(tmp_path / "object")
+    link_file(tmp_path / "link", tmp_path / "shard")
+    assert (tmp_path / "shard").samefile(tmp_path / "object")
+    assert not (tmp_path / "shard").is_symlink()
+
+
+def test_where_links_are_refused_the_bytes_are_copied(tmp_path, monkeypatch):
+    def refuse(self, target):
+        raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+    monkeypatch.setattr(Path, "hardlink_to", refuse)
+    (tmp_path / "object").write_bytes(b"rows")
+    link_file(tmp_path / "object", tmp_path / "shard")
+    assert (tmp_path / "shard").read_bytes() == b"rows"
+    assert not (tmp_path / "shard").samefile(tmp_path / "object")

@@ -91,11 +91,12 @@ def test_who_decided_and_on_what_evidence(project):
         project.folder / AUDIT,
         Draft(by="ada", action="promote", name="cells", model=run.data.tags["dvc.model"],
               key=run.data.tags["dvc.key"], version="1", aliases={}, reason="better on accuracy",
-              evidence={"gates": {"accuracy": 0.02}}),
+              evidence={"gates": [{"is_passed": True, "text": "accuracy +0.02"}]}),
     )  # fmt: skip
     text = as_text(trace(project.folder, run.info.run_id))
-    assert "promote by ada: better on accuracy" in text
-    assert 'gates: {"accuracy": 0.02}' in text
+    assert "promote by ada" in text
+    assert "better on accuracy" in text
+    assert "passed  accuracy +0.02" in text
 
 
 def test_a_damaged_audit_is_told(project):

@@ -1,0 +1,98 @@
+"""`rootstock predict` from PNG files, against feature extraction from the uint8 store.
+
+Conditions: the model of artifacts/train, by the present code, with its batch size, threads and
+precision; with all its views, and with one. Both take turns on the same pictures, `IMAGES` forward
+passes of a picture in a round. `features` is what the stage computes: rows of the store, each view
+through backbone and pooling, in this process. `predict` is the command without its start: files
+found, read and hashed, sent to the version's process, decoded there in processes of their own,
+predicted, and the table written.
+
+    python -m bench.predict          # in a repository where `rootstock repro` has run
+"""
+
+import shutil
+import statistics
+import tempfile
+import time
+from contextlib import closing
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from pipeline.data.augment import orient
+from pipeline.data.decode import MAX_PIXELS
+from pipeline.data.decoders import SECONDS
+from pipeline.data.store import Store
+from pipeline.files import read_json, write_json
+from pipeline.model.bundle import Predictor
+from pipeline.parallel import MachineParams
+from pipeline.predict.inputs import find_inputs
+from pipeline.predict.predict import Options, predict_files
+from pipeline.serving.process import Resident, ResidentOptions
+from pipeline.track.fetch import fetch_model
+
+TRAINED, STORE, RAW = Path("artifacts/train"), Path("artifacts/transform/store"), "data/elpv/raw"
+IMAGES, ROUNDS = 1024, 5
+PAUSE_S = 0.5
+"""Between the two: threads spin for a while after their work is done."""
+
+
+def extract(predictor: Predictor, store: Store, rows: np.ndarray) -> None:
+    """Compute the pooled features of every view of some rows."""
+    network, bundle, runtime = predictor.network, predictor.bundle, predictor.runtime
+    for start in range(0, len(rows), bundle.batch_size):
+        part = store.read(rows[start : start + bundle.batch_size])
+        with torch.inference_mode(), runtime.autocast():
+            images = torch.from_numpy(part).to(runtime.device)
+            for code in bundle.views:
+                network.pooled(orient(images, code)).float().cpu().numpy()
+
+
+def compare(folder: Path, scratch: Path, machine: MachineParams) -> None:
+    """Print pictures a second of both, for one number of views."""
+    model = fetch_model(str(folder))
+    predictor = Predictor.load(model.model, model.bundle)
+    store = Store.open(STORE)
+    bundle = predictor.bundle
+    rows = np.arange(IMAGES // len(bundle.views) // bundle.batch_size * bundle.batch_size)
+    files = [f"{RAW}/{path}" for path in store.index["path"].iloc[rows]]
+    options = Options(scratch / "out.csv", True, machine, None, MAX_PIXELS, SECONDS)
+    with closing(Resident(model, ResidentOptions(machine.count_workers()))) as resident:
+
+        def predict() -> None:
+            predict_files(resident, find_inputs(files), options)
+
+        calls = {"features": lambda: extract(predictor, store, rows), "predict": predict}
+        rates: dict[str, list[float]] = {name: [] for name in calls}
+        for number in range(ROUNDS + 1):
+            for name, call in calls.items():
+                time.sleep(PAUSE_S)
+                start = time.perf_counter()
+                call()
+                if number:
+                    rates[name].append(len(rows) / (time.perf_counter() - start))
+    print(f"{bundle.architecture}, {bundle.decode.size_px} px, batch {bundle.batch_size}, "
+          f"{bundle.precision}, {bundle.threads} threads, {machine.count_workers()} decoders, "
+          f"{len(bundle.views)} views, {len(rows)} pictures a round, {ROUNDS} rounds")  # fmt: skip
+    for name, found in rates.items():
+        middle = statistics.median(found)
+        print(f"  {name:10} best {max(found):7.1f} pictures/s   median {middle:7.1f}")
+    best, median = (pick(rates["predict"]) / pick(rates["features"])
+                    for pick in (max, statistics.median))  # fmt: skip
+    print(f"  predict is {best:.2f} of features by the best, {median:.2f} by the median")
+
+
+def main() -> None:
+    """Compare with all views of the model, and with one."""
+    machine = MachineParams(workers="auto", progress="none")
+    with tempfile.TemporaryDirectory() as name:
+        scratch = Path(name)
+        single = shutil.copytree(TRAINED, scratch / "single")
+        write_json(single / "bundle.json", read_json(single / "bundle.json") | {"views": [0]})
+        for folder in (TRAINED, single):
+            compare(folder, scratch, machine)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,80 @@
+"""Predict files with a model."""
+
+import argparse
+import os
+import sys
+from pathlib import Path
+
+from pipeline.commands.output import Commands
+from pipeline.errors import MachineError
+from pipeline.stage import MACHINE_ERRNOS, signals, start_logging
+
+_NAME = "rootstock predict"
+_BROKEN_PIPE = 141
+"""What a shell gives for a program that SIGPIPE ended."""
+
+
+def add(commands: Commands) -> None:
+    """Add it to the command line."""
+    predict = commands.add_parser("predict", help="predict pictures: a table with a row for each")
+    predict.add_argument("model", metavar="MODEL",
+                         help="models:/<name>@<alias>, models:/<name>/<version>, a run, or a "
+                         "folder such as artifacts/train")  # fmt: skip
+    predict.add_argument("paths", metavar="PATH", nargs="+",
+                         help="pictures, folders, .tar or .zip archives, or label files with a "
+                         "column `path`")  # fmt: skip
+    predict.add_argument("-o", "--output", type=Path, metavar="FILE",
+                         help=".csv or .parquet (default: CSV on standard output)")  # fmt: skip
+    predict.add_argument("--overwrite", action="store_true", help="replace an output that is there")
+    predict.add_argument("--workers", type=_workers, default="auto", metavar="N",
+                         help="processes that decode (default: one for each core)")  # fmt: skip
+    predict.add_argument("--device", choices=("cpu", "cuda", "mps"),
+                         help="default: the kind that the model was trained on")  # fmt: skip
+    predict.add_argument("--max-pixels", type=_positive_int, metavar="N",
+                         help="larger pictures get an error (default: 178956970)")  # fmt: skip
+    predict.add_argument("--seconds", type=_positive_int, metavar="N",
+                         help="for the decoding of one picture (default: 60)")  # fmt: skip
+    predict.add_argument("--progress", choices=("auto", "bar", "lines", "none"), default="auto")
+    predict.set_defaults(run=_predict)
+
+
+def _predict(arguments: argparse.Namespace) -> int:
+    from pipeline.data.decode import MAX_PIXELS  # slow to import, all
+    from pipeline.data.decoders import SECONDS
+    from pipeline.parallel import MachineParams
+    from pipeline.predict.predict import Options, predict
+
+    options = Options(
+        output=arguments.output,
+        overwrite=arguments.overwrite,
+        machine=MachineParams(workers=arguments.workers, progress=arguments.progress),
+        device=arguments.device,
+        max_pixels=arguments.max_pixels or MAX_PIXELS,
+        seconds=float(arguments.seconds or SECONDS),
+    )
+    start_logging(sys.stderr)
+    try:
+        with signals(_NAME, remedy="run the same command again to go on"):
+            told = predict(arguments.model, arguments.paths, options)
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush
+        return _BROKEN_PIPE
+    except OSError as error:
+        if error.errno not in MACHINE_ERRNOS:
+            raise
+        raise MachineError(
+            error.filename or _NAME, os.strerror(error.errno or 0),
+            remedy="free space or mend access, then run the same command again to go on",
+        ) from error  # fmt: skip
+    sys.stderr.write(f"{told}\n")
+    return 0
+
+
+def _positive_int(text: str) -> int:
+    if not (text.isascii() and text.isdigit() and int(text) > 0):
+        raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
+    return int(text)
+
+
+def _workers(text: str) -> int | str:
+    return text if text == "auto" else _positive_int(text)

@@ -1,0 +1,45 @@
+"""Experiments of `dvc exp`: commits that no branch leads to, and whether their data are here."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from pipeline.doctor.findings import Finding, ok, warn
+from pipeline.dvccache import object_path, read_listing
+from pipeline.errors import IntegrityError, MachineError
+from pipeline.fsck.named import Named, experiments, named_at
+
+
+def check_experiments(cache: Path) -> Iterator[Finding]:
+    """Name each experiment, and what of it the cache lacks; that is no error.
+
+    Objects are only looked for, not hashed.
+
+    Args:
+        cache: DVC's cache folder.
+    """
+    for name, commit in experiments().items():
+        named = {each.md5: each for each in named_at(commit, set())}
+        missing = [each for each in named.values() if not _is_here(cache, each.md5)]
+        where = f"experiment {name} ({commit[:7]})"
+        if missing:
+            yield warn(where, _lacks(missing, len(named)),
+                       f"run `dvc exp pull <git remote> {name}`, or run it again")  # fmt: skip
+        else:
+            yield ok(where, f"its {len(named)} outputs are in the cache")
+
+
+def _lacks(missing: list[Named], count: int) -> str:
+    return f"{len(missing)} of its {count} outputs are not in the cache, first: {missing[0].path}"
+
+
+def _is_here(cache: Path, md5: str) -> bool:
+    """Tell whether an object is there, and of a folder all that it lists."""
+    if not object_path(cache, md5).is_file():
+        return False
+    if not md5.endswith(".dir"):
+        return True
+    try:
+        listing = read_listing(cache, md5)
+    except (IntegrityError, MachineError):  # told by who hashes it
+        return False
+    return all(object_path(cache, each).is_file() for each in listing.values())
