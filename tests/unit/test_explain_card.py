@@ -11,7 +11,7 @@ from pipeline.explain.card import Facts, make_card
 from pipeline.explain.card_markdown import card_markdown
 from pipeline.explain.card_page import card_page
 from pipeline.explain.cardtext import CardText, read_card_text
-from pipeline.explain.sheets import Example, Sheet
+from pipeline.explain.sheets import Example, Part, Sheet
 from pipeline.explain.slices import Slice
 from pipeline.model.weights import BackboneRecord
 from tests.closure import ROOT
@@ -78,8 +78,8 @@ def facts(plots, *, name="cells", text=None):
         text=text or CardText(words),
         digests={"model.safetensors": "b" * 64},
         plots=plots,
-        sheets=[Sheet(f"{name}: where the model looked",
-                      [("right", [Example(tiny, tiny, name, "said dark, 0.90")])])],
+        sheets=[Sheet(f"{name}: where the model looked", [
+            Part("right", 9, "surest first", [Example(tiny, tiny, name, "said dark")])])],
         slices=[Slice("side", "left", 120, 0.8, 0.7, 0.9, -0.1, -0.15, -0.05, "worse"),
                 Slice("side", name, 12)],
     )  # fmt: skip
