@@ -19,6 +19,7 @@ from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 import torch
 from scipy import stats
 from torch import nn
@@ -63,7 +64,7 @@ class Checks:
 
 
 def check_maps(subject: Subject, found: Look, params: ExplainParams) -> Checks:
-    """Check the first maps by their items' ids.
+    """Check maps, as evenly as may be of each answer; the first of each by their items' ids.
 
     Args:
         subject: The model and its answers.
@@ -71,8 +72,7 @@ def check_maps(subject: Subject, found: Look, params: ExplainParams) -> Checks:
         params: How many items, how often, how much is covered.
     """
     answers, predictor = subject.answers, subject.predictor
-    ids = answers.index["id"].to_numpy(dtype=str)[found.places_N]
-    places = np.sort(np.argsort(ids, kind="stable")[: params.checked]).astype(np.int64)
+    places = _chosen(answers, found, params.checked)
     mine = found.places_N[places]
     pictures, outputs = subject.store.read(answers.rows_N[mine]), answers.outputs[mine]
     correlations: dict[str, npt.NDArray[np.float64]] = {}
@@ -163,6 +163,17 @@ def describe_checks(
     if answers.is_classes:
         covered["by_answer"] = _by_answer(answers, found, checks)
     return {"sanity": sanity, "covered": covered}
+
+
+def _chosen(answers: Answers, found: Look, count: int) -> npt.NDArray[np.int64]:
+    """Choose maps, the first by id of each answer, then the second of each, and so on."""
+    table = pd.DataFrame({
+        "id": answers.index["id"].to_numpy(dtype=str)[found.places_N],
+        "answer": answers.outputs[found.places_N],
+    }).sort_values("id")  # fmt: skip
+    table["turn"] = table.groupby("answer").cumcount()
+    first = table.sort_values(["turn", "id"]).index[:count]
+    return np.sort(first.to_numpy(dtype=np.int64))
 
 
 def _by_answer(answers: Answers, found: Look, checks: Checks) -> dict[str, Any]:

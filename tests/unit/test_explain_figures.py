@@ -141,7 +141,7 @@ def test_a_small_slice_is_counted_and_nothing_is_claimed_of_it():
 
 
 def test_chance_makes_no_claim():
-    generator = np.random.default_rng(5)
+    generator = np.random.default_rng(8)  # here one of twenty intervals of 95 % misses
     right = generator.random(1000) < 0.8
     columns = {f"c{n}": generator.integers(0, 5, 1000) for n in range(4)}
     answers = answers_of([0.9] * 1000, right, **columns)
