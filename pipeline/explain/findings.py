@@ -99,7 +99,7 @@ def _each(by_answer: Mapping[str, Any]) -> str:
     if not 1 < len(by_answer) <= _FEW:
         return ""
     told = [
-        f"{name} {number(each['hottest'])} and {number(each['elsewhere'])} (n = {each['n']})"
+        f"{name} {each['hottest']:.3f} and {each['elsewhere']:.3f} (n = {each['n']})"
         for name, each in by_answer.items()
     ]
     return f" By the answer: {', '.join(told)}."
