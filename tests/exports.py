@@ -13,8 +13,8 @@ from pipeline.model.bundle import Predictor, load_network, save_model
 from tests.published import small_bundle, small_network
 
 FILES = {
-    "safetensors": "model.safetensors", "state_dict": "state_dict.pt", "pt2": "model.pt2",
-    "onnx": "model.onnx", "pickle": "model.pickle",
+    "safetensors": "model.safetensors", "pt2": "model.pt2", "onnx": "model.onnx",
+    "state_dict": "state_dict.pt", "pickle": "model.pickle",
 }  # fmt: skip
 """By format."""
 

@@ -21,7 +21,9 @@ def add(commands: Commands) -> None:
     export.add_argument("model", metavar="MODEL",
                         help="models:/<name>@<alias>, models:/<name>/<version>, or a folder with "
                         "model.safetensors and bundle.json, such as artifacts/train")  # fmt: skip
-    export.add_argument("--format", required=True, choices=FORMATS)
+    export.add_argument("--format", required=True, choices=FORMATS,
+                        help="onnx, pt2: the whole prediction as a graph; safetensors, state_dict: "
+                        "tensors; pickle: a module, which runs code when it is loaded")  # fmt: skip
     export.add_argument("-o", "--output", type=Path, metavar="FOLDER",
                         help=f"absent, empty or an older export (default: {_HOME}/<name>-<version>"
                         "-<format>)")  # fmt: skip

@@ -157,7 +157,7 @@ def make_card(facts: Facts) -> Card:
 def _tiles(facts: Facts, main: str) -> list[tuple[str, str]]:
     metrics, report = facts.metrics, facts.report
     interval = metrics["ci95"].get(main)
-    spread = f", 95 %: {number(interval['low'])} to {number(interval['high'])}" if interval else ""
+    spread = f", 95%: {number(interval['low'])} to {number(interval['high'])}" if interval else ""
     tiles = [(number(metrics[main]), f"{main}{spread}"),
              (number(metrics["baseline"][main]), f"{main} of the baseline"),
              (f"{metrics['n']:,}", "test items")]  # fmt: skip
@@ -203,9 +203,11 @@ def _looks(facts: Facts) -> Part:
         Gallery(facts.sheets, _files(facts.plots, "sheet-*.jpg")),
     ]
     looking = facts.report["looking"]
-    words = (f"{looking['method']} on the {looking['layer']}, mean over {looking['views']} "
-             f"view(s) of each picture, for the answer that was given; {looking['items']:,} maps, "
-             f"{looking['without_heat']:,} of them without any heat.")  # fmt: skip
+    words = (
+        f"{looking['method']} on the {looking['layer']}, mean over {_views(looking['views'])} of "
+        f"each picture, for the answer that was given; {looking['items']:,} maps, "
+        f"{looking['without_heat']:,} of them without any heat."
+    )
     return Part("Where it looks", [Words([words], soft=True), *blocks])
 
 
@@ -292,7 +294,7 @@ def _model(facts: Facts) -> Part:
         ["license of these weights", record.license or NOT_STATED],
         ["sha256 of these weights", record.sha256 or "none: a random start"],
         ["input", f"{spec.size_px} x {spec.size_px} pixels, {spec.resize}, {spec.interpolation}"],
-        ["a prediction", f"mean over {len(bundle.views)} view(s), {bundle.precision}"],
+        ["a prediction", f"mean over {_views(len(bundle.views))}, {bundle.precision}"],
     ]  # fmt: skip
     params = [
         [f"{section}.{name}", _param(value)]
@@ -310,6 +312,10 @@ def _digests(facts: Facts) -> Part:
     return Part("Digests", [
         Words([words], soft=True), Table(["file", "sha256"], rows, numeric=False),
     ])  # fmt: skip
+
+
+def _views(count: int) -> str:
+    return "1 view" if count == 1 else f"{count} views"
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

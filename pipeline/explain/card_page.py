@@ -24,7 +24,7 @@ _OWN = """\
   max-width: 40rem; }
 .chart img { display: block; width: 100%; height: auto; }
 .card td { max-width: 34rem; }
-.card + .card, .card + p, p + .card { margin-top: 0.9rem; }
+.card + .card, .card + .words, .words + .card { margin-top: 0.9rem; }
 .shown { display: grid; grid-template-columns: repeat(auto-fill, minmax(13.5rem, 1fr));
   gap: 0.8rem; margin-top: 0.6rem; }
 .shown .shot { border-radius: 6px; }

@@ -73,7 +73,7 @@ def _sanity(report: Mapping[str, Any]) -> list[str]:
     return [
         f"The maps {verdict} when weights are shuffled: the rank correlation with the true maps is "
         f"{', '.join(told)}; 1 would mean that they do not depend on what was learned "
-        f"({sanity['items']} pictures, weights shuffled {sanity['randomizations']} times)."
+        f"({sanity['items']} pictures, shuffles: {sanity['randomizations']})."
     ]
 
 
@@ -110,4 +110,4 @@ def _each(by_answer: Mapping[str, Any]) -> str:
 def _spread(found: Mapping[str, float], style: str) -> str:
     if "low" not in found:
         return ""
-    return f" (95 %: {found['low']:{style}} to {found['high']:{style}})"
+    return f" (95%: {found['low']:{style}} to {found['high']:{style}})"

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.errors import ParamsError
+from pipeline.errors import DataError, IntegrityError, ParamsError
 from pipeline.export import card
 from pipeline.export.card import CARD, USE
 from pipeline.export.compare import decoded, difference, expected, refuse_beyond
@@ -105,11 +105,16 @@ def _check(request: Request) -> None:
 
 
 def _is_ours(target: Path) -> bool:
-    """Tell whether nothing is lost with a folder."""
+    """Tell whether nothing is lost with a folder: it is empty, or holds an export and no more."""
     if not target.is_dir():
         return False
     names = {path.name for path in target.iterdir()}
-    return not names or (CARD in names and names - {CARD} == set(read_json(target / CARD)["files"]))
+    if not names:
+        return True
+    try:
+        return names == {CARD, *read_json(target / CARD)["files"]}
+    except (DataError, IntegrityError, KeyError, TypeError):
+        return False
 
 
 def _predict(

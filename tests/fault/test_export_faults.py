@@ -6,11 +6,11 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, ParamsError
 from pipeline.export import build, onnx
 from pipeline.export.fresh import run_use
 from pipeline.export.pickled import imported_names, refuse_unknown_names
-from pipeline.export.pt2 import refuse_pickles
+from pipeline.export.pt2 import refuse_pickles, write_pt2
 from tests.exports import export, make_bundle, write_model
 from tests.published import write_pictures
 
@@ -83,6 +83,36 @@ def test_missing_packages_are_named(monkeypatch, capfd):
     line = capfd.readouterr().err.splitlines()[-1]
     assert line.endswith("(run `pip install 'rootstock[onnx]'`)")
     assert "got 'no onnx_package_that_is_not_there'" in line
+
+
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"files": ["a"]}'])
+def test_a_folder_with_an_export_json_of_others_is_not_replaced(content):
+    model = write_model(Path("model"), make_bundle())
+    Path("out").mkdir()
+    Path("out/export.json").write_text(content)
+    assert export(model, "pickle") == 2
+    assert Path("out/export.json").read_text() == content
+
+
+def test_a_model_too_large_for_onnx_is_refused(monkeypatch, capfd):
+    monkeypatch.setattr(onnx, "_MOST_BYTES", 1000)
+    assert export(write_model(Path("model"), make_bundle()), "onnx") == 2
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert line.startswith("error: model.onnx: must hold at most 1000 bytes, got 4")
+    assert not Path("out").exists()
+
+
+class Branching(torch.nn.Module):
+    """What no tracer can follow: other operations for other pictures."""
+
+    def forward(self, pictures):
+        return pictures.float() if pictures.float().mean() > 1 else pictures.float() * 2
+
+
+def test_an_architecture_that_cannot_be_traced_is_refused(tmp_path):
+    with pytest.raises(ParamsError, match=r"torch cannot trace this architecture: .+"):
+        write_pt2(tmp_path / "model.pt2", Branching(), 8)
+    assert not (tmp_path / "model.pt2").exists()
 
 
 def test_a_damaged_model_is_not_exported(capfd):

@@ -7,6 +7,7 @@ import onnxruntime
 import pytest
 import torch
 
+from pipeline.commands.export import FORMATS
 from pipeline.export.formats import WRITERS
 from tests.exports import FILES, make_bundle, predict, write_model
 
@@ -23,6 +24,10 @@ TRACED = [
 def inside(tmp_path, monkeypatch):
     """Work in an empty folder."""
     monkeypatch.chdir(tmp_path)
+
+
+def test_the_command_offers_what_can_be_written():
+    assert FORMATS == tuple(WRITERS) == tuple(FILES)
 
 
 @pytest.mark.slow

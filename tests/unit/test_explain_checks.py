@@ -129,7 +129,7 @@ def changed(**sections):
 
 def test_findings_claim_what_intervals_allow_and_no_more():
     border, sanity, covered = findings(REPORT)
-    assert "36.0% of the area and holds 20.0% of the heat (95 %: 18.0% to 22.0%): less" in border
+    assert "36.0% of the area and holds 20.0% of the heat (95%: 18.0% to 22.0%): less" in border
     assert "maps change when" in sanity
     assert "so the maps show what the model needs" in covered
     assert warnings(REPORT) == []
