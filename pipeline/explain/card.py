@@ -308,7 +308,7 @@ def _model(facts: Facts) -> Part:
 
 def _digests(facts: Facts) -> Part:
     rows = [[name, digest] for name, digest in facts.digests.items()]
-    words = "SHA-256 of the files that this card tells of; `rootstock lineage` finds their origin."
+    words = "SHA-256 of the files that this card tells of; rootstock lineage finds their origin."
     return Part("Digests", [
         Words([words], soft=True), Table(["file", "sha256"], rows, numeric=False),
     ])  # fmt: skip

@@ -127,12 +127,12 @@ def _gallery(block: Gallery) -> Html:
 
 def _sheet(sheet: Sheet) -> list[Html]:
     parts: list[Html] = []
-    for title, examples in sheet.parts:
-        if examples:
-            step = max(1, len(examples) // _PAIRS)
-            pairs = [_pair(each) for each in examples[::step][:_PAIRS]]
-            name = sheet.title.split(":")[0]
-            parts += [tag("h3", f"{name}, {title}"), tag("div", *pairs, class_="shown")]
+    for part in sheet.parts:
+        if part.examples:
+            shown = part.some(_PAIRS)
+            name = f"{sheet.title.split(':')[0]}, {shown.title()}"
+            pairs = [_pair(each) for each in shown.examples]
+            parts += [tag("h3", name), tag("div", *pairs, class_="shown")]
     return parts
 
 

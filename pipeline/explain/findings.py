@@ -45,18 +45,16 @@ def _border(border: Mapping[str, Any]) -> list[str]:
     if "heat" not in border:
         return ["No map has any heat."]
     heat, area = border["heat"], border["area"]
+    told = (f"The outer border is {area:.1%} of the area and holds {heat['mean']:.1%} of the heat"
+            f"{_spread(heat, '.1%')}")  # fmt: skip
     if "low" not in heat:
-        verdict = "as it is for"
-    elif heat["high"] < area:
+        return [f"{told}; without intervals, no claim is made."]
+    verdict = "not told from that of"
+    if heat["high"] < area:
         verdict = "less than for"
     elif heat["low"] > area:
         verdict = "more than for"
-    else:
-        verdict = "not told from that of"
-    return [
-        f"The outer border is {area:.1%} of the area and holds {heat['mean']:.1%} of the heat"
-        f"{_spread(heat, '.1%')}: {verdict} a map without any preference."
-    ]
+    return [f"{told}: {verdict} a map without any preference."]
 
 
 def _sanity(report: Mapping[str, Any]) -> list[str]:

@@ -8,7 +8,7 @@ Axes: N = items with a map, S = size of a picture.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -51,7 +51,26 @@ class Sheet:
     """Examples that belong together: of one class, or of all values."""
 
     title: str
-    parts: Sequence[tuple[str, Sequence[Example]]]
+    parts: Sequence["Part"]
+
+
+@dataclass(frozen=True)
+class Part:
+    """Examples in the order of `order`, of so many in all."""
+
+    name: str
+    total: int
+    order: str
+    examples: Sequence[Example]
+
+    def title(self) -> str:
+        """Say what is shown."""
+        return f"{self.name}: {len(self.examples)} of {self.total:,}, {self.order}"
+
+    def some(self, count: int) -> "Part":
+        """Give fewer of them, spread evenly."""
+        return replace(self, examples=[self.examples[at] for at in
+                                       _evenly(len(self.examples), count)])  # fmt: skip
 
 
 def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> list[Sheet]:
@@ -66,11 +85,12 @@ def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> 
     if not answers.is_classes:
         errors = np.abs(answers.served[found.places_N, 0] - answers.targets_N[found.places_N])
         order = np.argsort(errors, kind="stable")
-        ends = (("the smallest errors", order[:count]), ("the largest errors", order[::-1][:count]))
+        ends = (("smallest errors", order[:count]), ("largest errors", order[::-1][:count]))
         parts = [
-            (title, [_example(answers, found, store, int(each)) for each in chosen])
-            for title, chosen in ends
-        ]
+            Part(name, len(order), "in their order",
+                 [_example(answers, found, store, int(each)) for each in chosen])
+            for name, chosen in ends
+        ]  # fmt: skip
         return [Sheet(f"{answers.bundle.target}: heat is what raises the value", parts)]
     return [_class_sheet(answers, found, store, count, number) for number in _shown(answers)]
 
@@ -80,8 +100,8 @@ def write_sheets(folder: Path, sheets: Sequence[Sheet]) -> None:
     strip = legend_strip()
     for number, sheet in enumerate(sheets, start=1):
         pixels = heat_sheet(
-            [(title, [(each.picture, each.hot, f"{each.name}\n{each.told}") for each in examples])
-             for title, examples in sheet.parts],
+            [(part.title(), [(each.picture, each.hot, f"{each.name}\n{each.told}")
+                             for each in part.examples]) for part in sheet.parts],
             title=sheet.title,
             legend=(strip, _LEGEND),
         )  # fmt: skip
@@ -106,8 +126,8 @@ def _class_sheet(answers: Answers, found: Look, store: Store, count: int, number
     parts = []
     for word, mask in (("right", mine & right), ("wrong", mine & ~right)):
         chosen = _spread(answers.confidence[found.places_N], np.flatnonzero(mask), count)
-        title = f"{word}: {len(chosen)} of {int(mask.sum())}, from the surest to the least sure"
-        parts.append((title, [_example(answers, found, store, int(each)) for each in chosen]))
+        examples = [_example(answers, found, store, int(each)) for each in chosen]
+        parts.append(Part(word, int(mask.sum()), "from the surest to the least sure", examples))
     return Sheet(f"{visible(name)}: where the model looked", parts)
 
 
@@ -123,9 +143,14 @@ def _shown(answers: Answers) -> list[int]:
 def _spread(confidence_N: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
     """Give some of the places, evenly along their confidence, the surest first."""
     ranked = places[np.argsort(-confidence_N[places], kind="stable")]
-    if len(ranked) <= count:
-        return ranked
-    return np.asarray(ranked[np.linspace(0, len(ranked) - 1, count).round().astype(int)])
+    return np.asarray(ranked[_evenly(len(ranked), count)])
+
+
+def _evenly(length: int, count: int) -> list[int]:
+    """Give at most `count` of the places below `length`, both ends among them."""
+    if length <= count:
+        return list(range(length))
+    return [int(each) for each in np.linspace(0, length - 1, count).round()]
 
 
 def _example(answers: Answers, found: Look, store: Store, number: int) -> Example:

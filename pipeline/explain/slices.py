@@ -8,7 +8,7 @@ Axes: N = items, R = resamples.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -114,39 +114,33 @@ def judge_slices(
         least: Smaller slices are only counted; the rest of a slice must be as large.
         bootstrap: Behind the intervals.
     """
-    found = [
-        (column, value, values == value)
+    parts = [
+        (Slice(column, value, int((values == value).sum()),
+               follows_label=_follows_label(answers, values)), values == value)
         for column, values in columns.items()
         for value in sorted(set(values), key=_in_order)
-    ]
-    judged = [
-        is_in_N for *_, is_in_N in found if is_in_N.sum() >= least and (~is_in_N).sum() >= least
-    ]
-    following = {name: _follows_label(answers, values) for name, values in columns.items()}
-    if not judged:
-        return [
-            Slice(column, value, int(is_in_N.sum()), follows_label=following[column])
-            for column, value, is_in_N in found
-        ]
+    ]  # fmt: skip
+    places = [at for at, (part, _) in enumerate(parts)
+              if part.n >= least and len(answers) - part.n >= least]  # fmt: skip
+    slices = [part for part, _ in parts]
+    if not places:
+        return slices
     good_N = goodness(answers)
 
     def scores(weights_RN: np.ndarray) -> Scores:
-        inside = np.stack([_mean(good_N, weights_RN * is_in_N) for is_in_N in judged], axis=1)
-        rest = np.stack([_mean(good_N, weights_RN * ~is_in_N) for is_in_N in judged], axis=1)
+        pairs = [
+            [_mean(good_N, weights_RN * mask_N) for mask_N in (parts[at][1], ~parts[at][1])]
+            for at in places
+        ]
+        inside, rest = (np.stack(each, axis=1) for each in zip(*pairs, strict=True))
         return {"score": inside, "difference": inside - rest}
 
     whole = scores(np.ones((1, len(answers))))
     drawn = metrics.resampled(scores, bootstrap)
-    judgements = iter(
-        _judge(whole, drawn, place, count=len(judged), is_error=not answers.is_classes)
-        for place in range(len(judged))
-    )
-    is_judged = {id(each) for each in judged}
-    return [
-        Slice(column, value, int(is_in_N.sum()), follows_label=following[column],
-              **(next(judgements) if id(is_in_N) in is_judged else {}))
-        for column, value, is_in_N in found
-    ]  # fmt: skip
+    for number, at in enumerate(places):
+        judged = _judge(whole, drawn, number, count=len(places), is_error=not answers.is_classes)
+        slices[at] = replace(slices[at], **judged)
+    return slices
 
 
 def worst_slice(slices: Sequence[Slice], *, is_error: bool) -> Slice | None:
