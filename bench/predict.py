@@ -5,7 +5,8 @@ precision; with all its views, and with one. Both take turns on the same picture
 passes of a picture in a round. `features` is what the stage computes: rows of the store, each view
 through backbone and pooling, in this process. `predict` is the command without its start: files
 found, read and hashed, sent to the version's process, decoded there in processes of their own,
-predicted, and the table written.
+predicted, and the table written. CPU seconds are those of all processes that take part: what can
+be compared on a machine that others use too.
 
     python -m bench.predict          # in a repository where `rootstock repro` has run
 """
@@ -18,6 +19,7 @@ from contextlib import closing
 from pathlib import Path
 
 import numpy as np
+import psutil
 import torch
 
 from pipeline.data.augment import orient
@@ -49,6 +51,13 @@ def extract(predictor: Predictor, store: Store, rows: np.ndarray) -> None:
                 network.pooled(orient(images, code)).float().cpu().numpy()
 
 
+def cpu_seconds(resident: Resident) -> float:
+    """Give what this process, the resident and its decoders have computed so far."""
+    other = psutil.Process(resident.pid)
+    taken = [psutil.Process(), other, *other.children(recursive=True)]
+    return sum(sum(each.cpu_times()[:2]) for each in taken)
+
+
 def compare(folder: Path, scratch: Path, machine: MachineParams) -> None:
     """Print pictures a second of both, for one number of views."""
     model = fetch_model(str(folder))
@@ -65,22 +74,28 @@ def compare(folder: Path, scratch: Path, machine: MachineParams) -> None:
 
         calls = {"features": lambda: extract(predictor, store, rows), "predict": predict}
         rates: dict[str, list[float]] = {name: [] for name in calls}
+        costs: dict[str, list[float]] = {name: [] for name in calls}
         for number in range(ROUNDS + 1):
             for name, call in calls.items():
                 time.sleep(PAUSE_S)
-                start = time.perf_counter()
+                start, spent = time.perf_counter(), cpu_seconds(resident)
                 call()
+                seconds, spent = time.perf_counter() - start, cpu_seconds(resident) - spent
                 if number:
-                    rates[name].append(len(rows) / (time.perf_counter() - start))
+                    rates[name].append(len(rows) / seconds)
+                    costs[name].append(1000 * spent / len(rows))
     print(f"{bundle.architecture}, {bundle.decode.size_px} px, batch {bundle.batch_size}, "
           f"{bundle.precision}, {bundle.threads} threads, {machine.count_workers()} decoders, "
           f"{len(bundle.views)} views, {len(rows)} pictures a round, {ROUNDS} rounds")  # fmt: skip
     for name, found in rates.items():
         middle = statistics.median(found)
-        print(f"  {name:10} best {max(found):7.1f} pictures/s   median {middle:7.1f}")
+        print(f"  {name:10} best {max(found):7.1f} pictures/s   median {middle:7.1f}   "
+              f"{min(costs[name]):6.1f} ms of CPU a picture")  # fmt: skip
     best, median = (pick(rates["predict"]) / pick(rates["features"])
                     for pick in (max, statistics.median))  # fmt: skip
-    print(f"  predict is {best:.2f} of features by the best, {median:.2f} by the median")
+    cost = min(costs["features"]) / min(costs["predict"])
+    print(f"  predict is {best:.2f} of features by the best, {median:.2f} by the median, "
+          f"{cost:.2f} by CPU seconds")  # fmt: skip
 
 
 def main() -> None:

@@ -26,7 +26,7 @@ from tests.project import ENVIRONMENT
 from tests.published import RESULTS, TRACKING
 
 NAME = "cells"
-START_S = 120
+START_S = 400
 _ADDRESS = re.compile(r"(http://\S+) serves ")
 
 

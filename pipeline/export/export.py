@@ -98,6 +98,9 @@ def _check(request: Request) -> None:
             where, "must be a folder that is absent, empty, or an older export", field="-o",
             got=target.as_posix(), remedy="name another one",
         )  # fmt: skip
+    above = next(each for each in target.absolute().parents if each.exists())
+    if not above.is_dir():
+        raise ParamsError(where, "must lie in a folder", field="-o", got=target.as_posix())
     if request.format == "onnx":
         require_packages()
     if request.format == "pickle":

@@ -11,12 +11,14 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, Protocol, TypeVar
 
 from pipeline.errors import PipelineError
 from pipeline.serving.refusals import Refusal
 from pipeline.serving.waiting import Job, Queue, Row
+from pipeline.serving.warmup import TOLERANCE, largest_difference, sample_pictures
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +29,9 @@ _PAUSES_S = (0.0, 1.0, 5.0, 15.0)
 
 _LOOK_S = 1.0
 """Between two looks at a resident that is not asked anything."""
+
+_SAMPLES = 3
+"""Pictures that a version predicts before it takes requests."""
 
 _DEATHS = 2
 """Of residents, with a picture, after which the picture is given up."""
@@ -87,6 +92,7 @@ class Lane:
         self._start_resident = start
         self._find_stuck_s = stuck_s
         self._stuck_s = 0.0
+        self._pad = False
         self._died = died
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{identity.version}")
         self._resident: Resident | None = None
@@ -108,11 +114,8 @@ class Lane:
         """Pictures in a second, as measured lately."""
         return self._queue.speed
 
-    async def open(self, warm_up: bytes) -> None:
-        """Start the resident, ask what it is, and let it predict once.
-
-        Args:
-            warm_up: A picture.
+    async def open(self) -> None:
+        """Start the resident, ask what it is, and let it predict.
 
         Raises:
             PipelineError: The version cannot be loaded.
@@ -123,11 +126,22 @@ class Lane:
             self.facts = await self._call(resident.describe)
             self._queue.batch_size = int(self.facts["batch_size"])
             self._stuck_s = self._find_stuck_s(self._queue.batch_size)
-            await self._call(lambda: resident.predict([warm_up], pad=False))
+            await self._choose_padding(resident)
         except BaseException:
             await self._give_up(starting)
             raise
         self._work = asyncio.create_task(self._answer_all())
+
+    async def _choose_padding(self, resident: Resident) -> None:
+        """Compute no more than is asked, where that gives the answers of full batches."""
+        pictures = sample_pictures(min(_SAMPLES, self._queue.batch_size))
+        full = await self._call(lambda: resident.predict(pictures, pad=True))
+        for size in range(1, len(pictures) + 1):
+            rows = await self._call(partial(resident.predict, pictures[:size], pad=False))
+            if largest_difference(rows, full[:size]) > TOLERANCE:
+                log.info("%s: batches are filled up, as their answers depend on it", self._name)
+                self._pad = True
+                return
 
     async def _give_up(self, starting: "asyncio.Future[Resident]") -> None:
         await asyncio.wait({starting})
@@ -180,7 +194,7 @@ class Lane:
             raise _not_starting()
         started = time.monotonic()
         files = [job.raw for job in batch]
-        rows = await self._watched(lambda: resident.predict(files, pad=False))
+        rows = await self._watched(lambda: resident.predict(files, pad=self._pad))
         if batch[0].kind == "explain":
             # Only what its decoders have survived.
             if rows[0]["error"] is None:

@@ -20,12 +20,6 @@ _MD5_DIGITS = 12
 _FORWARD_S = 60.0
 """For the network with one batch; a process that needs longer hangs."""
 
-_WARM_UP = (
-    b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR\0\0\0\x01\0\0\0\x01\x08\0\0\0\0:~\x9bU"
-    b"\0\0\0\nIDATx\x9cc`\0\0\0\x02\0\x01H\xaf\xa4q\0\0\0\0IEND\xaeB`\x82"
-)
-"""A picture of one pixel."""
-
 
 @dataclass(frozen=True)
 class Target:
@@ -82,7 +76,7 @@ class Opener:
         lane = Lane(identity, lambda: Resident(folder, self._options), queue=self._queue,
                     stuck_s=self._stuck_s, died=ResidentDied)  # fmt: skip
         try:
-            await lane.open(_WARM_UP)
+            await lane.open()
         except ResidentDied as error:
             raise MachineError(
                 self.what, f"cannot be loaded: {error}", remedy="it may need more memory"

@@ -1,6 +1,9 @@
 """What `rootstock export` refuses, and that a refusal leaves nothing behind."""
 
 import os
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -11,6 +14,7 @@ from pipeline.export import build, onnx
 from pipeline.export.fresh import run_use
 from pipeline.export.pickled import imported_names, refuse_unknown_names
 from pipeline.export.pt2 import refuse_pickles, write_pt2
+from tests.closure import ROOT
 from tests.exports import export, make_bundle, write_model
 from tests.published import write_pictures
 
@@ -83,6 +87,30 @@ def test_missing_packages_are_named(monkeypatch, capfd):
     line = capfd.readouterr().err.splitlines()[-1]
     assert line.endswith("(run `pip install 'rootstock[onnx]'`)")
     assert "got 'no onnx_package_that_is_not_there'" in line
+
+
+def test_a_target_below_a_file_is_refused(capfd):
+    model = write_model(Path("model"), make_bundle())
+    assert export(model, "pickle", output="model/bundle.json/out") == 2
+    assert "-o: must lie in a folder" in capfd.readouterr().err
+
+
+@pytest.mark.slow
+def test_a_signal_leaves_nothing_behind():
+    write_model(Path("model"), make_bundle())
+    command = [sys.executable, "-m", "pipeline.cli", "export", "model", "--format", "onnx",
+               "-o", "out"]  # fmt: skip
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        while not list(Path().glob(".tmp-out-*/*")) and process.poll() is None:
+            time.sleep(0.05)
+        process.terminate()
+        _, told = process.communicate()
+    assert process.returncode == 143
+    assert told.splitlines()[-1] == (
+        "error: rootstock export: stopped by SIGTERM (run the same command again)"
+    )
+    assert [path.name for path in Path().iterdir()] == ["model"]
 
 
 @pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"files": ["a"]}'])

@@ -19,10 +19,8 @@ ALONE = [*((form, "test_efficientnet") for form in FILES), ("pickle", "test_conv
 """The last has a pooling that timm lacks, so that its pickle holds two parts."""
 
 CASES = [
-    ("safetensors", "test_resnet", "classification", "max"),
     ("state_dict", "test_convnext", "classification", "mean+max"),
     ("state_dict", "test_vit", "regression", "mean"),
-    ("pt2", "test_vit", "regression", "mean+max"),
     ("onnx", "test_vit", "regression", "mean+max"),
 ]
 """With a program of its own each: timm's own model, or the pooling in it, or a graph."""

@@ -12,6 +12,7 @@ from pipeline.export.formats import WRITERS
 from tests.exports import FILES, make_bundle, predict, write_model
 
 TRACED = [
+    ("pt2", "test_vit", "mean+max"),
     ("pt2", "test_resnet", "mean+max"),
     ("pt2", "test_convnext", "max"),
     ("pt2", "mobilenetv3_small_050", "mean+max"),
