@@ -13,8 +13,8 @@ the demonstration's model, and the same with a head scaled by 0.8. In one run, o
 
 Where other programs want the cores too, let waiting threads sleep, for all of them:
 
-    OMP_WAIT_POLICY=passive python -m bench.serve [--minutes M] [--raw data/elpv/raw] [--train artifacts/train]
-                          [--predictions artifacts/evaluate/predictions.parquet]
+    OMP_WAIT_POLICY=passive python -m bench.serve [--minutes M] [--raw data/elpv/raw]
+        [--train artifacts/train] [--predictions artifacts/evaluate/predictions.parquet]
 """
 
 import argparse
