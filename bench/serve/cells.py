@@ -1,5 +1,6 @@
 """Test cells, the versions that are served, and the loop that they are measured against."""
 
+import os
 import shutil
 import time
 from dataclasses import dataclass, field
@@ -71,7 +72,12 @@ def bare(train: Path, cells: Cells) -> None:
             done += size
         speeds[size] = done / (time.perf_counter() - start)
     told = ", ".join(f"{size}: {speed:.1f}" for size, speed in speeds.items())
-    print(f"bare loop, pictures/s by batch size: {told}", flush=True)
+    print(f"bare loop, pictures/s by batch size: {told}; {load()}", flush=True)
+
+
+def load() -> str:
+    """Tell how many programs wanted the cores in the last minute."""
+    return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 
 def registry(folder: Path, *models: Path) -> None:

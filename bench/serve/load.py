@@ -13,7 +13,7 @@ from typing import Any
 import httpx
 import numpy as np
 
-from bench.serve.cells import SECONDS, Cells
+from bench.serve.cells import SECONDS, Cells, load
 from tests.fault.test_picture_table import BAD
 
 CLIENTS = 16
@@ -144,5 +144,5 @@ async def at_once(title: str, ask: Callable[[], Awaitable[Tally]]) -> float:
     whole = join([tally for each in found for tally in each])
     speed = whole.pictures / (time.perf_counter() - start)
     print(f"{title}, {CLIENTS} at once: {speed:.1f} pictures/s, {whole.latency()}, "
-          f"wrong {len(whole.wrong)} {whole.wrong[:2]}", flush=True)  # fmt: skip
+          f"wrong {len(whole.wrong)} {whole.wrong[:2]}; {load()}", flush=True)  # fmt: skip
     return speed

@@ -14,7 +14,7 @@ import httpx
 import numpy as np
 import psutil
 
-from bench.serve.cells import ALIAS, NAME, Cells
+from bench.serve.cells import ALIAS, NAME, Cells, load
 from bench.serve.load import TOLERANCE, Tally, at_once, join, mixed, one_by_one, picture
 from pipeline.track.tracking import connect
 from tests.servers import answers, free_port, until
@@ -93,7 +93,7 @@ async def watch(pid: int, end: float) -> None:
                 continue
         count = len([c for c in front.children() if "resident.py" in " ".join(c.cmdline())])
         print(f"memory: front {front.memory_info().rss / 1e6:.0f} MB, below it "
-              f"{below / 1e6:.0f} MB (PSS), {count} versions", flush=True)  # fmt: skip
+              f"{below / 1e6:.0f} MB (PSS), {count} versions; {load()}", flush=True)  # fmt: skip
         await asyncio.sleep(pause)
 
 

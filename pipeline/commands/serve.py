@@ -80,6 +80,6 @@ def _serve(arguments: argparse.Namespace) -> int:
         max_pixels=limits.max_pixels,
         seconds=arguments.decode_timeout,
     )
-    opener = Opener(arguments.model, options, queue=limits.queue)
+    opener = Opener(arguments.model, options, queue=limits.queue, timeout_s=limits.timeout_s)
     return run(opener, limits, Address(arguments.host, arguments.port),
                poll_s=arguments.poll, say=say)  # fmt: skip

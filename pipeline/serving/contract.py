@@ -129,7 +129,7 @@ _REASONS = {
     413: "Too many bytes, or too many pictures.",
     415: "The media type is neither image/*, application/octet-stream nor application/json.",
     422: "The picture cannot be used, or the JSON has another form; `error` says why.",
-    429: "Too many pictures wait; Retry-After says in how many seconds to come again.",
+    429: "Too many pictures wait, or too long; Retry-After says when to come again.",
     503: "No model is loaded yet, or the server failed; with an `id`, its log says more.",
     504: "No answer in time.",
 }

@@ -30,6 +30,9 @@ _PAUSES_S = (0.0, 1.0, 5.0, 15.0)
 _LOOK_S = 1.0
 """Between two looks at a resident that is not asked anything."""
 
+_SHARE = 0.7
+"""Of a request's time, that its pictures may wait; the rest is for being read and predicted."""
+
 _SAMPLES = 3
 """Pictures that a version predicts before it takes requests."""
 
@@ -72,6 +75,7 @@ class Lane:
         identity: Of the version.
         start: Starts a resident, in a thread; raises PipelineError where it cannot be loaded.
         queue: Pictures that may wait.
+        timeout_s: Of a request.
         stuck_s: Gives, for the size of a batch, the seconds after which a resident is taken to
             hang; it is ended and started anew.
         died: What a resident raises that died.
@@ -83,6 +87,7 @@ class Lane:
         start: Callable[[], Resident],
         *,
         queue: int,
+        timeout_s: float,
         stuck_s: Callable[[int], float],
         died: type[Exception],
     ) -> None:
@@ -96,7 +101,7 @@ class Lane:
         self._died = died
         self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{identity.version}")
         self._resident: Resident | None = None
-        self._queue = Queue(queue, batch_size=1)
+        self._queue = Queue(queue, most_wait_s=_SHARE * timeout_s, batch_size=1)
         self._work: asyncio.Task[None] | None = None
 
     @property

@@ -45,12 +45,16 @@ class Opener:
         what: As `fetch_model` takes it.
         options: How versions are run.
         queue: Pictures that may wait for one.
+        timeout_s: Of a request.
     """
 
-    def __init__(self, what: str, options: ResidentOptions, *, queue: int) -> None:
+    def __init__(
+        self, what: str, options: ResidentOptions, *, queue: int, timeout_s: float
+    ) -> None:
         self.what = what
         self._options = options
         self._queue = queue
+        self._timeout_s = timeout_s
 
     @property
     def is_moving(self) -> bool:
@@ -73,8 +77,10 @@ class Opener:
         """
         folder = await asyncio.to_thread(fetch_model, found.resolved.uri)
         identity = Identity(folder.name or _LOCAL, found.version)
-        lane = Lane(identity, lambda: Resident(folder, self._options), queue=self._queue,
-                    stuck_s=self._stuck_s, died=ResidentDied)  # fmt: skip
+        lane = Lane(
+            identity, lambda: Resident(folder, self._options), queue=self._queue,
+            timeout_s=self._timeout_s, stuck_s=self._stuck_s, died=ResidentDied,
+        )  # fmt: skip
         try:
             await lane.open()
         except ResidentDied as error:

@@ -39,10 +39,12 @@ class Queue:
 
     Args:
         most: Jobs that may wait.
+        most_wait_s: By the measured speed; what would wait longer is refused.
         batch_size: Of a forward pass.
     """
 
     most: int
+    most_wait_s: float
     batch_size: int
     speed: float | None = None
     """Pictures in a second, smoothed; None before the first batch."""
@@ -64,15 +66,22 @@ class Queue:
             Refusal: So many may not wait; it says when to come again, by the measured speed.
         """
         self._forget_unwanted()
-        if len(self) + len(files) > self.most:
-            raise Refusal(HTTPStatus.TOO_MANY_REQUESTS, "queue_full",
-                          f"{len(self)} pictures wait, and {self.most} may",
-                          retry_after_s=self.delay_s(len(self)))  # fmt: skip
+        waiting = len(self)
+        if waiting + len(files) > self.most:
+            raise self._refusal(f"{waiting} pictures wait, and {self.most} may")
+        # Work on what will be too late would make everything late. With nothing waiting, the speed
+        # is measured anew, so that a slow moment does not shut the door for ever.
+        if waiting and self.speed and (waiting + len(files)) / self.speed > self.most_wait_s:
+            raise self._refusal(f"{waiting} pictures wait, and take too long")
         loop = asyncio.get_running_loop()
         jobs = [Job(raw, loop.create_future(), kind) for raw in files]
         self._jobs.extend(jobs)
         self._news.set()
         return jobs
+
+    def _refusal(self, detail: str) -> Refusal:
+        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "queue_full", detail,
+                       retry_after_s=self.delay_s(len(self)))  # fmt: skip
 
     def put_back(self, jobs: list[Job]) -> None:
         """Add jobs whose resident died, each to be tried alone."""

@@ -260,7 +260,14 @@ def test_what_ends_its_process_twice_is_given_up_and_the_others_are_answered(tmp
         return Fragile(folder, OPTIONS)
 
     async def ask():
-        lane = Lane(Identity("m", "1"), start, queue=20, stuck_s=lambda _: 5.0, died=ResidentDied)
+        lane = Lane(
+            Identity("m", "1"),
+            start,
+            queue=20,
+            timeout_s=400.0,
+            stuck_s=lambda _: 5.0,
+            died=ResidentDied,
+        )
         await lane.open()
         jobs = lane.submit([files[0], b"end", files[1]], "predict")
         rows = await asyncio.gather(*(job.answer for job in jobs))

@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 
 import pytest
 from openapi_spec_validator import validate
@@ -232,6 +233,12 @@ def test_state(server, promise, project):
     assert model["bytes"] == (project.folder / RESULTS.model).stat().st_size
     assert model["fingerprint"]["precision"] == "fp32"
     assert model["limits"]["max_pictures"] == MOST_PICTURES
+
+
+def test_torch_is_in_the_process_of_the_version_alone(server):
+    (resident,) = server.residents()
+    assert "libtorch" in Path(f"/proc/{resident.pid}/maps").read_text()
+    assert "libtorch" not in Path(f"/proc/{server.process.pid}/maps").read_text()
 
 
 def test_a_full_queue_is_told_when_to_come_again_and_nothing_that_waits_is_lost(
