@@ -280,7 +280,9 @@ def _serve(
     function: Callable[[A], R], connection: _Connection, limits: Limits | None, home: str
 ) -> None:
     """Answer items until the other end closes; the whole life of a worker."""
-    if __file__ != home:  # two copies of the package, and this is the other one
+    # Two copies of the package, and this is the other one: never for a version in its own process,
+    # which is isolated. A command may be run in another clone than it is installed from.
+    if sys.flags.isolated and __file__ != home:
         raise RuntimeError(f"a worker of {home} runs {__file__}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(os.getppid())
