@@ -236,7 +236,7 @@ def test_a_version_of_before_the_engine_predicts_the_same_bits(made, resident):
     expected = resident.predict([*good, b"", good[0]])
     with edited(made, before_the_engine) as old:
         assert old.predict([*good, b"", good[0]]) == expected
-        assert old.describe() == resident.describe()
+        assert old.describe() == resident.describe() | {"explains": False}
         with pytest.raises(ParamsError, match="explain: this version was registered before"):
             old.explain(b"")
         assert old.alive
