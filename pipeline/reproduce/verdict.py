@@ -139,7 +139,7 @@ def judge(
         reason = f"first {first.path}; the recorded fingerprint is {why}"
         return _different(differences, artifacts, reason)
     other = ", ".join(
-        f"{name} {old.get(name)} -> {new.get(name)}"
+        f"{name} {old.get(name, 'none')} -> {new.get(name, 'none')}"
         for name in sorted({*old, *new})
         if old.get(name) != new.get(name)
     )
