@@ -4,7 +4,17 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from pipeline.commands import checking, data, history, predict, promotion, running, search
+from pipeline.commands import (
+    checking,
+    data,
+    export,
+    history,
+    predict,
+    promotion,
+    running,
+    search,
+    serve,
+)
 from pipeline.errors import PipelineError
 
 
@@ -12,7 +22,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    for module in (running, checking, data, search, promotion, predict, history):
+    modules = (running, checking, data, search, promotion, predict, serve, export, history)
+    for module in modules:
         module.add(commands)
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":

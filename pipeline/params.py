@@ -265,8 +265,8 @@ def _must(message: str) -> str:
 
 SECTIONS = (
     "task", "data", "clean", "split", "transform", "normalize", "weights", "features", "train",
-    "optim", "schedule", "loss", "augment", "evaluate", "crossval", "suspects", "runtime",
-    "tracking", "registry", "machine", "tune",
+    "optim", "schedule", "loss", "augment", "evaluate", "crossval", "suspects", "explain",
+    "runtime", "tracking", "registry", "machine", "tune",
 )  # fmt: skip
 """Every key that may stand at the top of params.yaml."""
 

@@ -83,13 +83,13 @@ def contact_sheet(
     rows = max(1, math.ceil(len(shown) / columns))
     lines = max([1, *(caption.count("\n") + 1 for _, caption in shown)])
     cell_in = 1.45 + 0.16 * min(lines, 3)
-    with _figure(path, (1.5 * columns + 0.3, cell_in * rows + 0.6)) as figure:
-        figure.suptitle(_printable(title), x=0.02, ha="left", fontsize=12, fontweight="bold")
+    with figure_file(path, (1.5 * columns + 0.3, cell_in * rows + 0.6)) as figure:
+        figure.suptitle(printable(title), x=0.02, ha="left", fontsize=12, fontweight="bold")
         if not shown:
             figure.text(0.5, 0.4, empty, ha="center", color=PALE)
         for place, (pixels, caption) in enumerate(shown):
             axes = figure.add_subplot(rows, columns, place + 1)
-            axes.imshow(_as_rgb(pixels), interpolation="antialiased", aspect="equal")
+            axes.imshow(as_rgb(pixels), interpolation="antialiased", aspect="equal")
             axes.set_title(
                 _caption(caption), fontsize=7.5, fontweight="normal", loc="center", pad=4
             )
@@ -117,21 +117,21 @@ def channel_histograms(
     """
     channels = max([1, *(len(table) for table in counts.values())])
     names = ("red", "green", "blue") if channels == 3 else tuple(map(str, range(channels)))
-    with _figure(path, (9.6, 3.4)) as figure:
-        figure.suptitle(_printable(title), x=0.02, ha="left", fontsize=12, fontweight="bold")
+    with figure_file(path, (9.6, 3.4)) as figure:
+        figure.suptitle(printable(title), x=0.02, ha="left", fontsize=12, fontweight="bold")
         for channel, name in enumerate(names):
             axes = figure.add_subplot(1, channels, channel + 1)
             for color, (split, table) in zip(_colors(), counts.items(), strict=False):
                 row = np.asarray(table[channel], dtype=np.float64)
                 if row.sum() > 0:
                     x = np.arange(len(row)) if values is None else values[channel]
-                    axes.plot(x, row / row.sum(), color=color, lw=1.4, label=_printable(split))
+                    axes.plot(x, row / row.sum(), color=color, lw=1.4, label=printable(split))
             axes.set_title(name, fontsize=10.5, fontweight="normal")
             axes.set_xlabel(xlabel)
             axes.set_ylim(bottom=0.0)
             if channel == 0:
                 axes.set_ylabel("share of pixels")
-                _legend(axes)
+                add_legend(axes)
 
 
 def confusion_matrix(
@@ -147,13 +147,13 @@ def confusion_matrix(
     """
     size_in = min(11.0, 3.4 + 0.75 * len(classes))
     share_KK = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
-    with _figure(path, (size_in + 0.9, size_in)) as figure:
+    with figure_file(path, (size_in + 0.9, size_in)) as figure:
         axes = figure.add_subplot()
         image = axes.imshow(share_KK, cmap="Blues", vmin=0.0, vmax=1.0)
         figure.colorbar(image, ax=axes, label="share of the actual class", shrink=0.85)
         axes.grid(visible=False)
         axes.set(xlabel="predicted", ylabel="actual")
-        axes.set_title(_printable(title))
+        axes.set_title(printable(title))
         _class_ticks(axes, classes)
         if len(classes) <= _ANNOTATED_CLASSES:
             for (row, column), share in np.ndenumerate(share_KK):
@@ -173,7 +173,7 @@ def roc_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> None:
         axes.plot([0, 1], [0, 1], color=PALE, lw=1.0, ls="--", label="chance")
         _draw_curves(axes, curves)
         axes.set(xlabel="false-positive rate", ylabel="true-positive rate")
-        _legend(axes, loc="lower right")
+        add_legend(axes, loc="lower right")
 
 
 def pr_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> None:
@@ -181,7 +181,7 @@ def pr_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> None:
     with _square(path, title) as axes:
         _draw_curves(axes, curves, drawstyle="steps-post")
         axes.set(xlabel="recall", ylabel="precision")
-        _legend(axes, loc="lower left")
+        add_legend(axes, loc="lower left")
 
 
 def reliability(
@@ -203,15 +203,15 @@ def reliability(
     """
     edges = np.linspace(0.0, 1.0, len(count) + 1)
     filled = count > 0
-    with _figure(path, (5.6, 6.0)) as figure:
+    with figure_file(path, (5.6, 6.0)) as figure:
         top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(3.2, 1.0))
         top.plot([0, 1], [0, 1], color=PALE, lw=1.0, ls="--", label="perfectly calibrated")
         top.plot(
             confidence[filled], accuracy[filled], color=COLORS[0], marker="o", label="this model"
         )
         top.set(ylabel="share of right answers", xlim=(-0.01, 1.01), ylim=(-0.02, 1.02))
-        top.set_title(_printable(title))
-        _legend(top, loc="upper left")
+        top.set_title(printable(title))
+        add_legend(top, loc="upper left")
         bottom.bar(edges[:-1], count, width=np.diff(edges) * 0.94, align="edge", color=COLORS[0])
         bottom.set(xlabel="confidence", ylabel="items")
 
@@ -224,7 +224,7 @@ def fold_scores(
     intervals: Mapping[str, tuple[float, float]],
 ) -> None:
     """Draw every fold's score as a dot, a row for each metric, with mean and interval."""
-    with _figure(path, (7.0, 0.9 + 0.42 * len(scores))) as figure:
+    with figure_file(path, (7.0, 0.9 + 0.42 * len(scores))) as figure:
         axes = figure.add_subplot()
         names = list(scores)
         for place, name in enumerate(names):
@@ -234,7 +234,7 @@ def fold_scores(
             axes.plot(means[name], place, "|", ms=18, mew=2.0, color=COLORS[1])
             axes.annotate(f"{means[name]:.4f}", (means[name], place), xytext=(0, 10),
                           textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
-        axes.set_yticks(range(len(names)), [_printable(name) for name in names])
+        axes.set_yticks(range(len(names)), [printable(name) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.7)
         axes.set_title("Folds (dots), mean (bar) and its 95 % interval")
 
@@ -247,19 +247,19 @@ def regression_scatter(
     low, high = (float(both.min()), float(both.max())) if len(both) else (0.0, 1.0)
     margin = 0.03 * (high - low or 1.0)
     ends = (low - margin, high + margin)
-    with _figure(path, (5.6, 5.4)) as figure:
+    with figure_file(path, (5.6, 5.4)) as figure:
         axes = figure.add_subplot()
         axes.plot(ends, ends, color=PALE, lw=1.0, ls="--")
         axes.scatter(actual, predicted, s=14, alpha=0.45, color=COLORS[0], edgecolors="none")
         axes.set(xlim=ends, ylim=ends, aspect="equal")
-        axes.set_xlabel(_printable(f"actual {target}"))
-        axes.set_ylabel(_printable(f"predicted {target}"))
-        axes.set_title(_printable(title))
+        axes.set_xlabel(printable(f"actual {target}"))
+        axes.set_ylabel(printable(f"predicted {target}"))
+        axes.set_title(printable(title))
 
 
 @contextmanager
-def _figure(path: Path, size_in: tuple[float, float]) -> Iterator[Figure]:
-    """Give a figure in the house style; it is written to `path` when the block ends."""
+def drawn(size_in: tuple[float, float]) -> Iterator[Figure]:
+    """Give a figure in the house style, to be drawn within the block."""
     defaults: dict[Any, Any] = {
         key: mpl.rcParamsDefault[key] for key in mpl.rcParamsDefault if key not in _KEPT
     }
@@ -267,36 +267,44 @@ def _figure(path: Path, size_in: tuple[float, float]) -> Iterator[Figure]:
         figure = Figure(figsize=size_in, dpi=_DPI, layout="constrained")
         FigureCanvasAgg(figure)
         yield figure
+
+
+@contextmanager
+def figure_file(path: Path, size_in: tuple[float, float]) -> Iterator[Figure]:
+    """Give a figure in the house style; it is written to `path` when the block ends."""
+    with drawn(size_in) as figure:
+        yield figure
         with replacing(path) as scratch:
             figure.savefig(scratch, format="png", metadata={"Software": None})
 
 
 @contextmanager
 def _square(path: Path, title: str) -> Iterator[Axes]:
-    with _figure(path, (5.6, 5.4)) as figure:
+    with figure_file(path, (5.6, 5.4)) as figure:
         axes = figure.add_subplot()
         axes.set(xlim=(-0.01, 1.01), ylim=(-0.01, 1.02), aspect="equal")
-        axes.set_title(_printable(title))
+        axes.set_title(printable(title))
         yield axes
 
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Curve], **style: Any) -> None:
     many = len(curves) > _LEGEND_LIMIT
     for color, (name, (x, y)) in zip(_colors(), curves.items(), strict=False):
-        label = None if many else _printable(name)
+        label = None if many else printable(name)
         axes.plot(x, y, color=color, lw=0.8 if many else 2.0, label=label, **style)
 
 
 def _class_ticks(axes: Axes, classes: Sequence[str]) -> None:
     if len(classes) > _TICKED_CLASSES:
         return
-    names = [_shorten(_printable(name), 18) for name in classes]
+    names = [shorten(printable(name), 18) for name in classes]
     slant = 0 if len(classes) <= 3 else 45
     axes.set_xticks(range(len(classes)), names, rotation=slant, ha="right" if slant else "center")
     axes.set_yticks(range(len(classes)), names)
 
 
-def _legend(axes: Axes, loc: Any = "best") -> None:
+def add_legend(axes: Axes, loc: Any = "best") -> None:
+    """Add a legend where something has a name."""
     if axes.get_legend_handles_labels()[1]:
         axes.legend(loc=loc, fontsize=9.5)
 
@@ -306,15 +314,16 @@ def _colors() -> Iterator[str]:
         yield from COLORS
 
 
-def _as_rgb(pixels: np.ndarray) -> np.ndarray:
+def as_rgb(pixels: np.ndarray) -> np.ndarray:
+    """Give a gray picture three channels."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
 
 def _caption(text: str) -> str:
-    return "\n".join(_shorten(_printable(line), _CAPTION_CHARS) for line in text.split("\n")[:3])
+    return "\n".join(shorten(printable(line), _CAPTION_CHARS) for line in text.split("\n")[:3])
 
 
-def _shorten(text: str, limit: int) -> str:
+def shorten(text: str, limit: int) -> str:
     """Keep both ends of a text that is too long: the end of a path tells more than its start."""
     if len(text) <= limit:
         return text
@@ -322,7 +331,7 @@ def _shorten(text: str, limit: int) -> str:
     return f"{text[: limit - 2 - tail]}..{text[-tail:]}"
 
 
-def _printable(text: str) -> str:
+def printable(text: str) -> str:
     """Replace what the font cannot draw: matplotlib would warn and draw a box."""
     font = get_font(findfont(FontProperties(family="DejaVu Sans")))
     known = font.get_charmap()

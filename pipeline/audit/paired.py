@@ -87,7 +87,7 @@ def compare(
 
     points = (score(items, candidate), score(items, champion))
     values = metrics.point(gains, len(items.targets_N))
-    resamples = _resample(gains, bootstrap)
+    resamples = metrics.resampled(gains, bootstrap)
     return {
         name: Gain(points[0].get(name), points[1].get(name), values.get(name),
                    *_ends(resamples[name], confidence))
@@ -118,18 +118,6 @@ def _recalls(outputs: np.ndarray, items: Items, weights_RN: np.ndarray) -> Score
                       for table in (is_NK, right_NK))  # fmt: skip
     recall_RK = np.where(all_RK > 0, hit_RK / np.where(all_RK > 0, all_RK, 1.0), np.nan)
     return {f"{RECALL}{name}": recall_RK[:, k] for k, name in enumerate(items.classes)}
-
-
-def _resample(scores: Callable[[np.ndarray], Scores], bootstrap: Bootstrap) -> Scores:
-    """Give the scores of every resample that `metrics.intervals` draws: it keeps only its ends."""
-    parts: list[Scores] = []
-
-    def keep(weights_RN: np.ndarray) -> Scores:
-        parts.append(scores(weights_RN))
-        return parts[-1]
-
-    metrics.intervals(keep, bootstrap)
-    return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
 
 
 def _ends(values_R: np.ndarray, confidence: float) -> tuple[float | None, float | None]:

@@ -42,3 +42,14 @@ def encode_jpeg(pixels: Pixels, max_bytes: int) -> bytes:
         if len(stream.getvalue()) <= max_bytes:
             return stream.getvalue()
     return encode_jpeg(shrink(pixels, max(pixels.shape[:2]) // 2), max_bytes)
+
+
+def encode_png(pixels: Pixels) -> bytes:
+    """Encode as PNG, without loss; equal pixels give equal bytes.
+
+    Args:
+        pixels: uint8, HWC, RGB or RGBA.
+    """
+    stream = BytesIO()
+    Image.fromarray(pixels).save(stream, "PNG", optimize=True)
+    return stream.getvalue()

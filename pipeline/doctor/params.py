@@ -22,6 +22,7 @@ from pipeline.device import RuntimeParams
 from pipeline.doctor.findings import Finding, fault, ok
 from pipeline.doctor.outline import draw_outline
 from pipeline.errors import ParamsError
+from pipeline.explain.params import ExplainParams
 from pipeline.model.bundle import prediction_views
 from pipeline.model.features import FeaturesParams
 from pipeline.model.weights import WeightsParams
@@ -71,6 +72,7 @@ CLASSES: dict[str, type[Section]] = {
     "registry": RegistryParams,
     "machine": MachineParams,
     "suspects": SuspectsParams,
+    "explain": ExplainParams,
     "tune": TuneParams,
 }
 """Every section and what it must be."""

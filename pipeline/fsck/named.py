@@ -1,5 +1,6 @@
 """What lock files and `*.dvc` files name, now or in any revision: paths, and md5 digests."""
 
+import os
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -10,7 +11,7 @@ from pipeline.errors import ParamsError
 from pipeline.git import ask_git
 from pipeline.params import parse_params, read_params
 
-_LOCK = "dvc.lock"
+_LOCK, _GRAPH = "dvc.lock", "dvc.yaml"
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
 
 
@@ -48,9 +49,11 @@ def named_here(file: Path) -> list[Named]:
         ParamsError: It is no YAML, or not of the form that DVC writes.
     """
     tracked = set((ask_git(Path(), "ls-files", "-z") or "").split("\0"))
+    graph = file.with_name(_GRAPH)
+    stages = read_params(graph) if file.name == _LOCK and graph.exists() else {}
     return [
         Named(each.path, each.md5, each.source, each.path.as_posix() not in tracked)
-        for each in _named(read_params(file), file)
+        for each in _named(read_params(file), file, stages)
     ]
 
 
@@ -95,19 +98,35 @@ def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
         seen.add((blob, name))
         try:
             content = parse_params(ask_git(Path(), "cat-file", "blob", blob) or "", path=name)
-            found = list(_named(content, Path(name)))
+            graph = Path(name).with_name(_GRAPH).as_posix()
+            text = ask_git(Path(), "cat-file", "blob", f"{commit}:{graph}") or ""
+            found = list(_named(content, Path(name), parse_params(text, graph) if text else {}))
         except ParamsError:
             continue
         yield from (each for each in found if each.path.as_posix() not in in_git)
 
 
-def _named(content: Any, file: Path) -> Iterator[Named]:
-    """Give the outputs that a file records; entries without an md5 of DVC 3 are passed over."""
+def _named(content: Any, file: Path, graph: Any) -> Iterator[Named]:
+    """Give the outputs that a file records; entries without an md5 of DVC 3 are passed over.
+
+    Paths are relative to the stage's `wdir`, which the lock file does not repeat.
+    """
     stages = content.get("stages") if file.name == _LOCK else {"": content}
     if not isinstance(stages, dict):
         raise ParamsError(file, "must hold stages", remedy="run `rootstock doctor --fix`")
-    for stage in stages.values():
-        for out in (stage.get("outs") if isinstance(stage, dict) else None) or ():
+    for name, stage in stages.items():
+        if not isinstance(stage, dict):
+            continue
+        home = file.parent / (_wdir(graph, name) if file.name == _LOCK else stage.get("wdir", "."))
+        for out in stage.get("outs") or ():
             if isinstance(out, dict) and out.get("hash") == "md5" and "md5" in out:
-                path = Path(file.parent, str(out["path"]))
+                path = Path(os.path.normpath(home / str(out["path"])))
                 yield Named(path, str(out["md5"]), file)
+
+
+def _wdir(graph: Any, stage: str) -> str:
+    """Give the folder that a stage runs in, relative to its dvc.yaml; `name@0` is of `name`."""
+    stages = graph.get("stages") if isinstance(graph, dict) else None
+    found = stages.get(stage.partition("@")[0]) if isinstance(stages, dict) else None
+    found = found.get("do", found) if isinstance(found, dict) else {}
+    return str(found.get("wdir", "."))

@@ -9,6 +9,7 @@ Axes: B = pictures, C = channels, H = W = size; h, w = size of the map; N = toke
 """
 
 import difflib
+import math
 from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -154,6 +155,24 @@ class Backbone(nn.Module):
         with torch.autocast(features.device.type, enabled=False):
             parts = [self._pool(features.float(), kind) for kind in pooling.split("+")]
             return torch.cat(parts, dim=1)
+
+    def as_map(self, features: Tensor) -> Tensor:
+        """Give what `forward` gave as [B, C, h, w]; patch tokens become a square.
+
+        Raises:
+            ParamsError: The tokens form no square.
+        """
+        if features.ndim == 4:
+            return features.permute(0, 3, 1, 2) if self._is_channels_last else features
+        tokens = features[:, self._prefix_tokens :]
+        side = math.isqrt(tokens.shape[1])
+        if side * side != tokens.shape[1]:
+            raise ParamsError(
+                "params.yaml", "must be an architecture whose tokens form a square",
+                field="weights.architecture", got=self.architecture,
+            )  # fmt: skip
+        grid: Tensor = tokens.transpose(1, 2).unflatten(2, (side, side))
+        return grid
 
     def pooled_dim(self, pooling: Pooling) -> int:
         """Give D, the number of pooled features."""

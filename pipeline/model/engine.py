@@ -19,7 +19,9 @@ import torch
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.decoders import SECONDS, Decoders
 from pipeline.data.picture import Pixels
+from pipeline.errors import DataError
 from pipeline.model.bundle import Bundle, Predictor
+from pipeline.model.gradcam import explain_pixels
 from pipeline.model.rows import Row, predict_table, to_rows
 
 _Batch: TypeAlias = list[Pixels | str]
@@ -126,6 +128,19 @@ class Engine:
                 error = done.exception()
             if error is not None:
                 raise error
+
+    def explain(self, file: bytes) -> dict[str, Any]:
+        """Give what a model answers to one picture and where it looked; see `explain_pixels`.
+
+        Raises:
+            DataError: The file is not a usable picture.
+            MachineError: A decoder could not start.
+        """
+        with self._lock:
+            (pixels,) = self._thread.submit(lambda: list(self._decoders.decode([file]))).result()
+            if isinstance(pixels, str):
+                raise DataError("image", f"must be a usable picture: {pixels}")
+            return explain_pixels(self.predictor, pixels)
 
     def describe(self) -> dict[str, Any]:
         """Say what the model answers, and what decides the bits; plain values."""

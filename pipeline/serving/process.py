@@ -34,6 +34,11 @@ _PATIENCE_S = 5.0
 """For a process to end that was told to."""
 
 
+_PATIENT_THREADS = {"OMP_WAIT_POLICY": "passive"}
+"""Torch's threads sleep while they wait for each other. Where they spin, and others want the cores
+too, a picture takes many times as long."""
+
+
 class ResidentDied(Exception):
     """The process of a version ended; its text says which, and by what."""
 
@@ -78,7 +83,7 @@ class Resident:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno())],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()], env=os.environ | QUIET,
+                pass_fds=[theirs.fileno()], env=_PATIENT_THREADS | os.environ | QUIET,
                 process_group=0,  # a terminal's Ctrl-C is for us alone: we finish what we asked
             )  # fmt: skip
         self._socket = ours

@@ -37,7 +37,8 @@ def main(stream: BinaryIO) -> None:
     with suppress(EOFError), _telling(stream):
         asked, _ = frames["receive"](stream)
         engine = load(asked)
-        frames["send"](stream, {"description": engine.describe()})
+        description = engine.describe() | {"explains": hasattr(engine, "explain")}
+        frames["send"](stream, {"description": description})
         while True:
             message, parts = frames["receive"](stream)
             answer(engine, stream, message, parts)

@@ -18,7 +18,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -72,6 +72,7 @@ class Branch:
         compared: By name in MLflow, the metrics by which this result is told from another one of
             the same inputs.
         difference: What the largest difference of these is called.
+        tags: Further ones of the run; those without text are left out.
         log_nested: Completes the runs nested in the run, by its id and the time in ms.
         past: Where the repository is meant as it was; None: the working directory, as it is.
     """
@@ -85,6 +86,7 @@ class Branch:
     plots: Path
     compared: Mapping[str, float]
     difference: str
+    tags: Mapping[str, str] = field(default_factory=dict)
     log_nested: Callable[[Tracking, str, int], None] | None = None
     past: Past | None = None
 
@@ -262,7 +264,7 @@ def _git(branch: Branch, lock: Lock) -> GitFacts | None:
 def _tags(branch: Branch, lock: Lock, git: GitFacts | None) -> dict[str, str]:
     key = _key(branch, lock)
     tags = {"dvc.key": key, "dvc.keys": key, "kind": branch.name, "mlflow.source.name": "dvc repro"}
-    tags |= _identity(branch, lock)
+    tags |= _identity(branch, lock) | dict(branch.tags)
     if git:
         tags |= {
             "git.commit": git.commit, "git.branch": git.branch,

@@ -11,6 +11,7 @@ from pipeline.errors import PipelineError, TrackingError
 from pipeline.track.branch import Branch, settle_branch
 from pipeline.track.commits import is_recorded
 from pipeline.track.crossval import FoldResults, fold_branch
+from pipeline.track.explain import ExplainFiles, explain_branch
 from pipeline.track.lineage import LOCK, Lock, deps_key
 from pipeline.track.outcome import Past
 from pipeline.track.runs import move_commit
@@ -27,6 +28,7 @@ _SHORT = 7
 
 _BRANCHES: Mapping[str, Callable[[dict[str, Path], Past], Branch]] = {
     "crossval": lambda paths, past: fold_branch(FoldResults(**paths), past),
+    "explain": lambda paths, past: explain_branch(ExplainFiles(**paths), past),
     "suspects": lambda paths, past: suspects_branch(SuspectFiles(**paths), past),
 }
 """By folder: what its publish stage, given its options, would publish."""

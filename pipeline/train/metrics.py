@@ -75,9 +75,9 @@ def class_scores(
     total_R = weights_RN.sum(axis=1)
     true_N = np.take_along_axis(probabilities_NK, labels_N[:, np.newaxis], axis=1)[:, 0]
     scores = {
-        "accuracy": _weigh(weights_RN, right_N) / total_R,
-        "loss": _weigh(weights_RN, -np.log(np.maximum(true_N, TINY_PROBABILITY))) / total_R,
-        "ece": _calibration_errors(probabilities_NK.max(axis=1), right_N, weights_RN, ece_bins),
+        "accuracy": weigh(weights_RN, right_N) / total_R,
+        "loss": weigh(weights_RN, -np.log(np.maximum(true_N, TINY_PROBABILITY))) / total_R,
+        "ece": calibration_errors(probabilities_NK.max(axis=1), right_N, weights_RN, ece_bins),
     }
     scores |= _macro_scores(predicted_N, labels_N, weights_RN, probabilities_NK.shape[1])
     roc_RK, pr_RK = areas(probabilities_NK, labels_N, weights_RN)
@@ -88,13 +88,13 @@ def value_scores(values_N: np.ndarray, targets_N: np.ndarray, weights_RN: np.nda
     """Give every regression metric for each row of weights; `r2` needs targets that differ."""
     error_N = values_N - targets_N
     total_R = weights_RN.sum(axis=1)
-    mse_R = _weigh(weights_RN, error_N**2) / total_R
-    mean_R = _weigh(weights_RN, targets_N) / total_R
-    variance_R = _weigh(weights_RN, targets_N**2) / total_R - mean_R**2
+    mse_R = weigh(weights_RN, error_N**2) / total_R
+    mean_R = weigh(weights_RN, targets_N) / total_R
+    variance_R = weigh(weights_RN, targets_N**2) / total_R - mean_R**2
     flat_R = variance_R <= 1e-12 * np.maximum(mean_R**2, 1e-300)
     r2_R = np.where(flat_R, np.nan, 1.0 - mse_R / np.where(flat_R, 1.0, variance_R))
     return {
-        "mae": _weigh(weights_RN, np.abs(error_N)) / total_R,
+        "mae": weigh(weights_RN, np.abs(error_N)) / total_R,
         "mse": mse_R,
         "rmse": np.sqrt(mse_R),
         "r2": r2_R,
@@ -155,6 +155,22 @@ def intervals(
         scores: Weights [R, N] to metrics.
         bootstrap: What is drawn; with no resamples there are no intervals.
     """
+    result = {}
+    for name, values_R in resampled(scores, bootstrap).items():
+        defined = values_R[~np.isnan(values_R)]
+        if len(defined) * 2 >= len(values_R):
+            low, high = np.percentile(defined, [2.5, 97.5])
+            result[name] = {"low": float(low), "high": float(high)}
+    return result
+
+
+def resampled(scores: Callable[[np.ndarray], Scores], bootstrap: Bootstrap) -> Scores:
+    """Give what `scores` gives for the weights of every resample, the resamples first.
+
+    Args:
+        scores: Weights [R, N] to arrays [R, ...].
+        bootstrap: What is drawn; with no resamples the result is empty.
+    """
     rows_at_once = max(1, _CELLS_AT_ONCE // len(bootstrap.groups_N))
     starts = range(0, bootstrap.resamples, rows_at_once)
     generator = numpy_generator(bootstrap.seed, "bootstrap")
@@ -162,14 +178,7 @@ def intervals(
         scores(_draw(generator, min(rows_at_once, bootstrap.resamples - start), bootstrap.groups_N))
         for start in starts
     ]
-    merged = {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
-    result = {}
-    for name, values_R in merged.items():
-        defined = values_R[~np.isnan(values_R)]
-        if len(defined) * 2 >= len(values_R):
-            low, high = np.percentile(defined, [2.5, 97.5])
-            result[name] = {"low": float(low), "high": float(high)}
-    return result
+    return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
 
 
 def quick_scores(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float]:
@@ -188,7 +197,7 @@ def calibration_error(probabilities_NK: np.ndarray, labels_N: np.ndarray, bins: 
     """Give the mean distance between confidence and accuracy, over bins of equal width."""
     right_N = probabilities_NK.argmax(axis=1) == labels_N
     weights_1N = np.ones((1, len(labels_N)))
-    return float(_calibration_errors(probabilities_NK.max(axis=1), right_N, weights_1N, bins)[0])
+    return float(calibration_errors(probabilities_NK.max(axis=1), right_N, weights_1N, bins)[0])
 
 
 def reliability_bins(
@@ -199,8 +208,8 @@ def reliability_bins(
     count_M = one_NM.sum(axis=0)
     items_M = np.maximum(count_M, 1)
     return {
-        "confidence": _weigh(confidence_N[np.newaxis], one_NM)[0] / items_M,
-        "accuracy": _weigh(right_N[np.newaxis], one_NM)[0] / items_M,
+        "confidence": weigh(confidence_N[np.newaxis], one_NM)[0] / items_M,
+        "accuracy": weigh(right_N[np.newaxis], one_NM)[0] / items_M,
         "count": count_M.astype(np.int64),
     }
 
@@ -209,8 +218,8 @@ def _macro_scores(
     predicted_N: np.ndarray, labels_N: np.ndarray, weights_RN: np.ndarray, classes: int
 ) -> Scores:
     actual_NK, guess_NK = _one_hot(labels_N, classes), _one_hot(predicted_N, classes)
-    actual_RK, guess_RK = _weigh(weights_RN, actual_NK), _weigh(weights_RN, guess_NK)
-    hits_RK = _weigh(weights_RN, actual_NK * guess_NK)
+    actual_RK, guess_RK = weigh(weights_RN, actual_NK), weigh(weights_RN, guess_NK)
+    hits_RK = weigh(weights_RN, actual_NK * guess_NK)
     recall_RK = _ratio(hits_RK, actual_RK)
     seen_RK = (actual_RK + guess_RK) > 0
     macro = {
@@ -245,11 +254,12 @@ def _areas(
     return roc_R, np.where(missing_R, np.nan, precise_R / np.where(missing_R, 1.0, hits[:, -1]))
 
 
-def _calibration_errors(
+def calibration_errors(
     confidence_N: np.ndarray, right_N: np.ndarray, weights_RN: np.ndarray, bins: int
 ) -> np.ndarray:
+    """Give the calibration error for each row of weights, [R]; see `calibration_error`."""
     gap_NM = _one_hot(_bin_of(confidence_N, bins), bins) * (right_N - confidence_N)[:, np.newaxis]
-    gap_RM = np.abs(_weigh(weights_RN, gap_NM))
+    gap_RM = np.abs(weigh(weights_RN, gap_NM))
     return np.asarray(gap_RM.sum(axis=1) / weights_RN.sum(axis=1))
 
 
@@ -266,7 +276,7 @@ def _draw(generator: np.random.Generator, resamples: int, groups_N: np.ndarray) 
     return np.asarray(counts.reshape(resamples, groups)[:, groups_N], dtype=np.float64)
 
 
-def _weigh(weights_RN: np.ndarray, values: np.ndarray) -> np.ndarray:
+def weigh(weights_RN: np.ndarray, values: np.ndarray) -> np.ndarray:
     """Give weighted sums of values [N] or [N, K].
 
     Not `@`: a BLAS shares the sum among as many threads as there are cores, and the last bits with

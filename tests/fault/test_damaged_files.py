@@ -76,6 +76,25 @@ def test_what_is_sound_is_told_so(repository):
     assert look("ok")[-1].line().startswith("working tree: 2 outputs have the bytes")
 
 
+def test_a_stage_that_runs_in_another_folder_is_found_where_it_writes(repository):
+    (repository / "side").mkdir()
+    text = "stages:\n  b:\n    wdir: ..\n    cmd: echo b > b.txt\n    outs: [b.txt]\n"
+    (repository / "side/dvc.yaml").write_text(text)
+    (repository / ".gitignore").write_text("/d\n/a.txt\n/b.txt\n/.rootstock\n")
+    run(repository, "dvc", "repro", "--quiet", "side/dvc.yaml")
+    assert [each.text for each in look("ok")][-1].startswith("3 outputs")
+    assert look("warning") == []
+    commit(repository, "b")
+    (repository / ".dvc/cache/files/md5" / object_name(b"b\n")).unlink()
+    missed = [each.text for each in look("warning", every_revision=True)]
+    assert any(each.endswith("first: b.txt") for each in missed)
+
+
+def object_name(content):
+    md5 = hashlib.md5(content, usedforsecurity=False).hexdigest()
+    return f"{md5[:2]}/{md5[2:]}"
+
+
 def test_f8_a_rotten_object_is_found_moved_away_and_pulled(repository):
     place = object_of(b"one\n")
     damage(place)

@@ -103,7 +103,7 @@ def test_rollback_and_audit(committed, capsys):
     found = json.loads(capsys.readouterr().out)
     assert found["aliases"] == {"candidate": "b", "champion": "a"}
     assert [each["action"] for each in found["decisions"]] == ["promote", "promote", "rollback"]
-    assert found["drift"] == {"notes": [], "wrong": []}
+    assert found["drift"] == {"met": [], "notes": [], "wrong": []}
 
 
 def test_an_alias_that_was_moved_by_hand_is_found(committed, capsys):

@@ -32,7 +32,6 @@ LAYERS = (
     {"cli"},
 )
 HOMES = {
-    "captum": ("pipeline/model/gradcam.py",),
     "fastapi": ("pipeline/serving/",),
     "uvicorn": ("pipeline/serving/",),
     "onnx": ("pipeline/export/",),

@@ -20,6 +20,7 @@ def project(tmp_path_factory):
         features={"cut": "conv_head", "views": 2},
         crossval={"folds": 2, "val_frac": 0.3},
         suspects={"folds": 3, "epochs": 10, "look_alike": 0.9},
+        explain={"checked": 4, "randomizations": 1, "shown": 2, "min_slice": 5},
         tune={"space": {"optim.lr": {"low": 0.0001, "high": 0.01, "log": True}}},
     )
     run(folder, "dvc", "repro")
@@ -102,6 +103,30 @@ def test_suspects_are_one_run_and_are_listed_for_people(project):
     done = run(project, "dvc", "repro", "suspects/dvc.yaml:publish")
     assert "Running stage 'suspects/dvc.yaml:suspects'" not in done.stdout
     assert len(runs(project, "suspects")) == 1
+
+
+def test_an_explanation_is_one_run_with_a_model_card(project):
+    done = run(project, "dvc", "repro", "explain/dvc.yaml:publish")
+    assert "Running stage 'train'" not in done.stdout
+    assert "The outer border is " in done.stderr + done.stdout
+    ((name, run_id, parent, complete),) = runs(project, "explain")
+    assert (name.split("-")[0], parent, complete) == ("explain", None, "true")
+    out = project / "artifacts/explain"
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert (
+        metric(project, run_id, "explain/calibration/after/ece")
+        == (report["calibration"]["after"]["ece"])
+    )
+    assert {each["column"] for each in report["slices"]["slices"]} >= {"module_type"}
+    card = (out / "card.md").read_text(encoding="utf-8")
+    assert "is about data/elpv/raw, and the data are data/small/raw" in card
+    assert len(list((out / "plots").glob("sheet-*.jpg"))) == 2
+    status = run(project, "git", "status", "--short", "--untracked-files=all").stdout
+    assert "artifacts/explain/report.json" in status
+    assert "card.html" not in status
+    done = run(project, "dvc", "repro", "explain/dvc.yaml:publish")
+    assert "Running stage 'explain/dvc.yaml:explain'" not in done.stdout
+    assert len(runs(project, "explain")) == 1
 
 
 def test_a_suspect_is_decided_by_a_person_and_the_report_says_so(project):

@@ -1,57 +1,52 @@
-"""What would hang DVC, kill it, or make it copy foreign files is refused before DVC meets it."""
+"""What nobody foresaw is logged whole and answered with the number of the entry alone."""
 
-import os
+import asyncio
+import logging
 
-import pytest
+import httpx
 
-from pipeline.data.guard import refuse_unsafe_entries
-from pipeline.errors import DataError
+from pipeline.serving.guard import Guard
 
-
-def test_ordinary_folders_and_missing_ones_pass(tmp_path):
-    refuse_unsafe_entries(tmp_path / "nowhere")
-    (tmp_path / "deep" / "er").mkdir(parents=True)
-    (tmp_path / "deep" / "er" / "é \n.png").write_bytes(b"x")
-    (tmp_path / "link.png").symlink_to(tmp_path / "deep" / "er" / "é \n.png")
-    refuse_unsafe_entries(tmp_path)
+NAMED = {"x-model": "cells", "x-model-version": "3"}
 
 
-def outward(folder):
-    (folder / "bad").symlink_to("/etc/hostname")
+def ask(app, **options):
+    async def run():
+        transport = httpx.ASGITransport(Guard(app, lambda: NAMED))
+        async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
+            return await client.post("/predict", **options)
+
+    return asyncio.run(run())
 
 
-def dangling(folder):
-    (folder / "bad").symlink_to(folder / "nothing")
+async def failing(scope, receive, send):
+    raise RuntimeError("/home/somebody/secret.py is broken")
 
 
-def fifo(folder):
-    os.mkfifo(folder / "bad")
+def test_a_failure_of_ours_has_a_number_and_no_details(caplog):
+    with caplog.at_level(logging.ERROR):
+        answer = ask(failing)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    content = answer.json()
+    assert content == {"error": f"failed: see entry {content['id']} of the server's log",
+                       "id": content["id"], "model": "cells", "version": "3"}  # fmt: skip
+    (entry,) = caplog.records
+    assert content["id"] in entry.getMessage()
+    assert "secret.py is broken" in caplog.text
 
 
-def undecodable(folder):
-    (folder / os.fsdecode(b"bad\xff")).write_bytes(b"x")
+async def naming(scope, receive, send):
+    headers = [(b"x-model-version", b"2")]
+    await send({"type": "http.response.start", "status": 200, "headers": headers})
+    await send({"type": "http.response.body", "body": b"{}"})
 
 
-@pytest.mark.parametrize(
-    ("make", "message"),
-    [
-        (outward, "a link that leaves the data folder"),
-        (dangling, "a link to nothing"),
-        (fifo, "a FIFO"),
-        (undecodable, r"bad\\xff: must not be named in bytes that are not UTF-8"),
-    ],
-    ids=["outward", "dangling", "fifo", "undecodable"],
-)
-def test_unsafe_entries_are_named(tmp_path, make, message):
-    (tmp_path / "deep").mkdir()
-    make(tmp_path / "deep")
-    with pytest.raises(DataError, match=message) as caught:
-        refuse_unsafe_entries(tmp_path)
-    assert str(caught.value).isprintable()
+def test_an_answer_keeps_the_version_that_gave_it():
+    answer = ask(naming)
+    assert (answer.headers["x-model"], answer.headers["x-model-version"]) == ("cells", "2")
+    assert answer.headers["x-content-type-options"] == "nosniff"
 
 
-def test_a_link_to_an_outer_folder_is_not_followed(tmp_path):
-    (tmp_path / "raw").mkdir()
-    (tmp_path / "raw" / "more").symlink_to(tmp_path)
-    with pytest.raises(DataError, match="leaves the data folder"):
-        refuse_unsafe_entries(tmp_path / "raw")
+def test_a_body_that_was_not_read_ends_the_connection():
+    assert ask(naming, content=b"unread").headers["connection"] == "close"
+    assert "connection" not in ask(naming).headers

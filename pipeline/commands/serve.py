@@ -1,0 +1,85 @@
+"""Serve a model over HTTP, with a page to try it on."""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+
+from pipeline.commands.output import Commands, say
+from pipeline.stage import start_logging
+
+
+def add(commands: Commands) -> None:
+    """Add it to the command line."""
+    serve = commands.add_parser(
+        "serve", help="predict over HTTP with a registered model; follows its alias"
+    )
+    serve.add_argument(
+        "model", metavar="MODEL",
+        help="models:/<name>@<alias>, models:/<name>/<version>, or a folder with model.safetensors "
+        "and bundle.json",
+    )  # fmt: skip
+    serve.add_argument(
+        "--host", default="127.0.0.1",
+        help="where to listen; anybody who reaches it may ask (default: 127.0.0.1)",
+    )  # fmt: skip
+    options: tuple[tuple[str, Callable[[str], float], float | None, str], ...] = (
+        ("port", _count(0, 65_535), 8000, "0: any that is free"),
+        ("decoders", _count(1, 1024), None, "processes that decode (default: one for each core)"),
+        ("max-bytes", _count(1_000), 32_000_000, "of a request; more: 413"),
+        ("max-pictures", _count(1), 64, "in one request, and not over --queue; more: 413"),
+        ("max-pixels", _count(1), 50_000_000, "of a picture; more: 422"),
+        ("decode-timeout", _seconds, 10.0, "seconds for decoding one picture; more: 422"),
+        ("timeout", _seconds, 30.0, "seconds for a request; more: 504"),
+        ("queue", _count(1), 256, "pictures that may wait; more: 429"),
+        ("poll", _seconds, 10.0, "seconds between two looks at where the alias leads"),
+    )
+    for name, kind, default, text in options:
+        shown = f"{text} (default: {default:g})" if default is not None else text
+        serve.add_argument(f"--{name}", type=kind, default=default, help=shown)
+    serve.set_defaults(run=_serve)
+
+
+def _count(least: int, most: int | None = None) -> Callable[[str], int]:
+    def read(text: str) -> int:
+        value = int(text)
+        if value < least or (most is not None and value > most):
+            raise argparse.ArgumentTypeError(
+                f"must be at least {least}" + (f" and at most {most}" if most else "")
+                + f", got {value}"
+            )  # fmt: skip
+        return value
+
+    return read
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 < value < float("inf"):
+        raise argparse.ArgumentTypeError(f"must be greater than 0, got {text}")
+    return value
+
+
+def _serve(arguments: argparse.Namespace) -> int:
+    from pipeline.serving.limits import Limits  # slow to import, all
+    from pipeline.serving.opening import Opener
+    from pipeline.serving.process import ResidentOptions
+    from pipeline.serving.run import run
+    from pipeline.serving.server import Address
+
+    start_logging(sys.stderr)
+    limits = Limits(
+        max_bytes=arguments.max_bytes,
+        max_pictures=min(arguments.max_pictures, arguments.queue),
+        max_pixels=arguments.max_pixels,
+        timeout_s=arguments.timeout,
+        queue=arguments.queue,
+    )
+    options = ResidentOptions(
+        decoders=arguments.decoders or len(os.sched_getaffinity(0)),
+        max_pixels=limits.max_pixels,
+        seconds=arguments.decode_timeout,
+    )
+    opener = Opener(arguments.model, options, queue=limits.queue)
+    return run(opener, limits, Address(arguments.host, arguments.port),
+               poll_s=arguments.poll, say=say)  # fmt: skip

@@ -1,0 +1,349 @@
+"""The model card: what a model is, what it is worth, where it looks, and what it is not for.
+
+It is built once, as sections of plain blocks, and written twice: as Markdown for a repository, as a
+page for people. Nothing in it depends on the time or the machine; what nobody wrote is not stated.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.explain.cardtext import CardText
+from pipeline.explain.findings import findings, number
+from pipeline.explain.sheets import Sheet
+from pipeline.explain.slices import Slice
+from pipeline.model.bundle import Bundle
+from pipeline.model.weights import BackboneRecord
+
+NOT_STATED = "not stated"
+
+
+@dataclass(frozen=True)
+class Words:
+    """Paragraphs; one that starts with `- ` is an item of a list."""
+
+    paragraphs: Sequence[str]
+    soft: bool = False
+
+
+@dataclass(frozen=True)
+class Table:
+    """Rows of text below a head; columns from the second on are numbers where `numeric`."""
+
+    head: Sequence[str]
+    rows: Sequence[Sequence[str]]
+    numeric: bool = True
+
+
+@dataclass(frozen=True)
+class Chart:
+    """A picture among the plots."""
+
+    file: Path
+    told: str
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Examples: on the page as pictures; in Markdown their sheets are named."""
+
+    sheets: Sequence[Sheet]
+    files: Sequence[Path]
+
+
+Block = Words | Table | Chart | Gallery
+
+
+@dataclass(frozen=True)
+class Part:
+    """A section of the card."""
+
+    title: str
+    blocks: Sequence[Block]
+
+
+@dataclass(frozen=True)
+class Card:
+    """The whole."""
+
+    title: str
+    lead: str
+    tiles: Sequence[tuple[str, str]]
+    """A number and what it is: on top of the page."""
+
+    warnings: Sequence[str]
+    parts: Sequence[Part]
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What a card is made of.
+
+    Attributes:
+        data_name: Of the data set.
+        counts: label -> split -> items; one row named `all` for regression.
+        groups: Items that share a group with another one, in all splits.
+        bundle: What ships.
+        record: The weights that training started from.
+        params: By section, the params that matter.
+        metrics: metrics.json.
+        report: report.json of this stage.
+        text: What people wrote.
+        digests: By file, SHA-256.
+        plots: The folder of plots.
+        sheets: The examples, in the order of their files.
+        slices: Parts of the test split.
+    """
+
+    data_name: str
+    counts: Mapping[str, Mapping[str, int]]
+    groups: int
+    bundle: Bundle
+    record: BackboneRecord
+    params: Mapping[str, Mapping[str, Any]]
+    metrics: Mapping[str, Any]
+    report: Mapping[str, Any]
+    text: CardText
+    digests: Mapping[str, str]
+    plots: Path
+    sheets: Sequence[Sheet]
+    slices: Sequence[Slice]
+
+
+_METRICS = (
+    ("accuracy", "share of right answers"),
+    ("balanced_accuracy", "mean recall of the classes"),
+    ("f1_macro", "F1, mean over classes"),
+    ("roc_auc", "area under the ROC curve"),
+    ("pr_auc", "average precision"),
+    ("ece", "calibration error"),
+    ("loss", "cross-entropy"),
+    ("mae", "mean absolute error"),
+    ("rmse", "root mean squared error"),
+    ("r2", "variance explained"),
+)
+
+
+def make_card(facts: Facts) -> Card:
+    """Put the card together."""
+    bundle = facts.bundle
+    what = " or ".join(bundle.classes) if 0 < len(bundle.classes) <= 4 else (
+        f"one of {len(bundle.classes)} classes" if bundle.classes else "a number")  # fmt: skip
+    main = "accuracy" if bundle.classes else "mae"
+    warnings = [*facts.report["warnings"], *([facts.text.note] if facts.text.note else [])]
+    parts = [
+        _people(facts, "Intended use"),
+        _people(facts, "Out of scope"),
+        _people(facts, "Limits"),
+        _worth(facts),
+        _looks(facts),
+        *([_calibration(facts), _abstention(facts)] if bundle.classes else [_values(facts)]),
+        _slices(facts),
+        _data(facts),
+        _model(facts),
+        _people(facts, "Contacts"),
+        _digests(facts),
+    ]
+    return Card(
+        facts.data_name,
+        f"A picture in, its {bundle.target} out: {what}. {bundle.architecture}, fine-tuned.",
+        _tiles(facts, main),
+        warnings,
+        parts,
+    )
+
+
+def _tiles(facts: Facts, main: str) -> list[tuple[str, str]]:
+    metrics, report = facts.metrics, facts.report
+    interval = metrics["ci95"].get(main)
+    spread = f", 95%: {number(interval['low'])} to {number(interval['high'])}" if interval else ""
+    tiles = [(number(metrics[main]), f"{main}{spread}"),
+             (number(metrics["baseline"][main]), f"{main} of the baseline"),
+             (f"{metrics['n']:,}", "test items")]  # fmt: skip
+    if "abstention" in report:
+        most = report["abstention"]["at"]["0.8"]
+        tiles.append((number(most["accuracy"]), "accuracy where the surest 80 % are answered"))
+    density = report["looking"]["border"].get("density")
+    if density is not None:
+        tiles.append((f"{density:.2f}", "heat at the border over its share of the area"))
+    return tiles
+
+
+def _people(facts: Facts, title: str) -> Part:
+    return Part(title, [Words(facts.text.sections.get(title, (NOT_STATED,)))])
+
+
+def _worth(facts: Facts) -> Part:
+    metrics = facts.metrics
+    rows = [
+        [f"{name} ({told})", number(metrics[name]), _interval(metrics["ci95"].get(name)),
+         number(metrics["baseline"][name]) if name in metrics["baseline"] else ""]
+        for name, told in _METRICS if name in metrics
+    ]  # fmt: skip
+    baseline = "the commonest class of train" if facts.bundle.classes else "the mean of train"
+    blocks: list[Block] = [
+        Words([f"On {metrics['n']:,} items of the test split, which neither chose an epoch nor a "
+               f"temperature. The baseline always says {baseline}."], soft=True),
+        Table(["metric", "value", "95 % interval", "baseline"], rows),
+    ]  # fmt: skip
+    if "per_class" in metrics:
+        names = ("n", "precision", "recall", "f1", "roc_auc")
+        blocks.append(Table(
+            ["class", *names],
+            [[label, *(_cell(each.get(name)) for name in names)]
+             for label, each in metrics["per_class"].items()],
+        ))  # fmt: skip
+    return Part("What it is worth", blocks)
+
+
+def _looks(facts: Facts) -> Part:
+    blocks: list[Block] = [
+        Words(findings(facts.report)),
+        Gallery(facts.sheets, _files(facts.plots, "sheet-*.jpg")),
+    ]
+    looking = facts.report["looking"]
+    words = (
+        f"{looking['method']} on the {looking['layer']}, mean over {_views(looking['views'])} of "
+        f"each picture, for the answer that was given; {looking['items']:,} maps, "
+        f"{looking['without_heat']:,} of them without any heat."
+    )
+    return Part("Where it looks", [Words([words], soft=True), *blocks])
+
+
+def _calibration(facts: Facts) -> Part:
+    found = facts.report["calibration"]
+    rows = [
+        [told, number(found[name]["ece"]), _interval(found[name])]
+        for name, told in (("before", "before the temperature"), ("after", "after, as served"),
+                           ("change", "change"))
+    ]  # fmt: skip
+    words = (f"The temperature is {found['temperature']:.3f}, fitted on the validation split. An "
+             "error of 0 means that of the answers given with 90 % confidence 90 % are right. The "
+             "error of few items is never 0: chance alone moves each bin.")  # fmt: skip
+    return Part("Can its confidence be believed?", [
+        Words([words], soft=True),
+        Table(["calibration error", "value", "95 % interval"], rows),
+        Chart(facts.plots / "reliability.png", "accuracy over confidence, before and after"),
+    ])  # fmt: skip
+
+
+def _abstention(facts: Facts) -> Part:
+    found = facts.report["abstention"]
+    rows = [
+        [f"{float(share):.0%}", number(each["accuracy"]), _interval(each),
+         f"{each['confidence']:.3f}"]
+        for share, each in found["at"].items()
+    ]  # fmt: skip
+    rows.insert(0, ["100%", number(facts.metrics["accuracy"]),
+                    _interval(facts.metrics["ci95"].get("accuracy")), ""])  # fmt: skip
+    return Part("What is gained by leaving unsure pictures to a person", [
+        Table(["answered", "accuracy", "95 % interval", "from a confidence of"], rows),
+        Chart(facts.plots / "abstention.png", "accuracy over the share that is answered"),
+    ])  # fmt: skip
+
+
+def _values(facts: Facts) -> Part:
+    left_out = facts.report["left_out"]
+    return Part("Errors", [
+        Chart(facts.plots / "predicted.png", "predicted over actual values"),
+        Chart(facts.plots / "residuals.png", "errors over predicted values"),
+        Words([f"Left out: {name}: {why}." for name, why in left_out.items()], soft=True),
+    ])  # fmt: skip
+
+
+def _slices(facts: Facts) -> Part:
+    found = facts.report["slices"]
+    blocks: list[Block] = [Words([found["text"]])]
+    if facts.slices:
+        rows = [
+            [each.name, f"{each.n:,}", _cell(each.score), _interval(asdict(each)), _change(each),
+             each.claim]
+            for each in facts.slices
+        ]  # fmt: skip
+        head = ["slice", "n", found["measure"], "95 % interval", "less the rest", "claim"]
+        blocks += [Table(head, rows), Chart(facts.plots / "slices.png", "each slice")]
+    return Part("Parts of the test split", blocks)
+
+
+def _data(facts: Facts) -> Part:
+    splits = ("train", "val", "test")
+    rows = [
+        [label, *(f"{counts.get(split, 0):,}" for split in splits)]
+        for label, counts in facts.counts.items()
+    ]
+    total = [str(sum(counts.get(split, 0) for counts in facts.counts.values())) for split in splits]
+    if len(rows) > 1:
+        rows.append(["all", *(f"{int(each):,}" for each in total)])
+    grouped = (f"{facts.groups:,} items share a group with another one; groups are never split."
+               if facts.groups else "No item has a group: the split is by picture.")  # fmt: skip
+    license_ = " ".join(facts.text.sections.get("Data license", (NOT_STATED,)))
+    return Part("Data", [
+        Table(["class" if facts.bundle.classes else "", *splits], rows),
+        Words([grouped, f"License: {license_}"]),
+    ])  # fmt: skip
+
+
+def _model(facts: Facts) -> Part:
+    bundle, record = facts.bundle, facts.record
+    spec = bundle.decode
+    rows = [
+        ["architecture", f"{bundle.architecture}, {record.num_parameters:,} parameters without the "
+                         f"head, pooling {bundle.pooling}"],
+        ["starts from", record.source],
+        ["license of these weights", record.license or NOT_STATED],
+        ["sha256 of these weights", record.sha256 or "none: a random start"],
+        ["input", f"{spec.size_px} x {spec.size_px} pixels, {spec.resize}, {spec.interpolation}"],
+        ["a prediction", f"mean over {_views(len(bundle.views))}, {bundle.precision}"],
+    ]  # fmt: skip
+    params = [
+        [f"{section}.{name}", _param(value)]
+        for section, values in facts.params.items() for name, value in values.items()
+    ]  # fmt: skip
+    return Part("Model", [
+        Table(["", ""], rows, numeric=False),
+        Table(["param", "value"], params, numeric=False),
+    ])  # fmt: skip
+
+
+def _digests(facts: Facts) -> Part:
+    rows = [[name, digest] for name, digest in facts.digests.items()]
+    words = "SHA-256 of the files that this card tells of; rootstock lineage finds their origin."
+    return Part("Digests", [
+        Words([words], soft=True), Table(["file", "sha256"], rows, numeric=False),
+    ])  # fmt: skip
+
+
+def _views(count: int) -> str:
+    return "1 view" if count == 1 else f"{count} views"
+
+
+def _files(folder: Path, pattern: str) -> list[Path]:
+    return sorted(folder.glob(pattern))
+
+
+def _interval(found: Mapping[str, Any] | None) -> str:
+    if not found or found.get("low") is None:
+        return ""
+    return f"{number(found['low'])} to {number(found['high'])}"
+
+
+def _change(found: Slice) -> str:
+    if found.difference is None:
+        return ""
+    spread = ""
+    if found.difference_low is not None and found.difference_high is not None:
+        spread = f" ({found.difference_low:+.3f} to {found.difference_high:+.3f})"
+    return f"{found.difference:+.3f}{spread}"
+
+
+def _cell(value: float | None) -> str:
+    if value is None:
+        return ""
+    return f"{value:,}" if isinstance(value, int) else number(value)
+
+
+def _param(value: Any) -> str:
+    if isinstance(value, bool) or value is None:
+        return {True: "true", False: "false", None: "null"}[value]
+    return str(value)

@@ -1,0 +1,99 @@
+"""`export.json`: what an exported file takes and gives, where it comes from, what was compared."""
+
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pipeline.export.compare import Difference
+from pipeline.export.formats import Written, output_name
+from pipeline.export.pictures import Pictures
+from pipeline.files import sha256_file
+from pipeline.model.bundle import Bundle
+from pipeline.track.fetch import ModelFolder
+
+VERSION = 1
+CARD, USE = "export.json", "use.py"
+
+
+def describe(written: Written, bundle: Bundle) -> dict[str, Any]:
+    """Say what a file takes and gives, and who does which step of a prediction."""
+    is_classes = bundle.task == "classification"
+    takes, gives = ("pictures", "uint8"), (output_name(bundle), "float32")
+    if not written.is_whole:
+        takes, gives = ("values", "float32"), ("logits", "float32")
+    if not is_classes:
+        gives = ("values", "float64") if written.is_whole else ("standardized values", "float32")
+    size = bundle.decode.size_px
+    return {
+        "task": bundle.task,
+        "target": bundle.target,
+        "architecture": bundle.architecture,
+        "pooling": bundle.pooling,
+        "precision": "fp32",
+        "input": {
+            "name": takes[0], "dtype": takes[1], "shape": ["batch", 3, size, size],
+            "layout": "NCHW", "channels": "RGB", "range": [0, 255] if written.is_whole else None,
+        },
+        "output": {
+            "name": gives[0], "dtype": gives[1], "shape": ["batch", bundle.num_outputs],
+            "classes": list(bundle.classes) if is_classes else None,
+            "temperature_applied": written.is_whole if is_classes else None,
+        },
+        "steps": _steps(written, bundle),
+        "notes": dict(written.notes),
+    }  # fmt: skip
+
+
+def _steps(written: Written, bundle: Bundle) -> list[dict[str, Any]]:
+    """List the steps from a file to a prediction, in order, and what does each."""
+    place = written.file if written.is_whole else USE
+    last = {"step": "softmax", "temperature": bundle.temperature}
+    if bundle.task == "regression":
+        last = {"step": "scale", "mean": bundle.target_mean, "std": bundle.target_std}
+    normalization = bundle.normalization
+    return [
+        {"step": "decode", "in": USE, **bundle.decode.to_dict()},
+        {"step": "normalize", "in": place, "multiplier": normalization.multiplier.tolist(),
+         "offset": normalization.offset.tolist()},
+        {"step": "turn to views", "in": place, "codes": list(bundle.views)},
+        {"step": "model", "in": written.file},
+        {"step": "mean over views", "in": place},
+        {"in": place, **last},
+    ]  # fmt: skip
+
+
+def compared(
+    found: Sequence[Difference], pictures: Pictures, *, tolerance: float, how: str
+) -> dict[str, Any]:
+    """Say what was compared, and how large the differences were."""
+    return {
+        "with": {each.precision: each.to_dict() for each in found},
+        "tolerance": {"fp32": tolerance},
+        "pictures": len(pictures.paths),
+        "kind": pictures.kind,
+        "how": how,
+    }
+
+
+def source(model: ModelFolder, bundle: Bundle) -> dict[str, Any]:
+    """Say where a file comes from; a folder is not named, since its path is this machine's."""
+    return {
+        "model": model.uri if model.name is not None else None,
+        "md5": model.md5,
+        "precision": bundle.precision,
+        "weights_sha256": bundle.weights_sha256,
+    }
+
+
+def files(folder: Path) -> dict[str, Any]:
+    """List the files of an export, with digests."""
+    return {
+        path.name: {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+        for path in sorted(folder.iterdir())
+    }
+
+
+def versions(packages: Sequence[str]) -> dict[str, str]:
+    """Give the installed versions of packages."""
+    return {name: version(name) for name in packages}

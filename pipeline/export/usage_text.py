@@ -1,0 +1,120 @@
+"""Pieces of `use.py`, as text; `usage` puts them together.
+
+They read a picture as `pipeline.data.decode` does: each export compares the two on real files.
+"""
+
+HEADER = '''"""Predict pictures with <FILE>: python use.py PICTURE...
+
+Prints a line of JSON for each. Needs <PACKAGES>.
+"""
+'''
+
+READ = '''
+
+def read(path):
+    """Give a picture as the model wants it: uint8 [3, SIZE, SIZE], red, green, blue."""
+    with Image.open(path) as image:
+        bits = getattr(image, "tag_v2", {}).get(258)  # of a TIFF
+        image = flatten(ImageOps.exif_transpose(image), 4095 if bits == (12,) else 65535)
+    return np.ascontiguousarray(np.asarray(fit(image)).transpose(2, 0, 1))
+
+
+def flatten(image, top):
+    """Bring any kind of picture to RGB, on BACKGROUND; 16-bit gray has values up to top."""
+    if image.mode.startswith("I;16"):
+        values = np.asarray(image).astype(np.uint32)
+        image = Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
+        return image.convert("RGB")
+    if image.has_transparency_data:
+        image = image.convert("RGBA")
+    elif image.mode in ("1", "L"):
+        image = image.convert("L")
+    elif image.mode != "CMYK":
+        image = image.convert("RGB")
+    image = to_srgb(image)
+    if image.mode == "RGBA":
+        below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
+        below.alpha_composite(image)
+        image = below
+    return image.convert("RGB")
+
+
+def to_srgb(image):
+    """Convert from the color profile in the file, if there is one that can be used."""
+    mode = "RGBA" if image.mode == "RGBA" else "RGB"
+    try:
+        profile = ImageCms.ImageCmsProfile(BytesIO(image.info["icc_profile"]))
+        if (profile.profile.profile_description or "").startswith("sRGB"):
+            return image
+        target = ImageCms.createProfile("sRGB")
+        return ImageCms.profileToProfile(image, profile, target, outputMode=mode)
+    except (KeyError, OSError, TypeError, ValueError, ImageCms.PyCMSError):
+        return image
+
+
+def fit(image):
+    """Bring a picture to SIZE x SIZE."""
+'''
+
+FIT = {
+    "squash": """    return image.resize((SIZE, SIZE), INTERPOLATION)
+""",
+    "crop": """    side = min(image.size)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    return image.resize((SIZE, SIZE), INTERPOLATION)
+""",
+    "pad": """    longest = max(image.size)
+    size = [max(1, (2 * each * SIZE + longest) // (2 * longest)) for each in image.size]
+    canvas = Image.new("RGB", (SIZE, SIZE), BACKGROUND)
+    small = image.resize(size, INTERPOLATION)
+    canvas.paste(small, ((SIZE - size[0]) // 2, (SIZE - size[1]) // 2))
+    return canvas
+""",
+}
+
+PREDICT_TORCH = '''
+
+def predict(pictures):
+    """Give <OUTPUT> of uint8 pictures [B, 3, SIZE, SIZE]."""
+    with torch.inference_mode():
+        return MODEL(torch.from_numpy(pictures)).numpy()
+'''
+
+PREDICT_ONNX = '''
+
+def predict(pictures):
+    """Give <OUTPUT> of uint8 pictures [B, 3, SIZE, SIZE]."""
+    return MODEL.run(None, {"pictures": pictures})[0]
+'''
+
+ROWS = {
+    "classification": '''
+
+def row(numbers):
+    """Name the class that is most likely, and the probability of each."""
+    named = dict(zip(CLASSES, map(float, numbers)))
+    return {"label": CLASSES[int(numbers.argmax())], "probabilities": named}
+''',
+    "regression": '''
+
+def row(numbers):
+    """Name the value."""
+    return {"value": float(numbers[0])}
+''',
+}
+
+MAIN = '''
+
+def main(paths):
+    """Predict files, BATCH at a time."""
+    for start in range(0, len(paths), BATCH):
+        part = paths[start : start + BATCH]
+        found = predict(np.stack([read(path) for path in part]))
+        for path, numbers in zip(part, found):
+            print(json.dumps({"picture": path, **row(numbers)}))
+
+
+if __name__ == "__main__":
+    main(sys.argv[1:])
+'''

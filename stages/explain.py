@@ -1,0 +1,70 @@
+"""Stage `explain`: why the model answers so, how far it can be trusted, and a card that says it.
+
+Reads   --store           pictures, labels and the label file's other columns
+        --model --bundle  what `train` wrote
+        --record          what its weights started from
+        --metrics --predictions  what `evaluate` found
+        --text            what people say of the model
+Writes  --report --heat  what was found, in numbers; a row for each item with a map
+        --card --page  the model card, as Markdown and as one page
+        --plots   examples of each class with heat maps; curves as CSV and PNG
+"""
+
+from pathlib import Path
+
+from pipeline.data.augment import AugmentParams
+from pipeline.data.items import DataParams
+from pipeline.device import RuntimeParams, open_runtime
+from pipeline.explain.answers import open_subject
+from pipeline.explain.cardtext import read_card_text
+from pipeline.explain.explain import draw, explain_answers
+from pipeline.explain.params import ExplainParams
+from pipeline.explain.writing import Sources, write_card
+from pipeline.files import write_json, write_table
+from pipeline.parallel import MachineParams
+from pipeline.stage import run_stage
+from pipeline.train.evaluation import EvaluateParams
+from pipeline.train.loop import TrainParams
+from pipeline.train.losses import LossParams
+from pipeline.train.optim import OptimParams
+
+
+def main(
+    data: DataParams,
+    train: TrainParams,
+    optim: OptimParams,
+    loss: LossParams,
+    augment: AugmentParams,
+    evaluate: EvaluateParams,
+    explain: ExplainParams,
+    runtime: RuntimeParams,
+    machine: MachineParams,
+    *,
+    store: Path,
+    model: Path,
+    bundle: Path,
+    record: Path,
+    metrics: Path,
+    predictions: Path,
+    text: Path,
+    report: Path,
+    heat: Path,
+    card: Path,
+    page: Path,
+    plots: Path,
+) -> None:
+    """Look at the test split, and write what there is to say of the model."""
+    words = read_card_text(text, data.path)
+    device = open_runtime(runtime).device
+    subject = open_subject(store, model, bundle=bundle, predictions=predictions, device=device)
+    found = explain_answers(subject, explain, evaluate, machine)
+    draw(found, subject.answers, plots)
+    told = {"train": train, "optim": optim, "loss": loss, "augment": augment}
+    sources = Sources(data.path, words, bundle, record, metrics, predictions, plots)
+    write_card(told, sources, subject, found, card=card, page=page)
+    write_table(heat, found.table)
+    write_json(report, found.report)
+
+
+if __name__ == "__main__":
+    raise SystemExit(run_stage(main))
