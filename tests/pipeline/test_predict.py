@@ -324,7 +324,7 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(made, tmp_path):
     pictures = sorted((folder / IMAGES).iterdir())
     copies = tmp_path / "copies"
     copies.mkdir()
-    for number in range(600):
+    for number in range(300):
         (copies / f"{number:04d}.png").write_bytes(pictures[number % 30].read_bytes())
     asked = (folder / "artifacts/train", copies, "-o", tmp_path / "a.csv", "--workers", 1)
     finished = 0
@@ -332,10 +332,10 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(made, tmp_path):
         process = start(tmp_path, *asked)
         wait_for_chunks(tmp_path, finished + 2, process)
         process.send_signal(number)
-        _, told = process.communicate(timeout=60)
+        _, told = process.communicate(timeout=600)
         assert process.returncode == code, told
         finished = len(chunks_of(tmp_path))
-        assert 0 < finished < 600 // 16
+        assert 0 < finished < 300 // 16
         assert not (tmp_path / "a.csv").exists()
         if code > 0:
             assert told.splitlines()[-1] == (
@@ -343,12 +343,12 @@ def test_killed_and_stopped_it_goes_on_to_the_same_bytes(made, tmp_path):
                 "(run the same command again to go on)"
             )
     process = start(tmp_path, *asked)
-    out, told = process.communicate(timeout=120)
+    out, told = process.communicate(timeout=600)
     assert (process.returncode, out) == (0, ""), told
-    assert f"{16 * finished} of 600 files are there from a run before" in told
-    assert told.splitlines()[-1].startswith("600 of 600 files predicted; ")
+    assert f"{16 * finished} of 300 files are there from a run before" in told
+    assert told.splitlines()[-1].startswith("300 of 300 files predicted; ")
     got = values(tmp_path / "a.csv")
-    assert got == [evaluated_of(folder)[n % 30] for n in range(600)]
+    assert got == [evaluated_of(folder)[n % 30] for n in range(300)]
     assert chunks_of(tmp_path) == []
 
 
@@ -376,7 +376,7 @@ def test_a_registered_version_to_standard_output(repository, monkeypatch):
     use_real_model(Project(repository))
     publish(RESULTS, TRACKING, REGISTRY)
     process = start(repository, "models:/cells@champion", IMAGES, "--workers", 1)
-    out, told = process.communicate(timeout=120)
+    out, told = process.communicate(timeout=600)
     assert process.returncode == 0, told
     (repository / "out.csv").write_text(out)
     assert values(repository / "out.csv") == evaluated_of(repository)
