@@ -174,8 +174,20 @@ def read_table(path: Path) -> pd.DataFrame:
         DataError: The file is missing.
         IntegrityError: It is not parquet.
     """
-    try:
+    with reading_parquet(path):
         return pd.read_parquet(path, engine="pyarrow")
+
+
+@contextmanager
+def reading_parquet(path: Path) -> Iterator[None]:
+    """Tell what a reader of a parquet file that this project wrote may come upon.
+
+    Raises:
+        DataError: The file is missing.
+        IntegrityError: It is not parquet.
+    """
+    try:
+        yield
     except FileNotFoundError as error:
         raise DataError(path, "no such file", remedy="run `dvc repro`") from error
     except (OSError, ValueError) as error:

@@ -19,6 +19,7 @@ from pipeline.data.manifest import write_manifest
 from pipeline.data.page import write_page
 from pipeline.data.probes import known_probes, made_from, write_probes
 from pipeline.data.review import read_review
+from pipeline.data.spill import Spill
 from pipeline.data.split import SplitParams
 from pipeline.earlier import earlier_build
 from pipeline.files import write_json, write_table
@@ -50,11 +51,12 @@ def main(
     found = find_items(raw, labels, target=data.target)
     decisions = read_review(review, raw)
     source = made_from(clean.limits())
-    with earlier_build(probes, key=key, made_from=source) as old:
-        known = known_probes(old)
-    cleaned = clean_items(
-        raw, found, decisions=decisions, rules=rules, machine=machine, known=known
-    )
+    with Spill(Path()) as spill:
+        with earlier_build(probes, key=key, made_from=source) as old:
+            known = known_probes(old, spill)
+        cleaned = clean_items(
+            raw, found, decisions=decisions, rules=rules, machine=machine, known=known
+        )
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)
     write_table(near_duplicates, cleaned.near_duplicates)

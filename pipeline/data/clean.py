@@ -10,13 +10,15 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
+import numpy as np
+import numpy.typing as npt
 import pandas as pd
 from pydantic import Field
 
 from pipeline.data.checks import refuse_too_many_bad, refuse_unusable, size_fault
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.duplicates import find_duplicates
-from pipeline.data.items import Item, RawItems
+from pipeline.data.items import RawItems
 from pipeline.data.labels import MissingLabel, check_labels, fill_labels
 from pipeline.data.leaks import PROOF, identical_leaks, refuse_leaks
 from pipeline.data.manifest import DROPPED, KEPT, META, QUARANTINED, TEXT, typed_manifest
@@ -28,8 +30,10 @@ from pipeline.data.near_duplicates import (
 )
 from pipeline.data.near_report import near_section, near_warnings
 from pipeline.data.probe import Limits, Probe, probe_all
+from pipeline.data.probes import Known, slim
 from pipeline.data.report import Findings, build_report
 from pipeline.data.review import Decision, describe_decisions
+from pipeline.data.spill import Spill
 from pipeline.data.split import SplitParams, assign_splits, expected_shares
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
@@ -124,7 +128,7 @@ def clean_items(
     decisions: Mapping[str, Decision],
     rules: Rules,
     machine: MachineParams,
-    known: Mapping[str, Probe] | None = None,
+    known: Known | None = None,
 ) -> Cleaned:
     """Probe every item and judge them all.
 
@@ -134,31 +138,60 @@ def clean_items(
         decisions: Of people, by id.
         rules: What is kept, and where.
         machine: Workers and progress.
-        known: What an earlier build saw of files, by id.
+        known: What an earlier build saw of files, and where thumbnails wait.
 
     Raises:
         DataError: Too much is bad, or what is left cannot be learned from.
     """
+    known = known or Known()
     openable = [item.path for item in found.items if item.reason in (None, "conflict")]
-    probes = dict(
-        zip(
-            openable,
-            probe_all(raw, openable, rules.clean.limits(), machine, known=known),
-            strict=True,
-        )
-    )
+    seen = probe_all(raw, openable, rules.clean.limits(), machine, known=known.probes)
+    probes = {path: slim(probe, known.spill) for path, probe in zip(openable, seen, strict=True)}
     table = tabulate(found, probes)
-    cleaned = judge(table, found, decisions=decisions, rules=rules, where=str(raw))
+    cleaned = judge(
+        table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
+    )
     _tell(cleaned.report)
     return replace(cleaned, probes=tuple(probes.values()))
 
 
 def tabulate(found: RawItems, probes: Mapping[str, Probe]) -> pd.DataFrame:
     """Join items and probes to one table: the manifest's columns, and what only judging needs."""
-    rows = [_row(item, probes.get(item.path), found.meta_names) for item in found.items]
-    table = pd.DataFrame(rows, index=pd.RangeIndex(len(rows)))
-    types = {name: TEXT for name in table.columns if name in _TEXTS or name.startswith(META)}
-    return table.astype(types | dict.fromkeys(("width", "height", "row"), "Int64"))
+    items, unseen = found.items, Probe()
+    seen = [probes.get(item.path, unseen) for item in items]
+    pairs = [(probe if probe.reason else item) for item, probe in zip(items, seen, strict=True)]
+    reasons = [each.reason for each in pairs]
+    columns: dict[str, Sequence[Any]] = {
+        **{name: [getattr(item, name) for item in items]
+           for name in ("path", "label", "split", "group", "weight", "row", "where")},
+        **{name: [getattr(probe, name) for probe in seen]
+           for name in ("id", "width", "height", "mode", "format", "pixel_hash")},
+        "status": [QUARANTINED if reason else KEPT for reason in reasons],
+        "reason": reasons,
+        "detail": [each.detail for each in pairs],
+    }  # fmt: skip
+    for at, name in enumerate(found.meta_names):
+        columns[META + name] = [None if item.meta is None else item.meta[at] for item in items]
+    return pd.DataFrame(
+        {name: _column(name, values) for name, values in columns.items()}
+        | {"notes": _objects([probe.notes for probe in seen])}
+        | {"thumbnail": _objects([probe.thumbnail for probe in seen])}
+    )
+
+
+def _column(name: str, values: Sequence[Any]) -> Any:
+    if name == "weight":
+        return np.array(values, dtype=np.float64)
+    is_text = name in _TEXTS or name.startswith(META)
+    return pd.array(values, dtype=TEXT if is_text else pd.Int64Dtype())
+
+
+def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
+    """Give an array of the objects themselves: NumPy looks into them where it gets a list."""
+    array = np.empty(len(values), dtype=np.object_)
+    for row, value in enumerate(values):
+        array[row] = value
+    return array
 
 
 def judge(
@@ -168,6 +201,7 @@ def judge(
     decisions: Mapping[str, Decision],
     rules: Rules,
     where: str,
+    spill: Spill | None = None,
 ) -> Cleaned:
     """Judge all items of a table from `tabulate`, and report; the table is used up.
 
@@ -187,7 +221,7 @@ def judge(
     is_given = bool(table["split"][is_kept].notna().any())
     table["split"] = assign_splits(table[is_kept], rules.split).reindex(table.index)
     rule = rules.clean.near_rule()
-    near = find_near_duplicates(table[is_kept], rule, _is_wanted(table, decisions))
+    near = find_near_duplicates(table[is_kept], rule, _is_wanted(table, decisions), spill)
     if is_given and rules.clean.leaks == "refuse":
         nearly = near.leaks if rule.policy == "drop" else near.leaks[:0]
         refuse_leaks(identical, nearly, PROOF)
@@ -208,21 +242,6 @@ def judge(
         review=reviewed,
     )
     return Cleaned(typed_manifest(table), build_report(table, findings), near.pairs, table)
-
-
-def _row(item: Item, probe: Probe | None, meta_names: Sequence[str]) -> dict[str, Any]:
-    seen = probe or Probe()
-    reason, detail = (seen.reason, seen.detail) if seen.reason else (item.reason, item.detail)
-    row = {
-        "path": item.path, "id": seen.id, "label": item.label, "split": item.split,
-        "group": item.group, "weight": item.weight,
-        "status": QUARANTINED if reason else KEPT, "reason": reason, "detail": detail,
-        "width": seen.width, "height": seen.height, "mode": seen.mode,
-        "format": seen.format, "pixel_hash": seen.pixel_hash, "notes": seen.notes,
-        "thumbnail": seen.thumbnail, "row": item.row, "where": item.where,
-    }  # fmt: skip
-    meta = item.meta or (None,) * len(meta_names)
-    return row | {META + name: cell for name, cell in zip(meta_names, meta, strict=True)}
 
 
 def _set_aside(table: pd.DataFrame, verdicts: Sequence[Verdict]) -> None:

@@ -16,6 +16,7 @@ import pandas as pd
 from pipeline.data.alike import Alike, find_alike, join_pairs
 from pipeline.data.manifest import SPLITS, TEXT
 from pipeline.data.similarity import TURNS, Thumbnails
+from pipeline.data.spill import Spill
 from pipeline.data.thumbnail import SIDE_PX
 
 PAIR_COLUMNS = (
@@ -109,7 +110,7 @@ class _Clusters:
 
 
 def find_near_duplicates(
-    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series
+    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Spill | None = None
 ) -> NearDuplicates:
     """Find what is nearly the same, and decide what goes: a function of the set of rows.
 
@@ -117,8 +118,9 @@ def find_near_duplicates(
         table: Columns path, label, split (none missing), thumbnail (bytes); rows in any order.
         rule: What counts.
         is_wanted: Rows that a person wants kept.
+        spill: Where thumbnails lie meanwhile; None: in memory.
     """
-    items = _arrange(table if rule.policy != "off" else table[:0], is_wanted)
+    items = _arrange(table if rule.policy != "off" else table[:0], is_wanted, spill)
     alike, clusters, is_dropped, left = _settle(items, rule)
     pairs = _pair_table(items.table, alike.pairs, is_dropped)
     sizes = np.bincount(clusters.number)
@@ -138,13 +140,17 @@ def find_near_duplicates(
     )
 
 
-def _arrange(table: pd.DataFrame, is_wanted: pd.Series) -> _Items:
+def _arrange(table: pd.DataFrame, is_wanted: pd.Series, spill: Spill | None) -> _Items:
     table = table.sort_values("path", kind="stable")
-    pixels = np.frombuffer(b"".join(table["thumbnail"]), dtype=np.uint8)
+    pieces, shape = list(table["thumbnail"]), (SIDE_PX, SIDE_PX)
+    if spill is None:
+        pixels = np.frombuffer(b"".join(pieces), dtype=np.uint8).reshape(-1, *shape)
+    else:
+        pixels = spill.lay(pieces, shape)
     ranks = {name: rank for rank, name in enumerate(SPLITS)}
     return _Items(
         table=table,
-        thumbnails=Thumbnails.measure(pixels.reshape(-1, SIDE_PX, SIDE_PX)),
+        thumbnails=Thumbnails.measure(pixels),
         ranks=np.asarray(table["split"].map(ranks), dtype=np.int64),
         is_wanted=is_wanted.loc[table.index].to_numpy(bool),
     )

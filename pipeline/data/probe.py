@@ -13,6 +13,7 @@ from pipeline.data.decoders import containment
 from pipeline.data.picture import NOTES as PICTURE_NOTES
 from pipeline.data.picture import Picture, Pixels, UndecodableImage
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
+from pipeline.data.spill import Piece
 from pipeline.data.thumbnail import thumbnail
 from pipeline.parallel import Lost, MachineParams, map_in_order
 
@@ -66,7 +67,7 @@ class Probe:
     format: str | None = None
     pixel_hash: str | None = None
     """SHA-256 over mode, shape and pixels."""
-    thumbnail: bytes | None = None
+    thumbnail: Piece | None = None
     """Small, gray: uint8 [`thumbnail.SIDE_PX`, `thumbnail.SIDE_PX`]."""
     reason: str | None = None
     detail: str = ""

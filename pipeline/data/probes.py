@@ -5,25 +5,28 @@ bytes (a name's extension, a decoder that was stopped) is not in it.
 """
 
 import logging
+import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, fields, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.data import decode, picture, probe, sniff, thumbnail
 from pipeline.data.probe import EXTENSION_NOTE, Limits, Probe
+from pipeline.data.spill import Spill
 from pipeline.earlier import code_digest
 from pipeline.errors import IntegrityError, PipelineError
-from pipeline.files import read_table, replacing
+from pipeline.files import reading_parquet, replacing
 
 log = logging.getLogger(__name__)
 
 _VOLATILE = ("decoder_crashed", "decoder_hung")
 """Reasons that another machine, or another moment, might not give."""
+
+_ROWS_AT_ONCE = 4096
 
 _SCHEMA = pa.schema([
     ("id", pa.string()), ("width", pa.int64()), ("height", pa.int64()), ("mode", pa.string()),
@@ -43,47 +46,73 @@ def made_from(limits: Limits) -> dict[str, Any]:
 def write_probes(path: Path, probes: Iterable[Probe]) -> None:
     """Write the probes of all files that were read."""
     known = {
-        each.id: _without_name(each)
-        for each in probes
-        if each.id is not None and each.reason not in _VOLATILE
+        each.id: each for each in probes if each.id is not None and each.reason not in _VOLATILE
     }
-    rows = [asdict(known[key]) | {"notes": list(known[key].notes)} for key in sorted(known)]
-    with replacing(path) as scratch:
-        pq.write_table(pa.Table.from_pylist(rows, _SCHEMA), scratch, compression="zstd")
+    order = sorted(known)
+    with replacing(path) as scratch, pq.ParquetWriter(scratch, _SCHEMA, compression="zstd") as out:
+        for start in range(0, len(order), _ROWS_AT_ONCE):
+            part = [_row(known[key]) for key in order[start : start + _ROWS_AT_ONCE]]
+            out.write_table(pa.Table.from_pylist(part, _SCHEMA))
 
 
-def known_probes(path: Path | None) -> dict[str, Probe]:
-    """Give the probes of the last build, by id; none where there is none, or it is damaged."""
+@dataclass(frozen=True)
+class Known:
+    """What the last build saw, and where what this one sees is kept.
+
+    Attributes:
+        probes: By id.
+        spill: Where thumbnails wait; None: in memory.
+    """
+
+    probes: Mapping[str, Probe] = field(default_factory=dict)
+    spill: Spill | None = None
+
+
+def known_probes(path: Path | None, spill: Spill | None = None) -> Known:
+    """Give the probes of the last build; none where there is none, or it is damaged."""
     try:
-        return {} if path is None else read_probes(path)
+        return Known({} if path is None else read_probes(path, spill), spill)
     except PipelineError as error:
         log.warning("clean: the last build cannot be used: %s", error)
-        return {}
+        return Known({}, spill)
 
 
-def read_probes(path: Path) -> dict[str, Probe]:
+def read_probes(path: Path, spill: Spill | None = None) -> dict[str, Probe]:
     """Read what `write_probes` wrote, by id.
+
+    Args:
+        path: The file.
+        spill: Where thumbnails wait; None: in memory.
 
     Raises:
         DataError: The file is missing.
         IntegrityError: It is something else.
     """
-    table = read_table(path)
-    names = [field.name for field in fields(Probe)]
-    if sorted(table.columns) != sorted(names):
-        raise IntegrityError(path, "must have the columns of a probe", got=list(table.columns))
-    return {str(row["id"]): _probe(row) for row in table.to_dict("records")}
+    known = {}
+    with reading_parquet(path), pq.ParquetFile(path) as table:
+        names = table.schema_arrow.names
+        if names != _SCHEMA.names:
+            raise IntegrityError(path, "must have the columns of a probe", got=names)
+        for batch in table.iter_batches(_ROWS_AT_ONCE):
+            for row in batch.to_pylist():
+                probe = Probe(**row | {"notes": tuple(row["notes"])})
+                known[str(probe.id)] = slim(probe, spill)
+    return known
 
 
-def _probe(row: Mapping[Any, Any]) -> Probe:
-    known: dict[str, Any] = {
-        name: value for name, value in row.items() if name == "notes" or not pd.isna(value)
-    }
-    for name in ("width", "height"):
-        if name in known:
-            known[name] = int(known[name])
-    return Probe(**known | {"notes": tuple(known["notes"])})
+def slim(probe: Probe, spill: Spill | None) -> Probe:
+    """Give the same probe in less memory: its thumbnail waits on disk, names are shared."""
+    seen = probe.thumbnail
+    if spill is not None and isinstance(seen, bytes):
+        seen = spill.keep(seen)
+    return replace(
+        probe,
+        mode=probe.mode and sys.intern(probe.mode),
+        format=probe.format and sys.intern(probe.format),
+        thumbnail=seen,
+    )
 
 
-def _without_name(each: Probe) -> Probe:
-    return replace(each, notes=tuple(note for note in each.notes if note != EXTENSION_NOTE))
+def _row(probe: Probe) -> dict[str, Any]:
+    row = {name: getattr(probe, name) for name in _SCHEMA.names}
+    return row | {"notes": [note for note in probe.notes if note != EXTENSION_NOTE]}

@@ -10,8 +10,7 @@ Axes: N = rows of all shards, B = rows of one read.
 
 import logging
 import os
-from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -114,24 +113,23 @@ class StoredRow:
 
 
 class _Descriptors:
-    """Files that are open for reading; the one not used for longest is closed first."""
+    """Files that are open for reading; the one opened first is closed first.
+
+    Reads are random: which one was not used for longest says nothing of the next ones.
+    """
 
     def __init__(self) -> None:
-        self._open: OrderedDict[int, int] = OrderedDict()
+        self.known: dict[int, int] = {}
 
-    def get(self, number: int, path: Callable[[int], Path]) -> int:
-        """Give the descriptor of a file, by its number."""
-        descriptor = self._open.get(number)
-        if descriptor is None:
-            if len(self._open) >= _OPEN_FILES:
-                os.close(self._open.popitem(last=False)[1])
-            descriptor = self._open[number] = os.open(path(number), os.O_RDONLY | os.O_CLOEXEC)
-        else:
-            self._open.move_to_end(number)
+    def open(self, number: int, path: Path) -> int:
+        """Open a file by its number; give its descriptor."""
+        if len(self.known) >= _OPEN_FILES:
+            os.close(self.known.pop(next(iter(self.known))))
+        descriptor = self.known[number] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         return descriptor
 
     def __del__(self) -> None:
-        for descriptor in self._open.values():
+        for descriptor in self.known.values():
             os.close(descriptor)
 
 
@@ -247,9 +245,14 @@ class Shards:
         numbers = np.searchsorted(self.ends, wanted, side="right")
         inside = wanted - self.ends[numbers] + self._counts[numbers]
         places = self.starts[numbers] + inside * self.layout.row_bytes + offsets
-        for row, (number, at) in enumerate(zip(numbers.tolist(), places.tolist(), strict=True)):
-            if os.preadv(self._opened.get(number, self._path), [out[row]], at) != size:
+        known, whole, start = self._opened.known, out.reshape(-1).data, 0
+        for number, at in zip(numbers.tolist(), places.tolist(), strict=True):
+            descriptor = known.get(number)
+            if descriptor is None:
+                descriptor = self._opened.open(number, self._path(number))
+            if os.preadv(descriptor, (whole[start : start + size],), at) != size:
                 raise IntegrityError(self._path(number), "is cut off", remedy=self.layout.remedy)
+            start += size
         return out.view(self.layout.dtype).reshape(len(wanted), *shape)
 
 

@@ -49,8 +49,6 @@ class Thumbnails:
 
     pixels: Pixels
     """As they are: uint8 [N, S, S]."""
-    places: npt.NDArray[np.int16]
-    """Sums over 2 x 2 cells, [N, S / 2, S / 2]."""
     sums: Ints
     """[N]."""
     deviations: Floats
@@ -59,17 +57,12 @@ class Thumbnails:
     @classmethod
     def measure(cls, pixels: Pixels) -> "Thumbnails":
         """Take the moments of thumbnails, uint8 [N, S, S]."""
-        half = SIDE_PX // 2
-        places = np.zeros((len(pixels), half, half), dtype=np.int16)
-        squares = np.zeros(len(pixels), dtype=np.int64)
+        sums, squares = (np.zeros(len(pixels), dtype=np.int64) for _ in range(2))
         for block in blocks(len(pixels)):
-            values = pixels[block].astype(np.int16) - 128
-            rows = values[:, ::2] + values[:, 1::2]
-            places[block] = rows[:, :, ::2] + rows[:, :, 1::2]
+            sums[block] = _shifted(pixels[block]).sum(axis=(1, 2), dtype=np.int64)
             squares[block] = _products(pixels[block], pixels[block])
-        sums = places.sum(axis=(1, 2), dtype=np.int64)
         variances = CELLS * squares - sums * sums
-        return cls(pixels, places, sums, np.sqrt(variances.astype(np.float64)))
+        return cls(pixels, sums, np.sqrt(variances.astype(np.float64)))
 
     def correlation(self, first: Ints, second: Ints, turn: int) -> Floats:
         """Correlate pairs, the first of each turned; [P]."""
@@ -96,14 +89,22 @@ class Thumbnails:
         return np.asarray(np.abs(differences).max(axis=(1, 2), initial=0.0))
 
     def _normal_places(self, rows: Ints) -> Floats:
+        """Give means over 2 x 2 cells in standard deviations from the mean, [P, S / 2, S / 2]."""
+        values = _shifted(self.pixels[rows])
+        pairs = values[:, ::2] + values[:, 1::2]
+        places = pairs[:, :, ::2] + pairs[:, :, 1::2]
         sums, deviations = (each[rows, np.newaxis, np.newaxis] for each in
                             (self.sums, self.deviations))  # fmt: skip
-        return np.asarray((self.places[rows] * float(CELLS // 4) - sums) / deviations)
+        return np.asarray((places * float(CELLS // 4) - sums) / deviations)
 
 
 def blocks(n: int) -> Iterator[slice]:
     """Cut 0 .. n into parts that fit into the processor's cache."""
     return (slice(start, start + _BLOCK) for start in range(0, n, _BLOCK))
+
+
+def _shifted(pixels: Pixels) -> npt.NDArray[np.int16]:
+    return pixels.astype(np.int16) - 128
 
 
 def _products(ones: Pixels, others: Pixels) -> Ints:

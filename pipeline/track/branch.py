@@ -74,6 +74,7 @@ class Branch:
         difference: What the largest difference of these is called.
         tags: Further ones of the run; those without text are left out.
         log_nested: Completes the runs nested in the run, by its id and the time in ms.
+        model: `dvc.model` of the run that this one is nested in; empty for a run beside all others.
         past: Where the repository is meant as it was; None: the working directory, as it is.
     """
 
@@ -88,6 +89,7 @@ class Branch:
     difference: str
     tags: Mapping[str, str] = field(default_factory=dict)
     log_nested: Callable[[Tracking, str, int], None] | None = None
+    model: str = ""
     past: Past | None = None
 
     @property
@@ -148,6 +150,7 @@ def settle_branch(tracking: Tracking, branch: Branch, lock: Lock) -> "Run":
         log.info("run %s has this result of %s already", done.info.run_id, branch.name)
         _confirm(tracking, branch, done, identity)
     _drop_leftovers(tracking, known, kept=done.info.run_id)
+    _nest(tracking, branch, done)
     _settle_commit(tracking, branch, done, lock)
     return tracking.client.get_run(done.info.run_id)
 
@@ -202,6 +205,19 @@ def _drop(tracking: Tracking, run_id: str) -> None:
     for each in find_runs(tracking, PARENT, run_id):
         tracking.client.delete_run(each.info.run_id)
     tracking.client.delete_run(run_id)
+
+
+def _nest(tracking: Tracking, branch: Branch, run: "Run") -> None:
+    """Put a run below the complete one of its model, where the UI then unfolds it.
+
+    The model may be published later than what belongs to it; then the next attempt does this.
+    """
+    if not branch.model:
+        return
+    above = [each.info.run_id for each in find_runs(tracking, "dvc.model", branch.model)
+             if is_complete(each)]  # fmt: skip
+    if above and run.data.tags.get(PARENT) not in above:
+        set_tags(tracking, run.info.run_id, {PARENT: above[0]})
 
 
 def _settle_commit(tracking: Tracking, branch: Branch, run: "Run", lock: Lock) -> None:

@@ -1,8 +1,8 @@
 """Bring what explains a model to MLflow: one run with figures, model card, maps and curves.
 
-Which run it is, and how it is completed, is told by `branch`. The run of the model itself stays as
-it is: other params of `explain` give another explanation of the same model. The tag `explain.model`
-has what `dvc.model` is there, so that each finds the other.
+Which run it is, and how it is completed, is told by `branch`. It is nested in the run of the model:
+other params of `explain` give another explanation of the same one. The tag `explain.model` has what
+`dvc.model` is there.
 """
 
 from dataclasses import dataclass
@@ -51,7 +51,7 @@ def explain_branch(files: ExplainFiles, past: Past | None = None) -> Branch:
         ParamsError: explain/dvc.lock is missing or damaged.
     """
     report: dict[str, Any] = read_json(files.report)
-    lock = Lock.read((past.root if past else Path()) / _NAME / LOCK)
+    model = _model(Lock.read((past.root if past else Path()) / _NAME / LOCK))
     metrics = {_NAME: _numbers(report)}
     return Branch(
         name=_NAME,
@@ -66,7 +66,8 @@ def explain_branch(files: ExplainFiles, past: Past | None = None) -> Branch:
         plots=files.plots,
         compared={point.name: point.value for point in metric_points(metrics, time_ms=0)},
         difference="largest_difference_of_a_figure",
-        tags={"explain.model": _model(lock), "explain.warnings": "\n".join(report["warnings"])},
+        tags={"explain.model": model, "explain.warnings": "\n".join(report["warnings"])},
+        model=model,
         past=past,
     )  # fmt: skip
 

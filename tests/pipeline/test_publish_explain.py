@@ -9,8 +9,9 @@ import yaml
 
 from pipeline.errors import ParamsError
 from pipeline.files import md5_file, write_json, write_table
+from pipeline.track.branch import PARENT
 from pipeline.track.explain import ExplainFiles, publish_explanation
-from pipeline.track.runs import is_complete
+from pipeline.track.runs import COMPLETE, is_complete
 from pipeline.track.tracking import TrackingParams
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
@@ -130,3 +131,21 @@ def test_another_fingerprint_confirms_and_tells_the_difference(explanation, trac
 def test_a_model_that_was_never_explained_is_one_line(repository):
     with pytest.raises(ParamsError, match=r"explain/dvc\.lock: no such file"):
         publish()
+
+
+def test_it_is_nested_in_the_run_of_its_model_whichever_was_published_first(explanation, tracking):
+    publish()
+    (run,) = runs(tracking)
+    assert PARENT not in run.data.tags
+    client = tracking.client
+    tags = {"dvc.model": MODEL, COMPLETE: "true"}
+    first, second = (client.create_run(tracking.experiment_id, tags=tags).info.run_id
+                     for _ in range(2))  # fmt: skip
+    client.create_run(tracking.experiment_id, tags={**tags, "dvc.model": "e" * 32})
+    for above in (first, second):
+        publish()
+        publish()
+        assert client.get_run(run.info.run_id).data.tags[PARENT] == above
+        client.delete_run(above)
+    publish()
+    assert len(runs(tracking)) == 2

@@ -110,7 +110,9 @@ def test_an_explanation_is_one_run_with_a_model_card(project):
     assert "Running stage 'train'" not in done.stdout
     assert "The outer border is " in done.stderr + done.stdout
     ((name, run_id, parent, complete),) = runs(project, "explain")
-    assert (name.split("-")[0], parent, complete) == ("explain", None, "true")
+    assert (name.split("-")[0], complete) == ("explain", "true")
+    main = json.loads((project / "artifacts/evaluate/metrics.json").read_text(encoding="utf-8"))
+    assert metric(project, parent, "accuracy") == main["accuracy"]
     out = project / "artifacts/explain"
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
     assert (

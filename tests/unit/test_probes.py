@@ -9,6 +9,7 @@ from PIL import Image
 from pipeline.data import probe as module
 from pipeline.data.probe import Limits, Probe, probe_all, probe_file
 from pipeline.data.probes import known_probes, made_from, read_probes, write_probes
+from pipeline.data.spill import Spill
 from pipeline.parallel import MachineParams
 from tests.rawfolder import save_picture
 
@@ -80,9 +81,35 @@ def test_what_another_moment_might_not_give_is_not_kept(tmp_path, reason):
 
 def test_a_damaged_table_costs_time_and_nothing_else(tmp_path, caplog):
     (tmp_path / "probes").write_bytes(b"x")
-    assert known_probes(tmp_path / "probes") == {}
+    assert known_probes(tmp_path / "probes").probes == {}
     assert "the last build cannot be used" in caplog.text
-    assert known_probes(None) == {}
+    assert known_probes(None).probes == {}
+
+
+def test_thumbnails_on_disk_are_those_in_memory(tmp_path, raw):
+    write_probes(tmp_path / "probes", fresh(raw))
+    before = sorted(tmp_path.iterdir())
+    with Spill(tmp_path) as spill:
+        known = read_probes(tmp_path / "probes", spill)
+        again = read_probes(tmp_path / "probes", spill)
+        pieces = [each.thumbnail for each in known.values() if each.thumbnail is not None]
+        laid = spill.lay(pieces, (32, 32))
+        with pytest.raises(TypeError):
+            pieces[0][0] = 1
+        assert sorted(tmp_path.iterdir()) == before
+    assert known == again == read_probes(tmp_path / "probes")
+    assert laid.tobytes() == b"".join(pieces)
+    assert all(isinstance(each, memoryview) for each in pieces)
+
+
+def test_pieces_larger_than_a_part_and_many_small_ones_are_all_there(tmp_path, monkeypatch):
+    monkeypatch.setattr("pipeline.data.spill._PART_BYTES", 1 << 14)
+    wanted = [bytes([number % 251]) * size for number in range(300) for size in (1, 1000)]
+    wanted.insert(7, b"x" * 50_000)
+    with Spill(tmp_path) as spill:
+        kept = [spill.keep(each) for each in wanted]
+        assert spill.lay([], (2, 2)).shape == (0, 2, 2)
+    assert [bytes(each) for each in kept] == wanted
 
 
 def test_the_key_changes_with_the_limits():
