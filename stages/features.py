@@ -49,7 +49,6 @@ def main(
         write_json(key, {})
         return
     pictures = Store.open(store)
-    pictures.verify()
     built, facts = load_backbone(backbone, record)
     warn_about_size(pictures.size_px, facts)
     trunk = Trunk(built, normalization=Normalization.load(normalization), pooling=features.pooling)

@@ -50,8 +50,7 @@ class Reusable:
     def stored(self, key: str) -> list[StoredRow]:
         """Say for each array where the row of a key lies."""
         row = self._rows[key]
-        number = int(np.searchsorted(self.arrays[0].ends, row, side="right"))
-        return [array.stored(number, row) for array in self.arrays]
+        return [array.stored(row) for array in self.arrays]
 
     def keep_sound(self, wanted: Sequence[str]) -> None:
         """Forget rows in files whose bytes are not those recorded; look at wanted ones only.

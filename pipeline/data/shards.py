@@ -216,9 +216,9 @@ class Shards:
         _check_range(parts, count, "parts")
         return self._copy(rows, np.asarray(parts) * (self.layout.row_bytes // count), tuple(rest))
 
-    def stored(self, number: int, row: int) -> StoredRow:
-        """Say where a row lies that is in a shard."""
-        size = self.layout.row_bytes
+    def stored(self, row: int) -> StoredRow:
+        """Say where a row lies."""
+        number, size = int(np.searchsorted(self.ends, row, side="right")), self.layout.row_bytes
         place = row - int(self.ends[number] - self._counts[number])
         return StoredRow(self._path(number), int(self.starts[number]) + place * size, size)
 

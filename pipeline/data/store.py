@@ -221,7 +221,7 @@ def _open_old(
         return Reusable.none(), {}
     try:
         store = Store.open(old)
-        _check_file(old, _read_record(old / "store.json")["index"])
+        store.verify_index()
     except (PipelineError, KeyError, TypeError) as error:
         log.warning("transform: the last build cannot be used: %s", error)
         return Reusable.none(), {}
@@ -336,13 +336,35 @@ class Store:
         """
         return self.pixels.read(rows)
 
+    def read_checked(self, rows: Rows) -> Pixels:
+        """Copy pictures as `read` does, and compare each with its `DIGEST` in the index.
+
+        Raises:
+            IndexError: A row number is negative or too large.
+            IntegrityError: A picture differs.
+        """
+        pixels, digests = self.read(rows), self.index[DIGEST].to_numpy()[rows]
+        for row, each, digest in zip(rows, pixels, digests, strict=True):
+            if hashlib.sha256(each.data).hexdigest() != digest:
+                path = self.pixels.stored(int(row)).path
+                raise IntegrityError(path, "its values were changed", remedy=_REMEDY)
+        return pixels
+
+    def verify_index(self) -> None:
+        """Compare the index with its sum in `store.json`.
+
+        Raises:
+            IntegrityError: It differs.
+        """
+        _check_file(self.folder, _read_record(self.folder / "store.json")["index"])
+
     def verify(self) -> None:
         """Compare the sums of all files with those in `store.json`.
 
         Raises:
             IntegrityError: A file differs.
         """
-        _check_file(self.folder, _read_record(self.folder / "store.json")["index"])
+        self.verify_index()
         self.pixels.verify()
 
 

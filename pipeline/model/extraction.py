@@ -116,10 +116,12 @@ def extract(
     Raises:
         ParamsError: The architecture takes pictures of another size, or has no such cut.
         DataError: Features of a picture are not finite, or too large for their type.
+        IntegrityError: The store's index, or a picture that is computed from, was changed.
         MachineError: The disk lacks room for them and DVC's copy.
     """
     store, trunk, params, runtime = work.store, work.trunk, work.params, work.runtime
     trunk.backbone.check_size(store.size_px)
+    store.verify_index()
     cut = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
     trunk.fold()
     trunk.to(runtime.device)
@@ -275,7 +277,8 @@ def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
     """Give one view of some pictures, uint8 [batch size, 3, H, W], filled up with zeros."""
     size = work.store.size_px
     images = np.zeros((work.params.batch_size, 3, size, size), dtype=np.uint8)
-    images[: len(rows)] = work.store.read(rows)
+    read = work.store.read if view else work.store.read_checked  # of all views, once is enough
+    images[: len(rows)] = read(rows)
     if view > 0:
         ids = work.store.index["id"].to_numpy()[rows]
         seed, views = work.params.seed, work.params.views

@@ -3,6 +3,7 @@
 import inspect
 import json
 import logging
+import shutil
 from dataclasses import replace
 
 import numpy as np
@@ -16,7 +17,7 @@ from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store, TransformParams, write_store
 from pipeline.device import Runtime
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
-from pipeline.files import sha256_file, sha256_json
+from pipeline.files import read_table, sha256_file, sha256_json, write_table
 from pipeline.model import extraction as module
 from pipeline.model.backbones import build_backbone, preprocessing
 from pipeline.model.extraction import (
@@ -289,6 +290,28 @@ def test_activations_are_the_same_bytes_each_time(store, tmp_path):
     assert len(names) == 2 * len(store.pixels.files) + 2
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
+
+
+def relabel(folder):
+    table = read_table(folder / "index.parquet").assign(label="b")
+    write_table(folder / "index.parquet", table)
+
+
+def flip_a_pixel(folder):
+    content = bytearray((folder / "shard-00000.npy").read_bytes())
+    content[-1] ^= 1
+    (folder / "shard-00000.npy").write_bytes(content)
+
+
+@pytest.mark.parametrize(
+    ("change", "name"), [(relabel, "index.parquet"), (flip_a_pixel, "shard-00000.npy")]
+)
+def test_nothing_is_computed_from_a_store_that_was_changed(store, tmp_path, change, name):
+    folder = shutil.copytree(store.folder, tmp_path / "store")
+    change(folder)
+    with pytest.raises(IntegrityError, match=rf"{name}: its values were changed"):
+        run(Store.open(folder), tmp_path / "out", params=CUT)
+    assert not (tmp_path / "out").exists()
 
 
 def test_changed_activations_are_found(store, tmp_path):
