@@ -51,9 +51,8 @@ def main(
     found = find_items(raw, labels, target=data.target)
     decisions = read_review(review, raw)
     source = made_from(clean.limits())
-    with Spill(Path()) as spill:
-        with earlier_build(probes, key=key, made_from=source) as old:
-            known = known_probes(old, spill)
+    with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
+        known = known_probes(old, spill)
         cleaned = clean_items(
             raw, found, decisions=decisions, rules=rules, machine=machine, known=known
         )
