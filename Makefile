@@ -34,7 +34,7 @@ repro: $(INSTALLED) ## raw data to registered model
 	@$(BIN)/rootstock repro
 
 test: $(INSTALLED) ## all tests
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile
+	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
 
 check: $(INSTALLED) ## lint, format, types, import rules
 	@$(BIN)/ruff check .

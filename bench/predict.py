@@ -35,7 +35,7 @@ from pipeline.serving.process import Resident, ResidentOptions
 from pipeline.track.fetch import fetch_model
 
 TRAINED, STORE, RAW = Path("artifacts/train"), Path("artifacts/transform/store"), "data/elpv/raw"
-IMAGES, ROUNDS = 1024, 5
+IMAGES, ROUNDS = 4096, 3
 PAUSE_S = 0.5
 """Between the two: threads spin for a while after their work is done."""
 
@@ -64,7 +64,8 @@ def compare(folder: Path, scratch: Path, machine: MachineParams) -> None:
     predictor = Predictor.load(model.model, model.bundle)
     store = Store.open(STORE)
     bundle = predictor.bundle
-    rows = np.arange(IMAGES // len(bundle.views) // bundle.batch_size * bundle.batch_size)
+    count = min(IMAGES // len(bundle.views), len(store)) // bundle.batch_size
+    rows = np.arange(count * bundle.batch_size)
     files = [f"{RAW}/{path}" for path in store.index["path"].iloc[rows]]
     options = Options(scratch / "out.csv", True, machine, None, MAX_PIXELS, SECONDS)
     with closing(Resident(model, ResidentOptions(machine.count_workers()))) as resident:

@@ -65,6 +65,8 @@ class Stream:
             if self._run_id is not None:
                 self._send_points(self._tracking, self._run_id, record)
                 self._tracking.client.update_run(self._run_id, status=status)
+                if status != "RUNNING":
+                    self._give_way(self._tracking, self._run_id)
 
     def _open_run(self, tracking: Tracking, record: Record) -> str | None:
         """Give the run of this training; None where it has been published before."""
@@ -85,6 +87,15 @@ class Stream:
         log_params(tracking, run.info.run_id, record.info.get("params", {}))
         log.info("%s: streaming to run %s (%s)", self._key, run.info.run_id, name)
         return str(run.info.run_id)
+
+    def _give_way(self, tracking: Tracking, run_id: str) -> None:
+        """Delete the run where `publish` saw none in time, and completed one of its own."""
+        runs = find_runs(tracking, "dvc.train", self._key)
+        is_spare = any(run.info.run_id == run_id and "dvc.key" not in run.data.tags for run in runs)
+        if is_spare and any(is_complete(run) for run in runs):
+            tracking.client.delete_run(run_id)
+            self._is_done = True
+            log.info("%s: published meanwhile, run %s is deleted", self._key, run_id)
 
     def _send_points(self, tracking: Tracking, run_id: str, record: Record) -> None:
         points = [point for point in epoch_points(record) if point not in self._sent]

@@ -45,6 +45,21 @@ def stream(project, epochs=3, *, status="FINISHED"):
     return key
 
 
+def test_a_late_follower_leaves_no_run_beside_the_published_one(tracking, project, monkeypatch):
+    key = stream(project, epochs=1, status="RUNNING")
+    run = settle(tracking, project)
+    record = read_journal(journal_path(key))
+    late = Stream(key, project.params, TRACKING.experiment)
+    with monkeypatch.context() as patch:  # it looked before that run was there
+        patch.setattr("pipeline.track.follow.find_runs", lambda *_: [])
+        late.send(record, status="RUNNING")
+    assert len(runs(tracking)) == 2
+    late.send(record, status="FINISHED")
+    late.send(record, status="FINISHED")
+    (left,) = runs(tracking)
+    assert left.info.run_id == run.info.run_id
+
+
 def curve(tracking, run, name="train_loss"):
     points = tracking.client.get_metric_history(run.info.run_id, name)
     return [(point.step, point.value) for point in sorted(points, key=lambda p: p.step)]
