@@ -298,9 +298,13 @@ def relabel(folder):
 
 
 def flip_a_pixel(folder):
-    content = bytearray((folder / "shard-00000.npy").read_bytes())
+    flip_last_bit(folder / "shard-00000.npy")
+
+
+def flip_last_bit(path):
+    content = bytearray(path.read_bytes())
     content[-1] ^= 1
-    (folder / "shard-00000.npy").write_bytes(content)
+    path.write_bytes(content)
 
 
 @pytest.mark.parametrize(
@@ -317,9 +321,8 @@ def test_nothing_is_computed_from_a_store_that_was_changed(store, tmp_path, chan
 def test_changed_activations_are_found(store, tmp_path):
     features = run(store, tmp_path / "out", params=CUT)
     path = tmp_path / "out" / "cut-00000.npy"
-    content = bytearray(path.read_bytes())
-    content[-1] ^= 1
-    path.write_bytes(content)
+    flip_last_bit(path)
+    content = path.read_bytes()
     with pytest.raises(IntegrityError, match=r"cut-00000\.npy: its values were changed"):
         features.require_activations()
     path.write_bytes(content[:-8])
@@ -392,10 +395,7 @@ def lose_values(folder):
 
 
 def flip_a_bit(folder):
-    path = folder / "pooled-00000.npy"
-    raw = bytearray(path.read_bytes())
-    raw[-1] ^= 1
-    path.write_bytes(raw)
+    flip_last_bit(folder / "pooled-00000.npy")
 
 
 @pytest.mark.parametrize(
