@@ -87,7 +87,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
     decoders = options.machine.count_workers()
     try:
         with closing(Resident(folder, ResidentOptions(
-            decoders, options.device, options.max_pixels, options.seconds
+            decoders, options.device, options.max_pixels, options.seconds, threads_spin=True
         ))) as resident:  # fmt: skip
             return predict_files(resident, files, options)
     except ResidentDied as error:

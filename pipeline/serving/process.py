@@ -34,9 +34,9 @@ _PATIENCE_S = 5.0
 """For a process to end that was told to."""
 
 
-_PATIENT_THREADS = {"OMP_WAIT_POLICY": "passive"}
+_SLEEPING_THREADS = {"OMP_WAIT_POLICY": "passive"}
 """Torch's threads sleep while they wait for each other. Where they spin, and others want the cores
-too, a picture takes many times as long."""
+too, a picture takes many times as long; where nobody does, sleeping costs a tenth."""
 
 
 class ResidentDied(Exception):
@@ -52,12 +52,15 @@ class ResidentOptions:
         device: `cpu`, `cuda` or `mps`; None: the kind it was trained on, where there is one.
         max_pixels: Larger pictures are refused by their header.
         seconds: For the decoding of one picture.
+        threads_spin: Torch's threads keep their cores while they wait for each other: for one long
+            job that has the machine to itself.
     """
 
     decoders: int
     device: str | None = None
     max_pixels: int = MAX_PIXELS
     seconds: float = SECONDS
+    threads_spin: bool = False
 
 
 class Resident:
@@ -79,11 +82,12 @@ class Resident:
         self._told: deque[str] = deque(maxlen=_KEPT_LINES)
         configure()
         ours, theirs = socket.socketpair()
+        threads = {} if options.threads_spin else _SLEEPING_THREADS
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno())],
                 stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()], env=_PATIENT_THREADS | os.environ | QUIET,
+                pass_fds=[theirs.fileno()], env=threads | os.environ | QUIET,
                 process_group=0,  # a terminal's Ctrl-C is for us alone: we finish what we asked
             )  # fmt: skip
         self._socket = ours
