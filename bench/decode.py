@@ -28,7 +28,8 @@ from PIL import Image
 
 from bench.incremental import make_picture
 from data.elpv.fetch import _package_folder
-from pipeline.data.store import Store, TransformParams, write_store
+from pipeline.data.store import Store
+from pipeline.data.store_writer import TransformParams, write_store
 from pipeline.files import sha256_file
 from pipeline.parallel import MachineParams
 

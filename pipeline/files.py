@@ -10,12 +10,11 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-
-import pandas as pd
 
 from pipeline.errors import DataError, IntegrityError
 
@@ -94,6 +93,26 @@ def replacing_folder(target: Path) -> Iterator[Path]:
         raise
 
 
+@contextmanager
+def syncing() -> Iterator[Callable[[Path], None]]:
+    """Give what flushes a finished file to disk, beside the work on the next ones.
+
+    The block ends when all are there.
+
+    Raises:
+        OSError: One could not be flushed.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        done: list[Future[None]] = []
+        try:
+            yield lambda path: done.append(pool.submit(_sync, path))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        for each in done:
+            each.result()
+
+
 def copy_file(source: Path, target: Path) -> None:
     """Copy a file's bytes inside the kernel; where the file system can, both share their blocks."""
     with source.open("rb") as reader, target.open("wb") as writer:
@@ -158,41 +177,6 @@ def read_json(path: Path) -> Any:
     except ValueError as error:
         raise IntegrityError(
             path, f"not valid JSON ({error})", remedy="run `dvc repro` or `dvc checkout`"
-        ) from error
-
-
-def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a parquet file without an index; equal tables give equal bytes."""
-    with replacing(path) as scratch:
-        table.to_parquet(scratch, index=False, engine="pyarrow", compression="zstd")
-
-
-def read_table(path: Path) -> pd.DataFrame:
-    """Read a parquet file that this project wrote.
-
-    Raises:
-        DataError: The file is missing.
-        IntegrityError: It is not parquet.
-    """
-    with reading_parquet(path):
-        return pd.read_parquet(path, engine="pyarrow")
-
-
-@contextmanager
-def reading_parquet(path: Path) -> Iterator[None]:
-    """Tell what a reader of a parquet file that this project wrote may come upon.
-
-    Raises:
-        DataError: The file is missing.
-        IntegrityError: It is not parquet.
-    """
-    try:
-        yield
-    except FileNotFoundError as error:
-        raise DataError(path, "no such file", remedy="run `dvc repro`") from error
-    except (OSError, ValueError) as error:
-        raise IntegrityError(
-            path, "not a readable parquet file", remedy="run `dvc repro` or `dvc checkout`"
         ) from error
 
 

@@ -3,10 +3,9 @@
 Reads   --raw --labels     the raw folder, and the same folder or a label file
         --review           people's decisions on single items
 Writes  --manifest         one row for every raw item, kept or not, with the reason
-        --report           counts, shares, fills and warnings
+        --report --page    counts, shares, fills and warnings; all of this as a page for people
         --near-duplicates  one row for every pair of pictures that are nearly the same
         --plots            a sheet of what was quarantined, and the balance of the classes
-        --page             all of this as one page for people
         --probes --key     what was seen of each file, and by what code, for the next build
 """
 
@@ -22,10 +21,11 @@ from pipeline.data.review import read_review
 from pipeline.data.spill import Spill
 from pipeline.data.split import SplitParams
 from pipeline.earlier import earlier_build
-from pipeline.files import write_json, write_table
+from pipeline.files import write_json
 from pipeline.parallel import MachineParams
 from pipeline.params import Task
 from pipeline.stage import run_stage
+from pipeline.tables import write_table
 
 
 def main(

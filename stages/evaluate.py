@@ -12,10 +12,11 @@ from pathlib import Path
 
 from pipeline.data.store import Store
 from pipeline.device import RuntimeParams, open_runtime
-from pipeline.files import replacing_folder, write_json, write_table
+from pipeline.files import replacing_folder, write_json
 from pipeline.model.bundle import Predictor
 from pipeline.parallel import MachineParams
 from pipeline.stage import run_stage
+from pipeline.tables import write_table
 from pipeline.train.drawing import draw
 from pipeline.train.evaluation import EvaluateParams, judge, summary
 

@@ -1,8 +1,7 @@
 """Stage `explain`: why the model answers so, how far it can be trusted, and a card that says it.
 
 Reads   --store           pictures, labels and the label file's other columns
-        --model --bundle  what `train` wrote
-        --record          what its weights started from
+        --model --bundle --record  what `train` wrote, and its weights' record
         --metrics --predictions  what `evaluate` found
         --text            what people say of the model
 Writes  --report --heat  what was found, in numbers; a row for each item with a map
@@ -20,9 +19,10 @@ from pipeline.explain.cardtext import read_card_text
 from pipeline.explain.explain import draw, explain_answers
 from pipeline.explain.params import ExplainParams
 from pipeline.explain.writing import Sources, write_card
-from pipeline.files import write_json, write_table
+from pipeline.files import write_json
 from pipeline.parallel import MachineParams
 from pipeline.stage import run_stage
+from pipeline.tables import write_table
 from pipeline.train.evaluation import EvaluateParams
 from pipeline.train.loop import TrainParams
 from pipeline.train.losses import LossParams

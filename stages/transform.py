@@ -9,7 +9,7 @@ Writes  --store     the tensor store: uint8 shards, index.parquet, store.json
 from pathlib import Path
 
 from pipeline.data.manifest import kept, read_manifest
-from pipeline.data.store import TransformParams, made_from, write_store
+from pipeline.data.store_writer import TransformParams, made_from, write_store
 from pipeline.earlier import earlier_build
 from pipeline.files import write_json
 from pipeline.parallel import MachineParams

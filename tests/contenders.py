@@ -12,7 +12,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.files import write_json, write_table
+from pipeline.files import write_json
+from pipeline.tables import write_table
 from pipeline.track.contest import Arena
 from pipeline.track.registry import VERIFIED, create_version
 from tests.published import REGISTRY

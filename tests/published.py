@@ -13,11 +13,12 @@ from PIL import Image
 from pipeline.data.decode import DecodeSpec
 from pipeline.data.normalization import Normalization
 from pipeline.device import start_runtime
-from pipeline.files import md5_file, read_table, sha256_file, write_json, write_rows, write_table
+from pipeline.files import md5_file, sha256_file, write_json, write_rows
 from pipeline.model.backbones import build_backbone
 from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network
+from pipeline.tables import read_table, write_table
 from pipeline.track.lineage import LOCK
 from pipeline.track.outcome import Outcome, Results
 from pipeline.track.registry import RegistryParams

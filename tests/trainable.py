@@ -11,7 +11,8 @@ from PIL import Image
 
 from pipeline.data.augment import AugmentParams
 from pipeline.data.normalization import Normalization
-from pipeline.data.store import Store, TransformParams, write_store
+from pipeline.data.store import Store
+from pipeline.data.store_writer import TransformParams, write_store
 from pipeline.device import start_runtime
 from pipeline.files import sha256_file, write_json
 from pipeline.model.extraction import Extraction, extract, write_empty

@@ -29,11 +29,12 @@ from pipeline.data.near_duplicates import (
     find_near_duplicates,
 )
 from pipeline.data.near_report import near_section, near_warnings
-from pipeline.data.probe import Limits, Probe, probe_all
+from pipeline.data.probe import Limits, Probe
 from pipeline.data.probes import Known, slim
+from pipeline.data.probing import probe_all
 from pipeline.data.report import Findings, build_report
 from pipeline.data.review import Decision, describe_decisions
-from pipeline.data.spill import Spill
+from pipeline.data.spill import MEMORY, Memory, Spill
 from pipeline.data.split import SplitParams, assign_splits, expected_shares
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
@@ -201,7 +202,7 @@ def judge(
     decisions: Mapping[str, Decision],
     rules: Rules,
     where: str,
-    spill: Spill | None = None,
+    spill: Spill | Memory = MEMORY,
 ) -> Cleaned:
     """Judge all items of a table from `tabulate`, and report; the table is used up.
 

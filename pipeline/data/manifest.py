@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.errors import IntegrityError
-from pipeline.files import read_table, write_table
+from pipeline.tables import read_table, write_table
 
 COLUMNS = (
     "path", "id", "label", "split", "group", "weight", "status", "reason", "width", "height",

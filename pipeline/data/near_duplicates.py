@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline.data.alike import Alike, find_alike, join_pairs
 from pipeline.data.manifest import SPLITS, TEXT
 from pipeline.data.similarity import TURNS, Thumbnails
-from pipeline.data.spill import Spill
+from pipeline.data.spill import MEMORY, Memory, Spill
 from pipeline.data.thumbnail import SIDE_PX
 
 PAIR_COLUMNS = (
@@ -110,7 +110,7 @@ class _Clusters:
 
 
 def find_near_duplicates(
-    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Spill | None = None
+    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Spill | Memory = MEMORY
 ) -> NearDuplicates:
     """Find what is nearly the same, and decide what goes: a function of the set of rows.
 
@@ -118,7 +118,7 @@ def find_near_duplicates(
         table: Columns path, label, split (none missing), thumbnail (bytes); rows in any order.
         rule: What counts.
         is_wanted: Rows that a person wants kept.
-        spill: Where thumbnails lie meanwhile; None: in memory.
+        spill: Where thumbnails lie meanwhile.
     """
     items = _arrange(table if rule.policy != "off" else table[:0], is_wanted, spill)
     alike, clusters, is_dropped, left = _settle(items, rule)
@@ -140,13 +140,9 @@ def find_near_duplicates(
     )
 
 
-def _arrange(table: pd.DataFrame, is_wanted: pd.Series, spill: Spill | None) -> _Items:
+def _arrange(table: pd.DataFrame, is_wanted: pd.Series, spill: Spill | Memory) -> _Items:
     table = table.sort_values("path", kind="stable")
-    pieces, shape = list(table["thumbnail"]), (SIDE_PX, SIDE_PX)
-    if spill is None:
-        pixels = np.frombuffer(b"".join(pieces), dtype=np.uint8).reshape(-1, *shape)
-    else:
-        pixels = spill.lay(pieces, shape)
+    pixels = spill.lay(list(table["thumbnail"]), (SIDE_PX, SIDE_PX))
     ranks = {name: rank for rank, name in enumerate(SPLITS)}
     return _Items(
         table=table,

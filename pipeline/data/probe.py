@@ -1,23 +1,20 @@
-"""One look at one file: what it is, what its pixels hash to, or why it cannot be used."""
+"""One look at one file: what it is, what its pixels hash to, or why it cannot be used.
+
+It imports what that takes and no more: workers start sooner.
+"""
 
 import hashlib
-import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
-from functools import partial
 from pathlib import Path
 from typing import Literal
 
 from pipeline.data.decode import open_picture
-from pipeline.data.decoders import containment
 from pipeline.data.picture import NOTES as PICTURE_NOTES
 from pipeline.data.picture import Picture, Pixels, UndecodableImage
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.data.spill import Piece
 from pipeline.data.thumbnail import thumbnail
-from pipeline.parallel import Lost, MachineParams, map_in_order
-
-log = logging.getLogger(__name__)
 
 NOTES = PICTURE_NOTES | {
     "constant": "all its pixels have one color",
@@ -74,85 +71,6 @@ class Probe:
     notes: tuple[str, ...] = ()
 
 
-def probe_all(
-    raw: Path,
-    paths: Sequence[str],
-    limits: Limits,
-    machine: MachineParams,
-    *,
-    known: Mapping[str, Probe] | None = None,
-) -> Iterator[Probe]:
-    """Probe files on all cores; the probes come in the order of `paths`.
-
-    Every file is read and hashed; one whose bytes are known is not decoded again.
-
-    Args:
-        raw: The data folder.
-        paths: Relative to `raw`.
-        limits: What is not decoded.
-        machine: Workers and progress.
-        known: By SHA-256, what an earlier build saw with the same limits.
-    """
-    if not known:
-        yield from _probe_new(raw, paths, limits, machine)
-        return
-    work = partial(_identify, raw, limits)
-    ids = list(map_in_order(work, paths, machine, title="clean: reading"))
-    new = [path for path, digest in zip(paths, ids, strict=True) if digest not in known]
-    log.info("clean: %d of %d files are as in the last build", len(paths) - len(new), len(paths))
-    fresh = _probe_new(raw, new, limits, machine)
-    for path, digest in zip(paths, ids, strict=True):
-        is_known = digest is not None and digest in known
-        yield _named(known[str(digest)], path) if is_known else next(fresh)
-    yield from fresh  # its progress bar ends there
-
-
-def _identify(raw: Path, limits: Limits, path: str) -> str | None:
-    """Give the SHA-256 of a file's bytes; None where they cannot be read."""
-    try:
-        return hashlib.sha256(read_raw(raw, path, most_bytes(limits.max_pixels))).hexdigest()
-    except RawFault as fault:
-        return fault.sha256
-
-
-def _named(probe: Probe, path: str) -> Probe:
-    """Give the probe of a file of this name with the same bytes."""
-    notes = tuple(note for note in probe.notes if note != EXTENSION_NOTE)
-    if probe.reason is None and _is_misnamed(probe.format, Path(path).suffix.lower()):
-        notes = (*notes, EXTENSION_NOTE)
-    return replace(probe, notes=notes)
-
-
-def _probe_new(
-    raw: Path, paths: Sequence[str], limits: Limits, machine: MachineParams
-) -> Iterator[Probe]:
-    """Decode files in processes of their own.
-
-    A file whose decoder crashes, takes over 60 s, or more memory than `clean.max_pixels` can
-    explain, is tried again in a fresh process, and is then quarantined alone. The limit of memory
-    is the same everywhere; how far one gets in 60 s is not, nor what a machine that is short of
-    memory kills. What is in question takes over a hundred times what a good picture takes.
-    """
-    return map_in_order(
-        partial(probe_file, raw, limits),
-        paths,
-        machine,
-        title="clean",
-        limits=containment(limits.max_pixels),
-        lost=partial(lost_probe, raw, limits),
-    )
-
-
-def lost_probe(raw: Path, limits: Limits, path: str, loss: Lost) -> Probe:
-    """Describe a file that killed the process which looked at it; it is not decoded again."""
-    try:
-        content = read_raw(raw, path, most_bytes(limits.max_pixels))
-    except RawFault as fault:
-        return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
-    digest = hashlib.sha256(content).hexdigest()
-    return Probe(id=digest, reason=f"decoder_{loss.reason}", detail=loss.detail)
-
-
 def probe_file(raw: Path, limits: Limits, path: str) -> Probe:
     """Read one file once and decode it in full; a bad file is an answer, not an error.
 
@@ -170,6 +88,14 @@ def probe_file(raw: Path, limits: Limits, path: str) -> Probe:
     except RawFault as fault:
         return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
     return _probe_bytes(content, limits, Path(path).suffix.lower())
+
+
+def named(probe: Probe, path: str) -> Probe:
+    """Give the same probe for a file of this name: its extension may promise something else."""
+    notes = tuple(note for note in probe.notes if note != EXTENSION_NOTE)
+    if probe.reason is None and _is_misnamed(probe.format, Path(path).suffix.lower()):
+        notes = (*notes, EXTENSION_NOTE)
+    return replace(probe, notes=notes)
 
 
 def _probe_bytes(content: bytes, limits: Limits, extension: str) -> Probe:

@@ -6,7 +6,7 @@ bytes (a name's extension, a decoder that was stopped) is not in it.
 
 import logging
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 
 from pipeline.data import decode, picture, probe, sniff, thumbnail
 from pipeline.data.probe import EXTENSION_NOTE, Limits, Probe
-from pipeline.data.spill import Spill
+from pipeline.data.spill import MEMORY, Memory, Piece, Spill
 from pipeline.earlier import code_digest
 from pipeline.errors import IntegrityError, PipelineError
-from pipeline.files import reading_parquet, replacing
+from pipeline.files import replacing
+from pipeline.tables import reading_parquet
 
 log = logging.getLogger(__name__)
 
@@ -61,14 +62,14 @@ class Known:
 
     Attributes:
         probes: By id.
-        spill: Where thumbnails wait; None: in memory.
+        spill: Where thumbnails wait.
     """
 
     probes: Mapping[str, Probe] = field(default_factory=dict)
-    spill: Spill | None = None
+    spill: Spill | Memory = MEMORY
 
 
-def known_probes(path: Path | None, spill: Spill | None = None) -> Known:
+def known_probes(path: Path | None, spill: Spill | Memory = MEMORY) -> Known:
     """Give the probes of the last build; none where there is none, or it is damaged."""
     try:
         return Known({} if path is None else read_probes(path, spill), spill)
@@ -77,40 +78,43 @@ def known_probes(path: Path | None, spill: Spill | None = None) -> Known:
         return Known({}, spill)
 
 
-def read_probes(path: Path, spill: Spill | None = None) -> dict[str, Probe]:
+def read_probes(path: Path, spill: Spill | Memory = MEMORY) -> dict[str, Probe]:
     """Read what `write_probes` wrote, by id.
 
     Args:
         path: The file.
-        spill: Where thumbnails wait; None: in memory.
+        spill: Where thumbnails wait.
 
     Raises:
         DataError: The file is missing.
         IntegrityError: It is something else.
+        OSError: The disk is full.
     """
-    known = {}
+    return {str(probe.id): slim(probe, spill) for probe in _read(path)}
+
+
+def _read(path: Path) -> Iterator[Probe]:
     with reading_parquet(path), pq.ParquetFile(path) as table:
         names = table.schema_arrow.names
         if names != _SCHEMA.names:
             raise IntegrityError(path, "must have the columns of a probe", got=names)
         for batch in table.iter_batches(_ROWS_AT_ONCE):
             for row in batch.to_pylist():
-                probe = Probe(**row | {"notes": tuple(row["notes"])})
-                known[str(probe.id)] = slim(probe, spill)
-    return known
+                yield Probe(**row | {"notes": tuple(row["notes"])})
 
 
-def slim(probe: Probe, spill: Spill | None) -> Probe:
-    """Give the same probe in less memory: its thumbnail waits on disk, names are shared."""
-    seen = probe.thumbnail
-    if spill is not None and isinstance(seen, bytes):
-        seen = spill.keep(seen)
+def slim(probe: Probe, spill: Spill | Memory) -> Probe:
+    """Give the same probe in less memory: its thumbnail waits elsewhere, names are shared."""
     return replace(
         probe,
         mode=probe.mode and sys.intern(probe.mode),
         format=probe.format and sys.intern(probe.format),
-        thumbnail=seen,
+        thumbnail=_kept(probe.thumbnail, spill),
     )
+
+
+def _kept(piece: Piece | None, spill: Spill | Memory) -> Piece | None:
+    return spill.keep(piece) if isinstance(piece, bytes) else piece
 
 
 def _row(probe: Probe) -> dict[str, Any]:

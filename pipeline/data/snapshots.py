@@ -19,9 +19,10 @@ from pipeline.data.manifest import KEPT, read_manifest
 from pipeline.data.rawfiles import most_bytes
 from pipeline.dvccache import cache_folder, locked_dep, locked_out, object_path, read_listing
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
-from pipeline.files import md5_file, read_json, read_table
+from pipeline.files import md5_file, read_json
 from pipeline.git import ask_git
 from pipeline.params import parse_params, read_params
+from pipeline.tables import read_table
 
 MANIFEST = "artifacts/clean/manifest.parquet"
 _REPORT = "artifacts/clean/report.json"

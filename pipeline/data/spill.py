@@ -20,6 +20,21 @@ Piece = bytes | memoryview
 _PART_BYTES = 16 << 20
 
 
+class Memory:
+    """The same for few pieces, without a disk."""
+
+    def keep(self, piece: Piece) -> Piece:
+        """Give the piece back."""
+        return piece
+
+    def lay(self, pieces: Sequence[Piece], shape: tuple[int, ...]) -> Pixels:
+        """Lay pieces of one size behind one another: uint8 [N, *shape]."""
+        return np.frombuffer(b"".join(pieces), dtype=np.uint8).reshape(-1, *shape)
+
+
+MEMORY = Memory()
+
+
 class Spill(AbstractContextManager["Spill"]):
     """Pieces on the disk of a folder; they can be read for longer than more can be kept.
 

@@ -17,7 +17,8 @@ from pipeline.data.guard import refuse_unsafe_entries, walk
 from pipeline.data.items import DataParams, Item, RawItems, find_items
 from pipeline.data.labels import check_labels
 from pipeline.data.manifest import SPLITS
-from pipeline.data.probe import NOTES, Probe, probe_all
+from pipeline.data.probe import NOTES, Probe
+from pipeline.data.probing import probe_all
 from pipeline.data.review import read_review
 from pipeline.data.split import SplitParams
 from pipeline.doctor.findings import Finding, ok, warn

@@ -4,7 +4,7 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-from pipeline.data.store import TransformParams, row_bytes
+from pipeline.data.store_writer import TransformParams, row_bytes
 from pipeline.doctor.data import RawFolder
 from pipeline.doctor.findings import Finding, ok
 from pipeline.doctor.outline import Outline

@@ -8,7 +8,7 @@ from pipeline.data.clean import CleanParams
 from pipeline.data.items import DataParams
 from pipeline.data.normalization import NormalizeParams
 from pipeline.data.split import SplitParams
-from pipeline.data.store import TransformParams
+from pipeline.data.store_writer import TransformParams
 from pipeline.device import RuntimeParams
 from pipeline.doctor.data import Expectations, RawFolder, check_data
 from pipeline.doctor.device import check_device, check_packages

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import torch
 
-from pipeline.data.store import TransformParams
+from pipeline.data.store_writer import TransformParams
 from pipeline.errors import ParamsError
 from pipeline.model.backbones import Backbone, build_backbone
 from pipeline.model.features import FeaturesParams

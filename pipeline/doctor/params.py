@@ -17,7 +17,7 @@ from pipeline.data.labelfile import OWN_COLUMNS
 from pipeline.data.labels import check_policy
 from pipeline.data.normalization import NormalizeParams
 from pipeline.data.split import SplitParams
-from pipeline.data.store import TransformParams
+from pipeline.data.store_writer import TransformParams
 from pipeline.device import RuntimeParams
 from pipeline.doctor.findings import Finding, fault, ok
 from pipeline.doctor.outline import draw_outline

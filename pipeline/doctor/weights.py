@@ -8,7 +8,7 @@ from http.client import HTTPException
 from pathlib import Path
 
 from pipeline.data.normalization import NormalizeParams
-from pipeline.data.store import TransformParams
+from pipeline.data.store_writer import TransformParams
 from pipeline.doctor.findings import Finding, ok, warn
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
 from pipeline.files import read_json

@@ -13,8 +13,8 @@ import torch
 
 from pipeline.data.store import Store
 from pipeline.errors import IntegrityError
-from pipeline.files import read_table
 from pipeline.model.bundle import Bundle, Predictor
+from pipeline.tables import read_table
 from pipeline.train.evaluation import group_numbers
 
 _REMEDY = "run `dvc repro`"

@@ -16,9 +16,9 @@ from pipeline.data.items import DataParams
 from pipeline.data.preview import encode_jpeg
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.errors import DataError, IntegrityError, ParamsError
-from pipeline.files import read_table
 from pipeline.params import load_section, read_params
 from pipeline.seeds import numpy_generator
+from pipeline.tables import read_table
 from pipeline.track.verify import choose_items, own_files
 
 log = logging.getLogger(__name__)

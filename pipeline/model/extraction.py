@@ -29,7 +29,7 @@ from pipeline.data.store import DIGEST, Store
 from pipeline.device import Runtime
 from pipeline.earlier import code_digest
 from pipeline.errors import DataError, IntegrityError, MachineError, PipelineError
-from pipeline.files import read_table, replacing_folder, sha256_file, write_json, write_table
+from pipeline.files import replacing_folder, sha256_file, write_json
 from pipeline.model import backbones, cuts, folding, fusing, network, padding
 from pipeline.model.activations import to_halves
 from pipeline.model.features import (
@@ -45,6 +45,7 @@ from pipeline.model.network import Trunk
 from pipeline.model.weights import BackboneRecord
 from pipeline.parallel import MachineParams, progress
 from pipeline.seeds import derive
+from pipeline.tables import read_table, write_table
 
 log = logging.getLogger(__name__)
 

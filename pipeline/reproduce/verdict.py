@@ -12,7 +12,7 @@ from typing import Any, Literal
 import pandas as pd
 
 from pipeline.errors import IntegrityError
-from pipeline.files import read_table
+from pipeline.tables import read_table
 from pipeline.track.recorded import Recorded
 from pipeline.track.verify import compare
 

@@ -14,7 +14,8 @@ import pandas as pd
 
 from pipeline.data.manifest import TEXT
 from pipeline.data.names import safe_line
-from pipeline.files import write_rows, write_table
+from pipeline.files import write_rows
+from pipeline.tables import write_table
 
 Reason = Literal["label", "look_alike", "low_information", "outlier"]
 

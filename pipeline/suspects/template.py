@@ -16,8 +16,9 @@ from pipeline.data.names import safe_line
 from pipeline.data.review import COLUMNS, listed_ids, review_file
 from pipeline.data.texttable import read_text_table
 from pipeline.errors import DataError
-from pipeline.files import read_table, replacing
+from pipeline.files import replacing
 from pipeline.suspects.table import TEST
+from pipeline.tables import read_table
 
 SUSPECTS = Path("artifacts/suspects/suspects.parquet")
 

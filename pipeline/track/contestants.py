@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import pandas as pd
 
-from pipeline.files import read_json, read_table
+from pipeline.files import read_json
+from pipeline.tables import read_table
 from pipeline.track.outcome import PREDICTIONS, SPLITS
 from pipeline.track.registry import MODEL
 from pipeline.track.tracking import Tracking, probe

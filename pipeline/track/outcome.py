@@ -15,7 +15,8 @@ from typing import Any
 
 from pipeline.audit.decisions import AUDIT
 from pipeline.errors import DataError
-from pipeline.files import canonical_json, read_json, read_table, write_table
+from pipeline.files import canonical_json, read_json
+from pipeline.tables import read_table, write_table
 from pipeline.track.commits import GitFacts, git_facts
 from pipeline.track.describe import experiment_name, run_name
 from pipeline.track.journal import Record, journal_path, read_journal

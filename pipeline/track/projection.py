@@ -27,7 +27,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 import pandas as pd
 
-from pipeline.files import canonical_json, read_table
+from pipeline.files import canonical_json
+from pipeline.tables import read_table
 from pipeline.track.agree import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import find_commit
 from pipeline.track.describe import describe_run

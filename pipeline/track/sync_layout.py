@@ -14,8 +14,9 @@ from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.data.snapshots import CachedFiles
 from pipeline.dvccache import cache_folder, object_path, read_listing
 from pipeline.errors import DataError, MachineError, PipelineError
-from pipeline.files import copy_file, md5_file, read_table
+from pipeline.files import copy_file, md5_file
 from pipeline.git import ask_git
+from pipeline.tables import read_table
 from pipeline.track.lineage import GRAPH, PARAMS
 from pipeline.track.sync_history import LockFile
 from pipeline.track.verify import choose_items

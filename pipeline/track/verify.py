@@ -24,7 +24,7 @@ import pandas as pd
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.errors import DataError, IntegrityError
-from pipeline.files import read_table
+from pipeline.tables import read_table
 from pipeline.track import fresh, isolation
 
 log = logging.getLogger(__name__)

@@ -20,8 +20,9 @@ from scipy import stats
 
 from pipeline.device import Runtime
 from pipeline.errors import IntegrityError
-from pipeline.files import read_json, replacing_folder, write_json, write_rows, write_table
+from pipeline.files import read_json, replacing_folder, write_json, write_rows
 from pipeline.parallel import MachineParams, progress
+from pipeline.tables import write_table
 from pipeline.train import metrics as judging
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.evaluation import (

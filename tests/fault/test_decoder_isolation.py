@@ -12,7 +12,8 @@ from PIL import Image
 
 from pipeline.data.decoders import containment
 from pipeline.data.manifest import REASONS
-from pipeline.data.probe import Limits, lost_probe, probe_all, probe_file
+from pipeline.data.probe import Limits, probe_file
+from pipeline.data.probing import lost_probe, probe_all
 from pipeline.parallel import Limits as WorkerLimits
 from pipeline.parallel import Lost, MachineParams, map_in_order
 from tests.packed import pack_folder

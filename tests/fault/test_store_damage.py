@@ -13,10 +13,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.data.store import Store, TransformParams, write_store
+from pipeline.data.store import Store
+from pipeline.data.store_writer import TransformParams, write_store
 from pipeline.errors import DataError, IntegrityError
-from pipeline.files import sha256_file, write_json, write_table
+from pipeline.files import sha256_file, write_json
 from pipeline.parallel import MachineParams
+from pipeline.tables import write_table
 
 ROOT = Path(__file__).parents[2]
 PARAMS = TransformParams(
@@ -137,7 +139,7 @@ WRITER = """
 import sys
 from pathlib import Path
 import pandas as pd
-from pipeline.data.store import TransformParams, write_store
+from pipeline.data.store_writer import TransformParams, write_store
 from pipeline.parallel import MachineParams
 
 folder = Path(sys.argv[1])

@@ -11,7 +11,7 @@ from tests.closure import ROOT, closure, imports, module_file
 
 LAYERS = (
     {"errors"},
-    {"files", "params", "seeds"},
+    {"files", "params", "seeds", "tables"},
     {"dvccache", "git", "parallel", "plots", "processes", "workers"},
     {"device", "earlier"},
     {"data"},

@@ -16,9 +16,9 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.errors import MachineError
-from pipeline.files import read_table
 from pipeline.predict import predict as module
 from pipeline.predict.inputs import find_inputs
+from pipeline.tables import read_table
 from tests.closure import ROOT
 from tests.packed import pack_folder
 from tests.predicting import options, predict_to, tiny_resident

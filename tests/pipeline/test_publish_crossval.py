@@ -13,7 +13,8 @@ import pytest
 import yaml
 
 from pipeline.errors import ParamsError, TrackingError
-from pipeline.files import md5_file, write_json, write_rows, write_table
+from pipeline.files import md5_file, write_json, write_rows
+from pipeline.tables import write_table
 from pipeline.track import agree
 from pipeline.track.crossval import FoldResults, publish_folds
 from pipeline.track.runs import is_complete

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipeline.errors import ParamsError
-from pipeline.files import md5_file, write_json, write_table
+from pipeline.files import md5_file, write_json
+from pipeline.tables import write_table
 from pipeline.track.branch import PARENT
 from pipeline.track.explain import ExplainFiles, publish_explanation
 from pipeline.track.runs import COMPLETE, is_complete

@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from pipeline.errors import ParamsError
-from pipeline.files import md5_file, write_json, write_table
+from pipeline.files import md5_file, write_json
+from pipeline.tables import write_table
 from pipeline.track.runs import is_complete
 from pipeline.track.suspects import SuspectFiles, publish_suspects
 from pipeline.track.tracking import TrackingParams

@@ -16,9 +16,9 @@ import psutil
 import pytest
 
 from pipeline.errors import DataError, IntegrityError, ParamsError
-from pipeline.files import read_table
 from pipeline.serving import frames
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
+from pipeline.tables import read_table
 from pipeline.track.fetch import fetch_model
 from pipeline.track.package import save_model
 from pipeline.track.tracking import configure

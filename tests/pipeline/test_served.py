@@ -13,9 +13,9 @@ import pytest
 
 from pipeline.audit.decisions import read_audit
 from pipeline.errors import DataError, IntegrityError
-from pipeline.files import read_table, write_table
 from pipeline.model.bundle import Predictor
 from pipeline.stage import run_stage
+from pipeline.tables import read_table, write_table
 from pipeline.track.package import requirements, save_model
 from pipeline.track.publish import publish, settle_version
 from pipeline.track.registry import DECIDED, DECISION, VERIFIED

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from pipeline.data.decode import decode
-from pipeline.data.store import Store, TransformParams, write_store
+from pipeline.data.store import Store
+from pipeline.data.store_writer import TransformParams, write_store
 from pipeline.files import sha256_file
 from pipeline.parallel import MachineParams
 

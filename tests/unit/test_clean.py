@@ -18,7 +18,8 @@ from pipeline.data.leaks import PROOF, refuse_leaks
 from pipeline.data.manifest import read_manifest, write_manifest
 from pipeline.data.near_duplicates import PAIR_COLUMNS
 from pipeline.errors import DataError
-from pipeline.files import read_table, write_json
+from pipeline.files import write_json
+from pipeline.tables import read_table
 from stages.clean import main
 from tests.closure import ROOT
 from tests.rawfolder import (

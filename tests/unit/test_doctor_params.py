@@ -6,7 +6,7 @@ import sys
 import pytest
 import yaml
 
-from pipeline.data.store import TransformParams
+from pipeline.data.store_writer import TransformParams
 from pipeline.doctor import preflight
 from pipeline.doctor.findings import gather
 from pipeline.doctor.outline import draw_outline

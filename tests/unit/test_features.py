@@ -14,10 +14,11 @@ from PIL import Image
 
 from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
 from pipeline.data.normalization import Normalization
-from pipeline.data.store import Store, TransformParams, write_store
+from pipeline.data.store import Store
+from pipeline.data.store_writer import TransformParams, write_store
 from pipeline.device import Runtime
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
-from pipeline.files import read_table, sha256_file, sha256_json, write_table
+from pipeline.files import sha256_file, sha256_json
 from pipeline.model import extraction as module
 from pipeline.model.backbones import build_backbone, preprocessing
 from pipeline.model.extraction import (
@@ -33,6 +34,7 @@ from pipeline.model.weights import BackboneRecord
 from pipeline.parallel import MachineParams
 from pipeline.params import load_section
 from pipeline.seeds import derive
+from pipeline.tables import read_table, write_table
 from tests.closure import closure
 
 ROWS = 7

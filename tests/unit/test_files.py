@@ -14,14 +14,13 @@ from pipeline.files import (
     link_file,
     md5_file,
     read_json,
-    read_table,
     replacing,
     replacing_folder,
     sha256_file,
     write_json,
     write_rows,
-    write_table,
 )
+from pipeline.tables import read_table, write_table
 
 DEAD_PID = 2**22 + 1
 

@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.probe import NOTES, Limits, Probe, probe_all, probe_file
+from pipeline.data.probe import NOTES, Limits, Probe, probe_file
+from pipeline.data.probing import probe_all
 from pipeline.data.thumbnail import thumbnail
 from pipeline.parallel import MachineParams
 from tests.rawfolder import save_picture

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data import probe as module
-from pipeline.data.probe import Limits, Probe, probe_all, probe_file
+from pipeline.data import probing as module
+from pipeline.data.probe import Limits, Probe, named, probe_file
 from pipeline.data.probes import known_probes, made_from, read_probes, write_probes
+from pipeline.data.probing import probe_all
 from pipeline.data.spill import Spill
 from pipeline.parallel import MachineParams
 from tests.rawfolder import save_picture
@@ -44,7 +45,7 @@ def test_probes_are_read_back_as_they_were(tmp_path, raw):
     assert len(known) == 7
     for name, each in zip(names(raw), seen, strict=True):
         wanted = known[each.id]
-        assert module._named(wanted, name) == each
+        assert named(wanted, name) == each
     assert known[probe_file(raw, LIMITS, "flat.jpg").id].notes == ("constant",)
 
 

@@ -7,8 +7,8 @@ from pipeline.cli import main
 from pipeline.data.review import read_review
 from pipeline.data.texttable import read_text_table
 from pipeline.errors import DataError
-from pipeline.files import write_table
 from pipeline.suspects.template import SUSPECTS
+from pipeline.tables import write_table
 from tests.closure import ROOT
 
 HEADER = "id,decision,by,when,note"

@@ -9,10 +9,11 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.data import store as module
+from pipeline.data import picture_shard
 from pipeline.data.decode import DecodeSpec, decode
 from pipeline.data.manifest import write_manifest
-from pipeline.data.store import COLUMNS, DIGEST, Store, TransformParams, write_store
+from pipeline.data.store import COLUMNS, DIGEST, Store
+from pipeline.data.store_writer import TransformParams, write_store
 from pipeline.errors import DataError, IntegrityError, MachineError
 from pipeline.files import sha256_file
 from pipeline.parallel import MachineParams
@@ -138,9 +139,9 @@ def test_pictures_of_an_older_store_are_not_decoded_again(tmp_path, raw, monkeyp
     (raw / "1.png").unlink()
     write(tmp_path / "scratch", raw)
     decoded = []
-    real = module._decode_file
+    real = picture_shard._decode_file
     monkeypatch.setattr(
-        module, "_decode_file", lambda *work: decoded.append(work[2][0]) or real(*work)
+        picture_shard, "_decode_file", lambda *work: decoded.append(work[2][0]) or real(*work)
     )
     write(tmp_path / "store", raw, old=tmp_path / "old")
     assert decoded == ["new.png"]

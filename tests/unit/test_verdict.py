@@ -7,8 +7,9 @@ import pytest
 import yaml
 
 from pipeline.errors import IntegrityError, ParamsError
-from pipeline.files import read_json, read_table, write_table
+from pipeline.files import read_json
 from pipeline.reproduce.verdict import Verdict, find_differences, judge
+from pipeline.tables import read_table, write_table
 from pipeline.track.recorded import Recorded
 from tests.published import FINGERPRINT, RESULTS, Project
 

@@ -271,3 +271,40 @@ def test_what_decoders_print_is_not_told(tmp_path):
         env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60,
     )  # fmt: skip
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
+WITH_A_MAIN = """
+import pandas
+from functools import partial
+from light import loaded
+from pipeline.parallel import MachineParams, map_in_order
+
+print("main")
+mine = partial(loaded, ("pandas", "matplotlib", "pydantic"))
+if __name__ == "__main__":
+    machine = MachineParams(workers=2, progress="none")
+    print(*set(map(tuple, map_in_order(mine, [{module!r}] * 8, machine, title="t"))))
+"""
+
+
+LIGHT = """
+import importlib, sys
+
+def loaded(names, module):
+    importlib.import_module(module)
+    return [name for name in names if name in sys.modules]
+"""
+
+
+@pytest.mark.parametrize("module", ["pipeline.data.picture_shard", "pipeline.data.probe"])
+def test_workers_load_their_function_and_not_the_main_module(tmp_path, module):
+    """`transform` and `clean` load tables, plots and params; what decodes for them does not."""
+    (tmp_path / "light.py").write_text(LIGHT)
+    script = tmp_path / "script.py"
+    script.write_text(WITH_A_MAIN.format(module=module))
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = subprocess.run(
+        [sys.executable, script], capture_output=True, check=True, text=True,
+        env=os.environ | {"PYTHONPATH": path},
+    )  # fmt: skip
+    assert done.stdout.splitlines() == ["main", "()"], done.stderr
