@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from pipeline.data.shards import Array, Layout, Shards, StoredRow
-from pipeline.files import link_file, sha256_file
+from pipeline.files import link_file, sha256_file, syncing
 
 log = logging.getLogger(__name__)
 
@@ -110,15 +110,18 @@ def write_shards(
         JSON for each array: `file`, `rows` and `sha256` of each shard.
     """
     files: list[list[dict[str, Any]]] = [[] for _ in layouts]
-    for number, part in enumerate(pieces(keys, sizes)):
-        same = old.whole_shard(part)
-        if same is not None:
-            digests = take_shard(folder, layouts, number, old, same)
-        else:
-            rows = (old.stored(key) if key in old else next(fresh) for key in part)
-            digests = write_shard(folder, layouts, number, rows, count=len(part))
-        for each, layout, digest in zip(files, layouts, digests, strict=True):
-            each.append({"file": layout.file(number), "rows": len(part), "sha256": digest})
+    with syncing() as sync:
+        for number, part in enumerate(pieces(keys, sizes)):
+            same = old.whole_shard(part)
+            if same is not None:
+                digests = take_shard(folder, layouts, number, old, same)
+            else:
+                rows = (old.stored(key) if key in old else next(fresh) for key in part)
+                digests = write_shard(folder, layouts, number, rows, count=len(part))
+            for each, layout, digest in zip(files, layouts, digests, strict=True):
+                name = layout.file(number)
+                sync(folder / name)
+                each.append({"file": name, "rows": len(part), "sha256": digest})
     for _ in fresh:  # it may have something to do at its end
         raise RuntimeError("more rows were computed than were asked for")
     return files
