@@ -29,11 +29,11 @@ from PIL import Image
 STAGES = ("clean", "transform", "features")
 
 
-def make_picture(seed: int, path: Path) -> None:
+def make_picture(seed: int, path: Path, *, side_px: int = 300) -> None:
     """Write a smooth random texture with some noise: it compresses like a photograph."""
     generator = np.random.default_rng(seed)
-    coarse = generator.integers(0, 256, (12, 12, 3), dtype=np.uint8)
-    smooth = np.asarray(Image.fromarray(coarse).resize((300, 300), Image.Resampling.BICUBIC))
+    coarse = Image.fromarray(generator.integers(0, 256, (12, 12, 3), dtype=np.uint8))
+    smooth = np.asarray(coarse.resize((side_px, side_px), Image.Resampling.BICUBIC))
     noise = generator.integers(-12, 13, smooth.shape)
     pixels = np.clip(smooth.astype(np.int16) + noise, 0, 255).astype(np.uint8)
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -33,10 +33,6 @@ R = TypeVar("R")
 _Connection: TypeAlias = "Connection[Any, Any]"
 
 _PR_SET_PDEATHSIG = 1
-_M_TRIM_THRESHOLD, _M_MMAP_THRESHOLD = -1, -3
-_KEPT_BYTES = 32 << 20
-"""Of freed memory, in each worker; glibc takes no more for the second."""
-
 _WINDOW = 3
 """Chunks in flight for each worker: it bounds the memory of results in flight."""
 
@@ -309,7 +305,6 @@ def _serve(
         raise RuntimeError(f"a worker of {home} runs {__file__}")
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     die_with_parent(os.getppid())
-    _keep_freed_memory()
     _confine(limits)
     try:
         connection.send((_READY, None))
@@ -320,18 +315,6 @@ def _serve(
                 _reply(connection, _answer(function, item, limits.seconds if limits else 0.0))
     except (EOFError, OSError):
         return
-
-
-def _keep_freed_memory() -> None:
-    """Let the C library keep some memory for the next item (glibc; elsewhere no effect).
-
-    It returns what one picture took to the kernel, which fills it with zeros for the next, page by
-    page: a tenth of the time of a small JPEG.
-    """
-    with suppress(AttributeError, OSError):
-        c = ctypes.CDLL(None)
-        c.mallopt(_M_MMAP_THRESHOLD, _KEPT_BYTES)
-        c.mallopt(_M_TRIM_THRESHOLD, _KEPT_BYTES)
 
 
 def _confine(limits: Limits | None) -> None:

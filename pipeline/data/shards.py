@@ -10,7 +10,8 @@ Axes: N = rows of all shards, B = rows of one read.
 
 import logging
 import os
-from collections.abc import Mapping, Sequence
+import resource
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from io import BytesIO
 from pathlib import Path
@@ -29,8 +30,10 @@ Array = npt.NDArray[Any]
 Rows = npt.NDArray[np.int64]
 T = TypeVar("T")
 
-_OPEN_FILES = 256
-"""Of one array; systems allow a process a thousand or so."""
+_OPEN_SHARE = 4
+"""One array keeps no more files open than this part of what the process may."""
+
+_USUAL_LIMIT = 1024
 
 _SPREAD = 4
 """A shard holds between a quarter of and four times the mean number of rows."""
@@ -119,17 +122,23 @@ class _Descriptors:
     """
 
     def __init__(self) -> None:
-        self.known: dict[int, int] = {}
+        self._known: dict[int, int] = {}
+        most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+        is_unlimited = most == resource.RLIM_INFINITY  # -1
+        self._most = max(1, (_USUAL_LIMIT if is_unlimited else most) // _OPEN_SHARE)
 
-    def open(self, number: int, path: Path) -> int:
-        """Open a file by its number; give its descriptor."""
-        if len(self.known) >= _OPEN_FILES:
-            os.close(self.known.pop(next(iter(self.known))))
-        descriptor = self.known[number] = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    def of(self, number: int, path: Callable[[int], Path]) -> int:
+        """Give the descriptor of a file by its number; its path is asked for where it is closed."""
+        descriptor = self._known.get(number)
+        if descriptor is None:
+            if len(self._known) >= self._most:
+                os.close(self._known.pop(next(iter(self._known))))
+            descriptor = os.open(path(number), os.O_RDONLY | os.O_CLOEXEC)
+            self._known[number] = descriptor
         return descriptor
 
     def __del__(self) -> None:
-        for descriptor in self.known.values():
+        for descriptor in self._known.values():
             os.close(descriptor)
 
 
@@ -245,11 +254,9 @@ class Shards:
         numbers = np.searchsorted(self.ends, wanted, side="right")
         inside = wanted - self.ends[numbers] + self._counts[numbers]
         places = self.starts[numbers] + inside * self.layout.row_bytes + offsets
-        known, whole, start = self._opened.known, out.reshape(-1).data, 0
+        whole, start = out.reshape(-1).data, 0
         for number, at in zip(numbers.tolist(), places.tolist(), strict=True):
-            descriptor = known.get(number)
-            if descriptor is None:
-                descriptor = self._opened.open(number, self._path(number))
+            descriptor = self._opened.of(number, self._path)
             if os.preadv(descriptor, (whole[start : start + size],), at) != size:
                 raise IntegrityError(self._path(number), "is cut off", remedy=self.layout.remedy)
             start += size

@@ -1,5 +1,9 @@
 """Shards: which rows share a file follows from their keys; rows come back as they were written."""
 
+import os
+import resource
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -53,6 +57,26 @@ def test_rows_are_read_in_any_order_and_may_repeat(tmp_path):
     wanted = [row_of(keys[row], PARTED)[part] for row, part in zip(rows, parts, strict=True)]
     assert np.array_equal(parted.read_parts(rows, parts), np.stack(wanted))
     assert plain.read(np.array([], dtype=np.int64)).shape == (0, 3)
+
+
+@pytest.fixture(params=[128, resource.RLIM_INFINITY])
+def most_files(request, monkeypatch):
+    """Give the number of files that an array may open, where the process may open few."""
+    limits = (request.param, resource.RLIM_INFINITY)
+    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
+    return {128: 32, resource.RLIM_INFINITY: 256}[request.param]
+
+
+def test_few_files_are_open_at_once(tmp_path, most_files):
+    keys = keys_of(400)
+    plain, _ = write(tmp_path / "a", keys, mean_rows=1)
+    rows = np.random.default_rng(0).permutation(400)
+    for _ in range(2):
+        for each in (rows, rows[::-1]):
+            wanted = np.stack([row_of(keys[row], PLAIN) for row in each])
+            assert np.array_equal(plain.read(each), wanted)
+    held = [os.path.realpath(each) for each in Path("/proc/self/fd").iterdir()]
+    assert sum(each.startswith(str(tmp_path)) for each in held) == most_files < len(plain.files)
 
 
 @pytest.mark.parametrize("rows", [[40], [-1]], ids=str)
