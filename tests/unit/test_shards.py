@@ -59,12 +59,18 @@ def test_rows_are_read_in_any_order_and_may_repeat(tmp_path):
     assert plain.read(np.array([], dtype=np.int64)).shape == (0, 3)
 
 
-@pytest.fixture(params=[128, resource.RLIM_INFINITY])
+@pytest.fixture(params=[128, None])
 def most_files(request, monkeypatch):
-    """Give the number of files that an array may open, where the process may open few."""
-    limits = (request.param, resource.RLIM_INFINITY)
-    monkeypatch.setattr(resource, "getrlimit", lambda _: limits)
-    return {128: 32, resource.RLIM_INFINITY: 256}[request.param]
+    """Give the number of files that an array may open, by what the process may."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if request.param is None:  # few systems have it
+        unlimited = (resource.RLIM_INFINITY, resource.RLIM_INFINITY)
+        monkeypatch.setattr(resource, "getrlimit", lambda _: unlimited)
+        yield 256
+    else:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (request.param, hard))
+        yield request.param // 4
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_few_files_are_open_at_once(tmp_path, most_files):
