@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.data.decode import MAX_PIXELS, DecodeSpec, UndecodableImage, decode
 from pipeline.data.picture import Pixels
-from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
+from pipeline.data.rawfiles import RawFault, expect, most_bytes, read_raw
 from pipeline.data.shard_writer import write_shard
 from pipeline.data.shards import Layout, StoredRow
 
@@ -57,6 +57,7 @@ def write_picture_shard(
     Returns:
         The shard's SHA-256, and those of the pictures that were decoded, by id.
     """
+    expect(raw, (path for path, _, stored in shard.rows if stored is None))
     digests: dict[str, str] = {}
     refusals: list[Refusal] = []
 

@@ -4,14 +4,18 @@ import hashlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
+from itertools import chain
 from pathlib import Path
 
 from pipeline.data.decoders import containment
 from pipeline.data.probe import Limits, Probe, named, probe_file
-from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
+from pipeline.data.rawfiles import RawFault, expect, most_bytes, read_raw
 from pipeline.parallel import Lost, MachineParams, map_in_order
 
 log = logging.getLogger(__name__)
+
+_GROUP = 64
+"""Files that a worker reads at once: so many reads are under way on the disk."""
 
 
 def probe_all(
@@ -36,8 +40,9 @@ def probe_all(
     if not known:
         yield from _probe_new(raw, paths, limits, machine)
         return
-    work = partial(_identify, raw, limits)
-    ids = list(map_in_order(work, paths, machine, title="clean: reading"))
+    groups = [tuple(paths[start : start + _GROUP]) for start in range(0, len(paths), _GROUP)]
+    work, title = partial(_identify, raw, limits), f"clean: reading, by {_GROUP}"
+    ids = list(chain(*map_in_order(work, groups, machine, title=title)))
     new = [path for path, digest in zip(paths, ids, strict=True) if digest not in known]
     log.info("clean: %d of %d files are as in the last build", len(paths) - len(new), len(paths))
     fresh = _probe_new(raw, new, limits, machine)
@@ -47,8 +52,13 @@ def probe_all(
     yield from fresh  # its progress bar ends there
 
 
-def _identify(raw: Path, limits: Limits, path: str) -> str | None:
-    """Give the SHA-256 of a file's bytes; None where they cannot be read."""
+def _identify(raw: Path, limits: Limits, paths: Sequence[str]) -> list[str | None]:
+    """Give the SHA-256 of each file's bytes; None where they cannot be read."""
+    expect(raw, paths)
+    return [_digest(raw, limits, path) for path in paths]
+
+
+def _digest(raw: Path, limits: Limits, path: str) -> str | None:
     try:
         return hashlib.sha256(read_raw(raw, path, most_bytes(limits.max_pixels))).hexdigest()
     except RawFault as fault:

@@ -22,6 +22,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+_READS_A_CORE = 4
+"""Files that are hashed at once: some wait for the disk."""
+
 _PART_BYTES = 2 << 20
 """Of a shard, written at once: the kernel then keeps a file in larger blocks, and random reads are
 faster by a third. With 4 MiB the memory for it costs more than the writing."""
@@ -67,7 +70,7 @@ class Reusable:
         rows = np.array([self._rows[key] for key in wanted if key in self._rows], dtype=np.int64)
         numbers = np.unique(np.searchsorted(ends, rows, side="right"))
         jobs = [(number, array) for number in numbers for array in self.arrays]
-        with ThreadPoolExecutor(os.cpu_count()) as pool:
+        with ThreadPoolExecutor(_READS_A_CORE * (os.cpu_count() or 1)) as pool:
             is_sound = list(pool.map(_is_sound, jobs))
         for number in {number for (number, _), sound in zip(jobs, is_sound, strict=True)
                        if not sound}:  # fmt: skip

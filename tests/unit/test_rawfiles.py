@@ -1,12 +1,15 @@
 """A raw item is read whole, from a file or from an archive, and never from outside the folder."""
 
+import ctypes
+import mmap
 import os
+import time
 from pathlib import Path
 
 import pytest
 
 from pipeline.data.probe import Limits, probe_file
-from pipeline.data.rawfiles import RawFault, most_bytes, read_raw, split_path
+from pipeline.data.rawfiles import RawFault, expect, most_bytes, read_raw, split_path
 from pipeline.errors import DataError
 from tests.packed import pack_folder, packed, tar
 from tests.rawfolder import save_picture
@@ -119,3 +122,36 @@ def test_the_same_bytes_have_the_same_probe_wherever_they_lie(tmp_path, kind):
         loose = probe_file(tmp_path / "loose", limits, name)
         assert probe_file(tmp_path / "raw", limits, f"a.{kind}/{name}") == loose
         assert len(loose.id) == 64
+
+
+def is_in_memory(path):
+    """Ask the kernel: to read would fetch."""
+    libc, told = ctypes.CDLL(None, use_errno=True), ctypes.c_ubyte()
+    with path.open("rb") as stream:
+        pages = mmap.mmap(stream.fileno(), 0, access=mmap.ACCESS_COPY)
+    place = ctypes.addressof(ctypes.c_char.from_buffer(pages))
+    assert libc.mincore(ctypes.c_void_p(place), ctypes.c_size_t(1), ctypes.byref(told)) == 0
+    return bool(told.value & 1)
+
+
+def test_what_is_expected_is_fetched_and_what_cannot_be_is_passed_over(tmp_path):
+    """Where the file system forgets on request: a tmpfs is always in memory."""
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    for number in range(3):
+        (raw / str(number)).write_bytes(bytes(100_000))
+    os.mkfifo(raw / "fifo")
+    (tmp_path / "outside").write_bytes(bytes(100_000))
+    (raw / "link").symlink_to(tmp_path / "outside")
+    files = [raw / "0", raw / "1", raw / "2", tmp_path / "outside"]
+    for path in files:
+        with path.open("rb") as stream:
+            os.fsync(stream.fileno())
+            os.posix_fadvise(stream.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    before = [is_in_memory(path) for path in files]
+    expect(raw, ["0", "gone", "fifo", "link", "0/member.png", "2"])
+    wanted = [True, before[1], True, before[3]]
+    deadline = time.monotonic() + 30
+    while [is_in_memory(path) for path in files] != wanted and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert [is_in_memory(path) for path in files] == wanted
