@@ -44,7 +44,7 @@ def read_raw(raw: Path, path: str, max_bytes: int) -> bytes:
         DataError: The archive that holds it is cut or corrupt.
         OSError: The machine fails (no memory, too many open files), which says nothing of the item.
     """
-    if path.startswith("/") or ".." in path.split("/"):
+    if _leaves(path):
         raise RawFault("unsafe_path", "a path that leaves the data folder")
     file, member = split_path(raw, path)
     try:
@@ -59,6 +59,10 @@ def read_raw(raw: Path, path: str, max_bytes: int) -> bytes:
         raise RawFault("unreadable", os.strerror(error.errno or 0)) from error
 
 
+def _leaves(path: str) -> bool:
+    return path.startswith("/") or ".." in path.split("/")
+
+
 def expect(raw: Path, paths: Iterable[str]) -> None:
     """Ask the kernel to fetch files that `read_raw` will read soon, all at the same time.
 
@@ -67,6 +71,8 @@ def expect(raw: Path, paths: Iterable[str]) -> None:
     if not hasattr(os, "posix_fadvise"):
         return
     for path in paths:
+        if _leaves(path):
+            continue
         with suppress(OSError):  # a member of an archive, or what `read_raw` has to tell of
             descriptor = os.open(raw / path, _FETCHED)
             try:
