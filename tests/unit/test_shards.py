@@ -59,7 +59,7 @@ def test_rows_are_read_in_any_order_and_may_repeat(tmp_path):
     assert plain.read(np.array([], dtype=np.int64)).shape == (0, 3)
 
 
-@pytest.fixture(params=[128, None])
+@pytest.fixture(params=[1024, None])
 def most_files(request, monkeypatch):
     """Give the number of files that an array may open, by what the process may."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
