@@ -62,11 +62,12 @@ class Serving:
         return "".join(self.lines)
 
     def residents(self):
-        """Give the processes of versions, each a child of the server."""
-        with suppress(psutil.NoSuchProcess):
-            return [each for each in psutil.Process(self.process.pid).children()
-                    if "resident.py" in " ".join(each.cmdline())]  # fmt: skip
-        return []
+        """Give the processes of versions, each a child of the server, but none that ends."""
+        try:
+            children = psutil.Process(self.process.pid).children()
+        except psutil.NoSuchProcess:
+            return []
+        return [each for each in children if _is_resident(each)]
 
     def stop(self, signum=signal.SIGTERM):
         """End it; gives the exit code."""
@@ -87,6 +88,13 @@ class Serving:
 
     def post_list(self, files):
         return self.post(as_json(files), "application/json")
+
+
+def _is_resident(process):
+    try:
+        return "resident.py" in " ".join(process.cmdline())
+    except psutil.NoSuchProcess:  # one that ends says nothing of the others
+        return False
 
 
 def as_json(files):
