@@ -20,6 +20,9 @@ from pipeline.errors import DataError, IntegrityError
 
 _BLOCK_BYTES = 1 << 20
 
+_SYNCS = 16
+"""Files that are flushed at once."""
+
 
 def _scratch(target: Path) -> Path:
     """Give a fresh temporary name beside `target`, after removing what dead writers left there."""
@@ -57,6 +60,23 @@ def _sync(path: Path) -> None:
         os.close(descriptor)
 
 
+def _sync_folder(folder: Path) -> None:
+    """Flush what is in a folder, and its list of names.
+
+    Many at a time: they then share the commits of the file system's journal, each of which may wait
+    for a disk that is still writing what others gave it. A file that has a second name is not ours
+    alone, `link_file`: whoever wrote it flushed it, or did not care to.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_dir() or not _has_links(path)]
+    with ThreadPoolExecutor(_SYNCS) as pool:
+        for _ in pool.map(_sync, [*paths, folder]):
+            pass
+
+
+def _has_links(path: Path) -> bool:
+    return path.stat().st_nlink > 1
+
+
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
     """Give a temporary path to write to; it becomes `target` if the block ends without an error."""
@@ -82,9 +102,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
     scratch.mkdir()
     try:
         yield scratch
-        for path in sorted(scratch.rglob("*")):
-            _sync(path)
-        _sync(scratch)
+        _sync_folder(scratch)
         remove(target)
         scratch.replace(target)
         _sync(target.parent)

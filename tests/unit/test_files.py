@@ -59,6 +59,26 @@ def test_what_a_killed_writer_left_is_removed_and_a_live_one_is_not(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, "a.txt"])
 
 
+def test_a_folder_is_flushed_before_it_has_its_name_but_not_what_is_linked(tmp_path, monkeypatch):
+    (tmp_path / "object").write_bytes(b"rows")
+    flushed, fsync = [], os.fsync
+
+    def spy(descriptor):
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        flushed.append(path.relative_to(tmp_path).as_posix())
+        fsync(descriptor)
+
+    monkeypatch.setattr(os, "fsync", spy)
+    with replacing_folder(tmp_path / "out") as folder:
+        (folder / "inner").mkdir()
+        (folder / "inner" / "a").write_text("a", encoding="utf-8")
+        link_file(tmp_path / "object", folder / "b")
+    assert sorted(flushed[:3]) == sorted(
+        f"{folder.name}{rest}" for rest in ("", "/inner", "/inner/a")
+    )
+    assert flushed[3:] == ["."]
+
+
 def test_canonical_json_has_one_form():
     assert canonical_json({"b": 1, "a": [1.5, "é"]}) == '{"a":[1.5,"\\u00e9"],"b":1}'
     with pytest.raises(ValueError, match="not JSON compliant"):
