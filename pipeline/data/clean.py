@@ -34,7 +34,7 @@ from pipeline.data.probes import Known, slim
 from pipeline.data.probing import probe_all
 from pipeline.data.report import Findings, build_report
 from pipeline.data.review import Decision, describe_decisions
-from pipeline.data.spill import MEMORY, Memory, Spill
+from pipeline.data.spill import MEMORY, Place
 from pipeline.data.split import SplitParams, assign_splits, expected_shares
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
@@ -202,7 +202,7 @@ def judge(
     decisions: Mapping[str, Decision],
     rules: Rules,
     where: str,
-    spill: Spill | Memory = MEMORY,
+    spill: Place = MEMORY,
 ) -> Cleaned:
     """Judge all items of a table from `tabulate`, and report; the table is used up.
 

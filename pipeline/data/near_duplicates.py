@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline.data.alike import Alike, find_alike, join_pairs
 from pipeline.data.manifest import SPLITS, TEXT
 from pipeline.data.similarity import TURNS, Thumbnails
-from pipeline.data.spill import MEMORY, Memory, Spill
+from pipeline.data.spill import MEMORY, Place
 from pipeline.data.thumbnail import SIDE_PX
 
 PAIR_COLUMNS = (
@@ -110,7 +110,7 @@ class _Clusters:
 
 
 def find_near_duplicates(
-    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Spill | Memory = MEMORY
+    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Place = MEMORY
 ) -> NearDuplicates:
     """Find what is nearly the same, and decide what goes: a function of the set of rows.
 
@@ -140,7 +140,7 @@ def find_near_duplicates(
     )
 
 
-def _arrange(table: pd.DataFrame, is_wanted: pd.Series, spill: Spill | Memory) -> _Items:
+def _arrange(table: pd.DataFrame, is_wanted: pd.Series, spill: Place) -> _Items:
     table = table.sort_values("path", kind="stable")
     pixels = spill.lay(list(table["thumbnail"]), (SIDE_PX, SIDE_PX))
     ranks = {name: rank for rank, name in enumerate(SPLITS)}

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 
 from pipeline.data import decode, picture, probe, sniff, thumbnail
 from pipeline.data.probe import EXTENSION_NOTE, Limits, Probe
-from pipeline.data.spill import MEMORY, Memory, Piece, Spill
+from pipeline.data.spill import MEMORY, Piece, Place
 from pipeline.earlier import code_digest
 from pipeline.errors import IntegrityError, PipelineError
 from pipeline.files import replacing
@@ -66,10 +66,10 @@ class Known:
     """
 
     probes: Mapping[str, Probe] = field(default_factory=dict)
-    spill: Spill | Memory = MEMORY
+    spill: Place = MEMORY
 
 
-def known_probes(path: Path | None, spill: Spill | Memory = MEMORY) -> Known:
+def known_probes(path: Path | None, spill: Place = MEMORY) -> Known:
     """Give the probes of the last build; none where there is none, or it is damaged."""
     try:
         return Known({} if path is None else read_probes(path, spill), spill)
@@ -78,7 +78,7 @@ def known_probes(path: Path | None, spill: Spill | Memory = MEMORY) -> Known:
         return Known({}, spill)
 
 
-def read_probes(path: Path, spill: Spill | Memory = MEMORY) -> dict[str, Probe]:
+def read_probes(path: Path, spill: Place = MEMORY) -> dict[str, Probe]:
     """Read what `write_probes` wrote, by id.
 
     Args:
@@ -103,7 +103,7 @@ def _read(path: Path) -> Iterator[Probe]:
                 yield Probe(**row | {"notes": tuple(row["notes"])})
 
 
-def slim(probe: Probe, spill: Spill | Memory) -> Probe:
+def slim(probe: Probe, spill: Place) -> Probe:
     """Give the same probe in less memory: its thumbnail waits elsewhere, names are shared."""
     return replace(
         probe,
@@ -113,7 +113,7 @@ def slim(probe: Probe, spill: Spill | Memory) -> Probe:
     )
 
 
-def _kept(piece: Piece | None, spill: Spill | Memory) -> Piece | None:
+def _kept(piece: Piece | None, spill: Place) -> Piece | None:
     return spill.keep(piece) if isinstance(piece, bytes) else piece
 
 

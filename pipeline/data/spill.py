@@ -85,3 +85,7 @@ class Spill(AbstractContextManager["Spill"]):
                 file.write(piece)
             file.flush()
             return np.asarray(np.memmap(file, np.uint8, mode="r", shape=(len(pieces), *shape)))
+
+
+Place = Spill | Memory
+"""Where pieces wait."""
