@@ -6,7 +6,8 @@ The bytes depend on the rows alone, and not on where they come from. `docs/decis
 import hashlib
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from itertools import accumulate, pairwise
@@ -16,6 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from pipeline.data.shards import Array, Layout, Shards, StoredRow
+from pipeline.errors import MachineError
 from pipeline.files import link_file, sha256_file, syncing
 
 log = logging.getLogger(__name__)
@@ -24,6 +26,9 @@ T = TypeVar("T")
 
 _READS_A_CORE = 4
 """Files that are hashed at once: some wait for the disk."""
+
+_COPIES = 2
+"""An output lies in the working tree and in DVC's cache."""
 
 _PART_BYTES = 2 << 20
 """Of a shard, written at once: the kernel then keeps a file in larger blocks, and random reads are
@@ -116,22 +121,71 @@ def write_shards(
     Returns:
         JSON for each array: `file`, `rows` and `sha256` of each shard.
     """
-    files: list[list[dict[str, Any]]] = [[] for _ in layouts]
-    with syncing() as sync:
-        for number, part in enumerate(pieces(keys, sizes)):
-            same = old.whole_shard(part)
-            if same is not None:
-                digests = take_shard(folder, layouts, number, old, same)
-            else:
-                rows = (old.stored(key) if key in old else next(fresh) for key in part)
-                digests = write_shard(folder, layouts, number, rows, count=len(part))
-            for each, layout, digest in zip(files, layouts, digests, strict=True):
-                name = layout.file(number)
-                sync(folder / name)
-                each.append({"file": name, "rows": len(part), "sha256": digest})
+
+    def make(number: int, part: Sequence[str]) -> list[str]:
+        rows = (old.stored(key) if key in old else next(fresh) for key in part)
+        return write_shard(folder, layouts, number, rows, count=len(part))
+
+    files = fill_folder(folder, layouts, list(pieces(keys, sizes)), old=old, make=make)
     for _ in fresh:  # it may have something to do at its end
         raise RuntimeError("more rows were computed than were asked for")
     return files
+
+
+def fill_folder(
+    folder: Path,
+    layouts: Sequence[Layout],
+    parts: Sequence[Sequence[str]],
+    *,
+    old: Reusable,
+    make: Callable[[int, Sequence[str]], Sequence[str]],
+) -> list[list[dict[str, Any]]]:
+    """Take over the shards that an earlier build has, have the others made, and flush these.
+
+    Args:
+        folder: It is there already.
+        layouts: Of the arrays, as in `old`.
+        parts: Keys of the rows of each shard.
+        old: The earlier build.
+        make: Writes the files of a shard, by its number and keys, and gives their SHA-256.
+
+    Returns:
+        JSON for each array: `file`, `rows` and `sha256` of each shard.
+    """
+    files: list[list[dict[str, Any]]] = [[] for _ in layouts]
+    with syncing() as sync:
+        for number, part in enumerate(parts):
+            same = old.whole_shard(part)
+            if same is None:
+                digests = make(number, part)
+            else:
+                digests = _take_shard(folder, layouts, number, old, same)
+            for each, layout, digest in zip(files, layouts, digests, strict=True):
+                name = layout.file(number)
+                if same is None:
+                    sync(folder / name)
+                each.append({"file": name, "rows": len(part), "sha256": digest})
+    return files
+
+
+def check_room(out: Path, size_bytes: int, *, remedy: str) -> None:
+    """Refuse to begin what the disk has no room for.
+
+    Args:
+        out: The output; it need not exist.
+        size_bytes: It will take.
+        remedy: What to change where it does not fit.
+
+    Raises:
+        MachineError: There is no room for it and for the copy in DVC's cache.
+    """
+    place = next(parent for parent in out.absolute().parents if parent.exists())
+    needed, free = _COPIES * size_bytes, shutil.disk_usage(place).free
+    if needed > free:
+        raise MachineError(
+            out, f"needs {needed / 1e6:,.0f} MB with DVC's copy, {free / 1e6:,.0f} MB are free",
+            remedy=f"free space, {remedy}",
+        )  # fmt: skip
 
 
 def pieces(rows: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
@@ -140,18 +194,10 @@ def pieces(rows: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
         yield rows[start:end]
 
 
-def take_shard(
+def _take_shard(
     folder: Path, layouts: Sequence[Layout], number: int, old: Reusable, same: int
 ) -> list[str]:
-    """Take over the files of a shard of an earlier build; give their SHA-256.
-
-    Args:
-        folder: It is there already.
-        layouts: Of the arrays.
-        number: Of the new shard.
-        old: The earlier build.
-        same: Number of the old shard that has the same rows, as `whole_shard` gives it.
-    """
+    """Take over the files of an old shard that has the same rows; give their SHA-256."""
     for layout, array in zip(layouts, old.arrays, strict=True):
         link_file(array.folder / array.files[same]["file"], folder / layout.file(number))
     return [str(array.files[same]["sha256"]) for array in old.arrays]

@@ -1,7 +1,6 @@
 """Write the tensor store: pictures that an earlier store holds are copied, not decoded again."""
 
 import logging
-import shutil
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -13,20 +12,17 @@ from pydantic import Field
 from pipeline.data import decode, picture, sniff
 from pipeline.data.picture import DecodeSpec, Interpolation, ResizeMode
 from pipeline.data.picture_shard import PictureShard, Refusal, write_picture_shard
-from pipeline.data.shard_writer import Reusable, pieces, take_shard
+from pipeline.data.shard_writer import Reusable, check_room, fill_folder, pieces
 from pipeline.data.shards import shard_sizes
 from pipeline.data.store import COLUMNS, DIGEST, FORMAT, VERSION, Store, layout
 from pipeline.earlier import code_digest
-from pipeline.errors import DataError, IntegrityError, MachineError, PipelineError
-from pipeline.files import replacing_folder, sha256_file, syncing, write_json
+from pipeline.errors import DataError, IntegrityError, PipelineError
+from pipeline.files import replacing_folder, sha256_file, write_json
 from pipeline.parallel import MachineParams, map_in_order
 from pipeline.params import Section
 from pipeline.tables import write_table
 
 log = logging.getLogger(__name__)
-
-_DISK_FACTOR = 2
-"""DVC keeps a second copy of an output in its cache."""
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
@@ -93,31 +89,28 @@ def write_store(
         raise DataError(
             raw, "there is no picture to keep", remedy="see artifacts/clean/report.json"
         )
-    _check_disk(folder, len(rows) * row_bytes(params.size_px))
+    shape = layout(params.size_px)
+    check_room(folder, len(rows) * shape.row_bytes, remedy="or lower transform.size_px")
     paths, ids = list(rows["path"]), list(rows["id"])
     reused, digests = _open_old(old, ids, params.size_px)
     sizes = shard_sizes(paths, params.shard_rows)
-    parts = list(zip(pieces(paths, sizes), pieces(ids, sizes), strict=True))
-    same = [reused.whole_shard(part) for _, part in parts]
+    parts = list(pieces(ids, sizes))
     jobs = [
         PictureShard(number, tuple((path, id_, reused.stored(id_)[0] if id_ in reused else None)
-                             for path, id_ in zip(*part, strict=True)))
-        for number, part in enumerate(parts) if same[number] is None
+                                   for path, id_ in zip(named, part, strict=True)))
+        for number, (named, part) in enumerate(zip(pieces(paths, sizes), parts, strict=True))
+        if reused.whole_shard(part) is None
     ]  # fmt: skip
-    shards: list[dict[str, Any]] = []
-    layouts = [layout(params.size_px)]
-    with replacing_folder(folder) as scratch, syncing() as sync:
-        work = partial(write_picture_shard, scratch, layouts[0], raw, params.decode_spec())
+    with replacing_folder(folder) as scratch:
+        work = partial(write_picture_shard, scratch, shape, raw, params.decode_spec())
         made = map_in_order(work, jobs, machine, title="transform")
-        for number, ((_, part), old_number) in enumerate(zip(parts, same, strict=True)):
-            if old_number is None:
-                sha256, found = _unwrap(next(made), raw)
-                digests |= found
-            else:
-                (sha256,) = take_shard(scratch, layouts, number, reused, old_number)
-            file = layouts[0].file(number)
-            sync(scratch / file)
-            shards.append({"file": file, "rows": len(part), "sha256": sha256})
+
+        def make(_number: int, _part: Sequence[str]) -> list[str]:
+            sha256, found = _unwrap(next(made), raw)
+            digests.update(found)
+            return [sha256]
+
+        (shards,) = fill_folder(scratch, [shape], parts, old=reused, make=make)
         for _ in made:  # its progress bar ends there
             raise RuntimeError("more shards were made than were asked for")
         index = scratch / "index.parquet"
@@ -154,23 +147,6 @@ def _open_old(
     reusable.keep_sound(ids)
     digests = zip(store.index["id"], store.index[DIGEST], strict=True)
     return reusable, {id_: digest for id_, digest in digests if id_ in reusable}
-
-
-def row_bytes(size_px: int) -> int:
-    """Give the bytes that one picture takes."""
-    return 3 * size_px * size_px
-
-
-def _check_disk(folder: Path, size_bytes: int) -> None:
-    place = next(parent for parent in folder.absolute().parents if parent.exists())
-    free = shutil.disk_usage(place).free
-    if free < _DISK_FACTOR * size_bytes:
-        raise MachineError(
-            folder,
-            f"needs {_DISK_FACTOR * size_bytes} bytes of free disk, with DVC's copy",
-            got=free,
-            remedy="free some space, or lower transform.size_px",
-        )
 
 
 def _unwrap(result: tuple[str, dict[str, str]] | Refusal, raw: Path) -> tuple[str, dict[str, str]]:

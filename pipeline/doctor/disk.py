@@ -4,7 +4,8 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-from pipeline.data.store_writer import TransformParams, row_bytes
+from pipeline.data.store import layout
+from pipeline.data.store_writer import TransformParams
 from pipeline.doctor.data import RawFolder
 from pipeline.doctor.findings import Finding, ok
 from pipeline.doctor.outline import Outline
@@ -34,7 +35,7 @@ def check_disk(
     Raises:
         MachineError: There is too little.
     """
-    store = found.items * row_bytes(transform.size_px)
+    store = found.items * layout(transform.size_px).row_bytes
     cached = features_bytes(found.items, features, outline.pooled_dim, outline.shape)
     present = sum(map(_size, (_STORE, _FEATURES)))
     needed = max(0, _COPIES * (store + cached) - present) + _SLACK_BYTES

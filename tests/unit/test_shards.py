@@ -2,14 +2,15 @@
 
 import os
 import resource
+import shutil
 from pathlib import Path
 
 import numpy as np
 import pytest
 
-from pipeline.data.shard_writer import Reusable, write_shards
+from pipeline.data.shard_writer import Reusable, check_room, write_shards
 from pipeline.data.shards import Layout, Shards, shard_sizes
-from pipeline.errors import IntegrityError
+from pipeline.errors import IntegrityError, MachineError
 
 PLAIN = Layout("plain", (3,), np.dtype(np.float32), "mend it")
 PARTED = Layout("parted", (2, 5), np.dtype(np.uint8), "mend it")
@@ -44,6 +45,14 @@ def write(folder, keys, mean_rows=4, old=None, computed=None):
 
 def contents(folder):
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
+
+
+def test_room_is_needed_for_two_copies(tmp_path):
+    free = shutil.disk_usage(tmp_path).free
+    check_room(tmp_path / "not" / "there", free // 4, remedy="")
+    told = r"out: needs 2,000,000,000,000 MB with DVC's copy, .* MB are free \(free space, or buy"
+    with pytest.raises(MachineError, match=told):
+        check_room(tmp_path / "out", 10**18, remedy="or buy a disk")
 
 
 def test_rows_are_read_in_any_order_and_may_repeat(tmp_path):

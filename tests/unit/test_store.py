@@ -208,7 +208,7 @@ def test_no_rows_make_no_store(tmp_path, raw):
 def test_a_disk_without_room_for_two_copies_is_refused_before_decoding(tmp_path, raw):
     rows = pd.DataFrame(index=range(1_400_000), columns=COLUMNS)
     huge = TransformParams.model_validate(VALUES | {"size_px": 4096})
-    with pytest.raises(MachineError, match=r"140928614400000 bytes of free disk"):
+    with pytest.raises(MachineError, match=r"needs 140,928,614 MB with DVC's copy"):
         write(tmp_path / "store", raw, rows, huge)
 
 
