@@ -7,7 +7,6 @@ Axes: N = rows of the store, B = pictures of a batch, D = pooled features.
 
 import logging
 import math
-import shutil
 import sys
 import time
 from collections.abc import Iterator, Sequence
@@ -23,12 +22,12 @@ import torch
 from pipeline.data import augment as augment_module
 from pipeline.data import normalization as normalization_module
 from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
-from pipeline.data.shard_writer import Reusable, write_shards
+from pipeline.data.shard_writer import Reusable, check_room, write_shards
 from pipeline.data.shards import Array, Layout, Rows
 from pipeline.data.store import DIGEST, Store
 from pipeline.device import Runtime
 from pipeline.earlier import code_digest
-from pipeline.errors import DataError, IntegrityError, MachineError, PipelineError
+from pipeline.errors import DataError, IntegrityError, PipelineError
 from pipeline.files import replacing_folder, sha256_file, write_json
 from pipeline.model import backbones, cuts, folding, fusing, network, padding
 from pipeline.model.activations import to_halves
@@ -51,8 +50,6 @@ log = logging.getLogger(__name__)
 
 Floats = npt.NDArray[np.float32]
 
-_DISK_FACTOR = 2
-"""DVC keeps a second copy of an output in its cache."""
 _LINES = 10
 """Progress lines where there is no terminal."""
 
@@ -128,7 +125,9 @@ def extract(
     trunk.to(runtime.device)
     shape = () if cut is None else _shape_at(trunk, cut, store.size_px, runtime)
     layouts = feature_layouts(params, trunk.dim, None if cut is None else shape)
-    _check_disk(out, len(store) * sum(layout.row_bytes for layout in layouts))
+    size_bytes = len(store) * sum(layout.row_bytes for layout in layouts)
+    log.info("features: %.1f MB to write", size_bytes / 1e6)
+    check_room(out, size_bytes, remedy="lower features.views, or raise features.cut")
     keys = _keys(store.index)
     reused = _open_old(old, keys, layouts)
     rows = np.array([row for row, key in enumerate(keys) if key not in reused], dtype=np.int64)
@@ -298,14 +297,3 @@ def _shape_at(trunk: Trunk, cut: str, size_px: int, runtime: Runtime) -> tuple[i
     black = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=runtime.device)
     with torch.inference_mode(), runtime.autocast():
         return tuple(trunk.backbone.lower(trunk.normalize(black), cut).shape[1:])
-
-
-def _check_disk(out: Path, size_bytes: int) -> None:
-    out.parent.mkdir(parents=True, exist_ok=True)
-    needed, free = size_bytes * _DISK_FACTOR, shutil.disk_usage(out.parent).free
-    log.info("features: %.1f MB to write", size_bytes / 1e6)
-    if needed > free:
-        raise MachineError(
-            out, f"needs {needed / 1e6:.0f} MB with DVC's copy, {free / 1e6:.0f} MB are free",
-            remedy="free space, lower features.views, or raise features.cut",
-        )  # fmt: skip

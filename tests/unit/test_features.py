@@ -5,6 +5,7 @@ import json
 import logging
 import shutil
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
+from pipeline.data import shard_writer
 from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
 from pipeline.data.normalization import Normalization
 from pipeline.data.store import Store
@@ -156,12 +158,15 @@ def test_features_that_are_not_finite_stop_the_stage_and_name_the_picture(store,
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_full_disk_is_told_before_anything_is_computed(tmp_path):
+def test_a_full_disk_is_told_before_anything_is_computed(store, tmp_path, monkeypatch):
+    usage = SimpleNamespace(free=10_000)
+    monkeypatch.setattr(shard_writer.shutil, "disk_usage", lambda _: usage)
+    monkeypatch.setattr(module, "_compute", None)
     with pytest.raises(MachineError) as caught:
-        module._check_disk(tmp_path / "out", 10**18)
+        run(store, tmp_path / "out")
     text = str(caught.value)
-    assert "needs 2000000000000 MB with DVC's copy, " in text
-    assert text.endswith("MB are free (free space, lower features.views, or raise features.cut)")
+    assert "MB with DVC's copy, 0 MB are free (free space, lower features.views, or" in text
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_size_that_the_architecture_cannot_take_is_told(store, tmp_path):
@@ -226,11 +231,11 @@ def test_the_code_in_the_key_is_all_that_computes_a_row():
     computing = {"data.augment", "data.normalization", "model.backbones", "model.cuts",
                  "model.extraction", "model.folding", "model.fusing", "model.network",
                  "model.padding"}  # fmt: skip
-    others = {"data.picture", "data.shard_writer", "data.shards", "data.sniff", "data.store",
-              "device", "dvccache", "earlier", "errors", "files", "model.activations",
-              "model.features", "model.head", "model.matching", "model.sources",
-              "model.tensors", "model.weight_files", "model.weights", "parallel", "params",
-              "seeds", "tables", "workers"}  # fmt: skip
+    others = {"data.picture", "data.shard_writer", "data.shards", "data.sniff",
+              "data.store", "device", "dvccache", "earlier", "errors", "files",
+              "model.activations", "model.features", "model.head", "model.matching",
+              "model.sources", "model.tensors", "model.weight_files", "model.weights", "parallel",
+              "params", "seeds", "tables", "workers"}  # fmt: skip
     imported = {path.removeprefix("pipeline/").removesuffix(".py").replace("/", ".")
                 for path in closure("pipeline.model.extraction")}  # fmt: skip
     assert imported - others == computing
