@@ -88,15 +88,28 @@ def _check(place: Path, md5: str) -> None:
 def _link(cache: Path, md5: str, links: Path) -> Path | None:
     """Make a folder of links to a folder's objects; None where one is missing."""
     listing = read_listing(cache, md5)
-    objects = {file: object_path(cache, each).resolve() for file, each in listing.items()}
+    cache = cache.resolve()
+    objects = {file: object_path(cache, each) for file, each in listing.items()}
     if not all(_is_inside(file) and place.exists() for file, place in objects.items()):
         return None
+    for folder in {(links / file).parent for file in objects}:
+        folder.mkdir(parents=True, exist_ok=True)
     for file, place in objects.items():
         if not file.endswith(_OWN_SUMS):
             _check(place, listing[file])
-        (links / file).parent.mkdir(parents=True, exist_ok=True)
-        (links / file).symlink_to(place)
+        _name(links / file, place)
     return links
+
+
+def _name(path: Path, place: Path) -> None:
+    """Give an object a second name: it needs no inode, as a symbolic link would.
+
+    A thousand inodes can take a second where the file system looks long for free ones.
+    """
+    try:
+        path.hardlink_to(place)
+    except OSError:  # another file system, or another owner
+        path.symlink_to(place)
 
 
 def _is_inside(file: str) -> bool:

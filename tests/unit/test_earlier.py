@@ -1,5 +1,6 @@
 """The last build is found in DVC's cache, and used only where it was made in the same way."""
 
+import errno
 from pathlib import Path
 
 import pytest
@@ -60,6 +61,20 @@ def test_a_folder_is_given_as_links_that_vanish_afterwards(project):
         assert (found / "sub/two").read_text() == "sub/two"
     assert not found.exists()
     assert len(list((project / ".dvc/cache").rglob("*/*/*/*"))) == 4
+
+
+def test_a_link_is_the_object_itself_where_the_file_system_lets_it(project, monkeypatch):
+    for is_symlink in (False, True):
+        with open_it(project) as found:
+            assert (found / "sub/two").is_symlink() is is_symlink
+            assert (found / "sub/two").read_text() == "sub/two"
+            assert any((found / "sub/two").samefile(each)
+                       for each in (project / ".dvc/cache").rglob("*/*/*/*"))  # fmt: skip
+
+        def refuse(self, target):
+            raise OSError(errno.EXDEV, "Invalid cross-device link")
+
+        monkeypatch.setattr(Path, "hardlink_to", refuse)
 
 
 def test_another_key_is_not_used(project, caplog):
