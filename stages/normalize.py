@@ -8,9 +8,9 @@ Writes  --normalization  mode, scale, mean and std by channel; every split befor
 
 from pathlib import Path
 
+from pipeline.data.counting import count_values
 from pipeline.data.normalization import (
     NormalizeParams,
-    count_values,
     fit,
     load_pretrained,
     measure,

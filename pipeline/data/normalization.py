@@ -18,7 +18,6 @@ import numpy as np
 import numpy.typing as npt
 from pydantic import Field
 
-from pipeline.data.store import Store
 from pipeline.errors import DataError, IntegrityError
 from pipeline.files import read_json
 from pipeline.params import Section
@@ -32,8 +31,6 @@ Floats = npt.NDArray[np.float32]
 CHANNELS = ("red", "green", "blue")
 SPLITS = ("train", "val", "test")
 SCALE = 1 / 255
-_CHUNK = 64
-"""Pictures counted at once; bounds memory."""
 
 
 class NormalizeParams(Section):
@@ -107,29 +104,6 @@ def _triple(values: Any) -> tuple[float, float, float]:
     if not all(map(math.isfinite, (red, green, blue))):
         raise ValueError(f"must be three finite numbers, got {values!r}")
     return red, green, blue
-
-
-def count_values(store: Store) -> dict[str, Counts]:
-    """Count the values of each channel in each split.
-
-    Returns:
-        For each of `SPLITS`, int64 [C, 256]; all zero for a split without pictures.
-    """
-    return {split: _count_rows(store, store.rows(split)) for split in SPLITS}
-
-
-def _count_rows(store: Store, rows: npt.NDArray[np.int64]) -> Counts:
-    counts = np.zeros((len(CHANNELS), 256), dtype=np.int64)
-    for start in range(0, len(rows), _CHUNK):
-        images = store.read(rows[start : start + _CHUNK])
-        for channel in range(len(CHANNELS)):
-            counts[channel] += count_bytes(images[:, channel])
-    return counts
-
-
-def count_bytes(values: npt.NDArray[np.uint8]) -> Counts:
-    """Count how often each byte occurs; int64 [256]."""
-    return np.bincount(values.ravel(), minlength=256).astype(np.int64)
 
 
 def fit(

@@ -4,11 +4,10 @@ While the network computes one batch, confined processes decode the next. This f
 registered model, so a version decodes and predicts with its own code.
 """
 
-import queue
 import threading
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
+from contextlib import closing
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Any, TypeAlias
 
 import torch
 
+from pipeline.ahead import ahead
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.decoders import SECONDS, Decoders
 from pipeline.data.picture import Pixels
@@ -25,13 +25,9 @@ from pipeline.model.gradcam import explain_pixels
 from pipeline.model.rows import Row, predict_table, to_rows
 
 _Batch: TypeAlias = list[Pixels | str]
-_Queue: TypeAlias = "queue.Queue[_Batch | None]"
 
 _BATCHES_AHEAD = 2
 """Decoded and waiting for the network."""
-
-_PAUSE_S = 0.1
-"""Between two looks at whether anybody still waits."""
 
 
 @dataclass(frozen=True)
@@ -116,18 +112,12 @@ class Engine:
             MachineError: A decoder could not start.
             Exception: What `files` raised.
         """
-        with self._lock:
-            batches: _Queue = queue.Queue(_BATCHES_AHEAD)
-            is_left = threading.Event()
-            done = self._thread.submit(self._decode, files, batches, is_left)
-            try:
-                while (batch := batches.get()) is not None:
-                    yield to_rows(predict_table(self.predictor, batch, pad=pad))
-            finally:
-                is_left.set()
-                error = done.exception()
-            if error is not None:
-                raise error
+        with (
+            self._lock,
+            closing(ahead(self._batches(files), _BATCHES_AHEAD, self._thread)) as batches,
+        ):
+            for batch in batches:
+                yield to_rows(predict_table(self.predictor, batch, pad=pad))  # fmt: skip
 
     def explain(self, file: bytes) -> dict[str, Any]:
         """Give what a model answers to one picture and where it looked; see `explain_pixels`.
@@ -162,30 +152,10 @@ class Engine:
         self._thread.submit(self._decoders.close).result()
         self._thread.shutdown()
 
-    def _decode(
-        self,
-        files: Iterable[bytes],
-        batches: "queue.Queue[_Batch | None]",
-        is_left: threading.Event,
-    ) -> None:
-        """Fill the queue, and end it with None whatever happens."""
-        decoded = self._decoders.decode(files)
-        try:
+    def _batches(self, files: Iterable[bytes]) -> Generator[_Batch, None, None]:
+        with closing(self._decoders.decode(files)) as decoded:
             while batch := list(islice(decoded, self.predictor.bundle.batch_size)):
-                if not _put(batches, batch, is_left):
-                    return
-        finally:
-            decoded.close()
-            _put(batches, None, is_left)
-
-
-def _put(batches: _Queue, batch: _Batch | None, is_left: threading.Event) -> bool:
-    """Wait for room while somebody listens; tell whether it was put."""
-    while not is_left.is_set():
-        with suppress(queue.Full):
-            batches.put(batch, timeout=_PAUSE_S)
-            return True
-    return False
+                yield batch
 
 
 def choose_device(trained_on: str) -> str:

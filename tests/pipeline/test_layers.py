@@ -12,7 +12,7 @@ from tests.closure import ROOT, closure, imports, module_file
 LAYERS = (
     {"errors"},
     {"files", "params", "seeds", "tables"},
-    {"dvccache", "git", "parallel", "plots", "processes", "workers"},
+    {"ahead", "dvccache", "git", "parallel", "plots", "processes", "workers"},
     {"device", "earlier"},
     {"data"},
     {"model"},
@@ -40,7 +40,7 @@ HOMES = {
     "optuna": ("pipeline/tune/study.py",),
     "mlflow": ("pipeline/track/",),
     "timm": ("pipeline/model/backbones.py",),
-    "PIL": ("pipeline/data/decode.py", "pipeline/data/preview.py"),
+    "PIL": ("pipeline/data/counting.py", "pipeline/data/decode.py", "pipeline/data/preview.py"),
     "matplotlib": ("pipeline/plots.py",),
     "yaml": ("pipeline/params.py",),
 }

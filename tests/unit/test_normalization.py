@@ -8,12 +8,11 @@ import pandas as pd
 import pytest
 from pydantic import ValidationError
 
+from pipeline.data.counting import count_bytes, count_values
 from pipeline.data.decode import DecodeSpec
 from pipeline.data.normalization import (
     Normalization,
     NormalizeParams,
-    count_bytes,
-    count_values,
     fit,
     load_pretrained,
     measure,
