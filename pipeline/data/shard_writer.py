@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
-from itertools import accumulate, pairwise
+from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
@@ -63,6 +63,14 @@ class Reusable:
         """Say for each array where the row of a key lies."""
         row = self._rows[key]
         return [array.stored(row) for array in self.arrays]
+
+    def read(self, keys: Sequence[str]) -> Iterator[list[Array]]:
+        """Give the rows of some keys, in their order: some at a time, of each array."""
+        rows = np.array([self._rows[key] for key in keys], dtype=np.int64)
+        largest = max(array.layout.row_bytes for array in self.arrays)
+        step = max(1, _PART_BYTES // largest)
+        for start in range(0, len(rows), step):
+            yield [array.read(rows[start : start + step]) for array in self.arrays]
 
     def keep_sound(self, wanted: Sequence[str]) -> None:
         """Forget rows in files whose bytes are not those recorded; look at wanted ones only.
@@ -123,8 +131,14 @@ def write_shards(
     """
 
     def make(number: int, part: Sequence[str]) -> list[str]:
-        rows = (old.stored(key) if key in old else next(fresh) for key in part)
-        return write_shard(folder, layouts, number, rows, count=len(part))
+        return write_shard(folder, layouts, number, rows(part), count=len(part))
+
+    def rows(part: Sequence[str]) -> Iterator[Sequence[Array]]:
+        for is_old, run in groupby(part, old.__contains__):
+            if is_old:
+                yield from old.read(list(run))
+            else:
+                yield from (next(fresh) for _ in run)
 
     files = fill_folder(folder, layouts, list(pieces(keys, sizes)), old=old, make=make)
     for _ in fresh:  # it may have something to do at its end
@@ -217,7 +231,7 @@ def write_shard(
         folder: It is there already.
         layouts: Of the arrays.
         number: Of the shard.
-        rows: Of each row, one entry for each array.
+        rows: For each array an entry; of one row, or of as many as in the others.
         count: Of the rows.
     """
     digests = [hashlib.sha256() for _ in layouts]

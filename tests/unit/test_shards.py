@@ -8,6 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from pipeline.data import shard_writer
 from pipeline.data.shard_writer import Reusable, check_room, write_shards
 from pipeline.data.shards import Layout, Shards, shard_sizes
 from pipeline.errors import IntegrityError, MachineError
@@ -186,3 +187,22 @@ def test_damage_is_told_on_opening(tmp_path, damage, text):
     damage(tmp_path / "a" / plain.files[0]["file"])
     with pytest.raises(IntegrityError, match=text):
         Shards.open(plain.folder, PLAIN, plain.files)
+
+
+@pytest.mark.parametrize("part_bytes", [2, 25, 1 << 20])
+def test_old_rows_are_copied_some_at_a_time_to_the_same_bytes(tmp_path, monkeypatch, part_bytes):
+    keys = keys_of(40)
+    old = Reusable(write(tmp_path / "old", keys), keys)
+    edited = sorted([*keys[:11], *keys[14:], "k00003x", "k00020x", "k00021x"])
+    monkeypatch.setattr(shard_writer, "_PART_BYTES", part_bytes)
+    computed = []
+    write(tmp_path / "new", edited, old=old, computed=computed)
+    assert computed == ["k00003x", "k00020x", "k00021x"]
+    write(tmp_path / "anew", edited)
+    assert contents(tmp_path / "new") == contents(tmp_path / "anew")
+
+
+def test_a_row_that_was_never_computed_is_no_shorter_shard(tmp_path):
+    with pytest.raises(RuntimeError):
+        write_shards(tmp_path, [PLAIN], [2], ["a", "b"], old=Reusable.none(),
+                     fresh=iter([[row_of("a", PLAIN)]]))  # fmt: skip
