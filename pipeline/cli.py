@@ -16,10 +16,12 @@ from pipeline.commands import (
     serve,
 )
 from pipeline.errors import PipelineError
+from pipeline.stage import end_soon
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
+    end_soon()
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = (running, checking, data, search, promotion, predict, serve, export, history)

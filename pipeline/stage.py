@@ -5,8 +5,10 @@ keyword-only parameters are paths, given on the command line as options of the s
 """
 
 import argparse
+import atexit
 import errno
 import fcntl
+import gc
 import inspect
 import json
 import logging
@@ -36,6 +38,7 @@ MACHINE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.E
 
 def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> int:
     """Run a stage's `main` as the whole of a process, and give its exit code."""
+    end_soon()
     name = _stage_name(main)
     start_logging(sys.stderr)
     try:
@@ -59,6 +62,11 @@ def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> i
             MachineError.exit_code,
         )
     return 0
+
+
+def end_soon() -> None:
+    """Spare the interpreter, as it ends, a last look for garbage: a second where torch is there."""
+    atexit.register(gc.freeze)
 
 
 def _fail(text: str, exit_code: int) -> int:
