@@ -163,7 +163,8 @@ def _settle(items: _Items, rule: NearRule) -> tuple[Alike, _Clusters, Bools, int
         is_dropped = clusters.is_exposed & ~items.is_wanted
         if rule.policy != "drop":
             return alike, clusters, is_dropped & False, int(items.is_leak(alike.pairs).sum())
-        again = items.search(rule, np.flatnonzero(~is_dropped))
+        # Where nothing goes, the same search among the same items would find the same.
+        again = items.search(rule, np.flatnonzero(~is_dropped)) if is_dropped.any() else alike
         left = again.pairs[items.is_leak(again.pairs)]
         if left.empty:
             return alike, clusters, is_dropped, 0
