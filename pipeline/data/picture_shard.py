@@ -13,7 +13,7 @@ from pipeline.data.decode import MAX_PIXELS, DecodeSpec, UndecodableImage, decod
 from pipeline.data.picture import Pixels
 from pipeline.data.rawfiles import RawFault, expect, most_bytes, read_raw
 from pipeline.data.shard_writer import write_shard
-from pipeline.data.shards import Layout, StoredRow
+from pipeline.data.shards import Layout, StoredRows
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class PictureShard:
     """
 
     number: int
-    rows: tuple[tuple[str, str, StoredRow | None], ...]
+    rows: tuple[tuple[str, str, StoredRows | None], ...]
 
     def __str__(self) -> str:
         """Name the files, for the message about a worker that died over them."""
@@ -61,13 +61,13 @@ def write_picture_shard(
     digests: dict[str, str] = {}
     refusals: list[Refusal] = []
 
-    def rows() -> Iterator[list[Pixels | StoredRow]]:
+    def rows() -> Iterator[list[Pixels | StoredRows]]:
         for path, id_, stored in shard.rows:
             found = stored or _decode_file(raw, spec, (path, id_))
             if isinstance(found, Refusal):
                 refusals.append(found)
                 return
-            if not isinstance(found, StoredRow):
+            if not isinstance(found, StoredRows):
                 digests[id_] = hashlib.sha256(found.data).hexdigest()
             yield [found]
 

@@ -8,15 +8,15 @@ import logging
 import os
 import shutil
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack
+from concurrent.futures import Executor, ThreadPoolExecutor
+from contextlib import ExitStack, contextmanager
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
 
 import numpy as np
 
-from pipeline.data.shards import Array, Layout, Shards, StoredRow
+from pipeline.data.shards import Array, Layout, Shards, StoredRows
 from pipeline.errors import MachineError
 from pipeline.files import link_file, sha256_file, syncing
 
@@ -59,18 +59,27 @@ class Reusable:
     def __len__(self) -> int:
         return len(self._rows)
 
-    def stored(self, key: str) -> list[StoredRow]:
-        """Say for each array where the row of a key lies."""
-        row = self._rows[key]
-        return [array.stored(row) for array in self.arrays]
+    def stored(self, keys: Sequence[str]) -> Iterator[list[StoredRows]]:
+        """Say for each array where the rows of some keys lie, neighbors together.
 
-    def read(self, keys: Sequence[str]) -> Iterator[list[Array]]:
-        """Give the rows of some keys, in their order: some at a time, of each array."""
-        rows = np.array([self._rows[key] for key in keys], dtype=np.int64)
-        largest = max(array.layout.row_bytes for array in self.arrays)
-        step = max(1, _PART_BYTES // largest)
-        for start in range(0, len(rows), step):
-            yield [array.read(rows[start : start + step]) for array in self.arrays]
+        Several threads may ask, and read.
+        """
+        largest = max((array.layout.row_bytes for array in self.arrays), default=1)
+        most = max(1, _PART_BYTES // largest)
+        rows = [self._rows[key] for key in keys]
+        start = 0
+        while start < len(rows):
+            end = start + 1
+            left = self._rows_left(rows[start], most)
+            while end < len(rows) and end - start < left and rows[end] == rows[end - 1] + 1:
+                end += 1
+            yield [array.stored(rows[start], end - start) for array in self.arrays]
+            start = end
+
+    def _rows_left(self, row: int, most: int) -> int:
+        """Count the rows from one to its shard's last, or as many as are asked for."""
+        ends = self.arrays[0].ends
+        return min(most, int(ends[np.searchsorted(ends, row, side="right")]) - row)
 
     def keep_sound(self, wanted: Sequence[str]) -> None:
         """Forget rows in files whose bytes are not those recorded; look at wanted ones only.
@@ -130,20 +139,39 @@ def write_shards(
         JSON for each array: `file`, `rows` and `sha256` of each shard.
     """
 
-    def make(number: int, part: Sequence[str]) -> list[str]:
-        return write_shard(folder, layouts, number, rows(part), count=len(part))
-
-    def rows(part: Sequence[str]) -> Iterator[Sequence[Array]]:
+    def rows(part: Sequence[str]) -> Iterator[Sequence[Array | StoredRows]]:
         for is_old, run in groupby(part, old.__contains__):
             if is_old:
-                yield from old.read(list(run))
+                yield from old.stored(list(run))
             else:
                 yield from (next(fresh) for _ in run)
 
-    files = fill_folder(folder, layouts, list(pieces(keys, sizes)), old=old, make=make)
+    def write(number: int, part: Sequence[str]) -> list[str]:
+        return write_shard(folder, layouts, number, rows(part), count=len(part))
+
+    parts = list(pieces(keys, sizes))
+    with _copying() as pool:
+        copied = {number: pool.submit(write, number, part) for number, part in enumerate(parts)
+                  if old.whole_shard(part) is None and all(key in old for key in part)}  # fmt: skip
+
+        def make(number: int, part: Sequence[str]) -> list[str]:
+            return copied[number].result() if number in copied else write(number, part)
+
+        files = fill_folder(folder, layouts, parts, old=old, make=make)
     for _ in fresh:  # it may have something to do at its end
         raise RuntimeError("more rows were computed than were asked for")
     return files
+
+
+@contextmanager
+def _copying() -> Iterator[Executor]:
+    """Give threads for shards of which no row is new; what is not begun ends with an error."""
+    with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
+        try:
+            yield pool
+        except BaseException:
+            pool.shutdown(wait=False, cancel_futures=True)
+            raise
 
 
 def fill_folder(
@@ -221,7 +249,7 @@ def write_shard(
     folder: Path,
     layouts: Sequence[Layout],
     number: int,
-    rows: Iterable[Sequence[Array | StoredRow]],
+    rows: Iterable[Sequence[Array | StoredRows]],
     *,
     count: int,
 ) -> list[str]:
@@ -248,7 +276,7 @@ def write_shard(
 
         put(layout.header(count) for layout in layouts)
         for row in rows:
-            put(each.read() if isinstance(each, StoredRow) else np.ascontiguousarray(each).data
+            put(each.read() if isinstance(each, StoredRows) else np.ascontiguousarray(each).data
                 for each in row)  # fmt: skip
     return [digest.hexdigest() for digest in digests]
 

@@ -94,8 +94,8 @@ def shard_sizes(keys: Sequence[str], mean_rows: int) -> list[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class StoredRow:
-    """Where the bytes of a row lie."""
+class StoredRows:
+    """Where the bytes of some rows lie, one after the other."""
 
     path: Path
     start: int
@@ -107,7 +107,7 @@ class StoredRow:
         Raises:
             IntegrityError: The file ends before.
         """
-        with self.path.open("rb") as stream:
+        with self.path.open("rb", buffering=0) as stream:
             stream.seek(self.start)
             found = stream.read(self.size)
         if len(found) != self.size:
@@ -225,11 +225,11 @@ class Shards:
         _check_range(parts, count, "parts")
         return self._copy(rows, np.asarray(parts) * (self.layout.row_bytes // count), tuple(rest))
 
-    def stored(self, row: int) -> StoredRow:
-        """Say where a row lies."""
+    def stored(self, row: int, count: int = 1) -> StoredRows:
+        """Say where some rows of one shard lie."""
         number, size = int(np.searchsorted(self.ends, row, side="right")), self.layout.row_bytes
         place = row - int(self.ends[number] - self._counts[number])
-        return StoredRow(self._path(number), int(self.starts[number]) + place * size, size)
+        return StoredRows(self._path(number), int(self.starts[number]) + place * size, count * size)
 
     def _path(self, number: int) -> Path:
         return self.folder / str(self.files[number]["file"])

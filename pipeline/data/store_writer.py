@@ -13,7 +13,7 @@ from pipeline.data import decode, picture, sniff
 from pipeline.data.picture import DecodeSpec, Interpolation, ResizeMode
 from pipeline.data.picture_shard import PictureShard, Refusal, write_picture_shard
 from pipeline.data.shard_writer import Reusable, check_room, fill_folder, pieces
-from pipeline.data.shards import shard_sizes
+from pipeline.data.shards import StoredRows, shard_sizes
 from pipeline.data.store import COLUMNS, DIGEST, FORMAT, VERSION, Store, layout
 from pipeline.earlier import code_digest
 from pipeline.errors import DataError, IntegrityError, PipelineError
@@ -96,7 +96,7 @@ def write_store(
     sizes = shard_sizes(paths, params.shard_rows)
     parts = list(pieces(ids, sizes))
     jobs = [
-        PictureShard(number, tuple((path, id_, reused.stored(id_)[0] if id_ in reused else None)
+        PictureShard(number, tuple((path, id_, _stored(reused, id_))
                                    for path, id_ in zip(named, part, strict=True)))
         for number, (named, part) in enumerate(zip(pieces(paths, sizes), parts, strict=True))
         if reused.whole_shard(part) is None
@@ -147,6 +147,11 @@ def _open_old(
     reusable.keep_sound(ids)
     digests = zip(store.index["id"], store.index[DIGEST], strict=True)
     return reusable, {id_: digest for id_, digest in digests if id_ in reusable}
+
+
+def _stored(old: Reusable, id_: str) -> StoredRows | None:
+    """Say where an older store holds a picture."""
+    return next(old.stored([id_]))[0] if id_ in old else None
 
 
 def _unwrap(result: tuple[str, dict[str, str]] | Refusal, raw: Path) -> tuple[str, dict[str, str]]:

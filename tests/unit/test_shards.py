@@ -194,10 +194,11 @@ def test_old_rows_are_copied_some_at_a_time_to_the_same_bytes(tmp_path, monkeypa
     keys = keys_of(40)
     old = Reusable(write(tmp_path / "old", keys), keys)
     edited = sorted([*keys[:11], *keys[14:], "k00003x", "k00020x", "k00021x"])
+    edited = [*edited[25:], *edited[:25]]  # some shards of old rows alone, in another order
     monkeypatch.setattr(shard_writer, "_PART_BYTES", part_bytes)
     computed = []
     write(tmp_path / "new", edited, old=old, computed=computed)
-    assert computed == ["k00003x", "k00020x", "k00021x"]
+    assert sorted(computed) == ["k00003x", "k00020x", "k00021x"]
     write(tmp_path / "anew", edited)
     assert contents(tmp_path / "new") == contents(tmp_path / "anew")
 
