@@ -165,7 +165,8 @@ def test_a_full_disk_is_told_before_anything_is_computed(store, tmp_path, monkey
     with pytest.raises(MachineError) as caught:
         run(store, tmp_path / "out")
     text = str(caught.value)
-    assert "MB with DVC's copy, 0 MB are free (free space, lower features.views, or" in text
+    assert "needs 0 MB with DVC's copy, " in text
+    assert text.endswith("MB are free (free space, lower features.views, or raise features.cut)")
     assert list(tmp_path.iterdir()) == []
 
 
