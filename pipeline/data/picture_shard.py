@@ -5,7 +5,7 @@ stage that they work for.
 """
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,7 +35,7 @@ class PictureShard:
     """
 
     number: int
-    rows: tuple[tuple[str, str, StoredRows | None], ...]
+    rows: tuple[tuple[str, str, Sequence[StoredRows] | None], ...]
 
     def __str__(self) -> str:
         """Name the files, for the message about a worker that died over them."""
@@ -61,14 +61,16 @@ def write_picture_shard(
     digests: dict[str, str] = {}
     refusals: list[Refusal] = []
 
-    def rows() -> Iterator[list[Pixels | StoredRows]]:
+    def rows() -> Iterator[Sequence[Pixels | StoredRows]]:
         for path, id_, stored in shard.rows:
-            found = stored or _decode_file(raw, spec, (path, id_))
+            if stored is not None:
+                yield stored
+                continue
+            found = _decode_file(raw, spec, (path, id_))
             if isinstance(found, Refusal):
                 refusals.append(found)
                 return
-            if not isinstance(found, StoredRows):
-                digests[id_] = hashlib.sha256(found.data).hexdigest()
+            digests[id_] = hashlib.sha256(found.data).hexdigest()
             yield [found]
 
     (sha256,) = write_shard(folder, [layout], shard.number, rows(), count=len(shard.rows))

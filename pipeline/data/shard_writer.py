@@ -7,9 +7,9 @@ import hashlib
 import logging
 import os
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from concurrent.futures import Executor, ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from itertools import accumulate, groupby, pairwise
 from pathlib import Path
 from typing import Any, BinaryIO, TypeVar
@@ -27,7 +27,7 @@ T = TypeVar("T")
 _READS_A_CORE = 4
 """Files that are hashed at once: some wait for the disk."""
 
-_COPIES = 2
+COPIES = 2
 """An output lies in the working tree and in DVC's cache."""
 
 _PART_BYTES = 2 << 20
@@ -75,6 +75,11 @@ class Reusable:
                 end += 1
             yield [array.stored(rows[start], end - start) for array in self.arrays]
             start = end
+
+    def stored_row(self, key: str) -> list[StoredRows] | None:
+        """Say for each array where the row of a key lies, or None where there is none."""
+        row = self._rows.get(key)
+        return None if row is None else [array.stored(row) for array in self.arrays]
 
     def _rows_left(self, row: int, most: int) -> int:
         """Count the rows from one to its shard's last, or as many as are asked for."""
@@ -146,21 +151,22 @@ def write_shards(
             else:
                 yield from (next(fresh) for _ in run)
 
-    def write(number: int, part: Sequence[str]) -> list[str]:
+    parts = list(pieces(keys, sizes))
+
+    def write(number: int) -> list[str]:
+        part = parts[number]
         return write_shard(folder, layouts, number, rows(part), count=len(part))
 
-    parts = list(pieces(keys, sizes))
-    with _copying() as pool:
-        copied = {number: pool.submit(write, number, part) for number, part in enumerate(parts)
-                  if old.whole_shard(part) is None and all(key in old for key in part)}  # fmt: skip
+    def make(numbers: Sequence[int]) -> Generator[list[str], None, None]:
+        with _copying() as pool:
+            copied = {number: pool.submit(write, number) for number in numbers
+                      if all(key in old for key in parts[number])}  # fmt: skip
+            for number in numbers:
+                yield copied[number].result() if number in copied else write(number)
+        for _ in fresh:  # it may have something to do at its end
+            raise RuntimeError("more rows were computed than were asked for")
 
-        def make(number: int, part: Sequence[str]) -> list[str]:
-            return copied[number].result() if number in copied else write(number, part)
-
-        files = fill_folder(folder, layouts, parts, old=old, make=make)
-    for _ in fresh:  # it may have something to do at its end
-        raise RuntimeError("more rows were computed than were asked for")
-    return files
+    return fill_folder(folder, layouts, parts, old=old, make=make)
 
 
 @contextmanager
@@ -180,7 +186,7 @@ def fill_folder(
     parts: Sequence[Sequence[str]],
     *,
     old: Reusable,
-    make: Callable[[int, Sequence[str]], Sequence[str]],
+    make: Callable[[Sequence[int]], Generator[Sequence[str], None, None]],
 ) -> list[list[dict[str, Any]]]:
     """Take over the shards that an earlier build has, have the others made, and flush these.
 
@@ -189,24 +195,27 @@ def fill_folder(
         layouts: Of the arrays, as in `old`.
         parts: Keys of the rows of each shard.
         old: The earlier build.
-        make: Writes the files of a shard, by its number and keys, and gives their SHA-256.
+        make: Given the numbers of the missing shards, writes one after the other and gives the
+            SHA-256 of its files.
 
     Returns:
         JSON for each array: `file`, `rows` and `sha256` of each shard.
     """
+    taken = [old.whole_shard(part) for part in parts]
     files: list[list[dict[str, Any]]] = [[] for _ in layouts]
-    with syncing() as sync:
-        for number, part in enumerate(parts):
-            same = old.whole_shard(part)
-            if same is None:
-                digests = make(number, part)
-            else:
-                digests = _take_shard(folder, layouts, number, old, same)
+    missing = [number for number, same in enumerate(taken) if same is None]
+    with syncing() as sync, closing(make(missing)) as made:
+        for number, (part, same) in enumerate(zip(parts, taken, strict=True)):
+            digests = (
+                next(made) if same is None else _take_shard(folder, layouts, number, old, same)
+            )
             for each, layout, digest in zip(files, layouts, digests, strict=True):
                 name = layout.file(number)
                 if same is None:
                     sync(folder / name)
                 each.append({"file": name, "rows": len(part), "sha256": digest})
+        for _ in made:  # it may have something to do at its end
+            raise RuntimeError("more shards were made than were asked for")
     return files
 
 
@@ -222,7 +231,7 @@ def check_room(out: Path, size_bytes: int, *, remedy: str) -> None:
         MachineError: There is no room for it and for the copy in DVC's cache.
     """
     place = next(parent for parent in out.absolute().parents if parent.exists())
-    needed, free = _COPIES * size_bytes, shutil.disk_usage(place).free
+    needed, free = COPIES * size_bytes, shutil.disk_usage(place).free
     if needed > free:
         raise MachineError(
             out, f"needs {needed / 1e6:,.0f} MB with DVC's copy, {free / 1e6:,.0f} MB are free",

@@ -1,7 +1,7 @@
 """Write the tensor store: pictures that an earlier store holds are copied, not decoded again."""
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,7 +13,7 @@ from pipeline.data import decode, picture, sniff
 from pipeline.data.picture import DecodeSpec, Interpolation, ResizeMode
 from pipeline.data.picture_shard import PictureShard, Refusal, write_picture_shard
 from pipeline.data.shard_writer import Reusable, check_room, fill_folder, pieces
-from pipeline.data.shards import StoredRows, shard_sizes
+from pipeline.data.shards import shard_sizes
 from pipeline.data.store import COLUMNS, DIGEST, FORMAT, VERSION, Store, layout
 from pipeline.earlier import code_digest
 from pipeline.errors import DataError, IntegrityError, PipelineError
@@ -94,25 +94,23 @@ def write_store(
     paths, ids = list(rows["path"]), list(rows["id"])
     reused, digests = _open_old(old, ids, params.size_px)
     sizes = shard_sizes(paths, params.shard_rows)
+    named = list(pieces(paths, sizes))
     parts = list(pieces(ids, sizes))
-    jobs = [
-        PictureShard(number, tuple((path, id_, _stored(reused, id_))
-                                   for path, id_ in zip(named, part, strict=True)))
-        for number, (named, part) in enumerate(zip(pieces(paths, sizes), parts, strict=True))
-        if reused.whole_shard(part) is None
-    ]  # fmt: skip
     with replacing_folder(folder) as scratch:
         work = partial(write_picture_shard, scratch, shape, raw, params.decode_spec())
-        made = map_in_order(work, jobs, machine, title="transform")
 
-        def make(_number: int, _part: Sequence[str]) -> list[str]:
-            sha256, found = _unwrap(next(made), raw)
-            digests.update(found)
-            return [sha256]
+        def make(numbers: Sequence[int]) -> Generator[list[str], None, None]:
+            jobs = [
+                PictureShard(number, tuple((path, id_, reused.stored_row(id_))
+                             for path, id_ in zip(named[number], parts[number], strict=True)))
+                for number in numbers
+            ]  # fmt: skip
+            for made in map_in_order(work, jobs, machine, title="transform"):
+                sha256, found = _unwrap(made, raw)
+                digests.update(found)
+                yield [sha256]
 
         (shards,) = fill_folder(scratch, [shape], parts, old=reused, make=make)
-        for _ in made:  # its progress bar ends there
-            raise RuntimeError("more shards were made than were asked for")
         index = scratch / "index.parquet"
         meta = [name for name in rows.columns if name.startswith("meta.")]
         table = rows[[*COLUMNS, *meta]].reset_index(drop=True)
@@ -147,11 +145,6 @@ def _open_old(
     reusable.keep_sound(ids)
     digests = zip(store.index["id"], store.index[DIGEST], strict=True)
     return reusable, {id_: digest for id_, digest in digests if id_ in reusable}
-
-
-def _stored(old: Reusable, id_: str) -> StoredRows | None:
-    """Say where an older store holds a picture."""
-    return next(old.stored([id_]))[0] if id_ in old else None
 
 
 def _unwrap(result: tuple[str, dict[str, str]] | Refusal, raw: Path) -> tuple[str, dict[str, str]]:

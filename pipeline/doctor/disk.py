@@ -4,6 +4,7 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
+from pipeline.data.shard_writer import COPIES
 from pipeline.data.store import layout
 from pipeline.data.store_writer import TransformParams
 from pipeline.doctor.data import RawFolder
@@ -15,9 +16,6 @@ from pipeline.model.features import FeaturesParams, features_bytes
 
 _STORE = Path("artifacts/transform/store")
 _FEATURES = Path("artifacts/features/cache")
-_COPIES = 2
-"""An output lies in the working tree and in DVC's cache."""
-
 _SLACK_BYTES = 500_000_000
 """For the backbone, the model, checkpoints and MLflow's copies of the model."""
 
@@ -38,7 +36,7 @@ def check_disk(
     store = found.items * layout(transform.size_px).row_bytes
     cached = features_bytes(found.items, features, outline.pooled_dim, outline.shape)
     present = sum(map(_size, (_STORE, _FEATURES)))
-    needed = max(0, _COPIES * (store + cached) - present) + _SLACK_BYTES
+    needed = max(0, COPIES * (store + cached) - present) + _SLACK_BYTES
     parts = f"store {_mb(store)}, features {_mb(cached)}, each twice"
     if not (dvc_file(raw) or graph_file(raw)):
         needed += found.files_bytes

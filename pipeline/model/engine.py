@@ -117,7 +117,7 @@ class Engine:
             closing(ahead(self._batches(files), _BATCHES_AHEAD, self._thread)) as batches,
         ):
             for batch in batches:
-                yield to_rows(predict_table(self.predictor, batch, pad=pad))  # fmt: skip
+                yield to_rows(predict_table(self.predictor, batch, pad=pad))
 
     def explain(self, file: bytes) -> dict[str, Any]:
         """Give what a model answers to one picture and where it looked; see `explain_pixels`.

@@ -31,8 +31,8 @@ def server(project):
 @pytest.fixture(scope="module")
 def tab(server):
     with browser_page() as (page, complaints):
-        # The first listener has the browser hand choosers over, which takes it a moment that nothing
-        # waits for: one who listens only when Enter is pressed may come too late.
+        # The first listener has the browser hand choosers over, which takes it a moment that
+        # nothing waits for: one who listens only when Enter is pressed may come too late.
         page.on("filechooser", lambda _: None)
         page.goto(server.url)
         page.set_default_timeout(60_000)
@@ -60,7 +60,7 @@ def assert_shown(tab, row):
 
 def test_it_names_the_model(tab, server):
     version = server.client.get("/ready").json()["version"]
-    # The page's policy forbids what `wait_for_function` does where it has to wait: it evaluates a text.
+    # Not `wait_for_function`: where it has to wait it evaluates a text, which the page forbids.
     tab.wait_for_selector("h1:text-is('local')")
     assert tab.title() == f"local {version}"
     assert version in tab.inner_text("#about")
