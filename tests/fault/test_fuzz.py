@@ -124,7 +124,7 @@ def answer(check, folder, job):
     name, content, seed = job
     place = folder / f"{seed}"
     place.mkdir(exist_ok=True)
-    start = time.monotonic()
+    start = time.process_time()  # of this process alone: the machine may be busy
     try:
         outcome = check(place, name, mutate(content, seed))
     except PipelineError as error:
@@ -133,7 +133,7 @@ def answer(check, folder, job):
             return f"wrong: {name} {seed}: {error!r}"
     except Exception:  # noqa: BLE001
         return f"wrong: {name} {seed}: {traceback.format_exc()}"
-    seconds = time.monotonic() - start
+    seconds = time.process_time() - start
     return outcome if seconds < 5.0 else f"wrong: {name} {seed}: took {seconds:.1f} s"
 
 

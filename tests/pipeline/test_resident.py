@@ -100,7 +100,7 @@ def test_a_killed_decoder_is_replaced_and_nothing_is_lost(made, resident):
     assert killed
     for child in killed:
         child.kill()
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + 60
     while any(child.status() != psutil.STATUS_ZOMBIE for child in killed):
         assert time.monotonic() < deadline
         time.sleep(0.01)
@@ -291,7 +291,7 @@ def test_it_ends_with_whoever_started_it(made):
     time.sleep(0.2)
     parent.kill()
     parent.communicate()
-    _, alive = psutil.wait_procs(below, 10)
+    _, alive = psutil.wait_procs(below, 60)
     assert not alive
 
 

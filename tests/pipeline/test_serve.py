@@ -306,6 +306,6 @@ def test_the_last_thing_a_signal_ends_it_in_order(server, pictures):
         time.sleep(0.5)
         residents[0].resume()
         assert asked.result().status_code == 200
-    assert server.process.wait(30) == 143
+    assert server.process.wait(60) == 143
     assert not any(each.is_running() for each in residents)
     assert "Traceback" not in server.log

@@ -118,7 +118,7 @@ import subprocess, sys
 from pathlib import Path
 from pipeline.commands.running import run_program
 
-BELOW = "import subprocess, sys; p = subprocess.Popen(['sleep', '60']); " \
+BELOW = "import subprocess, sys; p = subprocess.Popen(['sleep', '600']); " \
         "print(p.pid, file=open(sys.argv[1], 'w'), flush=True); p.wait()"
 sys.exit(run_program([sys.executable, "-c", BELOW, sys.argv[1]]))
 """
@@ -133,10 +133,10 @@ def test_sigterm_ends_all_that_runs_below_and_the_command_itself(tmp_path):
         time.sleep(0.02)
     process.send_signal(signal.SIGTERM)
     try:
-        assert process.wait(timeout=30) == 128 + signal.SIGTERM
+        assert process.wait(timeout=60) == 128 + signal.SIGTERM
     finally:
         process.kill()
-    deadline = time.monotonic() + 10  # it was told to end, and ends in a moment of its own
+    deadline = time.monotonic() + 60  # it was told to end, and ends in a moment of its own
     while is_running(int(note.read_text())):
         assert time.monotonic() < deadline
         time.sleep(0.02)
