@@ -34,6 +34,9 @@ class Folder:
 
     archives: tuple[str, ...] = ()
 
+    hidden: tuple[str, ...] = ()
+    """Folders among the hidden entries, on disk: nobody looked into them."""
+
     def archive_of(self, path: str) -> str | None:
         """Give the archive that holds a file, or None for a loose one."""
         if not self.archives:
@@ -63,12 +66,15 @@ def look_at(folder: Path) -> Folder:
     files: list[str] = []
     archives: list[str] = []
     unsafe: list[tuple[str, str, str]] = []
+    hidden: list[str] = []
     ignored = 0
     for entry in walk(str(folder), skips=is_ignored):
         path = os.fsencode(os.path.relpath(entry.path, folder)).decode("utf-8", "backslashreplace")
         fault = None if is_ignored(entry.name) else _fault(entry, folder)
         if is_ignored(entry.name):
             ignored += 1
+            if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
+                hidden.append(path)
         elif fault:
             unsafe.append((path, "unsafe_path", fault))
         elif not entry.is_dir():
@@ -79,7 +85,8 @@ def look_at(folder: Path) -> Folder:
         files += inside.files
         unsafe += inside.unsafe
         ignored += inside.ignored
-    return Folder(tuple(sorted(files)), tuple(sorted(unsafe)), ignored, tuple(archives))
+    return Folder(tuple(sorted(files)), tuple(sorted(unsafe)), ignored, tuple(archives),
+                  tuple(sorted(hidden)))  # fmt: skip
 
 
 def look_into(folder: Path, archive: str) -> Folder:

@@ -21,20 +21,23 @@ Every file becomes an item, whatever it holds: none is left out without a row in
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
 from pydantic import Field, field_validator
 
-from pipeline.data.folder import Folder, look_at
+from pipeline.data.folder import Folder, is_ignored, look_at
 from pipeline.data.labelfile import LabelFile, LabelRow, read_label_file
 from pipeline.data.split import split_name
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import Section
 
 LABEL_FILES = ("labels.csv", "labels.parquet")
+
+_SHOWN = 5
+"""Folders that a message names."""
 
 Layout = Literal["label file", "class folders", "split folders"]
 
@@ -117,7 +120,7 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
         found,
         items=tuple(items),
         ignored=folder.ignored,
-        warnings=(*found.warnings, *_similar_names(folder), *_idle_names(folder)),
+        warnings=(*found.warnings, *_similar_names(folder), *_idle_names(folder), *_hidden(folder)),
     )
 
 
@@ -156,7 +159,38 @@ def _from_folders(raw: Path, folder: Folder) -> RawItems:
         _from_folder(raw, path, list(each), has_splits=has_splits)
         for path, each in zip(folder.files, folders, strict=True)
     )
-    return RawItems(items, "split folders" if has_splits else "class folders")
+    if has_splits:
+        return RawItems(items, "split folders")
+    return RawItems(items, "class folders", warnings=tuple(_doubtful(raw, folders)))
+
+
+def _doubtful(raw: Path, folders: Iterable[Sequence[str]]) -> Iterator[str]:
+    """Tell of class folders that look like splits; refuse those that leave hardly a doubt.
+
+    Raises:
+        DataError: One is named as a split, and all hold folders of the same names.
+    """
+    inside: dict[str, set[str]] = {}
+    for top, *below in filter(None, folders):
+        inside.setdefault(top, set()).add(below[0] if below else "")
+    first, *more = inside.values()
+    is_alike = bool(more) and "" not in first and all(each == first for each in more)
+    named = [top for top in sorted(inside) if split_name(top)]
+    others = [top for top in sorted(inside) if not split_name(top)]
+    held = ", ".join(map(repr, sorted(first)[:_SHOWN]))
+    if named and is_alike and len(first) > 1:
+        fault = f"{others[0]!r} is not" if others else "none as 'train'"
+        raise DataError(
+            raw, f"the folder {named[0]!r} is named as a split, {fault}, and all hold the same "
+            f"folders: {held}",
+            remedy="name them train, val (or valid, validation) and test; classes of such names "
+            f"need a {LABEL_FILES[0]}",
+        )  # fmt: skip
+    if named:
+        yield f"the folder {named[0]!r} is named as a split, and is taken for a class"
+    elif is_alike and len(first) > 1:
+        yield (f"all class folders hold the same folders: {held}; if these are the classes, name "
+               "those above them train, val and test")  # fmt: skip
 
 
 def _folders(folder: Folder) -> list[Sequence[str]]:
@@ -191,6 +225,8 @@ def _from_label_file(labels: LabelFile, folder: Folder) -> RawItems:
     for number, row in enumerate(labels.rows):
         item = _from_row(row, number, on_disk)
         earlier = items.get(item.path)
+        if earlier is not None:
+            _refuse_contradiction(earlier, item)
         if earlier is None:
             items[item.path] = item
         elif earlier.label == item.label:
@@ -217,6 +253,8 @@ def _from_row(row: LabelRow, number: int, on_disk: Mapping[str, str]) -> Item:
             got=row.path, remedy="write the archive before it: a.tar/cat/1.jpg",
         )  # fmt: skip
     reason = "unsafe_path" if row.fault else None if path else "missing_file"
+    is_hidden = any(map(is_ignored, row.path.split("/")))
+    absent = "hidden files are left alone" if is_hidden else "no such file"
     return Item(
         path=row.path if row.fault or path is None else path,
         label=row.label,
@@ -227,8 +265,20 @@ def _from_row(row: LabelRow, number: int, on_disk: Mapping[str, str]) -> Item:
         row=number,
         where=row.where,
         reason=reason,
-        detail=f"{row.where}: {row.fault or 'no such file'}" if reason else "",
+        detail=f"{row.where}: {row.fault or absent}" if reason else "",
     )
+
+
+def _refuse_contradiction(first: Item, second: Item) -> None:
+    """Refuse two rows that put one file into two places: which one counts would be chance."""
+    for name in ("split", "group", "weight"):
+        one, other = getattr(first, name), getattr(second, name)
+        if one != other:
+            raise DataError(
+                second.where, f"must not contradict {first.where}, which names {first.path!r} too, "
+                f"with {one!r}", field=f"column {name!r}", got=other,
+                remedy="remove one of the two rows",
+            )  # fmt: skip
 
 
 def _disagreeing(first: Item, second: Item) -> Item:
@@ -286,6 +336,15 @@ def _idle_names(folder: Folder) -> list[str]:
             f"{splits[0]!r} is named as a split, and an archive's name says nothing of its items; "
             f"a folder's does: {Path(splits[0]).stem}/{Path(splits[0]).name}"
         )
+    for path in folder.files:
+        if path not in LABEL_FILES and path.lower() in LABEL_FILES:
+            warnings.append(f"{path!r} is not read: a label file is named {path.lower()}")
     if labels:
         warnings.append(f"{labels[0]!r} is not read: a label file must lie beside the archive")
     return warnings
+
+
+def _hidden(folder: Folder) -> list[str]:
+    if not folder.hidden:
+        return []
+    return [f"{len(folder.hidden)} hidden folders are not looked into; first: {folder.hidden[0]!r}"]

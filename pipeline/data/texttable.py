@@ -174,4 +174,6 @@ def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:
         raise DataError(
             path, "must hold text or numbers", field=f"column {name!r}", got=str(column.type)
         ) from error
+    if pa.types.is_floating(kind):  # pandas writes a missing number as nothing, NumPy as NaN
+        texts = [None if text in ("nan", "-nan") else text for text in texts]
     return [text or "" for text in texts]

@@ -57,8 +57,30 @@ def test_a_class_may_be_called_test(tmp_path):
     touch(tmp_path / "a", "test/1.png", "train/2.png", "control/3.png")
     assert find(tmp_path / "a").layout == "class folders"
     assert table(find(tmp_path / "a"))["test/1.png"] == ("test", None)
+    assert find(tmp_path / "a").warnings == (
+        "the folder 'test' is named as a split, and is taken for a class",
+    )
     touch(tmp_path / "b", "test/1.png", "valid/2.png")
     assert find(tmp_path / "b").layout == "class folders"
+
+
+@pytest.mark.parametrize(
+    ("tops", "fault"), [(("train", "dev", "test"), "'dev' is not"), (("val", "test"), "none as")]
+)
+def test_splits_of_another_spelling_are_no_classes(tmp_path, tops, fault):
+    touch(tmp_path, *(f"{top}/{label}/1.png" for top in tops for label in ("cat", "dog")))
+    with pytest.raises(DataError, match=rf"named as a split, {fault}.*: 'cat', 'dog' \(name them"):
+        find(tmp_path)
+
+
+def test_classes_that_hold_the_same_folders_may_be_splits(tmp_path):
+    touch(tmp_path, *(f"{top}/{label}/1.png" for top in ("training", "testing") for label in "ab"))
+    assert find(tmp_path).warnings == (
+        "all class folders hold the same folders: 'a', 'b'; if these are the classes, name those "
+        "above them train, val and test",
+    )
+    touch(tmp_path, "training/c/1.png")
+    assert find(tmp_path).warnings == ()
 
 
 def test_a_folder_is_listed_in_code_point_order(tmp_path):
@@ -115,6 +137,15 @@ def test_a_parquet_label_file_and_its_types(tmp_path):
     assert (first.label, first.meta) == ("1", ("a", "0.5"))
     assert (second.label, second.meta) == (None, ("b", ""))
     assert second.where.endswith("labels.parquet:2")
+    # As NumPy's floats come to a file: pandas would have written a null.
+    numbers = {
+        "path": ["1.png", "2.png"],
+        "label": [1.5, float("nan")],
+        "group": [-float("nan")] * 2,
+    }
+    pq.write_table(pa.table(numbers), tmp_path / "labels.parquet")
+    first, second = find(tmp_path).items
+    assert (first.label, first.group, second.label, second.group) == ("1.5", None, None, None)
 
 
 def test_the_target_names_the_label_column_and_the_other_passes_through(tmp_path):
@@ -159,11 +190,41 @@ def test_a_path_twice_with_one_label_is_told_and_with_two_is_a_conflict(tmp_path
     assert "labels.csv:5" in found.items[1].detail
 
 
+@pytest.mark.parametrize(
+    ("column", "cells"), [("split", ("train", "test")), ("group", ("", "g")), ("weight", "01")]
+)
+def test_a_path_twice_with_two_places_is_refused(tmp_path, column, cells):
+    touch(tmp_path, "1.png")
+    write_labels(tmp_path, [f"1.png,a,{each}" for each in cells], header=f"path,label,{column}")
+    with pytest.raises(DataError, match=rf"csv:3: column '{column}': must not contradict .*csv:2"):
+        find(tmp_path)
+
+
 def test_hidden_and_system_entries_are_counted_and_left_alone(tmp_path):
     touch(tmp_path, "cat/1.png", ".DS_Store", "cat/._1.png", "Thumbs.db", "__MACOSX/cat/1.png")
     found = find(tmp_path)
     assert list(table(found)) == ["cat/1.png"]
     assert found.ignored == 4
+    assert found.warnings == ()
+
+
+def test_hidden_folders_are_told_and_what_a_row_names_there_too(tmp_path):
+    touch(tmp_path, "1.png", ".more/2.png")
+    write_labels(tmp_path, ["1.png,a", ".more/2.png,b", "gone.png,b"])
+    found = find(tmp_path)
+    assert found.warnings == ("1 hidden folders are not looked into; first: '.more'",)
+    hidden, _, gone = found.items
+    assert (hidden.path, hidden.reason) == (".more/2.png", "missing_file")
+    assert hidden.detail.endswith("labels.csv:3: hidden files are left alone")
+    assert gone.detail.endswith("labels.csv:4: no such file")
+
+
+def test_a_label_file_in_capitals_is_told(tmp_path):
+    touch(tmp_path, "cat/1.png")
+    write_labels(tmp_path, ["cat/1.png,a"], name="Labels.CSV")
+    assert find(tmp_path).warnings == (
+        "'Labels.CSV' is not read: a label file is named labels.csv",
+    )
 
 
 def test_links_pipes_and_bad_names_are_quarantined_unopened(tmp_path):
