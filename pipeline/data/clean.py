@@ -254,7 +254,7 @@ def _set_aside(table: pd.DataFrame, verdicts: Sequence[Verdict]) -> None:
 
 def _review(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]:
     """Apply what people decided; tell what had no effect."""
-    decided = [(row, decisions[each]) for row, each in table["id"].items() if each in decisions]
+    decided = _decided(table, decisions)
     drops = [(row, each) for row, each in decided if each.action == "drop"]
     _set_aside(table, [Verdict(row, DROPPED, "review", each.where) for row, each in drops])
     relabels = [(row, each) for row, each in decided if each.action == "relabel"]
@@ -270,9 +270,32 @@ def _review(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]
     return [f"{first}: no item has this id; {len(unknown)} of {len(decisions)} decisions are so"]
 
 
+def _decided(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[tuple[Any, Decision]]:
+    """Give the rows that decisions are on: by bytes, and by pixels under the same label.
+
+    A copy in another format would else take the place of what a person dropped. Under another label
+    it is left: to drop one of two may be how a conflict is settled.
+    """
+    if not decisions:
+        return []
+    keys = list(zip(table["pixel_hash"].fillna(""), table["label"].fillna(""), strict=True))
+    on_copies: dict[tuple[str, str], dict[str, Decision]] = {}
+    for key, each in zip(keys, table["id"], strict=True):
+        if each in decisions and key[0]:
+            on_copies.setdefault(key, {})[decisions[each].text] = decisions[each]
+    shared = {key: list(found.values()) for key, found in on_copies.items()}
+    decided = []
+    for row, key, each in zip(table.index, keys, table["id"], strict=True):
+        found = [decisions[each]] if each in decisions else shared.get(key, [])
+        if len(found) == 1:  # where people decided on copies one by one, on none but these
+            decided.append((row, found[0]))
+    return decided
+
+
 def _idle_keeps(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]:
     """Tell of items that people wanted to keep and that cannot be."""
-    lost = table[table["status"] != KEPT]
+    is_kept = table["status"] == KEPT
+    lost = table[~is_kept & ~table["id"].isin(table["id"][is_kept])]
     return [
         f"{decisions[each].where}: {path} is to be kept, and cannot be: {reason}"
         for each, path, reason in zip(lost["id"], lost["path"], lost["reason"], strict=True)

@@ -1,8 +1,11 @@
 """People's decisions on single items are read strictly, and follow the bytes of a file."""
 
 import json
+import shutil
 
+import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline.data.review import Decision, read_review
 from pipeline.errors import DataError
@@ -77,6 +80,46 @@ def test_drop_settles_what_would_be_quarantined(tmp_path):
     cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, "cat/bad.png", "drop"))
     assert by_path(cleaned)["cat/bad.png"]["status"] == "dropped"
     assert cleaned.report["bad_frac"] == 0.0
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        (("drop",), {"03.png": "review", "again.bmp": "review"}),
+        (("relabel", "dog"), {"03.png": None, "again.bmp": "duplicate"}),
+        (("keep",), {"03.png": None, "again.bmp": "duplicate"}),
+    ],
+)
+def test_a_copy_in_another_format_does_not_undo_a_decision(tmp_path, text, expected):
+    picture = class_folders(tmp_path) / "cat/03.png"
+    Image.open(picture).save(tmp_path / "cat/again.bmp")
+    rows = by_path(clean_folder(tmp_path, decisions=decide(tmp_path, "cat/03.png", *text)))
+    reasons = {name: rows[f"cat/{name}"]["reason"] for name in expected}
+    assert {name: None if pd.isna(each) else each for name, each in reasons.items()} == expected
+    if text[0] == "relabel":
+        assert {rows[f"cat/{name}"]["label"] for name in expected} == {"dog"}
+
+
+def test_a_copy_under_another_label_is_what_is_left_when_one_is_dropped(tmp_path):
+    Image.open(class_folders(tmp_path) / "cat/03.png").save(tmp_path / "dog/again.bmp")
+    rows = by_path(clean_folder(tmp_path, decisions=decide(tmp_path, "cat/03.png", "drop")))
+    assert rows["cat/03.png"]["reason"] == "review"
+    assert (rows["dog/again.bmp"]["status"], rows["dog/again.bmp"]["label"]) == ("kept", "dog")
+
+
+def test_copies_that_were_decided_on_one_by_one(tmp_path):
+    Image.open(class_folders(tmp_path) / "cat/03.png").save(tmp_path / "cat/again.bmp")
+    both = decide(tmp_path, "cat/03.png", "drop") | decide(tmp_path, "cat/again.bmp", "keep")
+    cleaned = clean_folder(tmp_path, decisions=both)
+    assert by_path(cleaned)["cat/again.bmp"]["status"] == "kept"
+    assert by_path(cleaned)["cat/03.png"]["reason"] == "review"
+
+
+def test_a_copy_of_what_is_to_be_kept_goes_without_a_warning(tmp_path):
+    shutil.copy(class_folders(tmp_path) / "cat/03.png", tmp_path / "cat/99.png")
+    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, "cat/03.png", "keep"))
+    assert by_path(cleaned)["cat/99.png"]["reason"] == "duplicate"
+    assert cleaned.report["warnings"] == clean_folder(tmp_path).report["warnings"]
 
 
 def test_relabel(tmp_path):
