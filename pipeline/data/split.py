@@ -100,11 +100,19 @@ def assign_splits(table: pd.DataFrame, params: SplitParams) -> pd.Series:
             "has no split, and other items have one",
             remedy="give every item a row and a split, or none",
         )
-    _refuse_crossing_groups(table)
+    refuse_crossing_groups(table)
     return given
 
 
-def _refuse_crossing_groups(table: pd.DataFrame) -> None:
+def refuse_crossing_groups(table: pd.DataFrame) -> None:
+    """Refuse given splits that tear a group apart.
+
+    Args:
+        table: Columns path, split, group (missing where an item has none).
+
+    Raises:
+        DataError: A group stands in two splits.
+    """
     pairs = table[["group", "split"]].dropna().drop_duplicates()
     crossing = pairs[pairs["group"].duplicated()]
     if len(crossing):

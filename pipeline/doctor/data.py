@@ -9,21 +9,19 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
-
 from pipeline.data.checks import size_fault
-from pipeline.data.clean import CleanParams
+from pipeline.data.clean import CleanParams, Rules
 from pipeline.data.guard import refuse_unsafe_entries, walk
 from pipeline.data.items import DataParams, Item, RawItems, find_items
-from pipeline.data.labels import check_labels
 from pipeline.data.manifest import SPLITS
 from pipeline.data.probe import NOTES, Probe
 from pipeline.data.probing import probe_all
-from pipeline.data.review import read_review
+from pipeline.data.review import read_review, review_file
 from pipeline.data.split import SplitParams
-from pipeline.doctor.findings import Finding, ok, warn
+from pipeline.doctor.findings import Finding, demoted, ok, warn
+from pipeline.doctor.labeling import judge_labels, some
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
-from pipeline.errors import DataError, ParamsError
+from pipeline.errors import DataError
 from pipeline.git import ask_git
 from pipeline.parallel import MachineParams
 from pipeline.params import Task, read_params
@@ -37,11 +35,8 @@ _FEWEST, _MOST, _SAMPLE_S = 64, 2000, 10.0
 _MANY_FILES = 100_000
 """DVC hashes, links and compares every file by itself: with more it gets slow."""
 
-_CHANCE = 0.01
-"""A warning tells of what happens more often than that."""
-
 _SHOWN = 8
-"""Classes, notes or warnings that are named."""
+"""Warnings that are told."""
 
 
 @dataclass(frozen=True)
@@ -90,20 +85,34 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     yield ok(raw, _counted(found, usable, wanted.task))
     yield from (warn(raw, each) for each in found.warnings[:_SHOWN])
     yield from _unusable(raw, found)
-    yield from _labels(raw, usable, wanted)
+    decisions = read_review(_REVIEW, raw)
+    rules = Rules(wanted.task, wanted.clean, wanted.split)
+    told = judge_labels(raw, found, rules, batch_size=wanted.train.batch_size)
+    yield from _unless_decided(told, review_file(_REVIEW, raw) if decisions else None)
     if _is_name_of_other_data(wanted.registry.name, raw):
         yield warn("params.yaml", f"registry.name: {wanted.registry.name!r} is the name of other "
                    "data; a champion is chosen among models by numbers on their own test items",
                    "give these models a name of their own")  # fmt: skip
-    decisions = read_review(_REVIEW, raw)
     if decisions:
         yield ok(_REVIEW, f"{len(decisions)} decisions on items")
-    yield from _sample(raw, usable, wanted)
+    told = _sample(raw, usable, wanted)
+    yield from _unless_decided(told, review_file(_REVIEW, raw) if decisions else None)
     sizes = [entry.stat().st_size for entry in walk(str(raw)) if entry.is_file()]
     if len(sizes) > _MANY_FILES:
         yield warn(raw, f"has {len(sizes)} files, and DVC treats each by itself, slowly",
                    "pack them into some tar files of 1 to 10 GB")  # fmt: skip
     return RawFolder(len(found.items), sum(sizes))
+
+
+def _unless_decided(findings: Iterator[Finding], review: Path | None) -> Iterator[Finding]:
+    """Tell an error as a warning where decisions of people, named by file, may settle it."""
+    try:
+        yield from findings
+    except DataError as error:
+        if review is None:
+            raise
+        told = demoted(error)
+        yield replace(told, text=f"{told.text}; `clean` stops at it unless {review} settles it")
 
 
 def _is_name_of_other_data(name: str, raw: Path) -> bool:
@@ -127,7 +136,8 @@ def _recorded(place: Path) -> RawFolder | None:
         return None
     content = read_params(source)
     stages = (content.get("stages") or {}).values()
-    outs = [*(content.get("outs") or ()), *(out for stage in stages for out in stage["outs"])]
+    made_by = [content, *stages]
+    outs = [out for each in made_by for out in each.get("outs") or ()]
     sizes: dict[str, Any] = next((out for out in outs if str(place).endswith(out["path"])), {})
     if "nfiles" not in sizes:
         return None
@@ -150,7 +160,7 @@ def _counted(found: RawItems, usable: Sequence[Item], task: Task) -> str:
     if task == "classification":
         classes = Counter(each.label for each in usable if each.label is not None)
         named = [f"{name!r} {n}" for name, n in sorted(classes.items())]
-        text += f", {len(named)} classes: {_some(named)}"
+        text += f", {len(named)} classes: {some(named)}"
     splits = Counter(each.split for each in usable if each.split is not None)
     if splits:
         text += "; " + ", ".join(f"{split} {splits[split]}" for split in SPLITS)
@@ -167,72 +177,6 @@ def _unusable(raw: Path, found: RawItems) -> Iterator[Finding]:
     for reason, items in sorted(lost.items()):
         yield warn(raw, f"{len(items)} items will be quarantined as {reason}; first: "
                    f"{items[0].path!r}: {items[0].detail}")  # fmt: skip
-
-
-def _labels(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
-    """Check labels and splits as `clean` will, as far as it can be told without the pictures."""
-    rows = [{"label": each.label, "where": each.where} for each in usable]
-    labels, twins = check_labels(pd.DataFrame(rows, columns=["label", "where"]), wanted.task)
-    yield from (warn(raw, each) for each in twins[:_SHOWN])
-    labeled = [each for each in usable if each.label is not None]
-    if wanted.task == "classification":
-        yield from _classes(raw, labeled, wanted.split)
-    elif labels.nunique() < 2:
-        raise DataError(raw, "labels must not all be the same number", got=labels.nunique())
-    yield from _splits(raw, labeled, wanted)
-
-
-def _classes(raw: Path, labeled: Sequence[Item], split: SplitParams) -> Iterator[Finding]:
-    counts = Counter(str(each.label) for each in labeled)
-    if len(counts) < 2:
-        raise DataError(
-            raw, f"there must be two classes or more, and there are {sorted(counts)}",
-            remedy="are labels.csv or the class folders where data.labels says?",
-        )  # fmt: skip
-    given = Counter(str(each.label) for each in labeled if each.split == "train")
-    if given:
-        untrained = sorted(set(counts) - set(given))
-        if untrained:
-            raise DataError(
-                raw, f"the class {untrained[0]!r} has {counts[untrained[0]]} items, none of them "
-                "in train", remedy="give it some, or leave the class out",
-            )  # fmt: skip
-        return
-    few = [name for name, n in sorted(counts.items()) if (1 - split.train) ** n > _CHANCE]
-    if few:
-        named = _some([f"{name!r} {counts[name]}" for name in few])
-        yield warn(raw, f"{len(few)} classes have so few items that train may get none, at which "
-                   f"`clean` stops: {named}", "add items, or leave these classes out")  # fmt: skip
-
-
-def _splits(raw: Path, labeled: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
-    given = Counter(each.split for each in labeled if each.split is not None)
-    shares = {name: getattr(wanted.split, name) for name in SPLITS}
-    if given:
-        empty = [name for name in SPLITS if not given[name]]
-        if empty:
-            raise DataError(raw, f"the split {empty[0]!r} is empty", remedy="assign it some items")
-        in_train, limit = float(given["train"]), given["train"]
-    else:
-        small = [name for name in SPLITS if (1 - shares[name]) ** len(labeled) > _CHANCE]
-        if small:
-            yield warn(raw, f"{len(labeled)} items are so few that {small[0]} may get none",
-                       "add items, or give the splits in the label file")  # fmt: skip
-        in_train, limit = len(labeled) * shares["train"], len(labeled)
-    batch = wanted.train.batch_size
-    if batch == "full":
-        return
-    if batch > limit:
-        raise ParamsError(
-            "params.yaml", f"must be at most the items of train, of {limit} in all",
-            field="train.batch_size", got=batch, remedy="lower it, or set it to `full`",
-        )  # fmt: skip
-    if batch > in_train:
-        yield warn(
-            "params.yaml",
-            f"train.batch_size: {batch} may be more than the items of train, about {in_train:.0f}",
-            "lower it, or set it to `full`",
-        )
 
 
 def _sample(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
@@ -255,7 +199,7 @@ def _sample(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator
         yield ok(raw, f"{len(probes)} of {len(usable)} items were opened, {len(good)} are "
                  f"pictures: {_looks(good)}")  # fmt: skip
     yield from _notes(raw, good)
-    yield from _copies(raw, good, {each.path: each.label for each in usable})
+    yield from _copies(raw, good, {each.path: each for each in usable}, wanted.clean)
 
 
 def _sized(probe: Probe, clean: CleanParams) -> Probe:
@@ -306,24 +250,32 @@ def _notes(raw: Path, probes: Mapping[str, Probe]) -> Iterator[Finding]:
 
 
 def _copies(
-    raw: Path, good: Mapping[str, Probe], labels: Mapping[str, str | None]
+    raw: Path, good: Mapping[str, Probe], items: Mapping[str, Item], clean: CleanParams
 ) -> Iterator[Finding]:
-    """Tell of equal pictures among those that were opened."""
-    same: dict[str | None, list[str]] = {}
+    """Tell of equal pictures among those that were opened.
+
+    Raises:
+        DataError: One stands in two given splits, and leaks are refused.
+    """
+    same: dict[str | None, list[Item]] = {}
     for path, probe in good.items():
-        same.setdefault(probe.pixel_hash, []).append(path)
-    groups = [paths for paths in same.values() if len(paths) > 1]
-    at_odds = [paths for paths in groups if len({labels[path] for path in paths}) > 1]
+        same.setdefault(probe.pixel_hash, []).append(items[path])
+    groups = [copies for copies in same.values() if len(copies) > 1]
+    at_odds = [copies for copies in groups if len({each.label for each in copies}) > 1]
     if at_odds:
-        named = " and ".join(f"{path!r}" for path in at_odds[0][:2])
+        named = " and ".join(f"{each.path!r}" for each in at_odds[0][:2])
         yield warn(raw, f"{len(at_odds)} pictures lie there several times, with labels that "
                    f"disagree; first: {named}", "`clean` will quarantine all of them")  # fmt: skip
-    if len(groups) > len(at_odds):
-        named = next(paths for paths in groups if paths not in at_odds)[1]
-        yield warn(raw, f"{len(groups) - len(at_odds)} pictures lie there several times; first: "
-                   f"{named!r}", "`clean` will keep one of each")  # fmt: skip
-
-
-def _some(names: Sequence[str]) -> str:
-    more = len(names) - _SHOWN
-    return ", ".join(names[:_SHOWN]) + (f" and {more} more" if more > 0 else "")
+    agreeing = [copies for copies in groups if copies not in at_odds]
+    leaks = [copies for copies in agreeing if len({each.split for each in copies}) > 1]
+    if leaks and clean.leaks == "refuse":
+        first, *more = leaks[0]
+        other = next(each for each in more if each.split != first.split)
+        raise DataError(
+            raw, f"{len(leaks)} pictures stand in two of the given splits; first: {first.path!r} "
+            f"in {first.split} and {other.path!r} in {other.split}",
+            remedy="give both one split, remove one, or set clean.leaks to drop",
+        )  # fmt: skip
+    if agreeing:
+        yield warn(raw, f"{len(agreeing)} pictures lie there several times; first: "
+                   f"{agreeing[0][1].path!r}", "`clean` will keep one of each")  # fmt: skip

@@ -13,10 +13,18 @@ from pipeline.doctor.disk import check_disk
 from pipeline.doctor.findings import gather
 from pipeline.doctor.outline import Outline
 from pipeline.doctor.params import CLASSES, examine_params
+from pipeline.errors import DataError
+from pipeline.files import sha256_file
 from pipeline.parallel import MachineParams
 from tests.closure import ROOT
 from tests.packed import tar
-from tests.rawfolder import class_folders, clean_params, save_picture, write_labels
+from tests.rawfolder import (
+    class_folders,
+    clean_folder,
+    clean_params,
+    save_picture,
+    write_labels,
+)
 
 RAW = "data/mine/raw"
 
@@ -117,7 +125,9 @@ def test_a_folder_that_a_stage_makes_may_be_absent(look, tmp_path):
     assert lines(found, "ok") == [f"{RAW}: is not here yet; data/mine/dvc.yaml makes it"]
     assert seen is None
     out = f"{{path: {RAW}, md5: a, size: 900, nfiles: 7}}"
-    (tmp_path / "data/mine/dvc.lock").write_text(f"stages: {{a: {{cmd: x, outs: [{out}]}}}}\n")
+    (tmp_path / "data/mine/dvc.lock").write_text(
+        f"stages: {{a: {{cmd: x, outs: [{out}]}}, b: {{cmd: y}}}}\n"
+    )
     assert look()[1] == doctor_data.RawFolder(7, 900)
 
 
@@ -166,6 +176,41 @@ def break_val(raw):
     )  # fmt: skip
 
 
+def in_splits(raw, *changed, header="path,label,split"):
+    """Write a label file with splits for all pictures but the first ones, which have `changed`."""
+    names = sorted(path.relative_to(raw) for path in raw.rglob("*.png"))
+    rows = [f"{name},{name.parent},{('train', 'val', 'train', 'test')[number % 4]}"
+            + ",g" * (header.count(",") - 2) for number, name in enumerate(names)]  # fmt: skip
+    write_labels(raw, [*changed, *rows[len(changed) :]], header=header)
+
+
+def break_names(raw):
+    for split in ("train", "dev"):
+        for label in ("cat", "dog"):
+            shutil.copytree(raw / label, raw / split / label)
+    for label in ("cat", "dog"):
+        shutil.rmtree(raw / label)
+
+
+def break_group(raw):
+    in_splits(raw, header="path,label,split,group")
+
+
+def break_rows(raw):
+    names = [f"{label}/{n:02}.png,{label}" for label in ("cat", "dog") for n in range(24)]
+    write_labels(raw, [*names, *(f"cat/none{n}.png,cat" for n in range(49))])
+
+
+def break_labels(raw):
+    write_labels(raw, [f"{label}/{n:02}.png,{label if n < 11 else ''}"
+                       for label in ("cat", "dog") for n in range(24)])  # fmt: skip
+
+
+def break_leak(raw):
+    shutil.copy(raw / "cat/00.png", raw / "cat/01.png")
+    in_splits(raw)
+
+
 BROKEN = {
     "link": (break_link, "must not be a link that leaves the data folder", 3),
     "fifo": (break_fifo, "must not be a FIFO", 3),
@@ -180,6 +225,16 @@ BROKEN = {
     "spelling": (break_spelling, "labels are spelled in several ways", 3),
     "class without train": (break_train, "the class 'dog' has 1 items, none of them in train", 3),
     "empty split": (break_val, "the split 'val' is empty", 3),
+    "group": (break_group, "a group must not cross splits, and 'g' has cat/00.png in train and", 3),
+    "rows": (break_rows, "49 of 97 items are bad: missing_file 49; clean.max_bad_frac allows", 3),
+    "no labels": (break_labels, "26 of 48 items are bad: no_label 26; clean.max_bad_frac", 3),
+    "leak": (
+        break_leak,
+        "1 pictures stand in two of the given splits; first: 'cat/00.png' in train and "
+        "'cat/01.png' in val (give both",
+        3,
+    ),
+    "other splits": (break_names, "'dev' is not, and all hold the same folders: 'cat', 'dog'", 3),
 }
 
 
@@ -191,6 +246,48 @@ def test_what_clean_would_stop_at_is_an_error(raw, look, case):
     (error,) = [each for each in found if each.level == "error"]
     assert message in error.line()
     assert error.exit_code == code
+
+
+def test_each_of_them_does_stop_clean(raw, tmp_path, monkeypatch):
+    for case in ("group", "rows", "no labels", "leak", "other splits"):
+        folder = class_folders(tmp_path / case)
+        BROKEN[case][0](folder)
+        with pytest.raises(DataError):
+            clean_folder(folder)
+
+
+def test_what_decisions_may_settle_is_a_warning(raw, look, tmp_path):
+    in_splits(raw, "cat/00.png,emu,test")
+    (error,) = [each for each in look()[0] if each.level == "error"]
+    assert "the class 'emu' has 1 items, none of them in train" in error.line()
+    identity = sha256_file(raw / "cat/00.png")
+    write_labels(tmp_path / "review", [f"{identity},drop,,,"], header="id,decision,by,when,note",
+                 name="mine.csv")  # fmt: skip
+    found = look()[0]
+    assert lines(found, "error") == []
+    assert any("; `clean` stops at it unless review/mine.csv settles it" in line
+               for line in lines(found, "warning"))  # fmt: skip
+
+
+def test_leaks_that_are_mended_are_no_error(raw, look):
+    break_leak(raw)
+    found = look(leaks="drop")[0]
+    assert lines(found, "error") == []
+    assert any("`clean` will keep one of each" in line for line in lines(found, "warning"))
+
+
+def test_items_whose_label_is_filled_count_for_a_batch(raw, look):
+    break_labels(raw)
+    (error,) = lines(look(batch_size=32, missing_label="drop")[0], "error")
+    assert "must be at most the items of train, of 22" in error
+    assert lines(look(batch_size=32, missing_label="most_frequent")[0], "error") == []
+
+
+def test_missing_labels_that_stop_clean_are_told(raw, look):
+    write_labels(raw, ["cat/00.png,cat", "cat/01.png,cat", "dog/00.png,dog"])
+    told = lines(look(missing_label="error", max_bad_frac=1.0)[0], "warning")
+    assert any("45 items have no label, at which `clean` stops; first: 'cat/02.png'" in line
+               for line in told)  # fmt: skip
 
 
 def test_a_wrong_path_is_an_error_of_params(look):
