@@ -19,6 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
+from pipeline import seeds
 from pipeline.data import augment as augment_module
 from pipeline.data import normalization as normalization_module
 from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
@@ -29,6 +30,7 @@ from pipeline.device import Runtime
 from pipeline.earlier import code_digest
 from pipeline.errors import DataError, IntegrityError, PipelineError
 from pipeline.files import replacing_folder, sha256_file, write_json
+from pipeline.model import activations as activations_module
 from pipeline.model import backbones, cuts, folding, fusing, network, padding
 from pipeline.model.activations import to_halves
 from pipeline.model.features import (
@@ -80,8 +82,8 @@ def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
         work: What is computed.
         backbone: The file with the backbone's tensors.
     """
-    modules = (augment_module, normalization_module, backbones, cuts, folding, fusing, network,
-               padding, sys.modules[__name__])  # fmt: skip
+    modules = (activations_module, augment_module, normalization_module, backbones, cuts, folding,
+               fusing, network, padding, seeds, sys.modules[__name__])  # fmt: skip
     normalization = work.trunk.normalization
     return {
         "architecture": work.trunk.backbone.architecture,
