@@ -1,6 +1,8 @@
 """The command `rootstock`: thin, each subcommand a few calls into the library."""
 
 import argparse
+import errno
+import os
 import sys
 from collections.abc import Sequence
 
@@ -15,8 +17,8 @@ from pipeline.commands import (
     search,
     serve,
 )
-from pipeline.errors import PipelineError
-from pipeline.stage import end_soon
+from pipeline.errors import MachineError, PipelineError
+from pipeline.stage import MACHINE_ERRNOS, end_soon
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -36,6 +38,12 @@ def main(argv: Sequence[str] | None = None) -> int:
     except PipelineError as error:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
+    except OSError as error:
+        if error.errno not in (*MACHINE_ERRNOS, errno.EISDIR, errno.ENOTDIR):
+            raise
+        where = error.filename2 or error.filename or arguments.command
+        sys.stderr.write(f"error: {where}: {os.strerror(error.errno)}\n")
+        return MachineError.exit_code
     except KeyboardInterrupt:
         return 130
 

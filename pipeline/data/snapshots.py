@@ -104,7 +104,7 @@ def read_current(root: Path) -> tuple[Snapshot, Path]:
     Raises:
         DataError: `clean` has not run, or what it made was not pulled.
         IntegrityError: The manifest is damaged, or is not the one that dvc.lock records, as after
-            `git checkout` alone.
+            `git checkout` alone; or other data were added since.
     """
     path = root / MANIFEST
     if not path.exists():
@@ -123,8 +123,21 @@ def read_current(root: Path) -> tuple[Snapshot, Path]:
     details = _details(root / _REPORT)
     near = read_table(root / _NEAR) if (root / _NEAR).exists() else None
     originals = find_originals(manifest, details, near)
-    raw = root / str(settings.get("data", {}).get("path", "data"))
-    return Snapshot("working tree", None, manifest, settings, originals), raw
+    raw = str(settings.get("data", {}).get("path", "data"))
+    _refuse_other_data(root, lock, raw)
+    return Snapshot("working tree", None, manifest, settings, originals), root / raw
+
+
+def _refuse_other_data(root: Path, lock: Mapping[str, Any], raw: str) -> None:
+    """Refuse a manifest from before the last `dvc add`: what it does not show looks unchanged."""
+    tracked, read = root / f"{raw}.dvc", locked_dep(lock, "clean", raw)
+    if read is None or not tracked.exists():
+        return
+    outs = read_params(tracked).get("outs") or ()
+    if read not in [out.get("md5") for out in outs]:
+        raise IntegrityError(
+            f"{raw}.dvc", "names other data than `clean` has read", remedy="run `dvc repro clean`"
+        )
 
 
 def find_originals(

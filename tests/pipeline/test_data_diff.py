@@ -155,6 +155,28 @@ def test_a_manifest_of_another_revision_is_not_compared(project, data_diff):
     data_diff()
 
 
+def test_data_that_were_added_since_are_not_passed_over(project, data_diff):
+    tracked = project / "data/small/raw.dvc"
+    content = tracked.read_text(encoding="utf-8")
+    committed = run(project, "git", "show", "HEAD:data/small/raw.dvc").stdout
+    assert committed != content
+    tracked.write_text(committed, encoding="utf-8")
+    try:
+        (line,) = data_diff("--fail-on-moved", code=5).err.splitlines()
+        assert line == (
+            "error: data/small/raw.dvc: names other data than `clean` has read "
+            "(run `dvc repro clean`)"
+        )
+    finally:
+        tracked.write_text(content, encoding="utf-8")
+
+
+def test_an_impossible_sheet_is_one_line(project, data_diff):
+    (line,) = data_diff("--sheet", "stages", code=4).err.splitlines()
+    assert line.startswith("error: ")
+    assert "stages: Is a directory" in line
+
+
 def test_a_side_without_a_manifest_is_named(project, data_diff):
     empty = run(project, "git", "commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
                 "-m", "empty").stdout.strip()  # fmt: skip
