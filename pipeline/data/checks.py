@@ -107,5 +107,6 @@ def _refuse_untrained_classes(kept: pd.DataFrame, where: str) -> None:
             raise DataError(
                 where,
                 f"the class {label!r} has {n} items, none of them in train",
-                remedy="add items of it, or change split.seed",
+                remedy="add items of it, or change split.seed; with a given split, assign some to "
+                "train",
             )
