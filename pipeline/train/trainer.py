@@ -93,7 +93,7 @@ class Training:
         while not self.is_over():
             report = next(reports)
             self.reports.append(report)
-            self.best.offer(report, self.learner.model)
+            self.best.offer(report, self.learner.kept)
             yield report
             if checkpoints is not None:
                 checkpoints.save(self.learner, self.best, self.reports)

@@ -14,6 +14,7 @@ from pipeline.errors import DataError, ParamsError
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.model.tensors import load_tensors
 from pipeline.train.checkpoint import Checkpoints
+from pipeline.train.loop import predict
 from pipeline.train.parts import open_parts
 from pipeline.train.trainer import open_training
 from tests.trainable import cpu, make_sources, plan
@@ -83,6 +84,23 @@ def test_the_best_epoch_is_what_is_written(sources, tmp_path):
     assert training.best.epoch == int(np.argmin(losses)) + 1 < 8
     written, _ = load_tensors(tmp_path / "model")
     assert torch.equal(written["head.weight"], training.best.state["weight"])
+
+
+@pytest.mark.parametrize("ema", [0.0, 0.95])
+@pytest.mark.parametrize("strategy", ["head", "full"])
+def test_what_is_written_is_what_was_validated(strategy, ema, sources, tmp_path):
+    """Of averaged weights that is the average: a rate that stays shows the difference."""
+    recipe = plan(
+        train={"strategy": strategy, "ema": ema, "epochs": 3},
+        optim={"lr": 0.05}, schedule={"name": "constant"},
+    )  # fmt: skip
+    training = train(sources, recipe, tmp_path)
+    outputs = predict(training.learner, training.val)
+    loss = torch.nn.functional.cross_entropy(outputs, training.val.targets_N)
+    assert float(loss) == pytest.approx(training.best.value, rel=1e-6)
+    values = list(training.learner.model.state_dict().values())
+    assert all(map(torch.equal, values, training.best.state.values()))
+    assert training.best.value == min(each.val_loss for each in training.reports)
 
 
 def test_the_history_has_a_row_for_each_epoch_and_no_times(sources, tmp_path):
