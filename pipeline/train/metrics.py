@@ -89,9 +89,11 @@ def value_scores(values_N: np.ndarray, targets_N: np.ndarray, weights_RN: np.nda
     error_N = values_N - targets_N
     total_R = weights_RN.sum(axis=1)
     mse_R = weigh(weights_RN, error_N**2) / total_R
-    mean_R = weigh(weights_RN, targets_N) / total_R
-    variance_R = weigh(weights_RN, targets_N**2) / total_R - mean_R**2
-    flat_R = variance_R <= 1e-12 * np.maximum(mean_R**2, 1e-300)
+    offset = targets_N.mean()
+    centered_N = targets_N - offset  # the variance of large numbers would drown in their squares
+    mean_R = weigh(weights_RN, centered_N) / total_R
+    variance_R = weigh(weights_RN, centered_N**2) / total_R - mean_R**2
+    flat_R = variance_R <= _FLAT * max(float(np.square(targets_N).max()), 1e-300)
     r2_R = np.where(flat_R, np.nan, 1.0 - mse_R / np.where(flat_R, 1.0, variance_R))
     return {
         "mae": weigh(weights_RN, np.abs(error_N)) / total_R,

@@ -7,7 +7,8 @@ import copy
 import difflib
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field
 
@@ -27,7 +28,18 @@ SEARCHABLE: dict[str, type[Section]] = {
     "augment": AugmentParams,
 }
 
-_YARDSTICKS = {("loss", "class_weights"), ("loss", "sample_weights"), ("train", "monitor")}
+_YARDSTICKS = {("loss", "class_weights"), ("loss", "sample_weights")}
+
+_ACTS_WITH = {
+    "optim.momentum": ("optim.name", ("sgd",)),
+    "optim.nesterov": ("optim.name", ("sgd",)),
+    "optim.beta1": ("optim.name", ("adam", "adamw")),
+    "optim.beta2": ("optim.name", ("adam", "adamw")),
+    "schedule.final_frac": ("schedule.name", ("cosine", "one_cycle")),
+    "train.probe_epochs": ("train.start", ("probe",)),
+    "train.probe_lr": ("train.start", ("probe",)),
+}
+"""Params that do nothing but where another one has one of some values."""
 
 _FILE = Path("params.yaml")
 _DIGITS = 3
@@ -86,7 +98,10 @@ def check_space(raw: dict[str, Any], params: TuneParams) -> list[Dimension]:
     """
     if not params.space:
         raise ParamsError(_FILE, "must name a param to search", field="tune.space", got={})
-    return [_dimension(raw, path, spec) for path, spec in params.space.items()]
+    dimensions = [_dimension(raw, path, spec) for path, spec in params.space.items()]
+    for each in dimensions:
+        _refuse_idle(raw, each.path, dimensions)
+    return dimensions
 
 
 def with_values(raw: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
@@ -116,8 +131,14 @@ def _dimension(raw: dict[str, Any], path: str, spec: dict[str, Any]) -> Dimensio
         raise _error(f"{path}.high", f"must be above low, which is {low}", high)
     if is_log and low <= 0:
         raise _error(f"{path}.low", "must be above 0 on a logarithmic scale", low)
-    is_whole = SEARCHABLE[section].model_fields[key].annotation is int
+    is_whole = _is_whole(SEARCHABLE[section].model_fields[key].annotation)
     return Dimension(section, key, low, high, is_log, is_whole)
+
+
+def _is_whole(annotation: Any) -> bool:
+    """Tell whether a param takes whole numbers, if only beside a word such as `full`."""
+    kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
+    return int in [get_args(each)[0] if get_origin(each) is Annotated else each for each in kinds]
 
 
 def _choices(raw: dict[str, Any], section: str, key: str, choices: Any) -> Dimension:
@@ -135,6 +156,10 @@ def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> N
             raise _error(path, f"`{section}` cannot be searched: trials share the cached features, "
                          f"and differ in {', '.join(SEARCHABLE)} alone", path)  # fmt: skip
         raise _error(path, f"must be a param of {', '.join(SEARCHABLE)}", path)
+    if (section, key) == ("train", "monitor"):
+        raise _error(path, "is what trials are compared by, and must be one for all", path)
+    if (section, key) == ("train", "test_views"):
+        raise _error(path, "changes no trial: validation looks at pictures as they are", path)
     if (section, key) in _YARDSTICKS and raw.get("train", {}).get("monitor") == "loss":
         raise _error(path, "would change the loss that trials are compared by", path,
                      remedy="set train.monitor to another number")  # fmt: skip
@@ -146,6 +171,19 @@ def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> N
         close = difflib.get_close_matches(key, known, n=1)
         hint = f" (did you mean {section}.{close[0]}?)" if close else ""
         raise _error(path, f"must be a param of {section}{hint}", path)
+
+
+def _refuse_idle(raw: dict[str, Any], path: str, dimensions: list[Dimension]) -> None:
+    """Refuse a param that changes no trial, whose best value would be chance."""
+    if path not in _ACTS_WITH:
+        return
+    other, values = _ACTS_WITH[path]
+    section, key = other.split(".")
+    present = raw.get(section, {}).get(key)
+    searched = [choice for each in dimensions if each.path == other for choice in each.choices]
+    if not set(values) & {present, *searched}:
+        raise _error(path, f"does nothing with `{other}: {present}`", path,
+                     remedy=f"search {other} too, or leave it out")  # fmt: skip
 
 
 def _refuse_outside(raw: dict[str, Any], section: str, key: str, field: str, value: Any) -> None:

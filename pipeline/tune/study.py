@@ -253,6 +253,6 @@ def _lies_within(present: Mapping[str, Any], dimensions: Sequence[Dimension]) ->
     return all(
         present[each.path] in each.choices
         if each.choices
-        else each.low <= present[each.path] <= each.high
+        else not isinstance(present[each.path], str) and each.low <= present[each.path] <= each.high
         for each in dimensions
     )

@@ -29,10 +29,14 @@ def test_the_committed_space_is_sound():
 def test_ranges_are_typed_by_their_params():
     space = {"optim.lr": {"low": 0.001, "high": 0.1, "log": True},
              "train.epochs": {"low": 5, "high": 50},
+             "train.batch_size": {"low": 8, "high": 64, "log": True},
+             "optim.momentum": {"low": 0.5, "high": 0.9},
              "optim.name": {"choices": ["sgd", "adamw"]}}  # fmt: skip
     assert check(space) == [
         Dimension("optim", "lr", 0.001, 0.1, is_log=True),
         Dimension("train", "epochs", 5, 50, is_whole=True),
+        Dimension("train", "batch_size", 8, 64, is_log=True, is_whole=True),
+        Dimension("optim", "momentum", 0.5, 0.9),
         Dimension("optim", "name", choices=("sgd", "adamw")),
     ]
 
@@ -56,6 +60,10 @@ def test_ranges_are_typed_by_their_params():
         ("optim.name", {"choices": ["sgd"]}, "must be a list of two values or more"),
         ("optim.name", {"choices": ["sgd", "lion"]}, "must be 'sgd', 'adam' or 'adamw', got"),
         ("loss.class_weights", {"choices": ["none", "balanced"]}, "would change the loss that"),
+        ("train.monitor", {"choices": ["loss", "accuracy"]}, "is what trials are compared by"),
+        ("train.test_views", {"choices": [1, 8]}, "changes no trial: validation looks at"),
+        ("optim.momentum", {"low": 0.5, "high": 0.9}, "does nothing with `optim.name: adamw`"),
+        ("train.probe_lr", {"low": 0.1, "high": 0.9}, "does nothing with `train.start: zero`"),
         ("augment.hflip", {"low": 0.0, "high": 1.0}, "with `train.strategy: full` alone"),
     ],
 )  # fmt: skip

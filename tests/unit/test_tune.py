@@ -86,6 +86,16 @@ def test_a_diverging_trial_fails_and_the_search_goes_on(sources, tmp_path):
     assert study.best() is None
 
 
+def test_a_range_of_a_param_that_may_be_a_word_is_of_whole_numbers(sources, tmp_path):
+    raw, params = setting(train={"batch_size": "full"})
+    space = {"train.batch_size": {"low": 8, "high": 16}}
+    params = params.model_copy(update={"trials": 2, "space": space})
+    study = open_study(raw, params, check_space(raw, params), tmp_path / "study.db")
+    run_trials(study, open_parts(sources), raw, params)
+    assert [each.state for each in study.ended()] == ["complete"] * 2
+    assert all(isinstance(each.values["train.batch_size"], int) for each in study.ended())
+
+
 def test_bad_trials_are_pruned(sources, tmp_path):
     study = search(sources, tmp_path / "study.db", trials=14, pruner="median")
     states = [each.state for each in study.ended()]
