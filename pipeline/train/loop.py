@@ -20,7 +20,7 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
 from pipeline.params import Section
 from pipeline.seeds import derive, numpy_generator
 from pipeline.train import losses
@@ -233,6 +233,25 @@ def _train_epoch(
     return float(losses.mean(total, weight)), lr
 
 
+def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Give the outputs of a step.
+
+    Raises:
+        ParamsError: The step has one item, and a normalization needs more for its statistics. Which
+            does depends on the sizes of maps; so it is tried.
+    """
+    try:
+        outputs: Tensor = model(inputs)
+    except ValueError as error:
+        if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
+            raise
+        raise ParamsError(
+            "params.yaml", "leaves a step with one item, of which a batch has no statistics",
+            field="train.batch_size", remedy="raise it, or set train.batch_norm to stored",
+        ) from error  # fmt: skip
+    return outputs
+
+
 def _train_step(
     learner: Learner,
     train: Examples,
@@ -250,7 +269,7 @@ def _train_step(
         generator=numpy_generator(recipe.seed, "mix", epoch, step),
     )  # fmt: skip
     with learner.autocast():
-        outputs_BK = learner.model(inputs)
+        outputs_BK = _outputs(learner.model, inputs)
     total, weight = _sums(learner.loss, outputs_BK, targets_B, weights_B, mix)
     learner.optimizer.zero_grad(set_to_none=True)
     losses.mean(total, weight).backward()

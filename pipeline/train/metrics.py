@@ -37,6 +37,9 @@ METRICS: dict[str, Literal["max", "min"]] = {
 TINY_PROBABILITY = 1e-15
 """A smaller probability of the right class counts as this one in the loss."""
 
+_FLAT = 1e-24
+"""Targets whose variance is a smaller share of their largest square are all the same number."""
+
 Scores = dict[str, np.ndarray]
 """For each metric R values; NaN where it is not defined on that resample."""
 

@@ -178,6 +178,15 @@ def test_regression_scores_agree_with_scikit_learn():
     })  # fmt: skip
 
 
+@pytest.mark.parametrize("offset", [1e6, -1e7])
+def test_r2_is_the_same_wherever_zero_lies(offset):
+    generator = np.random.default_rng(0)
+    targets = generator.normal(size=500) * 0.5
+    values = targets + generator.normal(size=500) * 0.1
+    moved = point(partial(value_scores, values + offset, targets + offset), 500)
+    assert moved["r2"] == pytest.approx(reference.r2_score(targets, values), abs=1e-6)
+
+
 @pytest.mark.parametrize("targets", [[0.1, 0.1, 0.1], [0.0, 0.0], [5.0], [1e9, 1e9]], ids=str)
 def test_r2_needs_targets_that_differ(targets):
     scores = point(partial(value_scores, np.zeros(len(targets)), np.array(targets)), len(targets))

@@ -145,6 +145,14 @@ def cut_sources(tmp_path_factory):
     return make_sources(tmp_path_factory.mktemp("cut") / "s", items=40, cut="blocks.2", views=2)
 
 
+def test_a_step_of_one_item_without_statistics_is_one_line(sources, tmp_path):
+    recipe = plan(train={"strategy": "full", "batch_norm": "batch", "batch_size": 1, "epochs": 1})
+    with pytest.raises(
+        ParamsError, match=r"train\.batch_size: leaves a step with one item, .*batch_norm"
+    ):
+        train(sources, recipe, tmp_path)
+
+
 @pytest.mark.parametrize("strategy", RECIPES)
 def test_a_training_that_stopped_goes_on_as_if_it_had_not(strategy, cut_sources, tmp_path):
     sources = cut_sources
