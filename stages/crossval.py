@@ -1,6 +1,7 @@
 """Stage `crossval`: train on folds of the cached features, and score every item out of its fold.
 
-Reads   --features --store --normalization --backbone --record  what earlier stages wrote
+Reads   --features --store --normalization --backbone --record --near-duplicates
+                             what earlier stages wrote
 Writes  --metrics --predictions --history --plots  out-of-fold numbers, a row for every item, curves
 
 Beside them, not versioned: finished folds and checkpoints, until all is written.
@@ -14,6 +15,7 @@ from pipeline.device import RuntimeParams, open_runtime
 from pipeline.parallel import MachineParams
 from pipeline.params import Task
 from pipeline.stage import run_stage
+from pipeline.tables import read_table
 from pipeline.track.journal import state_folder
 from pipeline.track.lineage import stage_key
 from pipeline.train.crossval import Setting, clear, run_folds, write
@@ -44,6 +46,7 @@ def main(
     normalization: Path,
     backbone: Path,
     record: Path,
+    near_duplicates: Path,
     metrics: Path,
     predictions: Path,
     history: Path,
@@ -52,7 +55,8 @@ def main(
     """Run the folds that are not done yet, and write what all gave."""
     plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
     parts = open_parts(Sources(features, store, normalization, backbone, record))
-    setting = Setting(plan, parts, crossval, evaluate, open_runtime(runtime))
+    alike = read_table(near_duplicates)
+    setting = Setting(plan, parts, crossval, evaluate, open_runtime(runtime), alike)
     state = state_folder() / "crossval" / stage_key(Path(), "crossval", graph="crossval/dvc.yaml")
     scored = list(run_folds(setting, machine=machine, state=state))
     write(setting, scored, metrics=metrics, predictions=predictions, history=history, plots=plots)

@@ -1,6 +1,7 @@
 """Stage `suspects`: wrong labels, look-alikes across splits, poor pictures, outliers.
 
-Reads   --features --store --normalization --backbone --record  what earlier stages wrote
+Reads   --features --store --normalization --backbone --record --near-duplicates
+                     what earlier stages wrote
 Writes  --table      one row for each suspect, for programs
         --csv        the same, for people
         --report     counts, and how many labels of each class are estimated to be wrong
@@ -18,6 +19,7 @@ from pipeline.suspects.find import find_suspects
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.sheets import draw_sheets
 from pipeline.suspects.table import write_suspects
+from pipeline.tables import read_table
 from pipeline.train.parts import Sources, open_parts
 
 
@@ -32,6 +34,7 @@ def main(
     normalization: Path,
     backbone: Path,
     record: Path,
+    near_duplicates: Path,
     table: Path,
     csv: Path,
     report: Path,
@@ -39,7 +42,10 @@ def main(
 ) -> None:
     """Judge every kept item; change none."""
     parts = open_parts(Sources(features, store, normalization, backbone, record))
-    found = find_suspects(task, parts, suspects, open_runtime(runtime), machine=machine)
+    alike = read_table(near_duplicates)
+    found = find_suspects(
+        task, parts, suspects, open_runtime(runtime), machine=machine, alike=alike
+    )
     write_suspects(table, csv=csv, table=found.table)
     draw_sheets(sheets, found.table, parts.store)
     write_json(report, found.report)

@@ -48,7 +48,13 @@ class Found:
 
 
 def find_suspects(
-    task: Task, parts: Parts, params: SuspectsParams, runtime: Runtime, *, machine: MachineParams
+    task: Task,
+    parts: Parts,
+    params: SuspectsParams,
+    runtime: Runtime,
+    *,
+    machine: MachineParams,
+    alike: pd.DataFrame | None = None,
 ) -> Found:
     """Look for wrong labels, look-alikes across splits, poor pictures and outliers.
 
@@ -58,13 +64,14 @@ def find_suspects(
         params: How items are judged.
         runtime: Threads and device.
         machine: Progress.
+        alike: Near-duplicates, which are held out together: a copy would vouch for a wrong label.
 
     Raises:
         ParamsError: There are no pooled features, or a class is too small for the folds.
         DataError: The labels do not fit the task.
     """
     store = parts.store
-    held_out = predict_held_out(task, parts, params, runtime, machine=machine)
+    held_out = predict_held_out(task, parts, params, runtime, machine=machine, alike=alike)
     verdicts = judge_labels(store, held_out, params)
     pooled = parts.features.require_pooled(by="the stage `suspects`")
     splits = store.index["split"].map({name: place for place, name in enumerate(SPLITS)})

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 import numpy as np
+import pandas as pd
 
 from pipeline.data.augment import AugmentParams
 from pipeline.device import Runtime
@@ -54,7 +55,13 @@ class _Dealing(CrossvalParams):
 
 
 def predict_held_out(
-    task: Task, parts: Parts, params: SuspectsParams, runtime: Runtime, *, machine: MachineParams
+    task: Task,
+    parts: Parts,
+    params: SuspectsParams,
+    runtime: Runtime,
+    *,
+    machine: MachineParams,
+    alike: pd.DataFrame | None = None,
 ) -> HeldOut:
     """Train a head for each fold, and have it predict what the fold held out.
 
@@ -66,6 +73,7 @@ def predict_held_out(
         params: Folds and the training of a head.
         runtime: Threads and device.
         machine: Progress.
+        alike: Near-duplicates; see `folds.deal`.
 
     Raises:
         ParamsError: There are no pooled features, or a class is too small for so many folds.
@@ -74,7 +82,7 @@ def predict_held_out(
     parts.features.require_pooled(by="the stage `suspects`")
     store = parts.store
     targets = find_targets(task, store, np.arange(len(store)))
-    folds = deal_heads(task, parts, params)
+    folds = deal_heads(task, parts, params, alike)
     served = np.full((len(store), targets.outputs), np.nan)
     with progress(folds, machine, total=len(folds), title="suspects", unit="heads") as watched:
         for fold in watched:
@@ -88,12 +96,14 @@ def predict_held_out(
     return HeldOut(targets, served)
 
 
-def deal_heads(task: Task, parts: Parts, params: SuspectsParams) -> list[Fold]:
+def deal_heads(
+    task: Task, parts: Parts, params: SuspectsParams, alike: pd.DataFrame | None = None
+) -> list[Fold]:
     """Give the folds; see `folds.deal`."""
     dealing = _Dealing(
         folds=params.folds, repeats=1, items="all", val_frac=params.val_frac, seed=params.seed
     )
-    return deal(parts.store.index, dealing, task=task)
+    return deal(parts.store.index, dealing, task=task, alike=alike)
 
 
 def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:

@@ -76,6 +76,7 @@ class Setting:
         crossval: How items are dealt out.
         evaluate: How a fold is judged.
         runtime: Device and precision.
+        alike: Near-duplicates, which no fold separates; see `folds.deal`.
     """
 
     plan: Plan
@@ -83,6 +84,7 @@ class Setting:
     crossval: CrossvalParams
     evaluate: EvaluateParams
     runtime: Runtime
+    alike: pd.DataFrame | None = None
 
     @property
     def targets(self) -> Targets:
@@ -92,7 +94,7 @@ class Setting:
 
     def folds(self) -> list[Fold]:
         """Deal the items out; see `folds.deal`."""
-        return deal(self.parts.store.index, self.crossval, task=self.plan.task)
+        return deal(self.parts.store.index, self.crossval, task=self.plan.task, alike=self.alike)
 
 
 def run_folds(setting: Setting, *, machine: MachineParams, state: Path) -> Iterator[Scored]:

@@ -12,6 +12,8 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 from pydantic import Field
+from scipy.sparse import coo_array
+from scipy.sparse.csgraph import connected_components
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from pipeline.errors import ParamsError
@@ -67,8 +69,13 @@ class Fold:
         return f"repeat-{self.repeat}-fold-{self.fold}"
 
 
-def deal(index: pd.DataFrame, params: CrossvalParams, *, task: Task) -> list[Fold]:
+def deal(
+    index: pd.DataFrame, params: CrossvalParams, *, task: Task, alike: pd.DataFrame | None = None
+) -> list[Fold]:
     """Deal items out, whole groups at a time, balanced over the classes.
+
+    Items that look alike go together as those of one group do: else the one would be trained on
+    and the other held out.
 
     Within a repeat every item is held out once. A fold's validation part is carved out of its
     training part in the same way.
@@ -77,6 +84,7 @@ def deal(index: pd.DataFrame, params: CrossvalParams, *, task: Task) -> list[Fol
         index: The store's rows: label, split, group, path.
         params: How.
         task: What labels are.
+        alike: Pairs of near-duplicates: path_a, path_b; others than the store's do not count.
 
     Raises:
         ParamsError: A class has too few members, or groups, for so many folds.
@@ -84,7 +92,7 @@ def deal(index: pd.DataFrame, params: CrossvalParams, *, task: Task) -> list[Fol
     rows = np.arange(len(index))
     if params.items == "trainval":
         rows = rows[index["split"].isin(["train", "val"]).to_numpy()]
-    labels, groups = index["label"].iloc[rows], _groups(index.iloc[rows])
+    labels, groups = index["label"].iloc[rows], _groups(index.iloc[rows], alike)
     _refuse_small_classes(labels, groups, params, task)
     strata = _strata(labels, task, folds=params.folds)
     folds = []
@@ -109,10 +117,19 @@ def _strata(labels: pd.Series, task: Task, *, folds: int) -> np.ndarray:
     return np.floor(ranks * count / len(ranks)).astype(np.int64)
 
 
-def _groups(index: pd.DataFrame) -> np.ndarray:
-    """Number the groups; an item without one is its own."""
+def _groups(index: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:
+    """Number what goes together: groups, an item without one by itself, and what looks alike."""
     alone = "item\0" + index["path"]
-    return pd.factorize(index["group"].where(index["group"].notna(), alone))[0].astype(np.int64)
+    groups = pd.factorize(index["group"].where(index["group"].notna(), alone))[0].astype(np.int64)
+    if alike is None:
+        return groups
+    group_of = pd.Series(groups, index=index["path"])
+    ends = [alike[name].map(group_of) for name in ("path_a", "path_b")]
+    a, b = (end[ends[0].notna() & ends[1].notna()].to_numpy(np.int64) for end in ends)
+    number = int(groups.max(initial=-1)) + 1
+    joined = coo_array((np.ones(len(a), dtype=np.int8), (a, b)), shape=(number, number))
+    _, together = connected_components(joined, directed=False)
+    return np.asarray(together[groups], dtype=np.int64)
 
 
 def _carve(

@@ -25,6 +25,19 @@ def index(labels, groups=None, splits=None) -> pd.DataFrame:
     })  # fmt: skip
 
 
+def test_items_that_look_alike_go_together():
+    table = index("ab" * 20, groups=[f"g{n}" if n < 4 else None for n in range(40)])
+    # A chain through an item, a group and an item; what the store does not have, does not count.
+    pairs = [("10.png", "20.png"), ("20.png", "0.png"), ("0.png", "31.png"), ("31.png", "gone.png")]
+    alike = pd.DataFrame(pairs, columns=["path_a", "path_b"], dtype="string")
+    for each in deal(table, params(repeats=3), task="classification", alike=alike):
+        for part in (each.rows.train, each.rows.val, each.held_out):
+            assert len({0, 10, 20, 31} & set(part)) in (0, 4)
+    none = deal(table, params(), task="classification", alike=alike[:0])
+    alone = deal(table, params(), task="classification")
+    assert all(np.array_equal(a.held_out, b.held_out) for a, b in zip(none, alone, strict=True))
+
+
 @settings(max_examples=40, deadline=None)
 @given(
     labels=st.lists(st.sampled_from("ab"), min_size=10, max_size=50),
