@@ -32,7 +32,9 @@ LOCKS = Path(".rootstock") / "locks"
 FAILURE = Path(".rootstock") / "failure.json"
 """The last failed stage's line and exit code: DVC itself ends with 255 whatever the stage said."""
 
-MACHINE_ERRNOS = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO)
+MACHINE_ERRNOS = (
+    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO,
+)  # fmt: skip
 """Of errors that are the machine's, and not our own bugs."""
 
 

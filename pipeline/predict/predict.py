@@ -7,7 +7,7 @@ import hashlib
 import logging
 import sys
 from collections import deque
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass
 from itertools import chain
@@ -114,10 +114,18 @@ def predict_files(resident: Resident, files: Sequence[Input], options: Options) 
         if options.output is not None:
             write_output(options.output, tables, schema)
         else:
-            for text in chain([csv_header(schema)], map(csv_lines, tables)):
-                sys.stdout.buffer.write(text.encode())  # UTF-8, whatever the terminal has
-            sys.stdout.flush()
+            _print(chain([csv_header(schema)], map(csv_lines, tables)))
     return summary.text()
+
+
+def _print(texts: Iterable[str]) -> None:
+    """Write to standard output, all of it or an error.
+
+    Python's own stream has no buffer under PYTHONUNBUFFERED, and drops what one write leaves over.
+    """
+    with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+        for text in texts:
+            stream.write(text.encode())  # UTF-8, whatever the terminal has
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:

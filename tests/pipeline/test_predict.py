@@ -5,6 +5,7 @@ import logging
 import os
 import random
 import re
+import resource
 import signal
 import subprocess
 import sys
@@ -308,12 +309,13 @@ if __name__ == "__main__":
 """
 
 
-def start(folder, *arguments):
+def start(folder, *arguments, env=None, **options):
     (folder / "small_chunks.py").write_text(SMALL_CHUNKS)
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
         [sys.executable, "-P", folder / "small_chunks.py", *map(str, arguments)], cwd=folder,
-        env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder)},
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder)} | (env or {}),
+        text=True, **pipes | options,
     )  # fmt: skip
 
 
@@ -365,6 +367,32 @@ def wait_for_chunks(folder, number, process):
     while len(chunks_of(folder)) < number:
         assert process.poll() is None, process.stderr.read()
         time.sleep(0.01)
+
+
+MOST_BYTES = 30_000
+
+
+def small_files():
+    """Let this process write no file beyond so many bytes, as on a full disk."""
+    resource.setrlimit(resource.RLIMIT_FSIZE, (MOST_BYTES, MOST_BYTES))
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_standard_output_that_takes_a_part_is_exit_4_and_what_was_finished_is_kept(
+    made, tmp_path, unbuffered
+):
+    """Python's own stream is without a buffer under PYTHONUNBUFFERED, and then writes short."""
+    deep = "deep/" * 800  # rows of one chunk, written at once, and all in all too large
+    (tmp_path / "list.csv").write_text("path\n" + "".join(f"{deep}{n}.png\n" for n in range(12)))
+    asked = (made[1].folder / "artifacts/train", "list.csv", "--workers", 1)
+    with (tmp_path / "out.csv").open("wb") as out:
+        process = start(tmp_path, *asked, env={"PYTHONUNBUFFERED": unbuffered}, stdout=out,
+                        preexec_fn=small_files)  # fmt: skip
+        _, told = process.communicate(timeout=600)
+    assert process.returncode == 4, told
+    assert told.splitlines()[-1].startswith("error: rootstock predict: File too large (free space")
+    assert len(chunks_of(tmp_path)) == 1
 
 
 @pytest.mark.slow
