@@ -25,7 +25,13 @@ _SYNCS = 16
 
 
 def _scratch(target: Path) -> Path:
-    """Give a fresh temporary name beside `target`, after removing what dead writers left there."""
+    """Give a fresh temporary name beside `target`, after removing what dead writers left there.
+
+    Raises:
+        ValueError: The target has no name of its own, so that beside it would be in it.
+    """
+    if target.name in ("", ".."):
+        raise ValueError(f"{target}: must end in a name")
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".tmp-{target.name}-"
     for stale in target.parent.glob(f"{prefix}*"):

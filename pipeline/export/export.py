@@ -93,6 +93,11 @@ def _check(request: Request) -> None:
         raise ParamsError(where, "must be 0 or more, and less than 1", field="--tolerance",
                           got=request.tolerance)  # fmt: skip
     target = request.target
+    if target.name in ("", "..") or Path.cwd().is_relative_to(target.resolve()):
+        raise ParamsError(
+            where, "must end in a name, and not be the folder that you work in or one above it",
+            field="-o", got=target.as_posix(), remedy="name another one",
+        )  # fmt: skip
     if target.is_symlink() or (target.exists() and not _is_ours(target)):
         raise ParamsError(
             where, "must be a folder that is absent, empty, or an older export", field="-o",

@@ -80,6 +80,19 @@ def test_a_folder_of_other_things_is_never_replaced(pictures, capfd):
     assert Path("out/notes.txt").exists()
 
 
+@pytest.mark.parametrize("output", [".", "..", "../out", "../../work", "/", "below/.."])
+def test_the_folder_that_one_works_in_is_never_replaced(output, monkeypatch, tmp_path, capfd):
+    model = write_model(tmp_path / "model", make_bundle())
+    assert export(model, "pickle", output="work/out") == 0
+    before = sorted(Path("work").rglob("*"))
+    monkeypatch.chdir("work/out")
+    assert export(model, "pickle", output=output) == 2
+    line = capfd.readouterr().err.splitlines()[-1]
+    assert "-o: must end in a name, and not be the folder that you work in or one above it" in line
+    monkeypatch.chdir(tmp_path)
+    assert sorted(Path("work").rglob("*")) == before
+
+
 def test_missing_packages_are_named(monkeypatch, capfd):
     model = write_model(Path("model"), make_bundle())
     monkeypatch.setattr(onnx, "PACKAGES", ("onnx", "onnx_package_that_is_not_there"))

@@ -59,6 +59,16 @@ def test_what_a_killed_writer_left_is_removed_and_a_live_one_is_not(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, "a.txt"])
 
 
+@pytest.mark.parametrize("write", [replacing, replacing_folder])
+@pytest.mark.parametrize("target", ["", ".", "..", "out/.."])
+def test_what_has_no_name_of_its_own_is_not_replaced(tmp_path, monkeypatch, write, target):
+    (tmp_path / "out").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(ValueError, match="must end in a name"), write(Path(target)):
+        pass
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
 def test_a_folder_is_flushed_before_it_has_its_name_but_not_what_is_linked(tmp_path, monkeypatch):
     (tmp_path / "object").write_bytes(b"rows")
     flushed, fsync = [], os.fsync
