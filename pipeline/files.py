@@ -6,6 +6,7 @@ next writer of the same target.
 """
 
 import csv
+import glob
 import hashlib
 import json
 import os
@@ -34,8 +35,10 @@ def _scratch(target: Path) -> Path:
         raise ValueError(f"{target}: must end in a name")
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".tmp-{target.name}-"
-    for stale in target.parent.glob(f"{prefix}*"):
-        if not _is_alive(int(stale.name.removeprefix(prefix))):
+    for stale in target.parent.glob(f"{glob.escape(prefix)}*"):
+        pid = stale.name.removeprefix(prefix)
+        # Anything else belongs to a target whose name begins with this one's and a dash.
+        if pid.isdecimal() and not _is_alive(int(pid)):
             remove(stale)
     return target.parent / f"{prefix}{os.getpid()}"
 

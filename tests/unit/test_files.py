@@ -59,6 +59,17 @@ def test_what_a_killed_writer_left_is_removed_and_a_live_one_is_not(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, "a.txt"])
 
 
+@pytest.mark.parametrize("name", ["a", "a[1]", "a*", "a?"])
+def test_what_writers_of_names_that_begin_alike_left_is_theirs(tmp_path, name):
+    others = [tmp_path / f".tmp-{name}-1-onnx-{DEAD_PID}", tmp_path / f".tmp-a1-{DEAD_PID}"]
+    own = tmp_path / f".tmp-{name}-{DEAD_PID}"
+    for folder in (*others, own):
+        folder.mkdir()
+    with replacing(tmp_path / name) as scratch:
+        scratch.write_text("new", encoding="utf-8")
+    assert sorted(tmp_path.iterdir()) == sorted([*others, tmp_path / name])
+
+
 @pytest.mark.parametrize("write", [replacing, replacing_folder])
 @pytest.mark.parametrize("target", ["", ".", "..", "out/.."])
 def test_what_has_no_name_of_its_own_is_not_replaced(tmp_path, monkeypatch, write, target):
