@@ -3,9 +3,11 @@
 import asyncio
 import logging
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MachineError, PipelineError
+from pipeline.errors import IntegrityError, MachineError, PipelineError
+from pipeline.files import md5_file
 from pipeline.serving.lane import Identity, Lane
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
 from pipeline.track.fetch import ModelFolder, Resolved, fetch_model, resolve
@@ -76,9 +78,21 @@ class Opener:
             PipelineError: It cannot be fetched or loaded.
         """
         folder = await asyncio.to_thread(fetch_model, found.resolved.uri)
+        bundle_md5 = await asyncio.to_thread(_md5, folder.bundle)
         identity = Identity(folder.name or _LOCAL, found.version)
+
+        def start() -> Resident:
+            resident = Resident(folder, self._options)
+            try:  # when it has read them: they may be written at any time
+                _refuse_other(folder.model, found.resolved.md5)
+                _refuse_other(folder.bundle, bundle_md5)
+            except BaseException:
+                resident.close()
+                raise
+            return resident
+
         lane = Lane(
-            identity, lambda: Resident(folder, self._options), queue=self._queue,
+            identity, start, queue=self._queue,
             timeout_s=self._timeout_s, stuck_s=self._stuck_s, died=ResidentDied,
         )  # fmt: skip
         try:
@@ -93,6 +107,28 @@ class Opener:
     def _stuck_s(self, batch_size: int) -> float:
         """Give how long a batch takes at most: each picture may be decoded twice, to its limit."""
         return _FORWARD_S + 2 * self._options.seconds * batch_size / self._options.decoders
+
+
+def _md5(path: Path) -> str | None:
+    """Give the digest of a file; None where it is not there."""
+    try:
+        return md5_file(path)
+    except OSError:
+        return None
+
+
+def _refuse_other(path: Path, md5: str | None) -> None:
+    """Hold a file of a version against what it was when the version was found.
+
+    Raises:
+        IntegrityError: It is another one, or gone.
+    """
+    now = _md5(path)
+    if now != md5:
+        raise IntegrityError(
+            path, f"must be what it was when this version was found, md5 {md5}", got=now,
+            remedy="start the server again to serve what is there now",
+        )  # fmt: skip
 
 
 def _facts(folder: ModelFolder) -> dict[str, Any]:

@@ -11,10 +11,15 @@ import time
 from functools import partial
 
 import httpx
+import psutil
 import pytest
+from safetensors.torch import load, save
 
+from pipeline.errors import IntegrityError
 from pipeline.serving.lane import Identity, Lane
+from pipeline.serving.opening import Opener
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
+from pipeline.serving.refusals import Refusal
 from pipeline.track.fetch import fetch_model
 from tests.closure import ROOT
 from tests.published import RESULTS, Project, use_real_model, write_pictures
@@ -283,3 +288,58 @@ def test_what_ends_its_process_twice_is_given_up_and_the_others_are_answered(tmp
     assert rows[1]["error"].startswith("decoder_crashed: ")
     assert (rows[1]["label"], rows[1]["confidence"], rows[1]["p_c"]) == (None, None, None)
     assert (len(starts), restarts) == (3, 2), "after the batch, and after the picture alone"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", [RESULTS.model.name, RESULTS.bundle.name])
+def test_what_is_written_into_a_folder_meanwhile_is_not_served_as_the_version_of_before(
+    tmp_path, files, name
+):
+    """The process of the version dies then, and is started anew: first with another file."""
+    folder = use_real_model(Project(tmp_path)).folder / RESULTS.model.parent
+    expected = predictions(tmp_path, files)
+    old = (folder / name).read_bytes()
+    other = change(old, name)
+
+    async def ask():
+        opener = Opener(str(folder), OPTIONS, queue=20, timeout_s=400.0)
+        lane = await opener.open(opener.look())
+        (folder / name).write_bytes(other)
+        (resident,) = residents()
+        resident.kill()
+        with pytest.raises(Refusal, match="the process that predicts does not work"):
+            await lane.submit(files[:1], "predict")[0].answer
+        (folder / name).write_bytes(old)
+        while not lane.is_answering:
+            await asyncio.sleep(0.05)
+        row = await lane.submit(files[:1], "predict")[0].answer
+        await lane.close()
+        return row
+
+    assert_equal(asyncio.run(ask()), expected[0])
+
+
+def change(raw, name):
+    """Give other weights, or the same bundle in other bytes."""
+    if name == RESULTS.bundle.name:
+        return raw + b"\n"
+    tensors = load(raw)
+    tensors["head.weight"] = -tensors["head.weight"]
+    return save(tensors)
+
+
+def residents():
+    """Give the processes of versions that this one started."""
+    return [each for each in psutil.Process().children() if "resident.py" in str(each.cmdline())]
+
+
+@pytest.mark.slow
+def test_what_is_written_between_the_look_and_the_start_is_refused(tmp_path):
+    folder = use_real_model(Project(tmp_path)).folder / RESULTS.model.parent
+    opener = Opener(str(folder), OPTIONS, queue=20, timeout_s=400.0)
+    found = opener.look()
+    model = folder / RESULTS.model.name
+    model.write_bytes(change(model.read_bytes(), model.name))
+    with pytest.raises(IntegrityError, match="must be what it was when this version was found"):
+        asyncio.run(opener.open(found))
+    assert not residents()
