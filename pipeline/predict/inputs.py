@@ -8,7 +8,7 @@ the list with the reason. A label file names pictures by its column `path`.
 import logging
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.data.archive import is_archive
@@ -99,10 +99,12 @@ def _look(given: str) -> Iterable[Input]:
     if path.suffix.lower() in _TABLES:
         return _from_table(path, read_text_table(path))
     fault = entry_fault(str(path), Path("/"))
-    if fault is None and is_archive(path):
-        return _from_folder(path.parent, look_into(path.parent, path.name))
     # Whoever names a link means what it points to.
-    real = Path(os.path.realpath(path))
+    real = Path(os.path.realpath(path)) if path.is_symlink() else path
+    if fault is None and is_archive(real):
+        return _from_archive(path, real)
+    if fault is None and is_archive(path):  # a link to a file that is not called so
+        return _from_archive(path, path)
     return [Input(_shown(path), real.parent, real.name, f"unsafe_path: {fault}" if fault else None)]
 
 
@@ -116,6 +118,13 @@ def _from_folder(root: Path, folder: Folder) -> Iterator[Input]:
             yield Input(_joined(root, inner), root, inner)
     for inner, reason, detail in folder.unsafe:
         yield Input(_joined(root, inner), root, inner, f"{reason}: {detail}")
+
+
+def _from_archive(path: Path, file: Path) -> Iterator[Input]:
+    """List the members of an archive file; the rows name the path that was given for it."""
+    for member in _from_folder(file.parent, look_into(file.parent, file.name)):
+        inner = member.inner.removeprefix(f"{file.name}/")
+        yield replace(member, path=_joined(path, inner))
 
 
 def _from_table(path: Path, table: TextTable) -> Iterator[Input]:

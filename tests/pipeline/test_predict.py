@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -147,6 +148,21 @@ def test_what_is_named_itself_is_looked_at_too(resident, odd, tmp_path, monkeypa
     (odd / "=2.png").write_bytes((odd / "good.png").read_bytes())
     predict_to(tmp_path / "b.csv", resident, "=2.png")
     assert (tmp_path / "b.csv").read_text().splitlines()[1].startswith("'=2.png,")
+
+
+def test_a_link_to_an_archive_elsewhere_is_that_archive(resident, tmp_path, monkeypatch):
+    for folder in ("here", "store"):
+        (tmp_path / folder).mkdir()
+    for name in ("store/real.zip", "here/own.tar"):
+        pack_folder(IMAGES, tmp_path / name)
+    names = [path.name for path in IMAGES.iterdir()]
+    monkeypatch.chdir(tmp_path / "here")
+    Path("link.zip").symlink_to("../store/real.zip")
+    Path("own.tar").rename("inside")
+    Path("own.tar").symlink_to("inside")
+    predict_to(tmp_path / "a.csv", resident, "link.zip", "own.tar")
+    rows = {row["path"]: row["error"] for row in rows_of(tmp_path / "a.csv")}
+    assert rows == {f"{link}/{name}": "" for link in ("link.zip", "own.tar") for name in names}
 
 
 def test_rows_of_a_label_file_that_name_no_file_are_told_with_their_line(resident, odd, tmp_path):
