@@ -72,6 +72,7 @@ class _Exchange:
         self._may_drain = b"expect" not in headers
 
     async def receive(self) -> Message:
+        self._may_drain = True  # what was expected, 100 Continue, goes out with the first look
         message = await self._receive()
         if message["type"] == "http.disconnect" or not message.get("more_body", False):
             self._is_awaited = False

@@ -160,7 +160,8 @@ def test_unknown_ways_in_are_told_in_json(server, method, path, status):
     assert answer.json()["model"] == "local"
 
 
-def test_an_upload_without_a_length_is_read_to_the_limit_and_no_further(server):
+@pytest.mark.parametrize("more", [{}, {"expect": "100-continue"}], ids=["", "expect"])
+def test_an_upload_without_a_length_is_read_to_the_limit_and_no_further(server, more):
     sent = 0
 
     def chunks():
@@ -169,7 +170,8 @@ def test_an_upload_without_a_length_is_read_to_the_limit_and_no_further(server):
             sent += 65_536
             yield bytes(65_536)
 
-    answer = server.client.post("/predict", content=chunks(), headers={"content-type": "image/png"})
+    headers = {"content-type": "image/png", **more}
+    answer = server.client.post("/predict", content=chunks(), headers=headers)
     assert (answer.status_code, answer.headers["connection"]) == (413, "close")
     assert answer.json()["error"].startswith("too_many_bytes: ")
     assert sent < 50_000_000, "what the kernel buffers, and not the whole"

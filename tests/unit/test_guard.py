@@ -4,6 +4,7 @@ import asyncio
 import logging
 
 import httpx
+import pytest
 
 from pipeline.serving.guard import Guard
 
@@ -50,3 +51,39 @@ def test_an_answer_keeps_the_version_that_gave_it():
 def test_a_body_that_was_not_read_ends_the_connection():
     assert ask(naming, content=b"unread").headers["connection"] == "close"
     assert "connection" not in ask(naming).headers
+
+
+def looking(looks):
+    """Give an application that refuses a body after so many looks at it."""
+
+    async def app(scope, receive, send):
+        for _ in range(looks):
+            await receive()
+        await send({"type": "http.response.start", "status": 413, "headers": []})
+        await send({"type": "http.response.body", "body": b"{}"})
+
+    return app
+
+
+@pytest.mark.parametrize(
+    ("expects", "looks", "read"), [(False, 0, 4), (False, 1, 4), (True, 0, 0), (True, 1, 4)]
+)
+def test_what_a_client_goes_on_sending_is_read_before_the_end(expects, looks, read):
+    """One that waits for 100 Continue sends nothing before the application has looked."""
+    parts = [{"type": "http.request", "body": b"x", "more_body": n < 3} for n in range(4)]
+    sent = []
+
+    async def receive():
+        return parts.pop(0)
+
+    async def send(message):
+        sent.append((message["type"], message.get("more_body", False), len(parts)))
+
+    headers = [(b"content-length", b"4"), *([(b"expect", b"100-continue")] if expects else [])]
+    scope = {"type": "http", "headers": headers}
+    asyncio.run(Guard(looking(looks), lambda: NAMED)(scope, receive, send))
+    assert sent == [
+        ("http.response.start", False, 4 - looks),
+        ("http.response.body", True, 4 - looks),
+        ("http.response.body", False, 4 - read),
+    ]
