@@ -129,16 +129,19 @@ def _local(what: str) -> ModelFolder | None:
     folder = Path(what)
     if what.startswith("models:") or not folder.is_dir():
         return None
-    if (folder / "MLmodel").exists():
-        md5 = md5_file(folder / "artifacts" / _WEIGHTS)
-        return _model_folder(folder, Resolved(what, None, None, md5))
+    is_logged = (folder / "MLmodel").is_file()
+    place = "artifacts/" if is_logged else ""
     for name in (_WEIGHTS, _BUNDLE):
-        if not (folder / name).exists():
+        if not (folder / place / name).is_file():
             raise ParamsError(
-                folder, f"must hold {_WEIGHTS} and {_BUNDLE}, and has no {name}",
+                folder,
+                f"must hold {place}{_WEIGHTS} and {place}{_BUNDLE}, and has no {place}{name}",
                 remedy="run `dvc pull --with-deps publish` or `dvc repro`, or name a registered "
                 "model: models:/<name>@<alias>",
             )  # fmt: skip
+    if is_logged:
+        md5 = md5_file(folder / place / _WEIGHTS)
+        return _model_folder(folder, Resolved(what, None, None, md5))
     return ModelFolder(
         uri=what,
         name=None,

@@ -112,3 +112,20 @@ def test_a_folder_needs_no_server_and_runs_the_present_code(project, monkeypatch
     assert (found.uri, found.name, found.version) == ("artifacts/train", None, None)
     assert found.md5 == md5_file(RESULTS.model)
     assert (found.model, found.bundle, found.code) == (RESULTS.model, RESULTS.bundle, ROOT)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "bundle.json"])
+@pytest.mark.parametrize("place", ["", "artifacts/"])
+@pytest.mark.parametrize("is_there", ["absent", "a folder"])
+def test_a_folder_without_our_files_is_exit_2(tmp_path, name, place, is_there):
+    """Also where MLmodel says that another program logged a model there."""
+    (tmp_path / "artifacts").mkdir()
+    for each in ("model.safetensors", "bundle.json"):
+        (tmp_path / place / each).write_bytes(b"x")
+    if place:
+        (tmp_path / "MLmodel").write_text("flavors: {sklearn: {}}\n")
+    (tmp_path / place / name).unlink()
+    if is_there == "a folder":
+        (tmp_path / place / name).mkdir()
+    with pytest.raises(ParamsError, match=f"must hold .*, and has no {place}{name} "):
+        fetch_model(str(tmp_path))
