@@ -53,6 +53,24 @@ def _is_alive(pid: int) -> bool:
     return True
 
 
+def target_fault(target: Path) -> str | None:
+    """Say why nothing can be written to a path, as far as it shows beforehand; or None."""
+    path = target.absolute()
+    above = next(each for each in path.parents if os.path.lexists(each))
+    if not above.is_dir():
+        return "must lie in a folder"
+    scratch = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    missing = path.parent.relative_to(above).parts
+    for each in (*(above / name for name in (*missing, scratch.name)), scratch):
+        try:
+            each.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return f"cannot be written: {os.strerror(error.errno or 0)}"
+    return None
+
+
 def remove(path: Path) -> None:
     """Remove a file or a folder, if it is there."""
     if path.is_dir() and not path.is_symlink():

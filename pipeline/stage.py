@@ -34,6 +34,7 @@ FAILURE = Path(".rootstock") / "failure.json"
 
 MACHINE_ERRNOS = (
     errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO,
+    errno.ENOTDIR, errno.ENAMETOOLONG,
 )  # fmt: skip
 """Of errors that are the machine's, and not our own bugs."""
 

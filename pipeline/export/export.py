@@ -1,6 +1,7 @@
 """Export a model: a folder with the file, how it is used, and what was compared; or nothing."""
 
 import logging
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
@@ -20,7 +21,7 @@ from pipeline.export.onnx import require_packages
 from pipeline.export.pickled import WARNING
 from pipeline.export.pictures import Pictures, gather
 from pipeline.export.usage import compose
-from pipeline.files import read_json, replacing_folder, write_json, write_text
+from pipeline.files import read_json, replacing_folder, target_fault, write_json, write_text
 from pipeline.model.bundle import Bundle, Values
 from pipeline.track.fetch import ModelFolder
 
@@ -93,19 +94,19 @@ def _check(request: Request) -> None:
         raise ParamsError(where, "must be 0 or more, and less than 1", field="--tolerance",
                           got=request.tolerance)  # fmt: skip
     target = request.target
-    if target.name in ("", "..") or Path.cwd().is_relative_to(target.resolve()):
+    if target.name in ("", "..") or Path.cwd().is_relative_to(os.path.realpath(target)):
         raise ParamsError(
             where, "must end in a name, and not be the folder that you work in or one above it",
             field="-o", got=target.as_posix(), remedy="name another one",
         )  # fmt: skip
+    if fault := target_fault(target):
+        raise ParamsError(where, fault, field="-o", got=target.as_posix(),
+                          remedy="name another one")  # fmt: skip
     if target.is_symlink() or (target.exists() and not _is_ours(target)):
         raise ParamsError(
             where, "must be a folder that is absent, empty, or an older export", field="-o",
             got=target.as_posix(), remedy="name another one",
         )  # fmt: skip
-    above = next(each for each in target.absolute().parents if each.exists())
-    if not above.is_dir():
-        raise ParamsError(where, "must lie in a folder", field="-o", got=target.as_posix())
     if request.format == "onnx":
         require_packages()
     if request.format == "pickle":

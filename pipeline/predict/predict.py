@@ -5,6 +5,7 @@ What is finished is kept, so that a run which was killed goes on; the output's b
 
 import hashlib
 import logging
+import os
 import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
@@ -19,7 +20,7 @@ from tqdm import tqdm
 
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.errors import MachineError, ParamsError
-from pipeline.files import sha256_file, sha256_json
+from pipeline.files import sha256_file, sha256_json, target_fault
 from pipeline.parallel import MachineParams, progress
 from pipeline.predict.chunks import Chunks, kept_in
 from pipeline.predict.inputs import Input, find_inputs
@@ -133,7 +134,10 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
         raise ParamsError(
             "rootstock predict", "must end in .csv or .parquet", field="--output", got=str(path)
         )
-    if path.is_dir() or (path.exists() and not overwrite):
+    if fault := target_fault(path):
+        raise ParamsError("rootstock predict", fault, field="--output", got=str(path),
+                          remedy="name another file")  # fmt: skip
+    if path.is_dir() or (os.path.lexists(path) and not overwrite):
         raise ParamsError(path, "is there already", remedy="name another file, or add --overwrite")
 
 

@@ -102,10 +102,27 @@ def test_missing_packages_are_named(monkeypatch, capfd):
     assert "got 'no onnx_package_that_is_not_there'" in line
 
 
-def test_a_target_below_a_file_is_refused(capfd):
+@pytest.mark.parametrize(
+    ("output", "words"),
+    [
+        ("model/bundle.json/out", "must lie in a folder"),
+        ("model/bundle.json/out/below", "must lie in a folder"),
+        ("dangling/out", "must lie in a folder"),
+        ("loop/out", "must lie in a folder"),
+        ("x" * 250, "cannot be written: File name too long"),
+        ("x" * 300 + "/out", "cannot be written: File name too long"),
+        ("deep/" * 1000 + "out", "cannot be written: File name too long"),
+    ],
+    ids=lambda each: each[:20],
+)
+def test_a_target_that_cannot_be_written_is_refused_before_the_work(output, words, capfd):
     model = write_model(Path("model"), make_bundle())
-    assert export(model, "pickle", output="model/bundle.json/out") == 2
-    assert "-o: must lie in a folder" in capfd.readouterr().err
+    Path("dangling").symlink_to("nowhere")
+    Path("loop").symlink_to("loop")
+    assert export(model, "pickle", output=output) == 2
+    (line,) = capfd.readouterr().err.splitlines()
+    assert line.startswith(f"error: rootstock export: -o: {words}, got '")
+    assert sorted(path.name for path in Path().iterdir()) == ["dangling", "loop", "model"]
 
 
 def _is_begun():

@@ -288,16 +288,21 @@ def test_a_regression_gives_values(tmp_path, monkeypatch):
         (["gone"], "gone: no such file or folder"),
         (["a.png", "-o", "a.png"], "--output: must end in .csv or .parquet, got 'a.png'"),
         (["a.png", "-o", "there.csv"], "there.csv: is there already (name another file, or add"),
+        (["a.png", "-o", "nowhere.csv"], "nowhere.csv: is there already (name another file, or"),
+        (["a.png", "-o", "a.png/a.csv"], "--output: must lie in a folder, got 'a.png/a.csv' (name"),
+        (["a.png", "-o", "nowhere.csv/a.csv"], "--output: must lie in a folder, got 'nowhere.csv/"),
+        (["a.png", "-o", f"{'x' * 250}.csv"], "--output: cannot be written: File name too long"),
         (["a.png"], "nobody: no such run or file"),
         (["a.csv"], "a.csv: the column 'path' is missing (the file has 'x')"),
         (["a.tar.gz"], "a.tar.gz: must not be compressed as a whole"),
     ],
-    ids=lambda each: " ".join(each) if isinstance(each, list) else "",
+    ids=lambda each: " ".join(each)[:40] if isinstance(each, list) else "",
 )
 def test_what_cannot_be_done_is_one_line(repository, capsys, arguments, message):
     (repository / "empty").mkdir()
     (repository / "a.png").write_bytes(b"x")
     (repository / "there.csv").write_text("")
+    (repository / "nowhere.csv").symlink_to("nothing")
     (repository / "a.csv").write_text("x\n1\n")
     (repository / "a.tar.gz").write_bytes(b"\x1f\x8b\x08")
     code = main(["predict", "nobody", *arguments])

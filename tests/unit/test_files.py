@@ -17,6 +17,7 @@ from pipeline.files import (
     replacing,
     replacing_folder,
     sha256_file,
+    target_fault,
     write_json,
     write_rows,
 )
@@ -78,6 +79,17 @@ def test_what_has_no_name_of_its_own_is_not_replaced(tmp_path, monkeypatch, writ
     with pytest.raises(ValueError, match="must end in a name"), write(Path(target)):
         pass
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
+
+
+def test_what_can_be_written_is_told_beforehand(tmp_path, monkeypatch):
+    """A name may have 255 bytes: that of the scratch file, and of each folder on the way."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "file").touch()
+    longest = "x" * (255 - len(f".tmp--{os.getpid()}"))
+    for good in (longest, f"a/b/{longest}", "file", "a/../b"):
+        assert target_fault(Path(good)) is None, good
+    for bad in (f"{longest}x", f"a/b/{longest}x", f"a/{'x' * 256}/b", "file/b", "file/../b"):
+        assert target_fault(Path(bad)) is not None, bad
 
 
 def test_a_folder_is_flushed_before_it_has_its_name_but_not_what_is_linked(tmp_path, monkeypatch):

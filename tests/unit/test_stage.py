@@ -35,6 +35,8 @@ def main(task: Task, machine: MachineParams, *, out: Path) -> None:
         1 / 0
     if what == "full":
         open("/dev/full", "w").write("x" * 100000)
+    if what == "below":
+        open("what/x", "w")
     if what == "sleep":
         with replacing(out) as scratch:
             scratch.write_text("half")
@@ -79,6 +81,7 @@ def test_sections_and_paths_arrive_by_name(project):
     [
         ("data", 3, "error: a.csv: x: must be good, got 1 (mend it)"),
         ("integrity", 5, "error: b: two lines"),
+        ("below", 4, "error: what/x: Not a directory (free space or mend access, then run again)"),
         ("full", 4, "error: toy: No space left on device (free space or mend access, then run"),
     ],
 )
