@@ -22,6 +22,7 @@ def run(
         say: Prints.
 
     Raises:
+        ParamsError: There is no such host.
         MachineError: The address is taken.
         PipelineError: There is no such model, or it cannot be loaded.
     """

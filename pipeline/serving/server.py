@@ -13,7 +13,7 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from pipeline.errors import MachineError
+from pipeline.errors import MachineError, ParamsError
 from pipeline.serving.connection import patient_for
 from pipeline.serving.service import Service
 
@@ -40,6 +40,7 @@ def listen(address: Address) -> socket.socket:
     """Take the address, before anything slow is done.
 
     Raises:
+        ParamsError: There is no such host.
         MachineError: It is taken, or not one of this machine.
     """
     try:
@@ -50,6 +51,11 @@ def listen(address: Address) -> socket.socket:
         taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         taken.bind(where)
         taken.listen(_BACKLOG)
+    except (socket.gaierror, UnicodeError) as error:  # not found, or no name of a host at all
+        raise ParamsError(
+            "rootstock serve", "no such host", field="--host", got=address.host,
+            remedy="name an address of this machine",
+        ) from error  # fmt: skip
     except OSError as error:
         raise MachineError(
             "rootstock serve", f"cannot listen there: {os.strerror(error.errno or 0)}",

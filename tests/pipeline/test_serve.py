@@ -279,6 +279,15 @@ def test_a_taken_port_is_exit_4_in_one_line(server, project):
     )
 
 
+@pytest.mark.parametrize("host", ["nosuch.host.invalid", "a..b", "x" * 64])
+def test_a_host_that_is_not_there_is_exit_2_in_one_line(capsys, host):
+    assert main(["serve", "x", "--host", host]) == 2
+    assert capsys.readouterr().err == (
+        f"error: rootstock serve: --host: no such host, got '{host}' "
+        "(name an address of this machine)\n"
+    )
+
+
 def test_a_model_that_is_not_there_is_exit_2_in_one_line(project):
     with serving("data", cwd=project.folder, wait=False) as server:
         assert server.process.wait(60) == 2
