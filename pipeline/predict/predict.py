@@ -102,7 +102,7 @@ def predict_files(resident: Resident, files: Sequence[Input], options: Options) 
     """Predict files with a model that is at work; else as `predict`.
 
     Raises:
-        MachineError: Another process makes the same predictions.
+        MachineError: Another process makes the same predictions; or standard output is stuck.
         ResidentDied: The model's process ended.
     """
     home = state_folder() / "predict" / _key(resident, files, options)
@@ -123,10 +123,19 @@ def _print(texts: Iterable[str]) -> None:
     """Write to standard output, all of it or an error.
 
     Python's own stream has no buffer under PYTHONUNBUFFERED, and drops what one write leaves over.
+
+    Raises:
+        MachineError: It takes no more at the moment, and does not wait.
     """
-    with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
-        for text in texts:
-            stream.write(text.encode())  # UTF-8, whatever the terminal has
+    try:
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+            for text in texts:
+                stream.write(text.encode())  # UTF-8, whatever the terminal has
+    except BlockingIOError as error:
+        raise MachineError(
+            "standard output", "must wait while it is full, and does not block",
+            remedy="send it through `| cat`, or name a file with --output",
+        ) from error  # fmt: skip
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import logging
+import math
 import os
 import random
 import re
@@ -259,6 +260,18 @@ def test_two_at_once_do_not_write_into_each_other(resident, tmp_path, monkeypatc
     )
     with pytest.raises(MachineError, match="another process predicts the same files here"):
         predict_to(tmp_path / "a.csv", resident, IMAGES)
+
+
+def test_standard_output_that_does_not_wait_is_told_as_such(resident, tmp_path, monkeypatch):
+    """A pipe of another program's, which is full, and set so that a write does not wait."""
+    reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with os.fdopen(reading, "rb"), os.fdopen(writing, "w") as stream:
+        monkeypatch.setattr(sys, "stdout", stream)
+        os.write(writing, bytes(1 << 20))  # all that it holds
+        with pytest.raises(MachineError, match=r"standard output: must wait .*\| cat"):
+            predict_to(None, resident, IMAGES)
+    assert len(chunks_of(tmp_path)) == math.ceil(30 / 8)
 
 
 def test_the_output_is_no_input(resident, tmp_path):
