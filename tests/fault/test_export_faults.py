@@ -15,7 +15,7 @@ from pipeline.export.fresh import run_use
 from pipeline.export.pickled import imported_names, refuse_unknown_names
 from pipeline.export.pt2 import refuse_pickles, write_pt2
 from tests.closure import ROOT
-from tests.exports import export, make_bundle, write_model
+from tests.exports import card, export, make_bundle, write_model
 from tests.published import write_pictures
 
 
@@ -65,6 +65,13 @@ def test_what_cannot_be_used_is_refused_by_name(options, code, words, capfd):
     assert export(model, "safetensors", *options) == code
     assert words in capfd.readouterr().err.splitlines()[-1]
     assert not Path("out").exists()
+
+
+def test_a_label_file_is_none_of_the_given_pictures(pictures):
+    for name in ("labels.csv", "labels.parquet"):
+        (pictures / name).write_text("path,label\n0.png,a\n")
+    assert export(write_model(Path("model"), make_bundle()), "pickle", "--pictures", pictures) == 0
+    assert card()["compared"]["pictures"] == 9
 
 
 def test_a_folder_of_other_things_is_never_replaced(pictures, capfd):
