@@ -21,7 +21,14 @@ from pipeline.export.onnx import require_packages
 from pipeline.export.pickled import WARNING
 from pipeline.export.pictures import Pictures, gather
 from pipeline.export.usage import compose
-from pipeline.files import read_json, replacing_folder, target_fault, write_json, write_text
+from pipeline.files import (
+    read_json,
+    replacing_folder,
+    sha256_file,
+    target_fault,
+    write_json,
+    write_text,
+)
 from pipeline.model.bundle import Bundle, Values
 from pipeline.track.fetch import ModelFolder
 
@@ -114,14 +121,18 @@ def _check(request: Request) -> None:
 
 
 def _is_ours(target: Path) -> bool:
-    """Tell whether nothing is lost with a folder: it is empty, or holds an export and no more."""
+    """Tell whether nothing is lost with a folder: it is empty, or an export as it was made."""
     if not target.is_dir():
         return False
     names = {path.name for path in target.iterdir()}
     if not names:
         return True
     try:
-        return names == {CARD, *read_json(target / CARD)["files"]}
+        files = read_json(target / CARD)["files"]
+        return names == {CARD, *files} and all(
+            (target / name).is_file() and sha256_file(target / name) == files[name]["sha256"]
+            for name in files
+        )
     except (DataError, IntegrityError, KeyError, TypeError):
         return False
 

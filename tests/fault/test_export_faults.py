@@ -87,6 +87,16 @@ def test_a_folder_of_other_things_is_never_replaced(pictures, capfd):
     assert Path("out/notes.txt").exists()
 
 
+def test_an_export_with_an_edited_file_is_not_replaced(capfd):
+    model = write_model(Path("model"), make_bundle())
+    assert export(model, "pickle") == 0
+    edited = Path("out/use.py").read_text() + "# of the user\n"
+    Path("out/use.py").write_text(edited)
+    assert export(model, "pickle") == 2
+    assert "absent, empty, or an older export" in capfd.readouterr().err
+    assert Path("out/use.py").read_text() == edited
+
+
 @pytest.mark.parametrize("output", [".", "..", "../out", "../../work", "/", "below/.."])
 def test_the_folder_that_one_works_in_is_never_replaced(output, monkeypatch, tmp_path, capfd):
     model = write_model(tmp_path / "model", make_bundle())
@@ -157,7 +167,7 @@ def test_a_signal_leaves_nothing_behind():
     assert [path.name for path in Path().iterdir()] == ["model"]
 
 
-@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"files": ["a"]}'])
+@pytest.mark.parametrize("content", ["{}", "[]", "no JSON", '{"files": ["a"]}', '{"files": [[]]}'])
 def test_a_folder_with_an_export_json_of_others_is_not_replaced(content):
     model = write_model(Path("model"), make_bundle())
     Path("out").mkdir()
