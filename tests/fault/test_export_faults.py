@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.errors import IntegrityError, ParamsError
-from pipeline.export import build, onnx
+from pipeline.export import build, onnx, usage
 from pipeline.export.fresh import run_use
 from pipeline.export.pickled import imported_names, refuse_unknown_names
 from pipeline.export.pt2 import refuse_pickles, write_pt2
@@ -34,7 +34,7 @@ def pictures(inside):
 @pytest.mark.slow
 def test_a_difference_beyond_the_tolerance_leaves_nothing_behind(pictures, monkeypatch, capfd):
     model = write_model(Path("model"), make_bundle())
-    right = build.picture_arguments
+    right = usage.picture_arguments  # imported by now, else it would keep the wrong one for good
 
     def wrong(bundle):
         return {**right(bundle), "temperature": bundle.temperature * 1.01}
