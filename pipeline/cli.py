@@ -39,7 +39,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         sys.stderr.write(f"error: {error}\n")
         return error.exit_code
     except OSError as error:
-        if error.errno not in (*MACHINE_ERRNOS, errno.EISDIR, errno.ENOTDIR):
+        if error.errno not in (*MACHINE_ERRNOS, errno.EISDIR):
             raise
         where = error.filename2 or error.filename or arguments.command
         sys.stderr.write(f"error: {where}: {os.strerror(error.errno)}\n")
