@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import sys
 from collections import Counter
 from unittest import mock
 
@@ -46,7 +47,18 @@ def repository(tmp_path, monkeypatch, mlflow_template):
     monkeypatch.setenv("DVC_ROOT", str(tmp_path))
     monkeypatch.setenv("ROOTSTOCK_FOLLOW", "0")
     shutil.copyfile(mlflow_template, tmp_path / "mlflow.db")
-    return tmp_path
+    yield tmp_path
+    _close_databases(tmp_path)
+
+
+def _close_databases(folder):
+    """Close what MLflow keeps open for as long as a process lives, four files a database."""
+    for kind in ("tracking", "model_registry"):
+        module = sys.modules.get(f"mlflow.store.{kind}.sqlalchemy_store")
+        engines = module.SqlAlchemyStore._engine_map if module else {}
+        for address, engine in engines.items():
+            if str(folder) in address:
+                engine.dispose()
 
 
 @pytest.fixture
