@@ -14,7 +14,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import httpx
-import psutil
 from jsonschema import Draft202012Validator
 
 from pipeline.files import md5_file
@@ -22,6 +21,7 @@ from pipeline.model.bundle import Predictor
 from pipeline.track.package import Content, log_model
 from pipeline.track.registry import MODEL
 from pipeline.track.tracking import connect
+from tests.processes import children
 from tests.project import ENVIRONMENT
 from tests.published import RESULTS, TRACKING
 
@@ -63,11 +63,7 @@ class Serving:
 
     def residents(self):
         """Give the processes of versions, each a child of the server, but none that ends."""
-        try:
-            children = psutil.Process(self.process.pid).children()
-        except psutil.NoSuchProcess:
-            return []
-        return [each for each in children if _is_resident(each)]
+        return children(self.process.pid, "resident.py")
 
     def stop(self, signum=signal.SIGTERM):
         """End it; gives the exit code."""
@@ -88,13 +84,6 @@ class Serving:
 
     def post_list(self, files):
         return self.post(as_json(files), "application/json")
-
-
-def _is_resident(process):
-    try:
-        return "resident.py" in " ".join(process.cmdline())
-    except psutil.NoSuchProcess:  # one that ends says nothing of the others
-        return False
 
 
 def as_json(files):

@@ -11,6 +11,7 @@ import pytest
 from pipeline.doctor.preflight import check_lock
 from pipeline.errors import MachineError
 from tests.pipeline.test_repro import hashes, published
+from tests.processes import children
 from tests.project import ENVIRONMENT, run, small_project
 
 pytestmark = pytest.mark.slow
@@ -20,11 +21,7 @@ KILLS = 6
 
 def stage_processes(dvc):
     """Give the running processes of a stage: the python ones below dvc."""
-    try:
-        below = psutil.Process(dvc.pid).children(recursive=True)
-        return [each for each in below if "stages." in " ".join(each.cmdline())]
-    except psutil.NoSuchProcess:
-        return []
+    return children(dvc.pid, "stages.", recursive=True)
 
 
 def kill_somewhere(project, moment, what):

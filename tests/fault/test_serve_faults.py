@@ -11,7 +11,6 @@ import time
 from functools import partial
 
 import httpx
-import psutil
 import pytest
 from safetensors.torch import load, save
 
@@ -22,6 +21,7 @@ from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
 from pipeline.serving.refusals import Refusal
 from pipeline.track.fetch import fetch_model
 from tests.closure import ROOT
+from tests.processes import children
 from tests.published import RESULTS, Project, use_real_model, write_pictures
 from tests.servers import free_port
 from tests.servers import until as until_holds
@@ -305,7 +305,7 @@ def test_what_is_written_into_a_folder_meanwhile_is_not_served_as_the_version_of
         opener = Opener(str(folder), OPTIONS, queue=20, timeout_s=400.0)
         lane = await opener.open(opener.look())
         (folder / name).write_bytes(other)
-        (resident,) = residents()
+        (resident,) = children(os.getpid(), "resident.py")
         resident.kill()
         with pytest.raises(Refusal, match="the process that predicts does not work"):
             await lane.submit(files[:1], "predict")[0].answer
@@ -328,11 +328,6 @@ def change(raw, name):
     return save(tensors)
 
 
-def residents():
-    """Give the processes of versions that this one started."""
-    return [each for each in psutil.Process().children() if "resident.py" in str(each.cmdline())]
-
-
 @pytest.mark.slow
 def test_what_is_written_between_the_look_and_the_start_is_refused(tmp_path):
     folder = use_real_model(Project(tmp_path)).folder / RESULTS.model.parent
@@ -342,4 +337,4 @@ def test_what_is_written_between_the_look_and_the_start_is_refused(tmp_path):
     model.write_bytes(change(model.read_bytes(), model.name))
     with pytest.raises(IntegrityError, match="must be what it was when this version was found"):
         asyncio.run(opener.open(found))
-    assert not residents()
+    assert not children(os.getpid(), "resident.py")

@@ -12,6 +12,7 @@ import psutil
 import pytest
 import yaml
 
+from tests.processes import children
 from tests.project import ENVIRONMENT, add_small_data, clone, package_data, run, set_params
 
 STAGES = ("clean", "transform", "features")
@@ -76,13 +77,7 @@ def repro_and_kill(folder, generator):
 
 def stages_of(process):
     """Give the processes of stages that DVC has started."""
-    found = []
-    with suppress(psutil.Error):
-        for child in psutil.Process(process.pid).children(recursive=True):
-            with suppress(psutil.Error):
-                if any(word.startswith("stages.") for word in child.cmdline()):
-                    found.append(child)
-    return found
+    return children(process.pid, "stages.", recursive=True)
 
 
 @pytest.fixture(scope="module")

@@ -23,6 +23,7 @@ from pipeline.track.fetch import fetch_model
 from pipeline.track.package import save_model
 from pipeline.track.tracking import configure
 from tests.closure import ROOT
+from tests.processes import children
 from tests.published import RESULTS, Project, use_real_model
 
 OPTIONS = ResidentOptions(decoders=1, seconds=20.0)
@@ -58,9 +59,8 @@ def pictures(made):
     return [path.read_bytes() for path in sorted(folder.iterdir())]
 
 
-def children(resident):
-    found = psutil.Process(resident.pid).children()
-    return [each for each in found if "spawn_main" in " ".join(each.cmdline())]
+def decoders_of(resident):
+    return children(resident.pid, "spawn_main")
 
 
 def test_it_predicts_what_was_evaluated_to_the_bit_in_any_grouping(made, resident):
@@ -96,7 +96,7 @@ def test_hostile_bytes_cost_their_own_row(made, resident):
 
 def test_a_killed_decoder_is_replaced_and_nothing_is_lost(made, resident):
     expected = resident.predict(pictures(made))
-    killed = children(resident)
+    killed = decoders_of(resident)
     assert killed
     for child in killed:
         child.kill()
@@ -167,7 +167,7 @@ def test_threads_share_it_and_each_gets_its_own_answers(made, resident):
 def test_its_death_is_told_with_the_cause(made):
     resident = Resident(fetch_model(str(made[0])), OPTIONS)
     resident.predict(pictures(made)[:1])
-    decoders = children(resident)
+    decoders = decoders_of(resident)
     assert decoders
     os.kill(resident.pid, signal.SIGKILL)
     with pytest.raises(ResidentDied, match="its process ended: by SIGKILL"):
