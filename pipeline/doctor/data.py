@@ -86,17 +86,17 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     yield from (warn(raw, each) for each in found.warnings[:_SHOWN])
     yield from _unusable(raw, found)
     decisions = read_review(_REVIEW, raw)
+    review = review_file(_REVIEW, raw) if decisions else None
     rules = Rules(wanted.task, wanted.clean, wanted.split)
     told = judge_labels(raw, found, rules, batch_size=wanted.train.batch_size)
-    yield from _unless_decided(told, review_file(_REVIEW, raw) if decisions else None)
+    yield from _unless_decided(told, review)
     if _is_name_of_other_data(wanted.registry.name, raw):
         yield warn("params.yaml", f"registry.name: {wanted.registry.name!r} is the name of other "
                    "data; a champion is chosen among models by numbers on their own test items",
                    "give these models a name of their own")  # fmt: skip
     if decisions:
         yield ok(_REVIEW, f"{len(decisions)} decisions on items")
-    told = _sample(raw, usable, wanted)
-    yield from _unless_decided(told, review_file(_REVIEW, raw) if decisions else None)
+    yield from _unless_decided(_sample(raw, usable, wanted), review)
     sizes = [entry.stat().st_size for entry in walk(str(raw)) if entry.is_file()]
     if len(sizes) > _MANY_FILES:
         yield warn(raw, f"has {len(sizes)} files, and DVC treats each by itself, slowly",
