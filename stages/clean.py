@@ -13,9 +13,10 @@ from pathlib import Path
 
 from pipeline.data.clean import CleanParams, Rules, clean_items
 from pipeline.data.clean_plots import write_plots
-from pipeline.data.items import DataParams, find_items
+from pipeline.data.items import find_items
 from pipeline.data.manifest import write_manifest
 from pipeline.data.page import write_page
+from pipeline.data.params import DataParams
 from pipeline.data.probes import known_probes, made_from, write_probes
 from pipeline.data.review import read_review
 from pipeline.data.spill import Spill
@@ -49,12 +50,11 @@ def main(
     """Judge every item in the raw folder."""
     rules = Rules(task, clean, split)
     found = find_items(raw, labels, target=data.target)
-    decisions = read_review(review, raw)
     source = made_from(clean.limits())
     with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
-        known = known_probes(old, spill)
+        known, decided = known_probes(old, spill), read_review(review, raw)
         cleaned = clean_items(
-            raw, found, decisions=decisions, rules=rules, machine=machine, known=known
+            raw, found, decisions=decided, rules=rules, machine=machine, known=known
         )
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)

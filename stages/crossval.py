@@ -10,7 +10,7 @@ Beside them, not versioned: finished folds and checkpoints, until all is written
 from pathlib import Path
 
 from pipeline.data.augment import AugmentParams
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.device import RuntimeParams, open_runtime
 from pipeline.parallel import MachineParams
 from pipeline.params import Task

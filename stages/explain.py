@@ -12,7 +12,7 @@ Writes  --report --heat  what was found, in numbers; a row for each item with a 
 from pathlib import Path
 
 from pipeline.data.augment import AugmentParams
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.device import RuntimeParams, open_runtime
 from pipeline.explain.answers import open_subject
 from pipeline.explain.cardtext import read_card_text

@@ -11,7 +11,7 @@ Beside them, not versioned: a journal and checkpoints, named by the training's k
 from pathlib import Path
 
 from pipeline.data.augment import AugmentParams
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.device import RuntimeParams, open_runtime
 from pipeline.parallel import MachineParams
 from pipeline.params import Task

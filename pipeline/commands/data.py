@@ -4,7 +4,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.commands.output import Commands, say
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.errors import ParamsError
 from pipeline.params import load_section, read_params
 from pipeline.stage import PARAMS

@@ -18,7 +18,7 @@ from pydantic import Field
 from pipeline.data.checks import refuse_too_many_bad, refuse_unusable, size_fault
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.duplicates import find_duplicates
-from pipeline.data.items import RawItems
+from pipeline.data.item import RawItems
 from pipeline.data.labels import MissingLabel, check_labels, fill_labels
 from pipeline.data.leaks import PROOF, identical_leaks, refuse_leaks
 from pipeline.data.manifest import DROPPED, KEPT, META, QUARANTINED, TEXT, typed_manifest

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.data.guard import safe_path
-from pipeline.data.split import SPLIT_NAMES, split_name
+from pipeline.data.split_words import SPLIT_NAMES, split_name
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import DataError, ParamsError
 

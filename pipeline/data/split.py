@@ -18,11 +18,6 @@ from pipeline.errors import DataError
 from pipeline.params import Section
 from pipeline.seeds import derive
 
-SPLIT_NAMES = {
-    "train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test",
-}  # fmt: skip
-"""Names that label files and folders use, in any case, and what they mean."""
-
 _SIGNIFICANCE = 0.01
 """Chance of a false warning in a whole report."""
 
@@ -61,11 +56,6 @@ class FarShare:
     found: int
     expected: float
     z: float
-
-
-def split_name(text: str) -> str | None:
-    """Give `train`, `val` or `test` for any of their usual names, else None."""
-    return SPLIT_NAMES.get(text.strip().lower())
 
 
 def draw_split(pixel_hash: str, group: str | None, params: SplitParams) -> str:

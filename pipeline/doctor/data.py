@@ -12,8 +12,10 @@ from typing import Any
 from pipeline.data.checks import size_fault
 from pipeline.data.clean import CleanParams, Rules
 from pipeline.data.guard import refuse_unsafe_entries, walk
-from pipeline.data.items import DataParams, Item, RawItems, find_items
+from pipeline.data.item import Item, RawItems
+from pipeline.data.items import find_items
 from pipeline.data.manifest import SPLITS
+from pipeline.data.params import DataParams
 from pipeline.data.probe import NOTES, Probe
 from pipeline.data.probing import probe_all
 from pipeline.data.review import read_review, review_file

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.data.clean import CleanParams
-from pipeline.data.items import DataParams
 from pipeline.data.normalization import NormalizeParams
+from pipeline.data.params import DataParams
 from pipeline.data.split import SplitParams
 from pipeline.data.store_writer import TransformParams
 from pipeline.device import RuntimeParams

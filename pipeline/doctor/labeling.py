@@ -8,7 +8,7 @@ from typing import Literal
 import pandas as pd
 
 from pipeline.data.clean import CleanParams, Rules
-from pipeline.data.items import Item, RawItems
+from pipeline.data.item import Item, RawItems
 from pipeline.data.labels import check_labels
 from pipeline.data.manifest import SPLITS
 from pipeline.data.split import SplitParams, refuse_crossing_groups

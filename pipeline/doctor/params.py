@@ -12,10 +12,10 @@ import numpy as np
 
 from pipeline.data.augment import AugmentParams
 from pipeline.data.clean import CleanParams
-from pipeline.data.items import DataParams
 from pipeline.data.labelfile import OWN_COLUMNS
 from pipeline.data.labels import check_policy
 from pipeline.data.normalization import NormalizeParams
+from pipeline.data.params import DataParams
 from pipeline.data.split import SplitParams
 from pipeline.data.store_writer import TransformParams
 from pipeline.device import RuntimeParams

@@ -5,7 +5,7 @@ import shutil
 from pathlib import Path
 
 from pipeline.data.guard import refuse_unsafe_entries
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.errors import MachineError, ParamsError
 from pipeline.files import write_text
 from pipeline.params import load_section, read_params, refuse_unknown_sections

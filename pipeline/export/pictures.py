@@ -12,7 +12,8 @@ import numpy as np
 
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.folder import look_at
-from pipeline.data.items import LABEL_FILES, DataParams
+from pipeline.data.items import LABEL_FILES
+from pipeline.data.params import DataParams
 from pipeline.data.preview import encode_jpeg
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
 from pipeline.errors import DataError, IntegrityError, ParamsError

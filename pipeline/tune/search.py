@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.data.augment import AugmentParams
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.device import RuntimeParams, open_runtime
 from pipeline.errors import DataError, Interrupted, ParamsError
 from pipeline.files import replacing, sha256_json

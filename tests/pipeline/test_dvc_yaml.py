@@ -159,8 +159,3 @@ def test_ignore_patterns_are_anchored():
     for path in [ROOT / ".gitignore", *ROOT.glob("data/*/.gitignore")]:
         for line in Path(path).read_text(encoding="utf-8").split():
             assert line.startswith(("/", "!/", "__pycache__", ".", "*.egg")), f"{path}: {line}"
-
-
-if __name__ == "__main__":
-    for name in STAGES:
-        print(name, *(f"      - {file}" for file in sorted(closure(module(name)))), sep="\n")

@@ -12,11 +12,11 @@ from pydantic import ValidationError
 
 from pipeline.data.clean import Rules
 from pipeline.data.clean_plots import write_plots
-from pipeline.data.items import DataParams
 from pipeline.data.leaks import COLUMNS as LEAK_COLUMNS
 from pipeline.data.leaks import PROOF, refuse_leaks
 from pipeline.data.manifest import read_manifest, write_manifest
 from pipeline.data.near_duplicates import PAIR_COLUMNS
+from pipeline.data.params import DataParams
 from pipeline.errors import DataError
 from pipeline.files import write_json
 from pipeline.tables import read_table

@@ -6,7 +6,7 @@ import subprocess
 
 import pytest
 
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.doctor import data as doctor_data
 from pipeline.doctor.data import Expectations, check_data
 from pipeline.doctor.disk import check_disk

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.data.items import DataParams
+from pipeline.data.params import DataParams
 from pipeline.device import RuntimeParams
 from pipeline.errors import IntegrityError, ParamsError
 from pipeline.explain.params import ExplainParams

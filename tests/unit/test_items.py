@@ -10,7 +10,8 @@ from pydantic import ValidationError
 
 from pipeline.data.folder import look_at
 from pipeline.data.guard import safe_path
-from pipeline.data.items import DataParams, find_items
+from pipeline.data.items import find_items
+from pipeline.data.params import DataParams
 from pipeline.errors import DataError, ParamsError
 from tests.packed import packed, tar
 from tests.rawfolder import write_labels

@@ -13,8 +13,8 @@ from pipeline.data.split import (
     draw_split,
     expected_shares,
     far_shares,
-    split_name,
 )
+from pipeline.data.split_words import split_name
 from pipeline.errors import DataError
 
 PARAMS = SplitParams(seed=1, train=0.6, val=0.15, test=0.25)
