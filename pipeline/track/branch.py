@@ -263,7 +263,7 @@ def _write(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None") ->
         branch.log_nested(tracking, run_id, now_ms)
     log_points(tracking, run_id, metric_points(branch.metrics, time_ms=now_ms))
     with tempfile.TemporaryDirectory() as scratch:
-        _copy(branch, Path(scratch), diff=git.diff if git else "")
+        _copy(branch, Path(scratch), diff=git.diff if git else b"")
         tracking.client.log_artifacts(run_id, scratch)
     tracking.client.set_terminated(run_id, "FINISHED", now_ms)
     return run_id
@@ -298,14 +298,14 @@ def _params(branch: Branch, lock: Lock) -> dict[str, Any]:
     return before | lock.params(branch.name)
 
 
-def _copy(branch: Branch, folder: Path, *, diff: str) -> None:
+def _copy(branch: Branch, folder: Path, *, diff: bytes) -> None:
     lineage = [Path(PARAMS), Path(GRAPH), Path(LOCK), branch.folder / GRAPH, branch.folder / LOCK]
     for path in lineage:
         if (branch.root / path).exists():
             (folder / "lineage" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(branch.root / path, folder / "lineage" / path)
     if diff:
-        (folder / "lineage" / "git-diff-HEAD.patch").write_text(diff, encoding="utf-8")
+        (folder / "lineage" / "git-diff-HEAD.patch").write_bytes(diff)
     (folder / "results").mkdir()
     for path in branch.files:
         shutil.copyfile(path, folder / "results" / path.name)

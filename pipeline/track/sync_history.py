@@ -110,7 +110,7 @@ def facts_of(root: Path, commit: Commit, *, is_dirty: bool) -> GitFacts:
         branch="" if commit.experiment else _branch(root, commit.sha),  # `dvc exp` detaches HEAD
         remote=redact(ask_line(root, "remote", "get-url", "origin")),
         is_dirty=is_dirty,
-        diff="",
+        diff=b"",
         author=commit.author,
     )
 
