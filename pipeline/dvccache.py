@@ -58,7 +58,7 @@ def cache_folder(root: Path) -> Path:
     for file in _config_files(root):
         chosen = _cache_dir(file)
         if chosen:
-            folder = file.parent / os.path.expanduser(chosen)
+            folder = file.parent / _expanded(chosen)
     return folder
 
 
@@ -81,8 +81,9 @@ def is_object_of(cache: Path, path: Path) -> bool:
 
 def _config_files(root: Path) -> Iterator[Path]:
     for own, desktop, usual in _SYSTEMS:
-        base = os.environ.get(desktop, "").split(os.pathsep)[0] or os.path.expanduser(usual)
-        yield Path(os.environ.get(own) or Path(base) / "dvc") / "config"
+        base = os.environ.get(desktop, "").split(os.pathsep)[0]
+        folder = Path(base) if base else _expanded(usual)
+        yield Path(os.environ.get(own) or folder / "dvc") / "config"
     yield from (dvc_folder(root) / name for name in ("config", "config.local"))
 
 
@@ -143,6 +144,13 @@ def read_listing(cache: Path, dir_md5: str) -> dict[str, str]:
         raise IntegrityError(
             path, "is damaged", remedy="remove it, and run `dvc fetch` or `dvc commit`"
         ) from error
+
+
+def _expanded(text: str) -> Path:
+    try:
+        return Path(text).expanduser()
+    except RuntimeError:  # nobody knows where home is
+        return Path(text)
 
 
 def _cache_dir(path: Path) -> str | None:

@@ -1,7 +1,7 @@
 """git by its command line, with a timeout and without locks.
 
-Three answers are kept apart: what git prints; nothing, where there is no repository, commit, file or
-setting of the name; and `GitError`, where there is a repository that git cannot read.
+Three answers are kept apart: what git prints; nothing, where there is no repository, commit, file
+or setting of the name; and `GitError`, where there is a repository that git cannot read.
 """
 
 import os

@@ -1,8 +1,8 @@
 """A look at a folder before DVC meets it, and what makes a name or an entry unsafe to open.
 
 DVC hangs on a FIFO, dies on an undecodable name, and follows a symbolic link out of the folder, so
-that foreign files land in its cache and on the remote. Links that DVC itself made, to objects of its
-own cache (`cache.type symlink`), are as good as files.
+that foreign files land in its cache and on the remote. Links that DVC itself made, to objects of
+its own cache (`cache.type symlink`), are as good as files.
 """
 
 import os

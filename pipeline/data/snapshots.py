@@ -20,7 +20,7 @@ from pipeline.data.rawfiles import most_bytes
 from pipeline.dvccache import cache_folder, locked_dep, locked_out, object_path, read_listing
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
 from pipeline.files import md5_file, read_json
-from pipeline.git import ask_git
+from pipeline.git import ask_git, has_commit
 from pipeline.params import parse_params, read_params
 from pipeline.tables import read_table
 
@@ -72,7 +72,7 @@ def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
     Raises:
         ParamsError: Git knows no such commit here.
         DataError: The commit has no manifest in its dvc.lock.
-        MachineError: Git is missing, or DVC's cache does not hold that manifest.
+        MachineError: git cannot read the repository, or DVC's cache does not hold that manifest.
         IntegrityError: The manifest in the cache is damaged.
     """
     commit = _commit(root, revision)
@@ -211,6 +211,7 @@ def _details(report: Path) -> dict[str, str]:
 
 
 def _commit(root: Path, revision: str) -> str:
+    has_commit(root)
     found = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options",
                  f"{revision}^{{commit}}")  # fmt: skip
     if not found:

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.audit.decisions import AUDIT
 from pipeline.errors import TrackingError
 from pipeline.files import canonical_json, sha256_json
+from pipeline.git import has_commit
 from pipeline.track.agree import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import GitFacts, find_lock, git_facts
 from pipeline.track.describe import run_name
@@ -118,7 +119,9 @@ def publish_branch(branch: Branch, lock: Lock, params: TrackingParams) -> None:
     Raises:
         TrackingError: The server is away, and `tracking.required` is true.
         ParamsError: The branch's dvc.lock is unfinished.
+        GitError: git cannot read the repository.
     """
+    has_commit(Path())
     try:
         with publishing_to(params.experiment) as tracking:
             settle_branch(tracking, branch, lock)

@@ -81,8 +81,8 @@ def test_sections_and_paths_arrive_by_name(project):
     [
         ("data", 3, "error: a.csv: x: must be good, got 1 (mend it)"),
         ("integrity", 5, "error: b: two lines"),
-        ("below", 4, "error: what/x: Not a directory (free space or mend access, then run again)"),
-        ("full", 4, "error: toy: No space left on device (free space or mend access, then run"),
+        ("below", 4, "error: what/x: Not a directory (use another path, then run again)"),
+        ("full", 4, "error: toy: No space left on device (free space there, then run"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(project, what, code, line):
@@ -192,9 +192,9 @@ def is_running(pid):
 def test_the_interpreter_ends_without_a_last_look_for_garbage():
     code = """if True:
         import atexit, gc
-        from pipeline.stage import end_soon
+        from pipeline.stage import begin_process
         atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # runs after what comes next
-        end_soon()
+        begin_process()
         print(gc.get_freeze_count())
     """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
