@@ -96,10 +96,10 @@ def machine_error(error: OSError, where: str, *, then: str | None = None) -> Mac
 
 
 def begin_process() -> None:
-    """Prepare a process of ours: a user's name, and a quick end.
+    """Prepare a process of ours: a user's name, a home, and a quick end.
 
-    A container may run as a number that the system has no name for. Python, and with it DVC and
-    MLflow, then asks the environment; what we start inherits it.
+    A container may run as a number that the system has no name and no home for. Python, and with it
+    DVC and MLflow, then asks the environment; what we start inherits it.
 
     The interpreter is spared, as it ends, a last look for garbage: a second where torch is there.
     """
@@ -108,6 +108,10 @@ def begin_process() -> None:
         getpass.getuser()
     except (KeyError, OSError, ImportError):
         os.environ["USER"] = f"uid-{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"  # as Docker does
 
 
 def _fail(text: str, exit_code: int) -> int:
