@@ -7,8 +7,6 @@ from importlib.util import find_spec
 # An environment made for DVC alone has some of the packages, so that one name is not enough.
 _NEEDED = ("pydantic", "yaml", "numpy", "pandas", "pyarrow", "PIL", "torch", "mlflow")
 _missing = next((name for name in _NEEDED if find_spec(name) is None), None)
-if sys.version_info < (3, 11):
-    _missing = "Python 3.11"
 if _missing:
     sys.stderr.write(
         f"error: {sys.executable}: this Python lacks the project's packages, {_missing} first "
