@@ -34,11 +34,7 @@ _MAY_BE_PATHS = ("model", "what")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code."""
     begin_process()
-    parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
-    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = (running, checking, data, search, promotion, predict, serve, export, history)
-    for module in modules:
-        module.add(commands)
+    parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -57,6 +53,15 @@ def main(argv: Sequence[str] | None = None) -> int:
         return told.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
+    commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
+    modules = (running, checking, data, search, promotion, predict, serve, export, history)
+    for module in modules:
+        module.add(commands)
+    return parser
 
 
 def _go_to_project(arguments: argparse.Namespace) -> None:

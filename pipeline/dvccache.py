@@ -23,6 +23,8 @@ _SYSTEMS = (
 )
 """Config of the machine and of the user: DVC's variable, else a folder of the desktop's rules."""
 
+_UNREADABLE = "not a readable config of DVC"
+
 _OBJECT = re.compile(r"(?:files/md5/)?[0-9a-f]{2}/[0-9a-f]{30}")
 """Place of a file's object in a cache folder; DVC 2 kept them at its top."""
 
@@ -53,6 +55,7 @@ def cache_folder(root: Path) -> Path:
 
     Raises:
         ParamsError: A config file cannot be read as one.
+        MachineError: It cannot be read at all.
     """
     folder = dvc_folder(root) / "cache"
     for file in _config_files(root):
@@ -159,17 +162,18 @@ def _cache_dir(path: Path) -> str | None:
         text = path.read_text(encoding="utf-8-sig")
     except (FileNotFoundError, NotADirectoryError):
         return None
-    except (OSError, UnicodeDecodeError) as error:
-        raise ParamsError(
-            path, f"cannot be read as a config of DVC: {error}", remedy="mend its access, or it"
-        ) from error
+    except OSError as error:
+        raise MachineError(
+            path, f"cannot be read: {error.strerror}",
+            remedy="mend its access; HOME must be a folder that you can read",
+        ) from error  # fmt: skip
+    except UnicodeDecodeError as error:
+        raise ParamsError(path, _UNREADABLE, remedy="see `dvc config`") from error
     parser = configparser.ConfigParser(interpolation=None, strict=False)
     try:
         parser.read_string("\n".join(line.strip() for line in text.splitlines()))
     except configparser.Error as error:
-        raise ParamsError(
-            path, "not a readable config of DVC", remedy="see `dvc config`"
-        ) from error
+        raise ParamsError(path, _UNREADABLE, remedy="see `dvc config`") from error
     value = parser.get("cache", "dir", fallback="").strip()
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:
         return value[1:-1]
