@@ -6,7 +6,6 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -153,7 +152,7 @@ def _ui_command(uri: str, port: int) -> list[str]:
     ]  # fmt: skip
 
 
-def run_program(command: list[str], environment: Mapping[str, str] | None = None) -> int:
+def run_program(command: list[str], environment: dict[str, str] | None = None) -> int:
     """Run a program of this environment in the foreground; Ctrl-C reaches it by the terminal.
 
     Args:
