@@ -1,6 +1,7 @@
 """The command `rootstock`: thin, each subcommand a few calls into the library."""
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -34,6 +35,7 @@ _MAY_BE_PATHS = ("model", "what")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code."""
     begin_process()
+    _write_any_character()
     parser = _parser()
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
@@ -107,6 +109,13 @@ def _is_target(word: str) -> bool:
 def _from(root: Path, here: Path, path: str | Path) -> str:
     """Return a path, which begins where the user stands, as one that begins at the project."""
     return os.path.relpath(os.path.normpath(here / path), root)
+
+
+def _write_any_character() -> None:
+    """Escape what the terminal's encoding lacks, rather than fail on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -11,6 +11,7 @@ from pipeline.files import write_text
 from pipeline.git import has_commit
 from pipeline.params import load_section, read_params, refuse_unknown_sections
 from pipeline.stage import PARAMS
+from pipeline.track.tracking import refuse_percent_sign, tracking_uri
 
 STATE = Path(".rootstock")
 
@@ -24,8 +25,8 @@ def preflight() -> None:
     Raises:
         ParamsError: params.yaml or a path in it is wrong, or a lock file is in conflict.
         DataError: The raw folder holds what DVC must not meet.
-        MachineError: A lock file is cut or damaged, or git cannot read the repository: the result
-            would be recorded without its commit.
+        MachineError: A lock file is cut or damaged, MLflow cannot open its database here, or git
+            cannot read the repository: the result would be recorded without its commit.
     """
     refuse_conflict(PARAMS)
     raw = read_params(PARAMS)
@@ -39,6 +40,7 @@ def preflight() -> None:
     for lock in lock_files():
         check_lock(lock)
         back_up(lock)
+    refuse_percent_sign(tracking_uri())
     refuse_wrong_params()
 
 
