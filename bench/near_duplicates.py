@@ -186,7 +186,7 @@ def measure_cost(kind: str, n: int, turns: bool) -> dict[str, float]:
     start, start_cpu = time.perf_counter(), time.process_time()
     near = find_near_duplicates(
         table,
-        NearRule("drop", correlation=DEFAULT, turns=turns),
+        NearRule("drop", correlation=DEFAULT, turns=turns, task="classification"),
         pd.Series(data=False, index=table.index),
     )
     return {

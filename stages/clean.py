@@ -1,7 +1,7 @@
 """Stage `clean`: judge every raw item; change none.
 
 Reads   --raw --labels     the raw folder, and the same folder or a label file
-        --review           people's decisions on single items
+        --review           people's decisions on single items, and pinned splits
 Writes  --manifest         one row for every raw item, kept or not, with the reason
         --report --page    counts, shares, fills and warnings; all of this as a page for people
         --near-duplicates  one row for every pair of pictures that are nearly the same
@@ -17,6 +17,7 @@ from pipeline.data.items import find_items
 from pipeline.data.manifest import write_manifest
 from pipeline.data.page import write_page
 from pipeline.data.params import DataParams
+from pipeline.data.pins import read_pins
 from pipeline.data.probes import known_probes, made_from, write_probes
 from pipeline.data.review import read_review
 from pipeline.data.spill import Spill
@@ -48,7 +49,7 @@ def main(
     key: Path,
 ) -> None:
     """Judge every item in the raw folder."""
-    rules = Rules(task, clean, split)
+    rules = Rules(task, clean, split, read_pins(review, raw))
     found = find_items(raw, labels, target=data.target)
     source = made_from(clean.limits())
     with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
