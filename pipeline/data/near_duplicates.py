@@ -106,7 +106,11 @@ class _Items:
 
     def search(self, rule: NearRule, rows: Ints) -> Alike:
         """Find pairs among some of the items."""
-        return find_alike(self.thumbnails, rows, correlation=rule.correlation, turns=rule.turns)
+        width = self.tolerance or 1.0  # labels of one kind agree
+        kinds = np.floor(self.labels / width).astype(np.int64)
+        return find_alike(
+            self.thumbnails, rows, kinds, correlation=rule.correlation, turns=rule.turns
+        )
 
     def is_leak(self, pairs: pd.DataFrame) -> Bools:
         """Tell which pairs with one label stand in two splits, the lower not being wanted."""

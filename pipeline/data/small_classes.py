@@ -80,14 +80,14 @@ def place_small_classes(
     if len(lacking) and params.small_classes == "drop":
         dropped = list(lacking.index)
         warnings.append(
-            f"{_classes(lacking['label'])} in train and are left out, with {len(lacking)} items "
-            "(split.small_classes: drop)"
+            f"{_classes(lacking['label'])} no item whose own split is train, and are left out with "
+            f"all {len(lacking)} items (split.small_classes: drop)"
         )
     nearest = _nearest(rows, set(lacking["label"]), params)
     if len(nearest) and params.small_classes == "train":
         splits = splits.mask(rows["unit"].isin(nearest["unit"]), "train")
         warnings.append(
-            f"{_classes(nearest['label'])} in train by their own hash: one item of each is put "
+            f"{_classes(nearest['label'])} no item whose own split is train: one of each is put "
             "there (split.small_classes: train); `rootstock data pin` writes it down, so that it "
             "stays there when its class grows"
         )
@@ -154,4 +154,4 @@ def _moved(
 def _classes(labels: pd.Series) -> str:
     names = sorted(set(labels))
     named = ", ".join(map(repr, names[:_NAMED])) + (", ..." if len(names) > _NAMED else "")
-    return f"{len(names)} {'class has' if len(names) == 1 else 'classes have'} no item ({named})"
+    return f"{len(names)} {'class' if len(names) == 1 else 'classes'} ({named}) have"

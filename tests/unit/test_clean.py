@@ -325,7 +325,9 @@ def one_class(raw):
 def empty_split(raw):
     class_folders(raw, cats=3, dogs=3)
     rows = [f"{row},{'test' if '00' in row else 'train'}" for row in label_rows(raw)]
+    rows[1] = rows[1].replace("train", "val")
     write_labels(raw, rows, header="path,label,split")
+    (raw / "cat/01.png").write_bytes(b"text")
 
 
 def untrained_class(raw):
@@ -345,8 +347,8 @@ def untrained_class(raw):
         (one_class, "there must be two classes or more, and all items are 'cat'"),
         (
             empty_split,
-            "the split 'val' is empty; 5 items are kept in all, and the 1 given ones "
-            "are lost: not_image 1",
+            "the split 'val' is empty; 5 items are kept in all; what was given to it is lost: "
+            "not_image 1",
         ),
         (untrained_class, "the class 'cow' has 6 items, none of them in train"),
     ],
