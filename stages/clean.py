@@ -3,9 +3,8 @@
 Reads   --raw --labels     the raw folder, and the same folder or a label file
         --review           people's decisions on single items, and pinned splits
 Writes  --manifest         one row for every raw item, kept or not, with the reason
-        --report --page    counts, shares, fills and warnings; all of this as a page for people
+        --report --page --plots  counts, shares, fills, warnings; the same for people; pictures
         --near-duplicates  one row for every pair of pictures that are nearly the same
-        --plots            a sheet of what was quarantined, and the balance of the classes
         --probes --key     what was seen of each file, and by what code, for the next build
 """
 
