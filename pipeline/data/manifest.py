@@ -46,6 +46,7 @@ REASONS = {
     "conflict": "the same item, or the same pixels, stands with different labels",
     "duplicate": "the same pixels with the same label stand at another path, which is kept",
     "near_duplicate_of": "nearly the same picture stands in a more protected split",
+    "untrained": "no item of its class falls in train, and `split.small_classes` is drop",
     "review": "a person decided so, in the folder review/",
 }
 """Every code that `reason` can hold, and what it says."""

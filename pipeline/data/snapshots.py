@@ -4,6 +4,7 @@ A revision's dvc.lock names the manifest and every raw file by md5; their bytes 
 as long as nobody collected them. Nothing is checked out, and nothing is fetched.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -126,6 +127,27 @@ def read_current(root: Path) -> tuple[Snapshot, Path]:
     raw = str(settings.get("data", {}).get("path", "data"))
     _refuse_other_data(root, lock, raw)
     return Snapshot("working tree", None, manifest, settings, originals), root / raw
+
+
+def read_report(root: Path, revision: str | None) -> dict[str, Any]:
+    """Return the report of `clean` in the working tree, or as a revision holds it in git.
+
+    Raises:
+        ParamsError: Git knows no such commit here.
+        DataError: There is no report.
+        IntegrityError: It is damaged.
+    """
+    if revision is None:
+        return dict(read_json(root / _REPORT))
+    text = ask_git(root, "show", f"{_commit(root, revision)}:./{_REPORT}")
+    if not text:
+        raise DataError(
+            f"{_REPORT} of {revision}", "no such file", remedy="name a commit that has one"
+        )
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise IntegrityError(f"{_REPORT} of {revision}", f"not valid JSON ({error})") from error
 
 
 def _refuse_other_data(root: Path, lock: Mapping[str, Any], raw: str) -> None:
