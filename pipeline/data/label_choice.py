@@ -53,7 +53,8 @@ class Labels:
         Raises:
             DataError: The folders name no two classes, and a table may hold the labels.
         """
-        if len({item.label for item in found.items} - {None}) < 2:
+        labels = {item.label for item in found.items if item.path not in self.unread}
+        if len(labels - {None}) < 2:
             self.refuse(raw)
         if self.fault is not None:
             return (f"{self.fault}; the file is not read, since folders name the classes",)

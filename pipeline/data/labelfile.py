@@ -60,18 +60,26 @@ def read_label_file(path: Path, *, target: str) -> LabelFile:
             "params.yaml", "must be another column than path, split, group and weight",
             field="data.target", got=target,
         )  # fmt: skip
-    table = read_text_table(path, any_form=True)
+    return check_rows(read_text_table(path, any_form=True), target=target)
+
+
+def check_rows(table: TextTable, *, target: str) -> LabelFile:
+    """Check the rows of a table that stands for a label file, wherever its cells come from.
+
+    Raises:
+        DataError: A column is missing, or a cell breaks its rule; the line is named.
+    """
     columns = find_columns(table, target)
     rows = tuple(_rows(table, columns))
     if not rows:
-        raise DataError(path, f"the column {columns.own['path']!r} is empty in every row")
+        raise DataError(table.path, f"the column {columns.own['path']!r} is empty in every row")
     warnings = (
         *table.notes,
         *columns.notes,
         *_nameless(table, columns),
         *_lost_groups(table, columns),
     )
-    return LabelFile(path, rows, columns.meta, warnings)
+    return LabelFile(table.path, rows, columns.meta, warnings)
 
 
 def merge_label_files(raw: Path, files: Sequence[LabelFile]) -> LabelFile:

@@ -370,27 +370,34 @@ def _read_parquet(path: Path) -> TextTable:
         table = file.read()
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DataError(path, "not a readable parquet file") from error
+    names = table.column_names
+    if len(set(names)) < len(names):
+        twice = next(name for name in names if names.count(name) > 1)
+        raise DataError(path, f"the column {twice!r} stands twice", remedy="rename one")
     texts: dict[str, list[str]] = {}
     nested: dict[str, str] = {}
-    if len(set(table.column_names)) < len(table.column_names):
-        twice = next(name for name in table.column_names if table.column_names.count(name) > 1)
-        raise DataError(path, f"the column {twice!r} stands twice", remedy="rename one")
-    for name, column in zip(table.column_names, table.columns, strict=True):
-        cells = _as_text(column)
-        if cells is None:
-            nested[name] = str(column.type)
-        else:
-            texts[name] = cells
+    for name in names:
+        try:
+            texts[name] = as_text(path, name, table[name])
+        except DataError:  # raised again where the column is asked for
+            nested[name] = str(table.schema.field(name).type)
     rows = tuple(zip(*texts.values(), strict=True)) if texts else ((),) * table.num_rows
     return TextTable(path, tuple(texts), rows, tuple(range(1, len(rows) + 1)), nested=nested)
 
 
-def _as_text(column: pa.ChunkedArray) -> list[str] | None:
+def as_text(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:
+    """Return the values of a parquet column as text without blanks around; "" where there is none.
+
+    Raises:
+        DataError: They are neither text nor numbers.
+    """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
         texts = column.cast(kind).cast(pa.string()).to_pylist()
-    except (pa.ArrowException, ValueError):
-        return None
+    except (pa.ArrowException, ValueError) as error:
+        raise DataError(
+            path, "must hold text or numbers", field=f"column {name!r}", got=str(column.type)
+        ) from error
     if pa.types.is_floating(kind):  # pandas writes a missing number as nothing, NumPy as NaN
         texts = [None if text in ("nan", "-nan") else text for text in texts]
     return [(text or "").strip() for text in texts]
