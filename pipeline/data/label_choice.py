@@ -15,7 +15,7 @@ from pipeline.data.folder import Folder
 from pipeline.data.item import RawItems
 from pipeline.data.label_columns import find_path_column
 from pipeline.data.labelfile import LabelFile, merge_label_files, read_label_file
-from pipeline.data.path_matching import share_alike
+from pipeline.data.path_matching import FileNames
 from pipeline.data.split_words import split_name
 from pipeline.data.texttable import TABLE_SUFFIXES, UNREAD_SUFFIXES, read_text_table
 from pipeline.errors import DataError, ParamsError
@@ -94,9 +94,10 @@ def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labe
         DataError: The label file is wrong, or there are several.
         ParamsError: `labels` is another folder.
     """
+    names = FileNames(folder.files)
     if not (labels.is_dir() or labels == raw):
         own = labels.relative_to(raw).as_posix() if labels.is_relative_to(raw) else ""
-        return Labels(read_label_file(labels, target=target), (own, *LABEL_FILES))
+        return Labels(read_label_file(labels, target=target, names=names), (own, *LABEL_FILES))
     if labels.resolve() != raw.resolve():
         raise ParamsError(
             "params.yaml",
@@ -105,8 +106,8 @@ def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labe
             got=str(labels),
             remedy=f"write {raw}, or {labels / LABEL_FILES[0]}",
         )
-    for names in (LABEL_FILES, _OTHER_TOOLS):
-        present = [path for path in folder.files if path.lower() in names]
+    for known in (LABEL_FILES, _OTHER_TOOLS):
+        present = [path for path in folder.files if path.lower() in known]
         if len(present) > 1:
             raise DataError(raw, f"has both {' and '.join(present[:2])}", remedy="remove one")
         if present:
@@ -119,8 +120,9 @@ def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labe
 
 def _read(raw: Path, names: Sequence[str], folder: Folder, target: str) -> Labels:
     """Read label files; one of another tool need not be a label file where folders are classes."""
+    known = FileNames(folder.files)
     try:
-        files = [read_label_file(raw / name, target=target) for name in names]
+        files = [read_label_file(raw / name, target=target, names=known) for name in names]
     except DataError as fault:
         if names[0].lower() in LABEL_FILES:
             raise
@@ -146,27 +148,27 @@ def _nested(folder: Folder) -> list[str]:
 
 def _unread(raw: Path, folder: Folder) -> tuple[str, ...]:
     """Return tables that name files of the folder; of kinds that nobody reads, those at its top."""
-    found = []
+    found, names = [], FileNames(folder.files)
     for path in folder.files:
         suffix = Path(path).suffix.lower()
         if folder.archive_of(path) is not None or path.count("/") > 1:
             continue
         is_kind_unread = suffix in UNREAD_SUFFIXES and "/" not in path
-        if is_kind_unread or (suffix in TABLE_SUFFIXES and _names_files(raw / path, folder)):
+        if is_kind_unread or (suffix in TABLE_SUFFIXES and _names_files(raw / path, names)):
             found.append(path)
     return tuple(sorted(found, key=lambda path: (path.lower().endswith(UNREAD_SUFFIXES), path)))
 
 
-def _names_files(path: Path, folder: Folder) -> bool:
+def _names_files(path: Path, names: FileNames) -> bool:
     if not 0 < path.stat().st_size < _PEEKED_BYTES:
         return False
     try:
         table = read_text_table(path, any_form=True)
-        column, _ = find_path_column(table)
+        column, _ = find_path_column(table, names)
         cells = table.column(column)
     except DataError:
         return False
-    return share_alike(cells, folder.files) >= _ALIKE
+    return names.share(cells) >= _ALIKE
 
 
 def _listed(names: Sequence[str]) -> str:

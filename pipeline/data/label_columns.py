@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
-from pipeline.data.path_matching import is_picture_name
+from pipeline.data.path_matching import FileNames, is_picture_name
 from pipeline.data.split_words import split_name
 from pipeline.data.texttable import TextTable
 from pipeline.errors import DataError
@@ -18,7 +18,7 @@ _PATH_NAMES: tuple[frozenset[str], ...] = (
                "imagename", "imgname", "imagefilename", "imagefilepath", "fname", "relpath",
                "relativepath", "paths", "filenames"}),
     frozenset({"image", "img", "picture", "photo", "images", "pic"}),
-    frozenset({"imageid", "imgid", "id", "name", "key", "imageindex", "uid", "uuid",
+    frozenset({"imageid", "imgid", "id", "idcode", "name", "key", "imageindex", "uid", "uuid",
                "fileid", "pictureid", "photoid", "imageids", "ids"}),
 )  # fmt: skip
 """Names that other tools use for `path`, the surest first, as `_folded` writes them."""
@@ -33,6 +33,12 @@ _TARGET_NAMES = frozenset({
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 _LOOKED_AT = 100
 """Cells that tell whether a column names files."""
+
+_ALIKE = 0.5
+"""Share of them that name files, from which the column does."""
+
+_DISTINCT = 0.9
+"""Share of them that differ, from which numbers and words may be ids of files."""
 
 _SHOWN = 6
 
@@ -54,7 +60,7 @@ class LabelColumns:
     notes: tuple[str, ...]
 
 
-def find_columns(table: TextTable, target: str) -> LabelColumns:
+def find_columns(table: TextTable, target: str, names: FileNames) -> LabelColumns:
     """Find out which column holds what.
 
     The path may stand under a usual name of other tools; so may the labels, in a column of 0 and 1
@@ -63,11 +69,12 @@ def find_columns(table: TextTable, target: str) -> LabelColumns:
     Args:
         table: The label file.
         target: The column with the labels, by the params.
+        names: Of the files that the rows may name.
 
     Raises:
         DataError: A column is missing, or a row belongs to several classes.
     """
-    path, notes = find_path_column(table, but=target)
+    path, notes = find_path_column(table, names, but=target)
     own = {"path": path}
     for name in OWN_COLUMNS[1:]:
         found = _same_name(table, name)
@@ -94,11 +101,14 @@ def find_columns(table: TextTable, target: str) -> LabelColumns:
     return LabelColumns(own, labels, meta, tuple(notes))
 
 
-def find_path_column(table: TextTable, *, but: str = "") -> tuple[str, list[str]]:
+def find_path_column(table: TextTable, names: FileNames, *, but: str = "") -> tuple[str, list[str]]:
     """Find the column that names the files, and tell where it is not `path`.
+
+    A usual name counts, and cells that name files; where both do not agree, the cells win.
 
     Args:
         table: A label file, or any list of files.
+        names: Of the files that it may name.
         but: A column that is another.
 
     Raises:
@@ -115,23 +125,26 @@ def find_path_column(table: TextTable, *, but: str = "") -> tuple[str, list[str]
             remedy="the first line must be a header, and looks like an item",
         )  # fmt: skip
     others = [name for name in table.columns if name != but]
-    tiers = ([name for name in others if _folded(name) in names] for names in _PATH_NAMES)
-    named = next((tier for tier in tiers if tier), [])
-    if len(named) != 1:
-        named = [name for name in named or others if _holds_file_names(table, name)] or named
-    if len(named) == 1:
-        return named[0], [f"the column {named[0]!r} of {table.path.name} is taken for 'path'"]
-    if named:
+    tiers = [[name for name in others if _folded(name) in tier] for tier in _PATH_NAMES]
+    likely = [name for name in others if _names_files(table, name, names)]
+    both = [[name for name in tier if name in likely] for tier in tiers]
+    found: list[str] = next(filter(None, [*both, likely, *tiers]), [])
+    if len(found) == 1:
+        return found[0], [f"the column {found[0]!r} of {table.path.name} is taken for 'path'"]
+    if found:
         raise DataError(
-            table.path, f"the column 'path' is missing, and several may be it: {_some(named)}",
+            table.path, f"the column 'path' is missing, and several may be it: {_some(found)}",
             remedy="rename the right one to path",
         )  # fmt: skip
     raise DataError(table.path, "the column 'path' is missing", remedy=table.shown_columns())
 
 
-def _holds_file_names(table: TextTable, name: str) -> bool:
+def _names_files(table: TextTable, name: str, names: FileNames) -> bool:
     cells = [cell for cell in table.column(name)[:_LOOKED_AT] if cell]
-    return bool(cells) and all(is_picture_name(cell) for cell in cells)
+    if cells and all(map(is_picture_name, cells)):
+        return True
+    is_key = len(cells) > 1 and len(set(cells)) >= _DISTINCT * len(cells)
+    return is_key and names.share(cells) >= _ALIKE
 
 
 def _same_name(table: TextTable, name: str) -> str | None:

@@ -10,6 +10,7 @@ from pipeline.data.folder import Folder, is_ignored
 from pipeline.data.item import Item, RawItems
 from pipeline.data.labelfile import LabelFile, LabelRow
 from pipeline.data.path_matching import Written, home_of, match_paths
+from pipeline.data.split_words import split_name
 from pipeline.errors import DataError
 
 _LARGE_GROUP = 1 / 3
@@ -43,6 +44,7 @@ def from_label_file(labels: LabelFile, folder: Folder, raw: Path) -> RawItems:
         warnings.append(f"{repeated[0]}; {len(repeated)} rows are such repeats, and do not count")
     warnings += _conflicts(items.values())
     warnings += _large_groups(items.values())
+    warnings += _split_folders(items.values())
     without_row = [path for path in folder.files if path not in items]
     if without_row:
         warnings.append(
@@ -153,6 +155,18 @@ def _large_groups(items: Iterable[Item]) -> list[str]:
         "thing, or a word for 'not known'? (leave such cells empty)"
         for group, n in groups.items()
         if group is not None and n >= max(_LARGE_GROUP * total, _LARGE_GROUP_ITEMS)
+    ]
+
+
+def _split_folders(items: Iterable[Item]) -> list[str]:
+    """Tell of folders that are named as splits, and that say nothing beside a label file."""
+    tops = {item.path.partition("/")[0] for item in items if not item.reason and not item.split}
+    splits = {split_name(top) for top in tops}
+    if None in splits or "train" not in splits or len(splits) < 2:
+        return []
+    return [
+        f"the folders {' and '.join(map(repr, sorted(tops)))} are named as splits, and without a "
+        "column 'split' in the label file the splits are drawn anew"
     ]
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from pipeline.data.guard import safe_path
 from pipeline.data.label_columns import OWN_COLUMNS, LabelColumns, find_columns
+from pipeline.data.path_matching import FileNames
 from pipeline.data.placeholders import is_placeholder
 from pipeline.data.split_words import SPLIT_NAMES, split_name
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import DataError, ParamsError
 
+NO_NAMES = FileNames()
 _SHOWN = 3
 
 
@@ -41,7 +43,7 @@ class LabelFile:
     warnings: tuple[str, ...] = ()
 
 
-def read_label_file(path: Path, *, target: str) -> LabelFile:
+def read_label_file(path: Path, *, target: str, names: FileNames = NO_NAMES) -> LabelFile:
     """Read and check a label file.
 
     A weight is 1 where there is none. Rows that name no file are left out; a group that stands for
@@ -50,6 +52,7 @@ def read_label_file(path: Path, *, target: str) -> LabelFile:
     Args:
         path: A table of any form.
         target: The column that holds the labels.
+        names: Of the files that the rows may name.
 
     Raises:
         DataError: A column is missing, or a cell breaks its rule; the line is named.
@@ -60,16 +63,16 @@ def read_label_file(path: Path, *, target: str) -> LabelFile:
             "params.yaml", "must be another column than path, split, group and weight",
             field="data.target", got=target,
         )  # fmt: skip
-    return check_rows(read_text_table(path, any_form=True), target=target)
+    return check_rows(read_text_table(path, any_form=True), target=target, names=names)
 
 
-def check_rows(table: TextTable, *, target: str) -> LabelFile:
+def check_rows(table: TextTable, *, target: str, names: FileNames = NO_NAMES) -> LabelFile:
     """Check the rows of a table that stands for a label file, wherever its cells come from.
 
     Raises:
         DataError: A column is missing, or a cell breaks its rule; the line is named.
     """
-    columns = find_columns(table, target)
+    columns = find_columns(table, target, names)
     rows = tuple(_rows(table, columns))
     if not rows:
         raise DataError(table.path, f"the column {columns.own['path']!r} is empty in every row")
@@ -102,7 +105,7 @@ def merge_label_files(raw: Path, files: Sequence[LabelFile]) -> LabelFile:
             )
             for row in file.rows
         ]
-    warnings = tuple(warning for file in files for warning in file.warnings)
+    warnings = tuple(dict.fromkeys(warning for file in files for warning in file.warnings))
     return LabelFile(raw / "*" / files[0].path.name, tuple(rows), meta, warnings)
 
 

@@ -118,7 +118,7 @@ def match_paths(written: Written, files: Sequence[str], taken: Set[str]) -> Matc
         doubt = found.doubt or _doubt(written, found.files, taken, place)
         told = spelling.tell(found.how, [each for each in found.files if each])
         if not doubt and (n == len(plain) or (found.is_uniform and n > len(plain) / 2)):
-            missing = f", and {len(plain) - n} of them are missing" if n < len(plain) else ""
+            missing = f", with no file for {len(plain) - n}" if n < len(plain) else ""
             return Matched(tuple(found.files), f"they are read {told}{missing}")
         if n > best[0]:
             best = n, f"{n} of them would be found {told}{doubt}"
@@ -403,8 +403,20 @@ def _name(path: str) -> str:
     return path[path.rfind("/") + 1 :]
 
 
-def share_alike(texts: Sequence[str], files: Sequence[str]) -> float:
-    """Return the share of paths, 0..1, of whose names a file is, however it is spelled."""
-    names = {_number(_loose(_name(file))) for file in files}
-    alike = sum(_number(_loose(_name(_plain(text)))) in names for text in texts)
-    return alike / max(1, len(texts))
+class FileNames:
+    """The names of files without folder and suffix, however they are spelled.
+
+    The files are listed once, and not before a name is asked for.
+    """
+
+    def __init__(self, files: Iterable[str] = ()) -> None:
+        self._files = files
+
+    @cached_property
+    def _names(self) -> frozenset[str]:
+        return frozenset(_number(_loose(_name(file))) for file in self._files)
+
+    def share(self, texts: Sequence[str]) -> float:
+        """Return the share of paths, 0..1, that have the name of any file."""
+        alike = sum(_number(_loose(_name(_plain(text)))) in self._names for text in texts)
+        return alike / max(1, len(texts))

@@ -2,7 +2,8 @@
 
 _WORDS = frozenset(
     "nan none null nil n/a na #n/a <na> nat unknown unk missing undefined ? ?? - -- --- . .."
-    " unspecified not-available not-known no-value (blank) (empty) (null) [null] \\n".split()
+    " unspecified not-available not-known no-value (blank) (empty) (null) [null] \\n"
+    " #ref! #value! #name? #div/0!".split()
 )
 
 

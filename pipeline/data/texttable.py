@@ -206,7 +206,7 @@ def _decode(path: Path, raw: bytes, *, may_be_utf16: bool = False) -> str:
 
 def _decode_utf8(path: Path, raw: bytes) -> str:
     try:
-        return raw.decode("utf-8-sig")
+        return raw.decode("utf-8").lstrip("\ufeff")
     except UnicodeDecodeError as error:
         raise DataError(
             f"{path}:{_line(raw, error.start)}",

@@ -17,7 +17,7 @@ from pipeline.data.folder import Folder, is_ignored, look_at, look_into
 from pipeline.data.guard import entry_fault, safe_path, walk
 from pipeline.data.label_choice import LABEL_NAMES
 from pipeline.data.label_columns import find_path_column
-from pipeline.data.path_matching import Matched, Written, inside, match_paths
+from pipeline.data.path_matching import FileNames, Matched, Written, inside, match_paths
 from pipeline.data.rawfiles import split_path
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import ParamsError
@@ -134,7 +134,7 @@ def _from_archive(path: Path, file: Path) -> Iterator[Input]:
 
 def _from_table(path: Path, table: TextTable) -> Iterator[Input]:
     root = path.parent
-    name, notes = find_path_column(table)
+    name, notes = find_path_column(table, FileNames(_loose_files(root)))
     cells = table.column(name)
     places = [_place(root, cell) for cell in cells]
     lost = [at for at, (inner, unsafe) in enumerate(places) if unsafe or not _is_there(root, inner)]
@@ -178,22 +178,22 @@ def _match(
               for place, name in enumerate(table.columns)}  # fmt: skip
     texts = [cells[at] for at in lost]
     written = Written(texts, len(lost) / len(cells), beside, home="", stem=path.stem)
-    files = _loose_files(path.parent)
+    files = [*_loose_files(path.parent)]
     return match_paths(written, files, named & {*files})
 
 
-def _loose_files(root: Path) -> list[str]:
+def _loose_files(root: Path) -> Iterator[str]:
     """List the files below a folder; of too many, or where one cannot be looked into, none."""
     files: list[str] = []
     try:
         for entry in walk(str(root), skips=is_ignored):
             if len(files) >= _MOST_LISTED:
-                return []
+                return
             if not is_ignored(entry.name) and entry.is_file(follow_symlinks=False):
                 files.append(_shown(Path(entry.path).relative_to(root)))
     except OSError:
-        return []
-    return sorted(files)
+        return
+    yield from sorted(files)
 
 
 def _joined(root: Path, inner: str) -> str:

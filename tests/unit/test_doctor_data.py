@@ -155,7 +155,7 @@ def break_pictures(raw):
 
 
 def break_label_file(raw):
-    write_labels(raw, ["cat/00.png;cat"], header="path;label")
+    (raw / "labels.csv").write_bytes("path,label\ncat/00.png,caf\u00e9\n".encode("latin-1"))
 
 
 def break_spelling(raw):
@@ -217,11 +217,7 @@ BROKEN = {
     "one class": (break_one_class, "there must be two classes or more, and there are ['cat']", 3),
     "no layout": (break_no_layout, "has neither a label file nor folders that name the classes", 3),
     "no pictures": (break_pictures, "48 of 48 items that were opened cannot be used: not_image", 3),
-    "semicolons": (
-        break_label_file,
-        "must be separated by commas, and looks separated by semicolons",
-        3,
-    ),
+    "Latin-1": (break_label_file, "must be UTF-8; byte 25 is 0xe9, as in Latin-1", 3),
     "spelling": (break_spelling, "labels are spelled in several ways", 3),
     "class without train": (break_train, "the class 'dog' has 1 items, none of them in train", 3),
     "empty split": (break_val, "the split 'val' is empty", 3),

@@ -141,7 +141,7 @@ def test_a_table_that_nobody_reads_is_named_too(tmp_path, name):
 def test_beside_class_folders_such_a_table_is_told(tmp_path):
     touch(tmp_path, "cat/1.png", "dog/2.png")
     (tmp_path / "train.csv").write_text(ROWS, encoding="utf-8")
-    (tmp_path / "prices.csv").write_text("item,euro\na,1\n", encoding="utf-8")
+    (tmp_path / "prices.csv").write_text("item,euro\na,1\nb,1\nc,2\n", encoding="utf-8")
     found = find_items(tmp_path, tmp_path, target="label")
     assert found.warnings == (
         "'train.csv' names files and is not read, since folders name the classes; to read it "
@@ -151,6 +151,6 @@ def test_beside_class_folders_such_a_table_is_told(tmp_path):
 
 def test_a_table_of_something_else_changes_no_word(tmp_path):
     touch(tmp_path, "1.png")
-    (tmp_path / "prices.csv").write_text("item,euro\na,1\n", encoding="utf-8")
+    (tmp_path / "prices.csv").write_text("item,euro\na,1\nb,1\nc,2\n", encoding="utf-8")
     with pytest.raises(DataError, match="neither a label file nor folders"):
         labeled(tmp_path)

@@ -41,6 +41,7 @@ PLAIN_FORMS = {
     "UTF-16, big end first": b"\xfe\xff" + GOOD.encode("utf-16-be"),
     "Unicode text of Excel": GOOD.replace(",", "\t").replace("\n", "\r\n").encode("utf-16"),
     "mark and CRLF": ("\ufeff" + GOOD.replace("\n", "\r\n")).encode(),
+    "two marks": b"\xef\xbb\xbf\xef\xbb\xbf" + GOOD.encode(),
     "CR alone": GOOD.replace("\n", "\r"),
     "blanks after commas": GOOD.replace(",", ", "),
     "blanks on both sides": GOOD.replace(",", "  ,  "),
@@ -156,13 +157,27 @@ def test_a_usual_name_is_taken_for_the_path_and_told(raw, name):
         ("id,name,label", ("7,1.png,cat", "8,2.png,dog"), "name"),
         ("age,scan of the eye,label", ("7,1.png,cat", "8,2.png,dog"), "scan of the eye"),
         (",image_id,label", ("0,1.png,cat", "1,2.png,dog"), "image_id"),
+        ("id,scan,label", ("70,1.png,cat", "80,2.png,dog"), "scan"),
     ],
-    ids=["surer", "surer of two", "by its cells", "by its cells alone", "after an index"],
+    ids=[
+        "surer",
+        "surer of two",
+        "by its cells",
+        "by its cells alone",
+        "after an index",
+        "another than its name says",
+    ],
 )
 def test_of_several_columns_the_surest_is_the_path(raw, header, rows, taken):
     labels, warnings, _ = read(raw, "\n".join([header, *rows]))
     assert labels == BOTH
     assert warnings == (f"the column {taken!r} of labels.csv is taken for 'path'",)
+
+
+def test_a_column_of_ids_is_told_by_the_files_there_are(raw):
+    labels, warnings, _ = read(raw, "eye code,age,label\n1,60,cat\n2,70,dog\n")
+    assert labels == BOTH
+    assert warnings[0] == "the column 'eye code' of labels.csv is taken for 'path'"
 
 
 def test_path_itself_comes_first(raw):
@@ -234,6 +249,20 @@ def test_a_group_of_another_name_is_one(raw, word):
     _, warnings, found = read(raw, f"path,label,group\n1.png,cat,{word}\n2.png,dog,a\n")
     assert [item.group for item in found.items] == [word, "a"]
     assert warnings == ()
+
+
+def test_folders_named_as_splits_are_told(raw):
+    for name in ("train/1.png", "train/2.png", "test/3.png"):
+        (raw / name).parent.mkdir(exist_ok=True)
+        (raw / name).write_bytes(b"x")
+    for name in ("1.png", "2.png"):
+        (raw / name).unlink()
+    rows = "train/1.png,cat\ntrain/2.png,dog\ntest/3.png,dog\n"
+    assert read(raw, "path,label\n" + rows)[1] == (
+        "the folders 'test' and 'train' are named as splits, and without a column 'split' in the "
+        "label file the splits are drawn anew",
+    )
+    assert read(raw, "path,label,split\n" + rows.replace("\n", ",train\n"))[1] == ()
 
 
 def test_a_large_group_is_named(raw):

@@ -150,7 +150,7 @@ def test_a_path_that_stands_twice_is_one_file():
 def test_a_prefix_of_all_paths_may_go_where_some_files_are_missing():
     matched = match([f"/x/{each}" for each in (*PLAIN, "gone.png")], PLAIN)
     assert matched.files == (*PLAIN, None)
-    assert matched.told == "they are read without 'x/' before them, and 1 of them are missing"
+    assert matched.told == "they are read without 'x/' before them, with no file for 1"
     assert match(["/x/00000.png", "/x/gone.png", "/x/off.png"], PLAIN).files == ()
 
 

@@ -26,6 +26,7 @@ LISTS = {
     "file URLs": ("path\nfile://{folder}/images/1.png\nfile://{folder}/images/2.png\n", ""),
     "another machine": ("path\n/x/images/1.png\n/x/images/2.png\n", "without 'x/' before them"),
     "ids": ("image_id\n1\n2\n", "with 'images/' before them, with the suffix .png"),
+    "ids of an odd name": ("eye code,age\n1,60\n2,70\n", "the column 'eye code'"),
     "another case": ("path\nImages/1.PNG\nImages/2.PNG\n", "in another case"),
     "semicolons": ("sep=;\npath;note\nimages/1.png;a\nimages/2.png;b\n", ""),
     "another column": ("id,file_name\n7,images/1.png\n8,images/2.png\n", "'file_name' of list.csv"),
