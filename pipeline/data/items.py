@@ -68,8 +68,8 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
 def _by_folders(raw: Path, folder: Folder, labels: Labels) -> RawItems:
     try:
         found = from_folders(raw, folder)
-    except DataError:
-        labels.refuse(raw)
+    except DataError as error:
+        labels.refuse(raw, str(error).removeprefix(f"{raw}: "))
         raise
     return replace(found, warnings=(*labels.check_folders(raw, found), *found.warnings))
 

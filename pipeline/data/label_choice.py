@@ -55,7 +55,7 @@ class Labels:
         """
         labels = {item.label for item in found.items if item.path not in self.unread}
         if len(labels - {None}) < 2:
-            self.refuse(raw)
+            self.refuse(raw, "the folders name no two classes")
         if self.fault is not None:
             return (f"{self.fault}; the file is not read, since folders name the classes",)
         return tuple(
@@ -64,8 +64,12 @@ class Labels:
             for table in self.unread[:_SHOWN]
         )
 
-    def refuse(self, raw: Path) -> None:
+    def refuse(self, raw: Path, rule: str) -> None:
         """Raise what a user must know of tables that may hold the labels; return without any.
+
+        Args:
+            raw: The raw folder.
+            rule: What is wrong without a label file.
 
         Raises:
             DataError: There is such a table.
@@ -73,12 +77,14 @@ class Labels:
         if self.fault is not None:
             raise self.fault
         if self.unread:
-            more = f" and {len(self.unread) - _SHOWN} more" if len(self.unread) > _SHOWN else ""
-            rule = f"has no label file of a known name; {_listed(self.unread)}{more} may be one, "
-            remedy = f"write `data.labels: {raw / self.unread[0]}`"
-            if not self.unread[0].lower().endswith(TABLE_SUFFIXES):
+            first, more = self.unread[0], len(self.unread) - _SHOWN
+            named = ", ".join(map(repr, self.unread[:_SHOWN])) + (f", {more} more" * (more > 0))
+            remedy = f"write `data.labels: {raw / first}`"
+            if not first.lower().endswith(TABLE_SUFFIXES):
                 remedy = f"save it as {raw / LABEL_FILES[0]}, with the columns path and label"
-            raise DataError(raw, f"{rule}and is not read", remedy=remedy)
+            raise DataError(
+                raw, f"{rule}; {named} may be a label file, and is not read", remedy=remedy
+            )
 
 
 def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labels:
@@ -169,7 +175,3 @@ def _names_files(path: Path, names: FileNames) -> bool:
     except DataError:
         return False
     return names.share(cells) >= _ALIKE
-
-
-def _listed(names: Sequence[str]) -> str:
-    return ", ".join(map(repr, names[:_SHOWN]))
