@@ -158,6 +158,8 @@ def clean_items(
     Raises:
         DataError: Too much is bad, or what is left cannot be learned from.
     """
+    for warning in found.warnings[:_LOGGED]:  # before a rule stops the stage
+        log.warning("%s", warning)
     known = known or Known()
     openable = [item.path for item in found.items if item.reason in (None, "conflict")]
     seen = probe_all(raw, openable, rules.clean.limits(), machine, known=known.probes)
@@ -166,7 +168,7 @@ def clean_items(
     cleaned = judge(
         table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
     )
-    _tell(cleaned.report)
+    _tell(cleaned.report, told=found.warnings)
     return replace(cleaned, probes=tuple(probes.values()))
 
 
@@ -436,11 +438,11 @@ def _tell_lost(table: pd.DataFrame) -> None:
         log.info("... and %d more", len(lost) - _LOGGED)
 
 
-def _tell(report: Mapping[str, Any]) -> None:
-    """Log what a person should see of the report."""
+def _tell(report: Mapping[str, Any], *, told: Sequence[str]) -> None:
+    """Log what a person should see of the report and has not been told."""
     for entry in report["missing_label"]["filled"][:_LOGGED]:
         log.info("%s: no label; filled with %r", entry["path"], entry["label"])
-    for warning in report["warnings"][:_LOGGED]:
+    for warning in [each for each in report["warnings"] if each not in told][:_LOGGED]:
         log.warning("%s", warning)
     kept = report["status"].get(KEPT, 0)
     named = ", ".join(f"{reason} {n}" for reason, n in report["reasons"].items())
