@@ -30,6 +30,7 @@ from pipeline.data.folder import Folder, look_at
 from pipeline.data.item import Item, RawItems
 from pipeline.data.label_items import from_label_file
 from pipeline.data.labelfile import read_label_file
+from pipeline.data.shard_items import SHARDED, from_shards
 from pipeline.data.split_words import split_name
 from pipeline.errors import DataError, ParamsError
 
@@ -55,7 +56,7 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
     if not folder.files:
         raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
     if label_file is None:
-        found = from_folders(raw, folder)
+        found = from_shards(raw, folder, target=target) or from_folders(raw, folder)
     else:
         found = from_label_file(read_label_file(label_file, target=target), folder)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
@@ -64,7 +65,12 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
         found,
         items=tuple(items),
         ignored=folder.ignored,
-        warnings=(*found.warnings, *_similar_names(folder), *_idle_names(folder), *_hidden(folder)),
+        warnings=(
+            *found.warnings,
+            *_similar_names(folder),
+            *_idle_names(folder, found),
+            *_hidden(folder),
+        ),
     )
 
 
@@ -106,9 +112,10 @@ def _similar_names(folder: Folder) -> list[str]:
     ]
 
 
-def _idle_names(folder: Folder) -> list[str]:
+def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     """Tell of names that would mean something where they do not stand."""
-    splits = [path for path in folder.archives if split_name(Path(path).stem)]
+    is_idle = found.layout not in SHARDED
+    splits = [path for path in folder.archives if is_idle and split_name(Path(path).stem)]
     labels = [
         path
         for path in folder.files

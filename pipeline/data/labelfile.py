@@ -56,9 +56,17 @@ def read_label_file(path: Path, *, target: str) -> LabelFile:
             "params.yaml", "must be another column than path, split, group and weight",
             field="data.target", got=target,
         )  # fmt: skip
-    table = read_text_table(path)
+    return check_rows(read_text_table(path), target=target)
+
+
+def check_rows(table: TextTable, *, target: str) -> LabelFile:
+    """Check the rows of a table that stands for a label file, wherever its cells come from.
+
+    Raises:
+        DataError: A column is missing, or a cell breaks its rule; the line is named.
+    """
     meta_names = tuple(name for name in table.columns if name not in (*OWN_COLUMNS, target))
-    return LabelFile(path, tuple(_rows(table, target, meta_names)), meta_names)
+    return LabelFile(table.path, tuple(_rows(table, target, meta_names)), meta_names)
 
 
 def _rows(table: TextTable, target: str, meta_names: tuple[str, ...]) -> Iterator[LabelRow]:

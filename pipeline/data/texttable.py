@@ -159,14 +159,19 @@ def _read_parquet(path: Path) -> TextTable:
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DataError(path, "not a readable parquet file") from error
     cells = [
-        _as_text(path, name, column)
+        as_text(path, name, column)
         for name, column in zip(table.column_names, table.columns, strict=True)
     ]
     rows = tuple(zip(*cells, strict=True))
     return TextTable(path, tuple(table.column_names), rows, tuple(range(1, len(rows) + 1)))
 
 
-def _as_text(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:
+def as_text(path: Path, name: str, column: pa.ChunkedArray) -> list[str]:
+    """Return the values of a parquet column as text; "" where there is none.
+
+    Raises:
+        DataError: They are neither text nor numbers.
+    """
     kind = column.type.value_type if pa.types.is_dictionary(column.type) else column.type
     try:
         texts = column.cast(kind).cast(pa.string()).to_pylist()
