@@ -32,6 +32,7 @@ from pipeline.data.label_items import from_label_file
 from pipeline.data.labelfile import read_label_file
 from pipeline.data.shard_items import SHARDED, from_shards
 from pipeline.data.split_words import split_name
+from pipeline.data.unread import refuse_unread
 from pipeline.errors import DataError, ParamsError
 
 LABEL_FILES = ("labels.csv", "labels.parquet")
@@ -55,6 +56,7 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
     folder = replace(folder, files=tuple(path for path in folder.files if path not in own))
     if not folder.files:
         raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
+    refuse_unread(raw, folder, label_file)
     if label_file is None:
         found = from_shards(raw, folder, target=target) or from_folders(raw, folder)
     else:

@@ -6,6 +6,7 @@ from pathlib import Path
 from pipeline.data.containers import is_table
 from pipeline.data.folder import Folder
 from pipeline.data.item import Item, RawItems
+from pipeline.data.othertasks import refuse_other_tasks
 from pipeline.data.samples import from_samples
 from pipeline.data.table_items import from_tables
 
@@ -19,11 +20,15 @@ def from_shards(raw: Path, folder: Folder, *, target: str) -> RawItems | None:
     Files beside the shards are items without a label.
 
     Raises:
-        DataError: The labels or splits of the shards cannot be told.
+        DataError: The labels or splits of the shards cannot be told, or there are no shards, and
+            the pictures have no label each.
     """
     tables = [each for each in folder.archives if is_table(each)]
     if not tables:
-        return from_samples(raw, folder, target=target)
-    found = from_tables(raw, tables, target=target)
+        found = from_samples(raw, folder, target=target)
+        if found is None:
+            refuse_other_tasks(raw, folder)
+        return found
+    items = from_tables(raw, tables, target=target)
     beside = [Item(path) for path in folder.files if folder.archive_of(path) not in tables]
-    return replace(found, items=(*found.items, *beside))
+    return replace(items, items=(*items.items, *beside))
