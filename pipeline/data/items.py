@@ -78,6 +78,14 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
 
 def _choose_label_file(raw: Path, labels: Path, folder: Folder) -> Path | None:
     if not (labels.is_dir() or labels == raw):
+        if _relative(labels, raw) in folder.archives:
+            raise ParamsError(
+                "params.yaml",
+                "must be data.path where a file holds the pictures and their labels",
+                field="data.labels",
+                got=str(labels),
+                remedy=f"write {raw}",
+            )
         return labels
     if labels.resolve() != raw.resolve():
         raise ParamsError(

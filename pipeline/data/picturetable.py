@@ -4,7 +4,8 @@ A picture column is a struct with the fields `bytes` and `path`, or plain binary
 are pictures. Its members are called by the numbers of their rows, `00000000` first, so that the
 order of paths is the order of the file: who reads items by their paths reads each part once.
 
-No more than some cells are in memory at once, however large a row group is.
+However large a row group is, no more is in memory at once than some cells and one page, which
+holds as many cells as its writer liked: a thousand in most libraries.
 """
 
 import json
