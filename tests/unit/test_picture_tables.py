@@ -31,8 +31,12 @@ def labels_of(found):
 
 
 def test_a_hubs_files_are_items_with_names_and_splits(tmp_path):
-    for name, n in (("train-00000-of-00002", 4), ("train-00001-of-00002", 3),
-                    ("validation-00000-of-00001", 2), ("test-00000-of-00001", 2)):  # fmt: skip
+    for name, n in (
+        ("train-00000-of-00002", 4),
+        ("train-00001-of-00002", 3),
+        ("validation-00000-of-00001", 2),
+        ("test-00000-of-00001", 2),
+    ):
         hub_table(tmp_path / f"data/{name}.parquet", n, first=100 * n)
     (tmp_path / "README.md").write_text("x")
     found = find(tmp_path)
@@ -64,17 +68,23 @@ COLUMNS = {
     "large binary": {"label": LABELS, "content": pa.array(CONTENTS, pa.large_binary())},
     "binary beside other bytes": {"sha": pa.array([b"12"] * 4), "x": CONTENTS, "label": LABELS},
     "image beside a mask": {
-        "mask": cells(CONTENTS), "image": cells(CONTENTS), "label": LABELS,
+        "mask": cells(CONTENTS),
+        "image": cells(CONTENTS),
+        "label": LABELS,
     },
     "labels of categories": {
-        "image": cells(CONTENTS), "label": pa.array(LABELS).dictionary_encode(),
+        "image": cells(CONTENTS),
+        "label": pa.array(LABELS).dictionary_encode(),
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", COLUMNS)
-@pytest.mark.parametrize("options", [{}, {"row_group_size": 3}, {"compression": "zstd"}],
-                         ids=["one row group", "two row groups", "zstd"])  # fmt: skip
+@pytest.mark.parametrize(
+    "options",
+    [{}, {"row_group_size": 3}, {"compression": "zstd"}],
+    ids=["one row group", "two row groups", "zstd"],
+)
 def test_a_picture_column_is_found_and_read(tmp_path, name, options):
     write_table(tmp_path / "x.parquet", COLUMNS[name], **options)
     found = find(tmp_path)
@@ -84,8 +94,9 @@ def test_a_picture_column_is_found_and_read(tmp_path, name, options):
 
 @pytest.mark.parametrize("group", [1, 7, 5000], ids=["of 1 row", "of 7 rows", "of all rows"])
 def test_rows_are_read_in_any_order(tmp_path, group):
-    contents = [b"\xff\xd8\xff" + bytes([n % 251]) * (2000 if n % 10 else 70_000)
-                for n in range(300)]  # fmt: skip
+    contents = [
+        b"\xff\xd8\xff" + bytes([n % 251]) * (2000 if n % 10 else 70_000) for n in range(300)
+    ]
     path = write_table(tmp_path / "x.parquet", {"image": contents}, row_group_size=group)
     order = np.random.default_rng(0).permutation(300).tolist()
     table = PictureTable(path)
@@ -96,8 +107,9 @@ def test_rows_are_read_in_any_order(tmp_path, group):
 def test_few_cells_are_in_memory_at_once(tmp_path):
     rng = np.random.default_rng(0)
     contents = [b"\xff\xd8\xff" + rng.bytes(50_000) for _ in range(400)]
-    path = write_table(tmp_path / "x.parquet", {"image": contents}, use_dictionary=False,
-                       write_batch_size=16)  # fmt: skip
+    path = write_table(
+        tmp_path / "x.parquet", {"image": contents}, use_dictionary=False, write_batch_size=16
+    )
     assert pq.ParquetFile(path).num_row_groups == 1
     del contents
     before = pa.total_allocated_bytes()
@@ -115,22 +127,26 @@ def fault(raw, path, limit=LIMIT):
 
 
 def test_cells_that_cannot_be_used_are_faults_of_their_rows(tmp_path):
-    write_table(tmp_path / "x.parquet", {"image": cells([CONTENTS[0], None, b"", b"x" * 99]),
-                                         "label": LABELS})  # fmt: skip
-    assert fault(tmp_path, "x.parquet/00000001") == (
-        "missing_file", "its cell in 'image' is empty"
-    )  # fmt: skip
+    write_table(
+        tmp_path / "x.parquet",
+        {"image": cells([CONTENTS[0], None, b"", b"x" * 99]), "label": LABELS},
+    )
+    assert fault(tmp_path, "x.parquet/00000001") == ("missing_file", "its cell in 'image' is empty")
     assert read_raw(tmp_path, "x.parquet/00000002", LIMIT) == b""
     assert fault(tmp_path, "x.parquet/00000003", 98) == ("too_large", "a cell of 99 bytes")
-    for name in ("00000004", "3", "-0000001", "x", "00000000/x", "٠٠٠٠٠٠٠٠"):
+    for name in ("00000004", "3", "-0000001", "x", "00000000/x", "\u0660" * 8):
         assert fault(tmp_path, f"x.parquet/{name}") == ("unreadable", "no such row")
 
 
 def test_a_null_cell_is_quarantined_and_the_rest_is_kept(tmp_path):
     contents = [picture(number) for number in range(40)]
-    write_table(tmp_path / "x.parquet", {
-        "image": cells([None, b"", *contents]), "label": ["cat", "dog"] * 21,
-    })  # fmt: skip
+    write_table(
+        tmp_path / "x.parquet",
+        {
+            "image": cells([None, b"", *contents]),
+            "label": ["cat", "dog"] * 21,
+        },
+    )
     rows = by_path(clean_folder(tmp_path))
     assert {rows[f"x.parquet/0000000{n}"]["reason"] for n in (0, 1)} == {"missing_file", "empty"}
     kept = [row for row in rows.values() if row["status"] == "kept"]
@@ -139,8 +155,9 @@ def test_a_null_cell_is_quarantined_and_the_rest_is_kept(tmp_path):
 
 def test_damage_costs_the_rest_of_its_row_group(tmp_path):
     contents = [b"\xff\xd8\xff" + bytes([n]) * 3000 for n in range(30)]
-    path = write_table(tmp_path / "x.parquet", {"image": contents}, row_group_size=10,
-                       use_dictionary=False)  # fmt: skip
+    path = write_table(
+        tmp_path / "x.parquet", {"image": contents}, row_group_size=10, use_dictionary=False
+    )
     chunk = pq.ParquetFile(path).metadata.row_group(1).column(0)
     raw = bytearray(path.read_bytes())
     start = chunk.data_page_offset
@@ -177,9 +194,13 @@ def test_a_table_that_is_cut_stops_the_look(tmp_path, name):
 
 
 def test_a_column_of_paths_alone_is_named(tmp_path):
-    write_table(tmp_path / "x.parquet", {
-        "image": cells([None, None], ["/home/a/1.png", "/home/a/2.png"]), "label": ["a", "b"],
-    })  # fmt: skip
+    write_table(
+        tmp_path / "x.parquet",
+        {
+            "image": cells([None, None], ["/home/a/1.png", "/home/a/2.png"]),
+            "label": ["a", "b"],
+        },
+    )
     with pytest.raises(DataError, match="column 'image': holds paths of pictures, and not their"):
         find(tmp_path)
 
@@ -187,8 +208,7 @@ def test_a_column_of_paths_alone_is_named(tmp_path):
 def test_a_label_table_without_pictures_stays_a_label_file(tmp_path):
     for name in ("1.png", "2.png"):
         (tmp_path / name).write_bytes(picture(1))
-    pq.write_table(pa.table({"path": ["1.png", "2.png"], "label": ["a", "b"],
-                             "sha": [b"\1\2", b"\3"]}).drop(["sha"]), tmp_path / "labels.parquet")  # fmt: skip
+    write_table(tmp_path / "labels.parquet", {"path": ["1.png", "2.png"], "label": ["a", "b"]})
     assert find(tmp_path).layout == "label file"
     (tmp_path / "labels.parquet").unlink()
     hub_table(tmp_path / "labels.parquet", 4)
@@ -226,12 +246,21 @@ def test_numbers_become_the_names_that_the_metadata_has(tmp_path):
         find(tmp_path / "e")
 
 
-@pytest.mark.parametrize("metadata", [b"{", b"[]", b'{"info": []}', b'{"info": {"features": 1}}',
-                                      b'{"info": {"features": {"label": {"names": 3}}}}'])  # fmt: skip
+ODD = (
+    b"{",
+    b"[]",
+    b'{"info": []}',
+    b'{"info": {"features": 1}}',
+    b'{"info": {"features": {"label": {"_type": "ClassLabel", "names": 3}}}}',
+)
+
+
+@pytest.mark.parametrize("metadata", ODD)
 def test_odd_metadata_leaves_the_numbers(tmp_path, metadata):
     table = pa.table({"image": cells(CONTENTS), "label": [0, 1, 0, 1]})
-    pq.write_table(table.replace_schema_metadata({b"huggingface": metadata}),
-                   tmp_path / "x.parquet")  # fmt: skip
+    pq.write_table(
+        table.replace_schema_metadata({b"huggingface": metadata}), tmp_path / "x.parquet"
+    )
     assert labels_of(find(tmp_path)) == ["0", "1", "0", "1"]
 
 
@@ -253,22 +282,32 @@ def test_a_table_without_the_target_names_its_columns(tmp_path, name):
 
 def test_several_labels_of_a_picture_are_refused(tmp_path):
     write_table(tmp_path / "x.parquet", {"image": cells(CONTENTS), "label": [[0], [1, 2], [], [0]]})
-    with pytest.raises(DataError, match="column 'label': must hold one label, .* got 'list<"):
+    with pytest.raises(DataError, match=r"column 'label': must hold one label, .* got 'list<"):
         find(tmp_path)
 
 
 def test_other_columns_pass_through_and_own_ones_count(tmp_path):
-    write_table(tmp_path / "x.parquet", {
-        "image": cells(CONTENTS, ["a.png", "b.png", None, "d.png"]),
-        "label": LABELS, "site": ["n", "s", None, "n"], "path": ["/1", "/2", "/3", "/4"],
-        "split": ["train", "train", "validation", "test"], "group": ["g", None, "h", "i"],
-        "weight": [1.0, 0.5, None, 2.0], "boxes": [[1], [2], [3], [4]],
-    })  # fmt: skip
+    write_table(
+        tmp_path / "x.parquet",
+        {
+            "image": cells(CONTENTS, ["a.png", "b.png", None, "d.png"]),
+            "label": LABELS,
+            "site": ["n", "s", None, "n"],
+            "path": ["/1", "/2", "/3", "/4"],
+            "split": ["train", "train", "validation", "test"],
+            "group": ["g", None, "h", "i"],
+            "weight": [1.0, 0.5, None, 2.0],
+            "boxes": [[1], [2], [3], [4]],
+        },
+    )
     found = find(tmp_path)
     assert found.meta_names == ("image.path", "site", "table.path")
     assert [item.meta for item in found.items] == [
-        ("a.png", "n", "/1"), ("b.png", "s", "/2"), ("", "", "/3"), ("d.png", "n", "/4"),
-    ]  # fmt: skip
+        ("a.png", "n", "/1"),
+        ("b.png", "s", "/2"),
+        ("", "", "/3"),
+        ("d.png", "n", "/4"),
+    ]
     assert [item.split for item in found.items] == ["train", "train", "val", "test"]
     assert [item.group for item in found.items] == ["g", None, "h", "i"]
     assert [item.weight for item in found.items] == [1.0, 0.5, 1.0, 2.0]
@@ -334,10 +373,14 @@ def test_two_picture_columns_without_a_known_name_are_refused(tmp_path):
 def test_the_same_pictures_are_cleaned_alike_in_a_table_and_in_folders(tmp_path):
     class_folders(tmp_path / "loose", cats=30, dogs=30)
     paths = sorted((tmp_path / "loose").rglob("*.png"))
-    write_table(tmp_path / "packed/x.parquet", {
-        "image": cells([path.read_bytes() for path in paths], [path.name for path in paths]),
-        "label": [path.parent.name for path in paths],
-    }, row_group_size=7)  # fmt: skip
+    write_table(
+        tmp_path / "packed/x.parquet",
+        {
+            "image": cells([path.read_bytes() for path in paths], [path.name for path in paths]),
+            "label": [path.parent.name for path in paths],
+        },
+        row_group_size=7,
+    )
     columns = ["id", "label", "split", "status", "width", "mode", "format"]
     loose, table = (clean_folder(tmp_path / name) for name in ("loose", "packed"))
     assert loose.manifest[columns].equals(table.manifest[columns])

@@ -14,8 +14,10 @@ from tests.rawfolder import by_path, clean_folder
 def shard(raw, name, members):
     path = raw / name
     path.parent.mkdir(parents=True, exist_ok=True)
-    pairs = [(key, content if isinstance(content, bytes) else content.encode())
-             for key, content in members]  # fmt: skip
+    pairs = [
+        (key, content if isinstance(content, bytes) else content.encode())
+        for key, content in members
+    ]
     path.write_bytes(packed(pairs) if name.endswith(".zip") else tar(pairs))
 
 
@@ -38,18 +40,39 @@ FORMS = {
     "words": [("0.png", b"1"), ("0.cls", "1"), ("1.webp", b"1"), ("1.cls", "\ufeff0 \r\n")],
     "a label first": [("0.cls", "1"), ("0.jpg", b"1"), ("1.cls", "0"), ("1.jpg", b"1")],
     "all labels last": [("0.jpg", b"1"), ("1.jpg", b"1"), ("0.cls", "1"), ("1.cls", "0")],
-    "folders in keys": [("a/b/0.jpg", b"1"), ("a/b/0.cls", "1"), ("c/0.jpg", b""), ("c/0.cls", "0")],
+    "folders in keys": [
+        ("a/b/0.jpg", b"1"),
+        ("a/b/0.cls", "1"),
+        ("c/0.jpg", b""),
+        ("c/0.cls", "0"),
+    ],
     "capitals": [("0.JPG", b"1"), ("0.CLS", "1"), ("1.JPEG", b"1"), ("1.cls", "0")],
-    "parts of names": [("0.input.jpg", b"1"), ("0.target.cls", "1"), ("1.jpg", b"1"),
-                       ("1.cls", "0")],
+    "parts of names": [
+        ("0.input.jpg", b"1"),
+        ("0.target.cls", "1"),
+        ("1.jpg", b"1"),
+        ("1.cls", "0"),
+    ],
     "dots in names": [("a.0.jpg", b"1"), ("a.0.cls", "1"), ("a.1.jpg", b"1"), ("a.1.cls", "0")],
     "another suffix": [("0.jpg", b"1"), ("0.class", "1"), ("1.jpg", b"1"), ("1.label", "0")],
     "JSON": [("0.jpg", b"1"), ("0.json", '{"label": 1}'), ("1.jpg", b""), ("1.json", '{"cls": 0}')],
-    "JSON of words": [("0.jpg", b"1"), ("0.json", '{"class": "1"}'), ("1.jpg", b"1"),
-                      ("1.json", '{"label": "0", "x": [1]}')],
-    "both": [("0.jpg", b"1"), ("0.cls", "1"), ("0.json", '{"label": "x"}'), ("0.txt", "a cat"),
-             ("1.jpg", b"1"), ("1.cls", "0"), ("1.json", '{"label": "y"}'), ("1.npy", b"\x93")],
-}  # fmt: skip
+    "JSON of words": [
+        ("0.jpg", b"1"),
+        ("0.json", '{"class": "1"}'),
+        ("1.jpg", b"1"),
+        ("1.json", '{"label": "0", "x": [1]}'),
+    ],
+    "both": [
+        ("0.jpg", b"1"),
+        ("0.cls", "1"),
+        ("0.json", '{"label": "x"}'),
+        ("0.txt", "a cat"),
+        ("1.jpg", b"1"),
+        ("1.cls", "0"),
+        ("1.json", '{"label": "y"}'),
+        ("1.npy", b"\x93"),
+    ],
+}
 
 
 @pytest.mark.parametrize("suffix", ["tar", "zip"])
@@ -59,8 +82,9 @@ def test_labels_are_read_from_beside_the_pictures(tmp_path, form, suffix):
     found = find(tmp_path)
     assert found.layout == "samples"
     assert [item.label for item in found.items] == ["1", "0"]
-    assert all(item.path.lower().endswith((".jpg", ".jpeg", ".png", ".webp"))
-               for item in found.items)  # fmt: skip
+    assert all(
+        item.path.lower().endswith((".jpg", ".jpeg", ".png", ".webp")) for item in found.items
+    )
 
 
 def test_unpacked_shards_are_read_too(tmp_path):
@@ -93,8 +117,9 @@ def test_names_of_shards_say_the_splits(tmp_path, names):
     for name in names:
         shard(tmp_path, name, samples(["a", "b"]))
     found = find(tmp_path)
-    splits = {name: {item.split for item in found.items if item.path.startswith(name)}
-              for name in names}  # fmt: skip
+    splits = {
+        name: {item.split for item in found.items if item.path.startswith(name)} for name in names
+    }
     assert list(splits.values()) == [{"train"}, {"val"}, {"test"}]
     assert found.warnings == ()
 
@@ -107,23 +132,39 @@ def test_a_shard_without_a_split_beside_one_with_it_stops_the_look(tmp_path):
 
 
 def test_pictures_without_a_label_and_labels_without_a_picture_are_counted(tmp_path):
-    shard(tmp_path, "0.tar", [*samples(["a", "b"]), ("7.jpg", b"1"), ("8.cls", "a"), ("9.cls", "b"),
-                              ("README", "x")])  # fmt: skip
+    shard(
+        tmp_path,
+        "0.tar",
+        [*samples(["a", "b"]), ("7.jpg", b"1"), ("8.cls", "a"), ("9.cls", "b"), ("README", "x")],
+    )
     found = find(tmp_path)
-    assert labels_of(found) == {"0.tar/0000.jpg": "a", "0.tar/0001.jpg": "b", "0.tar/7.jpg": None,
-                                "0.tar/README": None}  # fmt: skip
-    assert found.warnings == (
-        "2 samples have no picture, and do not count; first: '0.tar/8.cls'",
-    )  # fmt: skip
+    assert labels_of(found) == {
+        "0.tar/0000.jpg": "a",
+        "0.tar/0001.jpg": "b",
+        "0.tar/7.jpg": None,
+        "0.tar/README": None,
+    }
+    assert found.warnings == ("2 samples have no picture, and do not count; first: '0.tar/8.cls'",)
 
 
 def test_several_pictures_of_a_key_share_its_label_and_a_group(tmp_path):
-    shard(tmp_path, "0.tar", [("a.left.jpg", b"1"), ("a.right.jpg", b"1"), ("a.cls", "x"),
-                              ("b.jpg", b"1"), ("b.cls", "y")])  # fmt: skip
+    shard(
+        tmp_path,
+        "0.tar",
+        [
+            ("a.left.jpg", b"1"),
+            ("a.right.jpg", b"1"),
+            ("a.cls", "x"),
+            ("b.jpg", b"1"),
+            ("b.cls", "y"),
+        ],
+    )
     found = find(tmp_path)
     assert [(item.label, item.group) for item in found.items] == [
-        ("x", "0.tar/a"), ("x", "0.tar/a"), ("y", None),
-    ]  # fmt: skip
+        ("x", "0.tar/a"),
+        ("x", "0.tar/a"),
+        ("y", None),
+    ]
     assert found.warnings == (
         "1 samples have several pictures, such as '0.tar/a.left.jpg' and '0.tar/a.right.jpg': each "
         "is an item with the sample's label, and they stay in one split",
@@ -131,8 +172,11 @@ def test_several_pictures_of_a_key_share_its_label_and_a_group(tmp_path):
 
 
 def test_masks_of_a_key_are_no_items(tmp_path):
-    members = [(f"{n}{end}", c) for n in range(3) for end, c in
-               ((".jpg", b"1"), (".seg.png", b"1"), (".cls", "x"))]  # fmt: skip
+    members = [
+        (f"{n}{end}", c)
+        for n in range(3)
+        for end, c in ((".jpg", b"1"), (".seg.png", b"1"), (".cls", "x"))
+    ]
     shard(tmp_path, "0.tar", members)
     found = find(tmp_path)
     assert sorted(labels_of(found)) == [f"0.tar/{n}.jpg" for n in range(3)]
@@ -142,8 +186,10 @@ def test_masks_of_a_key_are_no_items(tmp_path):
 
 
 def test_fields_of_json_pass_through_and_own_ones_count(tmp_path):
-    fields = [{"site": "n", "age": 4, "group": "g", "split": "train", "label": 9, "box": [1, 2]},
-              {"site": None, "group": "h", "split": "test", "path": "/x", "ok": True}]  # fmt: skip
+    fields = [
+        {"site": "n", "age": 4, "group": "g", "split": "train", "label": 9, "box": [1, 2]},
+        {"site": None, "group": "h", "split": "test", "path": "/x", "ok": True},
+    ]
     members = list(samples(["a", "b"]))
     members += [(f"{number:04}.json", json.dumps(each)) for number, each in enumerate(fields)]
     shard(tmp_path, "0.tar", members)
@@ -156,9 +202,17 @@ def test_fields_of_json_pass_through_and_own_ones_count(tmp_path):
 
 
 def test_the_target_names_a_field_or_the_end_of_a_name(tmp_path):
-    shard(tmp_path, "0.tar", [*samples(["0", "1"]), ("0000.json", '{"kind": "cat"}'),
-                              ("0001.json", '{"kind": "dog"}'), ("0000.txt", "a"),
-                              ("0001.txt", "b")])  # fmt: skip
+    shard(
+        tmp_path,
+        "0.tar",
+        [
+            *samples(["0", "1"]),
+            ("0000.json", '{"kind": "cat"}'),
+            ("0001.json", '{"kind": "dog"}'),
+            ("0000.txt", "a"),
+            ("0001.txt", "b"),
+        ],
+    )
     for target, labels in (("kind", ["cat", "dog"]), ("txt", ["a", "b"]), ("cls", ["0", "1"])):
         assert [item.label for item in find(tmp_path, target).items] == labels
     with pytest.raises(DataError, match=r"no field 'age' in its \.json.*fields .*: 'kind'"):
@@ -196,8 +250,11 @@ FAULTS = {
 @pytest.mark.parametrize("name", FAULTS)
 def test_a_label_that_cannot_be_read_costs_its_item(tmp_path, name):
     content, fault = FAULTS[name]
-    members = [(f"{n:02}{end}", c) for n in range(40) for end, c in
-               ((".png", picture(n)), (".cls", "ab"[n % 2]))]  # fmt: skip
+    members = [
+        (f"{n:02}{end}", c)
+        for n in range(40)
+        for end, c in ((".png", picture(n)), (".cls", "ab"[n % 2]))
+    ]
     members[1] = ("00.cls", content)
     shard(tmp_path, "0.tar", members)
     row = by_path(clean_folder(tmp_path))["0.tar/00.png"]
@@ -218,8 +275,11 @@ JSONS = {
 
 @pytest.mark.parametrize("name", JSONS)
 def test_json_without_a_plain_label_leaves_its_picture_unlabeled(tmp_path, name):
-    shard(tmp_path, "0.tar", [("0.jpg", b"1"), ("0.json", JSONS[name]), ("1.jpg", b"1"),
-                              ("1.json", '{"label": "a"}')])  # fmt: skip
+    shard(
+        tmp_path,
+        "0.tar",
+        [("0.jpg", b"1"), ("0.json", JSONS[name]), ("1.jpg", b"1"), ("1.json", '{"label": "a"}')],
+    )
     assert labels_of(find(tmp_path)) == {"0.tar/0.jpg": None, "0.tar/1.jpg": "a"}
 
 
@@ -236,11 +296,15 @@ def test_shards_of_captions_say_what_they_lack(tmp_path, parts):
 
 
 NO_SAMPLES = {
-    "notes in class folders": [("cat/1.jpg", b"1"), ("cat/1.json", '{"by": "x"}'),
-                               ("dog/1.jpg", b"1"), ("dog/1.json", '{"by": "x"}')],
+    "notes in class folders": [
+        ("cat/1.jpg", b"1"),
+        ("cat/1.json", '{"by": "x"}'),
+        ("dog/1.jpg", b"1"),
+        ("dog/1.json", '{"by": "x"}'),
+    ],
     "texts in class folders": [("cat/1.jpg", b"1"), ("cat/1.txt", "x"), ("dog/2.jpg", b"1")],
     "a style file": [("cat/1.jpg", b"1"), ("dog/2.jpg", b"1"), ("paper/article.cls", "x")],
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", NO_SAMPLES)

@@ -1,4 +1,4 @@
-"""Folders whose pictures lie in files that are not read say what these are; nothing is unpickled."""
+"""Folders whose pictures lie in files that are not read are named as such; no pickle is opened."""
 
 import gzip
 import pickle
@@ -21,8 +21,10 @@ class Trap:
 def digits(side, header, first="5"):
     count = side * side
     rows = [",".join([first, *(str(n % 256) for n in range(count))]) for _ in range(3)]
-    head = {"pixel": [f"pixel{n}" for n in range(count)],
-            "grid": [f"{n // side + 1}x{n % side + 1}" for n in range(count)]}  # fmt: skip
+    head = {
+        "pixel": [f"pixel{n}" for n in range(count)],
+        "grid": [f"{n // side + 1}x{n % side + 1}" for n in range(count)],
+    }
     lines = [",".join(["label", *head[header]])] if header else []
     return "\n".join([*lines, *rows]).encode()
 
@@ -45,8 +47,10 @@ CONTAINERS = {
     "tfrecord, in parts": ({"m-train.tfrecord-00000-of-00001": b"x"}, "TFRecord files"),
     "lmdb": ({"train/data.mdb": b"x", "train/lock.mdb": b"x"}, "an LMDB database"),
     "rec": ({"train.rec": b"x", "train.idx": b"x"}, "MXNet's RecordIO files"),
-    "arrow": ({"train/data-00000-of-00001.arrow": b"x", "dataset_dict.json": b"{}"},
-              "load_from_disk(...).to_parquet(...)"),
+    "arrow": (
+        {"train/data-00000-of-00001.arrow": b"x", "dataset_dict.json": b"{}"},
+        "load_from_disk(...).to_parquet(...)",
+    ),
     "tensors": ({"train.pt": b"PK\3\4"}, "tensors of PyTorch"),
     "FFCV": ({"train.beton": b"x"}, "FFCV files"),
     "base64 lines": ({"train.jsonl": b'{"image": "/9j/4AAQ"}'}, "records"),
@@ -57,7 +61,7 @@ CONTAINERS = {
     "pixels of faces": ({"fer2013/fer2013.csv": FACES}, "pixels.reshape(48, 48)"),
     "pixels, zipped": ({"a.zip": packed([("t.csv", digits(8, "pixel"))])}, "a table of 64 pixels"),
     "pixels as labels": ({"labels.csv": digits(28, "pixel"), "x.md": b"x"}, "a table of 784"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("name", CONTAINERS)
