@@ -298,7 +298,7 @@ def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:
             for name, feature in features.items()
             if isinstance(feature, dict)
             and feature.get("_type") == "ClassLabel"
-            and feature.get("names")
+            and _listed(feature.get("names"))
         }
     except (ValueError, AttributeError, TypeError, RecursionError):
         return {}  # the numbers stand for themselves then
