@@ -70,13 +70,17 @@ class Source:
 
     def refuse(self, offset: int, what: str) -> NoReturn:
         """Say that the archive is cut or corrupt at a byte, and what it may be instead."""
+        self._refuse(f"is cut or corrupt at byte {offset}: {what}")
+
+    def refuse_whole(self, what: str) -> NoReturn:
+        """Say that the file is cut or corrupt, and what it may be instead."""
+        self._refuse(f"is cut or corrupt: {what}")
+
+    def _refuse(self, fault: str) -> NoReturn:
         kind = sniff(self.read(0, HEAD_BYTES))
         if kind and kind not in ("a zip archive", "a tar archive"):
-            what += f"; it looks like {kind}"
-        raise DataError(
-            self.path, f"is cut or corrupt at byte {offset}: {what}",
-            remedy="pack it anew, or restore it",
-        )  # fmt: skip
+            fault += f"; it looks like {kind}"
+        raise DataError(self.path, fault, remedy="pack it anew, or restore it")
 
 
 def shown(name: bytes) -> str:
