@@ -44,17 +44,16 @@ def tiff(
         tags: Further tags, as (number, letter of struct, values).
         sub: Pages that follow, each as the arguments of this function.
     """
-    pages, content, ends = [dict(values=values, photometric=photometric, bits=bits,
-        compression=compression, strips=strips, tile=tile, planar=planar, extra=extra, tags=tags),
-        *sub], bytearray(), []  # fmt: skip
-    head = (b"II*\0" if order == "<" else b"MM\0*") + struct.pack(order + "I", 0)
-    content += head
+    first = {
+        "values": values, "photometric": photometric, "bits": bits, "compression": compression,
+        "strips": strips, "tile": tile, "planar": planar, "extra": extra, "tags": tags,
+    }  # fmt: skip
+    content = bytearray(b"II*\0" if order == "<" else b"MM\0*") + bytes(4)
     last = 4
-    for page in pages:
+    for page in (first, *sub):
         at = _page(content, order, **page)
         content[last : last + 4] = struct.pack(order + "I", at)
         last = len(content) - 4
-        ends.append(at)
     return bytes(content)
 
 
@@ -78,17 +77,24 @@ def _page(
         offsets.append(len(content))
         content += piece + b"\0" * (len(piece) % 2)
     sizes = [len(piece) for piece in pieces]
-    entries = [(256, "I", (width,)), (257, "I", (height,)), (258, "H", (bits,) * channels),
-               (259, "H", (compression,)), (277, "H", (channels,)), (284, "H", (planar,))]  # fmt: skip
+    entries = [
+        (256, "I", (width,)), (257, "I", (height,)), (258, "H", (bits,) * channels),
+        (259, "H", (compression,)), (277, "H", (channels,)), (284, "H", (planar,)),
+    ]  # fmt: skip
     if photometric is not None:
         entries.append((262, "H", (photometric,)))
     if extra:
         entries.append((338, "H", tuple(extra)))
     if tile:
-        entries += [(322, "I", (tile,)), (323, "I", (tile,)), (324, "I", offsets), (325, "I", sizes)]
+        entries += [
+            (322, "I", (tile,)),
+            (323, "I", (tile,)),
+            (324, "I", offsets),
+            (325, "I", sizes),
+        ]
     else:
         entries += [(273, "I", offsets), (278, "I", (-(-height // strips),)), (279, "I", sizes)]
-    entries += [each for each in tags]
+    entries += list(tags)
     return _folder(content, order, sorted(entries, key=lambda each: each[0]))
 
 
@@ -100,8 +106,8 @@ def _blocks(layer, strips, tile):
     padded = np.zeros((-(-height // tile) * tile, -(-width // tile) * tile, layer.shape[2]),
                       layer.dtype)  # fmt: skip
     padded[:height, :width] = layer
-    return [padded[y : y + tile, x : x + tile]
-            for y in range(0, padded.shape[0], tile) for x in range(0, padded.shape[1], tile)]  # fmt: skip
+    places = [range(0, side, tile) for side in padded.shape[:2]]
+    return [padded[y : y + tile, x : x + tile] for y in places[0] for x in places[1]]
 
 
 def _folder(content, order, entries):

@@ -29,13 +29,15 @@ from pipeline.data.near_duplicates import (
     find_near_duplicates,
 )
 from pipeline.data.near_report import near_section, near_warnings
-from pipeline.data.probe import Limits, Probe
+from pipeline.data.placeholders import doubts
+from pipeline.data.probe import ALARMS, NOTES, Limits, Probe
 from pipeline.data.probes import Known, slim
 from pipeline.data.probing import probe_all
 from pipeline.data.report import Findings, build_report
 from pipeline.data.review import Decision, describe_decisions
 from pipeline.data.spill import MEMORY, Place
 from pipeline.data.split import SplitParams, assign_splits, expected_shares
+from pipeline.errors import DataError
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
 
@@ -149,9 +151,14 @@ def clean_items(
     seen = probe_all(raw, openable, rules.clean.limits(), machine, known=known.probes)
     probes = {path: slim(probe, known.spill) for path, probe in zip(openable, seen, strict=True)}
     table = tabulate(found, probes)
-    cleaned = judge(
-        table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
-    )
+    try:
+        cleaned = judge(
+            table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
+        )
+    except DataError:
+        for line in doubts(table):  # one of them may be why
+            log.warning("%s", line)
+        raise
     _tell(cleaned.report)
     return replace(cleaned, probes=tuple(probes.values()))
 
@@ -239,7 +246,7 @@ def judge(
         policy=rules.clean.missing_label,
         filled=filled,
         near=near_section(near, rule, rules.task) | {"identical_across_splits": len(identical)},
-        warnings=[*warnings, *twins, *near_warnings(near, rules.task)],
+        warnings=[*warnings, *twins, *near_warnings(near, rules.task), *doubts(table)],
         review=reviewed,
     )
     return Cleaned(typed_manifest(table), build_report(table, findings), near.pairs, table)
@@ -385,6 +392,10 @@ def _tell(report: Mapping[str, Any]) -> None:
     """Log what a person should see of the report."""
     for entry in report["missing_label"]["filled"][:_LOGGED]:
         log.info("%s: no label; filled with %r", entry["path"], entry["label"])
+    for note, entry in report["notes"].items():
+        if note not in ALARMS:  # those are among the warnings
+            n, first = entry["n"], entry["first"]
+            log.info("%s: %d pictures; %s; first: %r", note, n, NOTES[note], first)
     for warning in report["warnings"][:_LOGGED]:
         log.warning("%s", warning)
     kept = report["status"].get(KEPT, 0)

@@ -75,6 +75,8 @@ _EXIF_ORIENTATION = 0x0112
 _WARNINGS_LOCK = threading.Lock()
 """`warnings.catch_warnings` is not thread-safe before Python 3.14, and servers have threads."""
 
+_RAISE = " (`clean.max_pixels`, or --max-pixels, sets how many may be)"
+
 _CUT = ("truncated", "unexpected end", "eof", "not enough image data")
 """What readers say of a file that ends too early."""
 
@@ -209,7 +211,9 @@ def _open_header(raw: bytes, kind: str) -> Image.Image:
     try:
         return Image.open(BytesIO(raw), formats=(kind,))
     except Image.DecompressionBombError as error:
-        raise UndecodableImage("too_large", f"over {MAX_PIXELS} pixels") from error
+        raise UndecodableImage(
+            "too_large", f"over {MAX_PIXELS} pixels, the most there may be"
+        ) from error
     except _ERRORS as error:
         if kind == "TIFF" and "pixel mode" in (text := _ask_reader(raw, kind)):
             raise UndecodableImage("unsupported_mode", _describe_tiff(raw) or text) from error
@@ -248,7 +252,7 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise UndecodableImage("damaged", f"its header says {width} x {height} pixels")
     if width * height > max_pixels:
-        raise UndecodableImage("too_large", f"{width} x {height} pixels, over {max_pixels}")
+        raise UndecodableImage("too_large", f"{width} x {height} pixels, over {max_pixels}{_RAISE}")
     if image.format == "TIFF":
         tiff.check_page(image, max_pixels)
     if image.format == "PPM" and image.mode == "I":  # gray, of as many bits as its maxval needs

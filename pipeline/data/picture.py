@@ -62,9 +62,12 @@ class DecodeSpec:
         if value["interpolation"] not in ("bilinear", "bicubic", "lanczos"):
             raise ValueError(f"unknown interpolation {value['interpolation']!r}")
         return cls(
-            int(value["size_px"]), value["resize"], value["interpolation"], (red, green, blue),
+            int(value["size_px"]),
+            value["resize"],
+            value["interpolation"],
+            (red, green, blue),
             int(value.get("white16", WHITE16)),
-        )  # fmt: skip
+        )
 
 
 def told(notes: Iterable[str], frames: int) -> tuple[str, ...]:

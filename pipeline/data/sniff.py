@@ -78,13 +78,14 @@ _NO_PICTURES = (
     (b"ID3", "a sound file"),
     (b"\x1aE\xdf\xa3", "a video"),
 )
+_SVG = "an SVG drawing (draw it as PNG, as by `rsvg-convert IN -o OUT.png`)"
 _AVIF_BRANDS = {b"avif", b"avis"}
-_HEIC_BRANDS = {
-    b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs", b"mif1", b"msf1",
-    b"mif2", b"miaf",
-}  # fmt: skip
+_HEIC_BRANDS = set(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1 miaf".split())
 _HTML = ("<!doctype html", "<html", "<head", "<body")
-_MARKUP = re.compile(r"\s*(<\?[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+svg[^>[]*(\[[^]]*\])?[^>]*>\s*)*")
+_MARKUP = re.compile(
+    r"\s*(<\?[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+svg[^>[]*(\[[^]]*\])?[^>]*>\s*)*",
+    re.IGNORECASE | re.DOTALL,
+)
 """What may stand before the first element: prologs, comments, a document type."""
 
 _TGA = re.compile(rb".\0[\x02\x03\x0a\x0b]\0{5}.{8}[\x08\x0f\x10\x18\x20][\0-\x2f]", re.DOTALL)
@@ -115,9 +116,12 @@ def sniff_picture(head: bytes) -> str | None:
             return None
         return _HEIC if brands & _HEIC_BRANDS else _RAW if b"crx " in brands else None
     if (text := _as_text(head)) is not None:
-        is_svg = text[_markup_end(text) :].lower().startswith(("<svg", "<svg:svg"))
-        return "an SVG drawing (draw it as PNG, as by `rsvg-convert IN -o OUT.png`)" if is_svg \
-            else None  # fmt: skip
+        is_drawing = (
+            text[_markup_end(text) :]
+            .lower()
+            .startswith(("<svg>", "<svg ", "<svg/", "<svg\n", "<svg:svg"))
+        )
+        return _SVG if is_drawing else None
     return f"a TGA picture ({_TO_PNG})" if _TGA.match(head) else None
 
 
