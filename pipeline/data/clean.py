@@ -29,7 +29,7 @@ from pipeline.data.near_duplicates import (
     find_near_duplicates,
 )
 from pipeline.data.near_report import near_section, near_warnings
-from pipeline.data.placeholders import doubts
+from pipeline.data.placeholders import causes, doubts
 from pipeline.data.probe import ALARMS, NOTES, Limits, Probe
 from pipeline.data.probes import Known, slim
 from pipeline.data.probing import probe_all
@@ -156,7 +156,7 @@ def clean_items(
             table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
         )
     except DataError:
-        for line in doubts(table):  # one of them may be why
+        for line in causes(table):  # one of them may be why
             log.warning("%s", line)
         raise
     _tell(cleaned.report)

@@ -21,23 +21,28 @@ def doubts(table: pd.DataFrame) -> list[str]:
     Args:
         table: Columns path, label, pixel_hash, status, reason, notes; sorted by path.
     """
-    return [*_note_warnings(table[table["status"] == KEPT]), *_repeat_warnings(table)]
+    return [*_note_lines(table[table["status"] == KEPT], ALARMS), *_repeat_lines(table)]
 
 
-def _note_warnings(kept: pd.DataFrame) -> list[str]:
+def causes(table: pd.DataFrame) -> list[str]:
+    """Describe the same of all pictures, kept or not, and all other notes: why a stage may stop."""
+    return [*_note_lines(table, frozenset(NOTES)), *_repeat_lines(table)]
+
+
+def _note_lines(table: pd.DataFrame, wanted: frozenset[str]) -> list[str]:
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
-    for path, notes in zip(kept["path"], kept["notes"], strict=True):
+    for path, notes in zip(table["path"], table["notes"], strict=True):
         counts.update(notes)
         for note in notes:
             first.setdefault(note, path)
     return [
         f"{note}: {counts[note]} pictures; {NOTES[note]}; first: {first[note]!r}"
-        for note in sorted(ALARMS & set(counts))
+        for note in sorted(wanted & set(counts))
     ]
 
 
-def _repeat_warnings(table: pd.DataFrame) -> list[str]:
+def _repeat_lines(table: pd.DataFrame) -> list[str]:
     """Describe pictures that stand so often that they may be placeholders.
 
     One counts with `_COPIES_UNDER_LABELS` copies under several labels, or with `_COPIES` in all.

@@ -136,7 +136,7 @@ GOOD = {
                        ["alpha", "other_extension"]),
     "18 hidden": (encode("PNG", see_through(0)), ["alpha_ignored", "other_extension"]),
     "19 palette with transparency": (encode("PNG", PALETTE, transparency=bytes([9] * 16)),
-                                     ["alpha", "other_extension"]),
+                                     ["alpha", "constant", "other_extension"]),
     **{f"20 orientation {turn}": (oriented(turn), ["oriented"]) for turn in range(2, 9)},
     "31 wide gamut": (encode("JPEG", icc_profile=wide_gamut_profile()), ["icc_converted"]),
     "32 all black": (encode("PNG", constant(0)), ["constant", "other_extension"]),

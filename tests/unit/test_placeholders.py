@@ -139,3 +139,21 @@ def test_they_are_told_of_where_the_stage_stops(tmp_path, caplog):
     with pytest.raises(DataError, match="4 of 52 items are bad: conflict 4"):
         clean_folder(tmp_path, max_bad_frac=0.01)
     assert "the same picture stands 4 times, under 2 labels" in caplog.text
+
+
+def test_stacks_whose_first_pages_are_blank_are_told_of_where_the_stage_stops(tmp_path, caplog):
+    class_folders(tmp_path)
+    for number in range(6):
+        page = Image.fromarray(np.random.default_rng(number).integers(0, 255, (20, 20), np.uint8))
+        for label in ("cat", "dog"):
+            Image.new("L", (20, 20)).save(
+                tmp_path / f"{label}/stack{number}.tif", save_all=True, append_images=[page]
+            )
+    with pytest.raises(DataError, match="12 of 60 items are bad: conflict 12"):
+        clean_folder(tmp_path, max_bad_frac=0.01)
+    for line in (
+        "animated: 12 pictures",
+        "constant: 12 pictures",
+        "stands 12 times, under 2 labels",
+    ):
+        assert line in caplog.text
