@@ -30,7 +30,8 @@ from pipeline.data.near_duplicates import (
 )
 from pipeline.data.near_report import near_section, near_warnings, refuse_many_near
 from pipeline.data.pins import Pin
-from pipeline.data.probe import Limits, Probe
+from pipeline.data.placeholders import causes, doubts
+from pipeline.data.probe import ALARMS, NOTES, Limits, Probe
 from pipeline.data.probes import Known, slim
 from pipeline.data.probing import probe_all
 from pipeline.data.report import Findings, build_report
@@ -45,6 +46,7 @@ from pipeline.data.split import (
     expected_shares,
     plan_splits,
 )
+from pipeline.errors import DataError
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
 
@@ -165,9 +167,14 @@ def clean_items(
     seen = probe_all(raw, openable, rules.clean.limits(), machine, known=known.probes)
     probes = {path: slim(probe, known.spill) for path, probe in zip(openable, seen, strict=True)}
     table = tabulate(found, probes)
-    cleaned = judge(
-        table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
-    )
+    try:
+        cleaned = judge(
+            table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
+        )
+    except DataError:
+        for line in causes(table):  # one of them may be why
+            log.warning("%s", line)
+        raise
     _tell(cleaned.report, told=found.warnings)
     return replace(cleaned, probes=tuple(probes.values()))
 
@@ -261,7 +268,7 @@ def judge(
         policy=rules.clean.missing_label,
         filled=filled,
         near=near_section(near, rule) | {"identical_across_splits": len(identical)},
-        warnings=[*warnings, *twins, *near_warnings(near)],
+        warnings=[*warnings, *twins, *near_warnings(near), *doubts(table)],
         review=reviewed,
         placed=placed.moved,
     )
@@ -442,6 +449,10 @@ def _tell(report: Mapping[str, Any], *, told: Sequence[str]) -> None:
     """Log what a person should see of the report and has not been told."""
     for entry in report["missing_label"]["filled"][:_LOGGED]:
         log.info("%s: no label; filled with %r", entry["path"], entry["label"])
+    for note, entry in report["notes"].items():
+        if note not in ALARMS:  # those are among the warnings
+            n, first = entry["n"], entry["first"]
+            log.info("%s: %d pictures; %s; first: %r", note, n, NOTES[note], first)
     for warning in [each for each in report["warnings"] if each not in told][:_LOGGED]:
         log.warning("%s", warning)
     kept = report["status"].get(KEPT, 0)
