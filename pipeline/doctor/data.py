@@ -82,7 +82,13 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
         return _recorded(absent)
     refuse_unsafe_entries(raw)
     yield from _versioned(raw)
-    found = find_items(raw, labels, target=wanted.data.target)
+    found = find_items(
+        raw,
+        labels,
+        target=wanted.data.target,
+        layout=wanted.data.layout,
+        ignore=wanted.clean.ignore,
+    )
     usable = [each for each in found.items if each.reason is None]
     yield ok(raw, _counted(found, usable, wanted.task))
     yield from (warn(raw, each) for each in found.warnings[:_SHOWN])

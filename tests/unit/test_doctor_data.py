@@ -49,7 +49,7 @@ def look(params, tmp_path, monkeypatch):
     def look_at(*, task="classification", labels=RAW, target="label", batch_size=8, **clean):
         wanted = Expectations(
             task,
-            DataParams(path=RAW, labels=labels, target=target),
+            DataParams(path=RAW, labels=labels, target=target, layout="auto"),
             clean_params(**clean),
             params.find(CLASSES["split"]),
             params.find(CLASSES["train"]).model_copy(update={"batch_size": batch_size}),
