@@ -11,7 +11,12 @@ from pipeline.data.layout import AUTO, find_roots
 from pipeline.data.layout_doubts import ignore_line, named
 from pipeline.data.names_with_classes import ClassNames, describe_class_names
 from pipeline.data.sidecars import some_files
-from pipeline.data.split_words import is_beside_pictures, read_split_folders, split_folder
+from pipeline.data.split_words import (
+    is_beside_pictures,
+    is_filler,
+    read_split_folders,
+    split_folder,
+)
 from pipeline.data.tree import (
     CLASS,
     SPLIT,
@@ -146,17 +151,15 @@ def _class_names(raw: Path, place: Path, folder: Folder) -> ClassNames | None:
 
 
 def _unlabeled(top: Node, roots: Sequence[Root]) -> list[Root]:
-    """Return the roots of splits but train whose pictures lie in no folder of a known class."""
-    labels = {root: {name.casefold() for name in class_names(top, root)} for root in roots}
-    by_split: dict[str | None, set[str]] = {}
-    for root in roots:
-        by_split.setdefault(root.split, set()).update(labels[root])
-    known = by_split.get("train", set())
-    strange = {split for split, own in by_split.items() if len(own) < 2 and not own & known}
+    """Return the roots of splits but train whose pictures lie in no folder that names a class."""
+    trains = [root for root in roots if root.split == "train"]
+    known = {name for root in trains for name in class_names(top, root)}
     return [
-        root for root in roots
-        if root.split not in (None, "train") and (root.split in strange or not labels[root])
-    ]  # fmt: skip
+        root
+        for root in roots
+        if root.split not in (None, "train")
+        and all(is_filler(name) and name not in known for name in class_names(top, root))
+    ]
 
 
 def _place(parts: Parts, roots: Sequence[Root], unlabeled: Sequence[Root]) -> _Place | None:
@@ -235,13 +238,15 @@ def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
 
 
 def _odd_classes(top: Node) -> Iterator[str]:
-    """Tell of classes whose names are rather those of other things."""
-    for name in sorted(top.folders):
-        word = split_folder(name)
-        if word and not word.rest:
-            yield f"the folder {name!r} is named as a split, and is taken for a class"
-        elif is_beside_pictures(name):
-            yield (
-                f"the folder {name!r} is taken for a class; if it is none, leave it out with "
-                f"{ignore_line([name])}"
-            )
+    """Tell of the first classes whose names are rather those of splits, or of other things."""
+    splits = [
+        name for name, each in read_split_folders(sorted(top.folders)).items() if not each.rest
+    ]
+    others = [name for name in sorted(top.folders) if is_beside_pictures(name)]
+    if splits:
+        yield f"the folder {splits[0]!r} is named as a split, and is taken for a class"
+    if others:
+        yield (
+            f"the folder {others[0]!r} is taken for a class; if it is none, leave it out with "
+            f"{ignore_line(others[:1])}"
+        )

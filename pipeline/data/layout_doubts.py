@@ -220,7 +220,8 @@ def refuse_strange_classes(raw: Path, top: Node, roots: Sequence[Root]) -> None:
     known = {name.casefold() for name in train}
     for split, own in by_split.items():
         classes = {name for root in own for name in class_names(top, root)}
-        if split and len(classes) > 1 and not known & {name.casefold() for name in classes}:
+        strange = {name for name in classes if not is_filler(name)}
+        if split and len(strange) > 1 and not known & {name.casefold() for name in classes}:
             places = ["/".join(root.path) for root in own]
             raise DataError(
                 raw,

@@ -27,6 +27,7 @@ _FILLERS = (
     "photo photos jpg jpeg jpegs png pngs split splits folder folders dir directory file files "
     "sample samples subset part parts raw original originals orig final full all cropped crop "
     "crops resized resize processed preprocessed augmented augmentation aug labeled labelled "
+    "unlabeled unlabelled unknown unclassified unsorted "
     "version 集"
 )
 """Words beside a split's word that change nothing."""

@@ -64,7 +64,7 @@ def build_tree(files: Mapping[Parts, int]) -> Node:
 
 
 def only_way(top: Node) -> Node:
-    """Return the first folder that holds files, or not one folder; files at the top do not count."""
+    """Return the first folder that holds files, or not one folder; the top's files do not count."""
     node = top
     while len(node.folders) == 1 and (node is top or not node.files):
         node = next(iter(node.folders.values()))

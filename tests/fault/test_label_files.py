@@ -61,8 +61,8 @@ FAULTS = {
     ),
     "space-in-header": (b"path, label\n1.png,cat\n", r"did you mean ' label'\?"),
     "unknown-split": (
-        b"path,label,split\n1.png,cat,train\n2.png,dog,dev\n",
-        r"labels\.csv:3: column 'split': must be one of train, val, .* in every row, got 'dev'",
+        b"path,label,split\n1.png,cat,train\n2.png,dog,later\n",
+        r"labels\.csv:3: column 'split': must be one of train, val, .* in every row, got 'later'",
     ),
     "split-for-some": (
         b"path,label,split\n1.png,cat,train\n2.png,dog,\n",

@@ -185,7 +185,7 @@ def in_splits(raw, *changed, header="path,label,split"):
 
 
 def break_names(raw):
-    for split in ("train", "dev"):
+    for split in ("train", "later"):
         for label in ("cat", "dog"):
             shutil.copytree(raw / label, raw / split / label)
     for label in ("cat", "dog"):
@@ -234,7 +234,11 @@ BROKEN = {
         "'cat/01.png' in val (give both",
         3,
     ),
-    "other splits": (break_names, "'dev' is not, and all hold the same folders: 'cat', 'dog'", 3),
+    "other splits": (
+        break_names,
+        "'later', 'train' hold the same folders: 'cat', 'dog'; 'train' is named as a split",
+        3,
+    ),
 }
 
 
