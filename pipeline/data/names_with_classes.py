@@ -7,8 +7,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 _FORMS = (
-    r"(.*[^0-9._ -])[._ -]+[0-9]+\.[A-Za-z]+",  # cat.0.jpg
-    r"(.*[._ -].*)[._ -]+[0-9]+\.[A-Za-z]+",  # n02085620_10.jpg
+    r"(.*[A-Za-z][^._ -]*)[._ -]+[0-9]+\.[A-Za-z]+",  # cat.0.jpg, n02085620_10.jpg
     r"(.*[^0-9])[0-9]+\.[A-Za-z]+",  # cat0.jpg
 )
 """A class and a number, in regular expressions that Python and `sed -E` read alike."""
