@@ -70,26 +70,21 @@ def find_items(
     folder = replace(folder, files=tuple(path for path in folder.files if path not in own))
     if not folder.files:
         raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
-    rows = read_label_file(label_file, target=target) if label_file else None
-    pictures, notes = _without_notes(
-        raw, folder, but={row.path for row in rows.rows} if rows else ()
-    )
-    if rows is None:
-        found = from_folders(raw, pictures, layout=layout)
+    if label_file is None:
+        found = _by_folders(raw, folder, layout)
     else:
-        found = from_label_file(rows, pictures)
+        found = _by_label_file(raw, folder, label_file, target)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
     items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
     return replace(
         found,
         items=tuple(items),
-        ignored=folder.ignored + sum(folder.unwanted.values()) + len(notes) + found.ignored,
+        ignored=folder.ignored + sum(folder.unwanted.values()) + found.ignored,
         warnings=(
             *found.warnings,
             *_idle_layout(layout, label_file),
             *_similar_names(folder),
             *_idle_names(folder),
-            *describe_sidecars(notes),
             *_unwanted(folder, ignore),
             *_system(folder),
             *_hidden(folder),
@@ -97,9 +92,20 @@ def find_items(
     )
 
 
+def _by_folders(raw: Path, folder: Folder, layout: str) -> RawItems:
+    pictures, notes = _without_notes(raw, folder)
+    return _told(from_folders(raw, pictures, layout=layout), notes)
+
+
+def _by_label_file(raw: Path, folder: Folder, label_file: Path, target: str) -> RawItems:
+    rows = read_label_file(label_file, target=target)
+    pictures, notes = _without_notes(raw, folder, but={row.path for row in rows.rows})
+    return _told(from_label_file(rows, pictures), notes)
+
+
 def _without_notes(
-    raw: Path, folder: Folder, *, but: Collection[str]
-) -> tuple[Folder, frozenset[str]]:
+    raw: Path, folder: Folder, *, but: Collection[str] = ()
+) -> tuple[Folder, Collection[str]]:
     """Return the folder without the files that are notes on pictures, and these.
 
     Raises:
@@ -114,6 +120,12 @@ def _without_notes(
     if not notes:
         return folder, notes
     return replace(folder, files=tuple(path for path in folder.files if path not in notes)), notes
+
+
+def _told(found: RawItems, notes: Collection[str]) -> RawItems:
+    """Count what was left out as notes, and tell of it."""
+    warnings = (*found.warnings, *describe_sidecars(notes))
+    return replace(found, ignored=found.ignored + len(notes), warnings=warnings)
 
 
 def _choose_label_file(raw: Path, labels: Path, folder: Folder) -> Path | None:
