@@ -211,7 +211,7 @@ DOUBTS = {
     "more beside": ([*classes("a/train", "a/test"), *flat("b", n=20)], "hold more files: 20 to 12"),
     "train and a flat one": ([*classes("train"), *flat("pictures")], "'/pictures'"),
     "no class folders": (flat("train", "test"), "'test', 'train', named as splits, lie in no"),
-    "nothing but words": (flat("images", "masks"), "'images', 'masks' say nothing of classes"),
+    "nothing but words": (flat("images", "photos"), "'images', 'photos' say nothing of classes"),
 }  # fmt: skip
 
 
