@@ -8,7 +8,7 @@ from typing import NamedTuple
 from pipeline.data.folder import Folder
 from pipeline.data.item import Item, RawItems
 from pipeline.data.layout import AUTO, find_roots
-from pipeline.data.layout_doubts import ignore_line, named
+from pipeline.data.layout_doubts import folders_in_all, ignore_line, named
 from pipeline.data.names_with_classes import ClassNames, describe_class_names
 from pipeline.data.sidecars import some_files
 from pipeline.data.split_words import (
@@ -243,6 +243,12 @@ def _odd_classes(top: Node) -> Iterator[str]:
         name for name, each in read_split_folders(sorted(top.folders)).items() if not each.rest
     ]
     others = [name for name in sorted(top.folders) if is_beside_pictures(name)]
+    inner = folders_in_all(top)
+    if inner:
+        yield (
+            f"all class folders hold the same folders: {named(inner)}; if these are the classes, "
+            "write data.layout: any/class"
+        )
     if splits:
         yield f"the folder {splits[0]!r} is named as a split, and is taken for a class"
     if others:

@@ -1,5 +1,6 @@
 """Folders whose meaning is in doubt: refused, with the names and a way on that moves no file."""
 
+import re
 from collections.abc import Collection, Mapping, Sequence
 from glob import escape
 from pathlib import Path
@@ -143,7 +144,7 @@ def refuse_doubt(raw: Path, top: Node) -> None:
         ]
         if len(alike) > 1:
             _refuse_alike(raw, top, alike)
-    if len(top.folders) > 1 and _all_alike(top):
+    if not _are_numbered(folders_in_all(top)):
         _refuse_alike(raw, top, list(top.folders))
     plain = [name for name, each in words.items() if not each.rest]
     for name in plain:
@@ -166,9 +167,17 @@ def _are_alike(one: Node, other: Node) -> bool:
     return shared > 1 and 2 * shared >= len(mine | its)
 
 
-def _all_alike(top: Node) -> bool:
+def folders_in_all(top: Node) -> set[str]:
+    """Return the names of the folders that all folders hold, where they hold little else."""
     first, *more = top.folders.values()
-    return all(_are_alike(first, each) and not each.files for each in (first, *more))
+    if not more or not all(_are_alike(first, each) and not each.files for each in (first, *more)):
+        return set()
+    return set(first.folders).intersection(*(each.folders for each in more))
+
+
+def _are_numbered(names: Collection[str]) -> bool:
+    """Return whether names differ in numbers alone, as of shots or years: `1`, `2`."""
+    return len({re.sub(r"\d+", "", name) for name in names}) < 2
 
 
 def _refuse_alike(raw: Path, top: Node, alike: Sequence[str]) -> NoReturn:

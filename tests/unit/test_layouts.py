@@ -3,11 +3,15 @@
 from collections import Counter
 
 import pytest
+from pydantic import ValidationError
 
 from pipeline.data.items import find_items
+from pipeline.data.params import DataParams
 from pipeline.data.split_words import split_folder
 from pipeline.errors import DataError
+from pipeline.predict.inputs import find_inputs
 from tests.packed import packed
+from tests.rawfolder import clean_params
 
 CLASSES = ("cat", "dog")
 
@@ -143,6 +147,15 @@ def test_a_class_may_be_named_as_a_split_and_it_is_told(tmp_path, names):
     found = find(tmp_path, flat(*names))
     assert counts(found) == dealt(None, names=names, n=4)
     assert len(told(found, "is named as a split, and is taken for a class")) == 1
+
+
+@pytest.mark.parametrize(
+    "inner", [("1", "2"), ("2019", "2020"), ("shot_01", "shot_02")], ids=lambda names: names[0]
+)
+def test_classes_that_hold_folders_of_the_same_numbers_are_classes_and_it_is_told(tmp_path, inner):
+    found = find(tmp_path, classes("cat", "dog", names=inner))
+    assert counts(found) == dealt(None, n=6)
+    assert told(found, "if these are the classes, write data.layout: any/class")
 
 
 def test_things_whose_names_hold_a_word_for_a_split_are_classes(tmp_path):
@@ -408,6 +421,11 @@ def test_what_a_system_leaves_is_no_item_and_is_named(tmp_path, name):
     assert counts(find(tmp_path / "packed", ())) == dealt(None)
 
 
+def test_what_a_system_leaves_is_not_predicted(tmp_path):
+    touch(tmp_path, ["1.png", "@eaDir/1.png", "#recycle/2.png", "Picasa.ini"])
+    assert [each.inner for each in find_inputs([str(tmp_path)])] == ["1.png"]
+
+
 HIDDEN = (
     ".DS_Store ._1.png .Trash-1000/1.png .Spotlight-V100/1.png .fseventsd/1 .@__thumb/1.png "
     ".picasaoriginals/1.png .ipynb_checkpoints/1.png .nfs0001 .dropbox.cache/1.png .stfolder/1 "
@@ -451,3 +469,23 @@ def test_a_class_that_is_named_as_something_else_is_told_with_a_way_to_leave_it_
     assert told(found, "'annotations' is taken for a class; if it is none, leave it out with "
                 "clean.ignore: ['/annotations']")  # fmt: skip
     assert counts(find(tmp_path, (), ignore=["/annotations"])) == dealt(None)
+
+
+@pytest.mark.parametrize("layout", ["auto", *LAYOUTS])
+def test_params_take_each_layout(layout):
+    assert DataParams(path="x", labels="x", target="label", layout=layout).layout == layout
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["", "split", "any", "classes", "class/class", "split/class/split", "/class", "auto/class"],
+)
+def test_params_refuse_a_layout_without_one_class(layout):
+    with pytest.raises(ValidationError):
+        DataParams(path="x", labels="x", target="label", layout=layout)
+
+
+@pytest.mark.parametrize("glob", ["", "/", " ", "../x", "a/../b"])
+def test_params_refuse_a_pattern_that_names_nothing_in_the_raw_folder(glob):
+    with pytest.raises(ValidationError):
+        clean_params(ignore=[glob])
