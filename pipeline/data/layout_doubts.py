@@ -97,7 +97,7 @@ def refuse_lost_pictures(raw: Path, top: Node, roots: Sequence[Root]) -> None:
                 f"as their classes: {named(same)}",
                 remedy=f"leave it out with {ignore_line([place])}, or {_LABELS}",
             )
-    inside = sum(node.total for root in roots if (node := top.find(root.path)))
+    inside = sum(found.total for root in roots if (found := top.find(root.path)))
     outside = sum(node.total for node in beside)
     if outside > inside:
         places = ["/".join(node.path) for node in beside]
