@@ -363,7 +363,8 @@ def test_what_may_be_a_picture_is_no_note_and_stays_an_item(tmp_path, name):
 def test_a_file_that_a_label_file_names_is_an_item_and_other_notes_are_not(tmp_path):
     touch(tmp_path, ["1.png", "1.xml", "2.txt"])
     (tmp_path / "labels.csv").write_text("path,label\n1.png,a\n2.txt,b\n")
-    assert [item.path for item in find(tmp_path, ()).items] == ["1.png", "2.txt"]
+    items = find(tmp_path, ()).items
+    assert [(item.path, item.reason) for item in items] == [("1.png", None), ("2.txt", None)]
 
 
 def test_notes_alone_are_no_data(tmp_path):
