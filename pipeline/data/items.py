@@ -1,6 +1,6 @@
 """From the raw folder to a list of items with their raw labels; the layout is found by looking.
 
-    labels.csv or labels.parquet, in the folder or beside it      the label file says it all
+    labels.csv, or another name of `label_choice`                 the label file says it all
     <class>/**/<file>                                             the first folder is the label
     train|val|test/<class>/**/<file>                              the first is the split
     ...                                                           see docs/layouts.md
@@ -31,9 +31,11 @@ from pathlib import Path
 from pipeline.data.class_folders import from_folders
 from pipeline.data.folder import Folder, look_at
 from pipeline.data.item import Item, RawItems
+from pipeline.data.label_choice import LABEL_NAMES, Labels, find_labels
 from pipeline.data.label_items import from_label_file
-from pipeline.data.labelfile import read_label_file
+from pipeline.data.labelfile import LabelFile
 from pipeline.data.layout import AUTO
+from pipeline.data.shard_items import SHARDED, from_shards
 from pipeline.data.sidecars import (
     compile_globs,
     describe_sidecars,
@@ -42,9 +44,8 @@ from pipeline.data.sidecars import (
     some_files,
 )
 from pipeline.data.split_words import split_folder
-from pipeline.errors import DataError, ParamsError
-
-LABEL_FILES = ("labels.csv", "labels.parquet")
+from pipeline.data.unread import refuse_unread
+from pipeline.errors import DataError
 
 
 def find_items(
@@ -65,15 +66,15 @@ def find_items(
         ParamsError: `labels` is another folder.
     """
     folder = look_at(raw, unwanted=compile_globs(ignore))
-    label_file = _choose_label_file(raw, labels, folder)
-    own = [_relative(label_file, raw), *LABEL_FILES] if label_file else []
-    folder = replace(folder, files=tuple(path for path in folder.files if path not in own))
+    refuse_unread(raw, folder, labels if labels.is_file() else None)
+    chosen = find_labels(raw, labels, folder, target=target)
+    folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
     if not folder.files:
         raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
-    if label_file is None:
-        found = _by_folders(raw, folder, layout)
+    if chosen.file is None:
+        found = from_shards(raw, folder, target=target) or _by_folders(raw, folder, chosen, layout)
     else:
-        found = _by_label_file(raw, folder, label_file, target)
+        found = _by_label_file(raw, folder, chosen.file)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
     items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
     return replace(
@@ -82,9 +83,9 @@ def find_items(
         ignored=folder.ignored + sum(folder.unwanted.values()) + found.ignored,
         warnings=(
             *found.warnings,
-            *_idle_layout(layout, label_file),
+            *_idle_layout(layout, found),
             *_similar_names(folder),
-            *_idle_names(folder),
+            *_idle_names(folder, found),
             *_unwanted(folder, ignore),
             *_system(folder),
             *_hidden(folder),
@@ -92,15 +93,20 @@ def find_items(
     )
 
 
-def _by_folders(raw: Path, folder: Folder, layout: str) -> RawItems:
+def _by_folders(raw: Path, folder: Folder, labels: Labels, layout: str) -> RawItems:
     pictures, notes = _without_notes(raw, folder)
-    return _told(from_folders(raw, pictures, layout=layout), notes)
+    try:
+        found = from_folders(raw, pictures, layout=layout)
+    except DataError as error:
+        labels.refuse(raw, str(error).removeprefix(f"{raw}: "))
+        raise
+    warnings = (*labels.check_folders(raw, found), *found.warnings)
+    return _told(replace(found, warnings=warnings), notes)
 
 
-def _by_label_file(raw: Path, folder: Folder, label_file: Path, target: str) -> RawItems:
-    rows = read_label_file(label_file, target=target)
-    pictures, notes = _without_notes(raw, folder, but={row.path for row in rows.rows})
-    return _told(from_label_file(rows, pictures), notes)
+def _by_label_file(raw: Path, folder: Folder, labels: LabelFile) -> RawItems:
+    pictures, notes = _without_notes(raw, folder, but={row.path for row in labels.rows})
+    return _told(from_label_file(labels, pictures, raw), notes)
 
 
 def _without_notes(
@@ -128,27 +134,6 @@ def _told(found: RawItems, notes: Collection[str]) -> RawItems:
     return replace(found, ignored=found.ignored + len(notes), warnings=warnings)
 
 
-def _choose_label_file(raw: Path, labels: Path, folder: Folder) -> Path | None:
-    if not (labels.is_dir() or labels == raw):
-        return labels
-    if labels.resolve() != raw.resolve():
-        raise ParamsError(
-            "params.yaml",
-            "must be data.path or a label file, and not another folder",
-            field="data.labels",
-            got=str(labels),
-            remedy=f"write {raw}, or {labels / LABEL_FILES[0]}",
-        )
-    present = [name for name in LABEL_FILES if name in folder.files]
-    if len(present) > 1:
-        raise DataError(raw, f"has both {' and '.join(present)}", remedy="remove one")
-    return raw / present[0] if present else None
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
-
-
 def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str, str]]) -> list[Item]:
     taken = {path for path, _, _ in unsafe}
     return [item for item in items if item.path not in taken]
@@ -166,13 +151,14 @@ def _similar_names(folder: Folder) -> list[str]:
     ]
 
 
-def _idle_names(folder: Folder) -> list[str]:
+def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     """Tell of names that would mean something where they do not stand."""
-    splits = [path for path in folder.archives if _is_split(path)]
+    is_idle = found.layout not in SHARDED
+    splits = [path for path in folder.archives if is_idle and _is_split(path)]
     labels = [
         path
         for path in folder.files
-        if path.rpartition("/")[2] in LABEL_FILES and folder.archive_of(path) is not None
+        if path.rpartition("/")[2].lower() in LABEL_NAMES and folder.archive_of(path) is not None
     ]
     warnings = []
     if splits:
@@ -180,9 +166,6 @@ def _idle_names(folder: Folder) -> list[str]:
             f"{splits[0]!r} is named as a split, and an archive's name says nothing of its items; "
             f"a folder's does: {Path(splits[0]).stem}/{Path(splits[0]).name}"
         )
-    for path in folder.files:
-        if path not in LABEL_FILES and path.lower() in LABEL_FILES:
-            warnings.append(f"{path!r} is not read: a label file is named {path.lower()}")
     if labels:
         warnings.append(f"{labels[0]!r} is not read: a label file must lie beside the archive")
     return warnings
@@ -193,10 +176,10 @@ def _is_split(archive: str) -> bool:
     return word is not None and not word.rest
 
 
-def _idle_layout(layout: str, label_file: Path | None) -> list[str]:
-    if layout == AUTO or label_file is None:
+def _idle_layout(layout: str, found: RawItems) -> list[str]:
+    if layout == AUTO or found.layout in ("class folders", "split folders"):
         return []
-    return [f"data.layout: {layout} has no effect: {label_file} says the labels"]
+    return [f"data.layout: {layout} has no effect: the labels come from the {found.layout}"]
 
 
 def _unwanted(folder: Folder, ignore: Sequence[str]) -> list[str]:
