@@ -15,7 +15,7 @@ from pipeline.data.split_words import (
     is_beside_pictures,
     is_filler,
     read_split_folders,
-    split_folder,
+    split_of_folder,
 )
 from pipeline.data.tree import (
     CLASS,
@@ -92,7 +92,7 @@ def _parts(folder: Folder, holders: Mapping[str, int]) -> dict[str, Parts]:
     above: dict[str, Parts] = {each: tuple(each.split("/")[:-1]) for each in folder.archives}
     places = set(above.values())
     is_loose = any(holder and archive is None for holder, archive in archives.items())
-    if len(places) == 1 and not is_loose and not any(map(split_folder, *places)):
+    if len(places) == 1 and not is_loose and not any(map(split_of_folder, *places)):
         above = dict.fromkeys(above, ())
     return {
         holder: tuple(holder.split("/")) if holder and archive is None
@@ -175,8 +175,7 @@ def _read(below: Parts, root: Root) -> _Place:
     said = dict(zip(root.levels, below, strict=False))
     label, split = said.get(CLASS, ""), root.split
     if SPLIT in said:
-        word = split_folder(said[SPLIT])
-        split = word.split if word else None
+        split = split_of_folder(said[SPLIT])
     return _Place(label if label.strip() else None, split)
 
 
@@ -229,7 +228,7 @@ def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
             continue
         if any(len(parts) == depth and parts[: len(root)] == root for root, depth in depths):
             classes.append(path)
-        elif parts[:-1] in above and split_folder(parts[-1]):
+        elif parts[:-1] in above and split_of_folder(parts[-1]):
             splits.append(path)
     for kind, paths in (("split", splits), ("class", classes)):
         if paths:

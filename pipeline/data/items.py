@@ -43,7 +43,7 @@ from pipeline.data.sidecars import (
     some_counts,
     some_files,
 )
-from pipeline.data.split_words import split_folder
+from pipeline.data.split_words import split_of_folder
 from pipeline.data.unread import refuse_unread
 from pipeline.errors import DataError
 
@@ -154,7 +154,7 @@ def _similar_names(folder: Folder) -> list[str]:
 def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     """Tell of names that would mean something where they do not stand."""
     is_idle = found.layout not in SHARDED
-    splits = [path for path in folder.archives if is_idle and _is_split(path)]
+    splits = [path for path in folder.archives if is_idle and split_of_folder(Path(path).stem)]
     labels = [
         path
         for path in folder.files
@@ -169,11 +169,6 @@ def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     if labels:
         warnings.append(f"{labels[0]!r} is not read: a label file must lie beside the archive")
     return warnings
-
-
-def _is_split(archive: str) -> bool:
-    word = split_folder(Path(archive).stem)
-    return word is not None and not word.rest
 
 
 def _idle_layout(layout: str, found: RawItems) -> list[str]:

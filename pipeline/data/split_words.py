@@ -102,6 +102,12 @@ def split_folder(name: str) -> SplitFolder | None:
     return _folder(within[0]["word"], f"{plain[:start].strip()} {plain[end:].strip()}".strip())
 
 
+def split_of_folder(name: str) -> str | None:
+    """Return the split that a folder's whole name says, else None."""
+    folder = split_folder(name)
+    return folder.split if folder and not folder.rest else None
+
+
 def read_split_folders(names: Iterable[str]) -> dict[str, SplitFolder]:
     """Read names of folders that lie side by side; those that name no split are left out."""
     found = {name: folder for name in names if (folder := split_folder(name))}
