@@ -5,11 +5,12 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import translate
 
-PICTURES = frozenset(
-    ".jpg .jpeg .jpe .jfif .png .apng .gif .bmp .dib .tif .tiff .webp .avif .ppm .pgm .pbm .pnm "
-    ".pam .heic .heif .hif .jp2 .j2k .jpf .jpx .jxl .jxr .svg .eps .ps .ai .pdf .psd .psb .xcf "
-    ".ico .cur .icns .tga .pcx .dds .exr .hdr .wmf .emf .dng .cr2 .cr3 .nef .arw .orf .rw2 .raf "
-    ".srw .pef .raw .dcm .dicom .fits .nii .djvu .mpo .qoi .sgi .xbm .xpm".split()
+from pipeline.data.suffixes import PICTURES as READABLE
+
+PICTURES = frozenset(READABLE) | frozenset(
+    ".apng .pam .heic .heif .hif .jp2 .j2k .jpf .jpx .jxl .jxr .svg .eps .ps .ai .pdf .psd .psb "
+    ".xcf .ico .cur .icns .tga .pcx .dds .exr .hdr .wmf .emf .dng .cr2 .cr3 .nef .arw .orf .rw2 "
+    ".raf .srw .pef .raw .dcm .dicom .fits .nii .djvu .mpo .qoi .sgi .xbm .xpm".split()
 )
 """Suffixes of pictures, of those too that cannot be read: such a file is never left out."""
 
