@@ -54,7 +54,7 @@ def look(params, tmp_path, monkeypatch):
     def look_at(*, task="classification", labels=RAW, target="label", **clean):
         wanted = Expectations(
             task,
-            DataParams(path=RAW, labels=labels, target=target),
+            DataParams(path=RAW, labels=labels, target=target, layout="auto"),
             clean_params(**clean),
             params.find(CLASSES["split"]),
             MachineParams(workers=1, progress="none"),
@@ -367,7 +367,7 @@ def test_too_large_a_batch_is_an_error_of_params(params, tmp_path, monkeypatch, 
 def test_a_registered_name_of_other_data_is_told(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/elpv").mkdir(parents=True)
-    data = DataParams(path=RAW, labels=RAW, target="label")
+    data = DataParams(path=RAW, labels=RAW, target="label", layout="auto")
     changed = replace(params, sections=dict(params.sections) | {"data": data})
     told = lines(check_fit(changed, None), "warning")
     assert any("registry.name: 'elpv' is the name of other data" in line for line in told)
