@@ -103,6 +103,14 @@ def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labe
     names = FileNames(folder.files)
     if not (labels.is_dir() or labels == raw):
         own = labels.relative_to(raw).as_posix() if labels.is_relative_to(raw) else ""
+        if own in folder.archives:
+            raise ParamsError(
+                "params.yaml",
+                "must be data.path where a file holds the pictures and their labels",
+                field="data.labels",
+                got=str(labels),
+                remedy=f"write {raw}",
+            )
         return Labels(read_label_file(labels, target=target, names=names), (own, *LABEL_FILES))
     if labels.resolve() != raw.resolve():
         raise ParamsError(
