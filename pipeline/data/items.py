@@ -30,7 +30,9 @@ from pipeline.data.folder import Folder, look_at
 from pipeline.data.item import Item, RawItems
 from pipeline.data.label_choice import LABEL_NAMES, Labels, find_labels
 from pipeline.data.label_items import from_label_file
+from pipeline.data.shard_items import SHARDED, from_shards
 from pipeline.data.split_words import split_name
+from pipeline.data.unread import refuse_unread
 from pipeline.errors import DataError
 
 
@@ -47,12 +49,13 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
         ParamsError: `labels` is another folder.
     """
     folder = look_at(raw)
+    refuse_unread(raw, folder, labels if labels.is_file() else None)
     chosen = find_labels(raw, labels, folder, target=target)
     folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
     if not folder.files:
         raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
     if chosen.file is None:
-        found = _by_folders(raw, folder, chosen)
+        found = from_shards(raw, folder, target=target) or _by_folders(raw, folder, chosen)
     else:
         found = from_label_file(chosen.file, folder, raw)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
@@ -61,7 +64,12 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
         found,
         items=tuple(items),
         ignored=folder.ignored,
-        warnings=(*found.warnings, *_similar_names(folder), *_idle_names(folder), *_hidden(folder)),
+        warnings=(
+            *found.warnings,
+            *_similar_names(folder),
+            *_idle_names(folder, found),
+            *_hidden(folder),
+        ),
     )
 
 
@@ -91,9 +99,10 @@ def _similar_names(folder: Folder) -> list[str]:
     ]
 
 
-def _idle_names(folder: Folder) -> list[str]:
+def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     """Tell of names that would mean something where they do not stand."""
-    splits = [path for path in folder.archives if split_name(Path(path).stem)]
+    is_idle = found.layout not in SHARDED
+    splits = [path for path in folder.archives if is_idle and split_name(Path(path).stem)]
     labels = [
         path
         for path in folder.files

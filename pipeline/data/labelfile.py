@@ -8,8 +8,8 @@ from pathlib import Path
 
 from pipeline.data.guard import safe_path
 from pipeline.data.label_columns import OWN_COLUMNS, LabelColumns, find_columns
+from pipeline.data.missing_words import is_placeholder
 from pipeline.data.path_matching import FileNames
-from pipeline.data.placeholders import is_placeholder
 from pipeline.data.split_words import SPLIT_NAMES, split_name
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import DataError, ParamsError

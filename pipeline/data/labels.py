@@ -11,7 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from pipeline.data.manifest import TEXT
-from pipeline.data.placeholders import is_placeholder
+from pipeline.data.missing_words import is_placeholder
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import Task
 

@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.data.archive import is_archive
+from pipeline.data.containers import is_container
 from pipeline.data.folder import Folder, is_ignored, look_at, look_into
 from pipeline.data.guard import entry_fault, safe_path, walk
 from pipeline.data.label_choice import LABEL_NAMES
@@ -101,14 +101,14 @@ def _look(given: str) -> Iterable[Input]:
         return _from_folder(path, look_at(path))
     if not os.path.lexists(path):
         raise ParamsError(_shown(path), "no such file or folder")
-    if path.suffix.lower() in _TABLES:
-        return _from_table(path, read_text_table(path, any_form=True))
     fault = entry_fault(str(path), Path("/"))
+    if path.suffix.lower() in _TABLES and (fault or not is_container(path)):
+        return _from_table(path, read_text_table(path, any_form=True))
     # Whoever names a link means what it points to.
     real = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if fault is None and is_archive(real):
+    if fault is None and is_container(real):
         return _from_archive(path, real)
-    if fault is None and is_archive(path):  # a link to a file that is not called so
+    if fault is None and is_container(path):  # a link to a file that is not called so
         return _from_archive(path, path)
     return [Input(_shown(path), real.parent, real.name, f"unsafe_path: {fault}" if fault else None)]
 
