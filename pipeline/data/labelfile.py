@@ -74,7 +74,7 @@ def check_rows(table: TextTable, *, target: str, names: FileNames = NO_NAMES) ->
     """
     columns = find_columns(table, target, names)
     rows = tuple(_rows(table, columns))
-    if not rows:
+    if table.rows and not rows:
         raise DataError(table.path, f"the column {columns.own['path']!r} is empty in every row")
     warnings = (
         *table.notes,

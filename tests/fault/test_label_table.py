@@ -120,6 +120,15 @@ def test_a_file_that_is_wrong_as_a_whole(project, capsys, content, code, message
     assert not (project / "out").exists()
 
 
+def test_what_a_stop_may_come_from_is_told_before_it(project, capsys):
+    content = labels(*(f"p{n:02},cat" for n in range(6)), "gone,cat")
+    (project / "raw/labels.csv").write_text(content, encoding="utf-8")
+    assert run_clean(project, clean={"max_bad_frac": 0.05}) == 3
+    told = capsys.readouterr().err
+    assert "7 of 48 paths in labels.csv name no file as they are written; 6 of them would" in told
+    assert re.search(r"error: raw: \d+ of 55 items are bad: ", told.splitlines()[-1])
+
+
 def test_67_fractions_that_do_not_sum_to_one_are_a_wrong_param(project, capsys):
     (project / "raw/labels.csv").write_text(GOOD, encoding="utf-8")
     assert run_clean(project, split={"train": 0.5, "val": 0.1, "test": 0.1}) == 2
