@@ -30,7 +30,8 @@ from pipeline.data.near_duplicates import (
 )
 from pipeline.data.near_report import near_section, near_warnings, refuse_many_near
 from pipeline.data.pins import Pin
-from pipeline.data.probe import Limits, Probe
+from pipeline.data.placeholders import causes, doubts
+from pipeline.data.probe import ALARMS, NOTES, Limits, Probe
 from pipeline.data.probes import Known, slim
 from pipeline.data.probing import probe_all
 from pipeline.data.report import Findings, build_report
@@ -45,6 +46,7 @@ from pipeline.data.split import (
     expected_shares,
     plan_splits,
 )
+from pipeline.errors import DataError
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
 
@@ -158,15 +160,22 @@ def clean_items(
     Raises:
         DataError: Too much is bad, or what is left cannot be learned from.
     """
+    for warning in found.warnings[:_LOGGED]:  # before a rule stops the stage
+        log.warning("%s", warning)
     known = known or Known()
     openable = [item.path for item in found.items if item.reason in (None, "conflict")]
     seen = probe_all(raw, openable, rules.clean.limits(), machine, known=known.probes)
     probes = {path: slim(probe, known.spill) for path, probe in zip(openable, seen, strict=True)}
     table = tabulate(found, probes)
-    cleaned = judge(
-        table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
-    )
-    _tell(cleaned.report)
+    try:
+        cleaned = judge(
+            table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
+        )
+    except DataError:
+        for line in causes(table):  # one of them may be why
+            log.warning("%s", line)
+        raise
+    _tell(cleaned.report, told=found.warnings)
     return replace(cleaned, probes=tuple(probes.values()))
 
 
@@ -259,7 +268,7 @@ def judge(
         policy=rules.clean.missing_label,
         filled=filled,
         near=near_section(near, rule) | {"identical_across_splits": len(identical)},
-        warnings=[*warnings, *twins, *near_warnings(near)],
+        warnings=[*warnings, *twins, *near_warnings(near), *doubts(table)],
         review=reviewed,
         placed=placed.moved,
     )
@@ -436,11 +445,15 @@ def _tell_lost(table: pd.DataFrame) -> None:
         log.info("... and %d more", len(lost) - _LOGGED)
 
 
-def _tell(report: Mapping[str, Any]) -> None:
-    """Log what a person should see of the report."""
+def _tell(report: Mapping[str, Any], *, told: Sequence[str]) -> None:
+    """Log what a person should see of the report and has not been told."""
     for entry in report["missing_label"]["filled"][:_LOGGED]:
         log.info("%s: no label; filled with %r", entry["path"], entry["label"])
-    for warning in report["warnings"][:_LOGGED]:
+    for note, entry in report["notes"].items():
+        if note not in ALARMS:  # those are among the warnings
+            n, first = entry["n"], entry["first"]
+            log.info("%s: %d pictures; %s; first: %r", note, n, NOTES[note], first)
+    for warning in [each for each in report["warnings"] if each not in told][:_LOGGED]:
         log.warning("%s", warning)
     kept = report["status"].get(KEPT, 0)
     named = ", ".join(f"{reason} {n}" for reason, n in report["reasons"].items())

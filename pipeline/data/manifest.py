@@ -39,6 +39,7 @@ REASONS = {
     "decoder_crashed": "the decoder crashed, or took more memory than any picture may need",
     "decoder_hung": "the decoder did not come to an end in a time that suffices for any picture",
     "animated": "the picture has several frames, and `clean.animated` is reject",
+    "transparent": "every pixel is transparent, and what is beneath has one color",
     "too_large": "the picture has more pixels than `clean.max_pixels`",
     "too_small": "a side is shorter than `clean.min_side_px`",
     "aspect": "the longer side exceeds the shorter by more than `clean.max_aspect`",

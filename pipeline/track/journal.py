@@ -4,19 +4,19 @@ The journal is the only thing that training tells the outside. A follower proces
 streams it to the tracking server; `publish` reads it when training is done. A server that is away
 costs nothing: the journal stays.
 
-One file for each training, `$DVC_ROOT/.rootstock/journals/<key>.jsonl`; one JSON object a line,
+One file for each training, `<project>/.rootstock/journals/<key>.jsonl`; one JSON object a line,
 `kind` is `start`, `epoch` or `end`, `time_ms` is milliseconds since 1970. A training that was
 stopped and goes on appends a second `start`. While it is being written, the file is locked, so that
 anyone can tell a training that runs from one that died.
 """
 
-import fcntl
 import json
 import logging
 import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -24,25 +24,70 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from pipeline.dvccache import dvc_folder
 from pipeline.errors import DataError, Interrupted, MachineError
 from pipeline.files import canonical_json
+from pipeline.locks import try_lock, wait_for_lock
+from pipeline.track.lineage import GRAPH, PARAMS
 
 Status = Literal["running", "finished", "stopped", "failed"]
 """`stopped`: by a signal, to go on later. `running` is also what a killed training leaves."""
 
 log = logging.getLogger(__name__)
 
-_LOCK_TRIES = 50
-_LOCK_PAUSE_S = 0.1
+_MARKS = (PARAMS, GRAPH)
+_STATE = ".rootstock"
+_LOCK_TIMEOUT_S = 5.0
+
+
+def find_project(start: Path) -> Path | None:
+    """Return the folder, `start` or above it, that has params.yaml and dvc.yaml; None without."""
+    folders = (start, *start.parents)
+    return next((each for each in folders if all((each / name).is_file() for name in _MARKS)), None)
 
 
 def state_folder() -> Path:
-    """Give the folder for what is neither versioned nor temporary: `.rootstock` in the repository.
+    """Return the folder for what is neither versioned nor temporary: `.rootstock` in the project.
 
-    Under `dvc exp run --temp` the working directory is thrown away, so it is the one that DVC
-    names in `DVC_ROOT`.
+    Under `dvc exp run --temp` the working directory is thrown away, so it is the same project below
+    the folder that DVC names in `DVC_ROOT`: the one that has `.dvc`.
     """
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".rootstock"
+    here = Path.cwd()
+    root = os.environ.get("DVC_ROOT")
+    if not root:
+        return (find_project(here) or here) / _STATE
+    below = dvc_folder(here).parent
+    place = here.relative_to(below) if here.is_relative_to(below) else Path()
+    return Path(root) / place / _STATE
+
+
+def scratch_folder() -> Path:
+    """Return a folder for what a command keeps to go on later; one that can be written.
+
+    It is `state_folder`, or on a read-only disk `rootstock` in `$XDG_STATE_HOME`, in
+    `~/.local/state`, or in the folder for temporary files.
+    """
+    first = state_folder()
+    if _is_writable(first):
+        return first
+    state = os.environ.get("XDG_STATE_HOME") or f"{os.environ.get('HOME') or ''}/.local/state"
+    others = (Path(state) / "rootstock", Path(tempfile.gettempdir()) / f"rootstock-{os.getuid()}")
+    return next((each for each in others if _is_writable(each) and _is_own(each)), first)
+
+
+def _is_writable(folder: Path) -> bool:
+    present = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    return os.access(present, os.W_OK | os.X_OK)
+
+
+def _is_own(folder: Path) -> bool:
+    """Check that nobody else can have put anything into a folder; a missing one is fine."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, mode=0o700)
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def journal_path(key: str) -> Path:
@@ -121,13 +166,9 @@ class Journal:
 
 
 def _lock(stream: IO[str], path: Path) -> None:
-    for _ in range(_LOCK_TRIES):  # a reader that asks `is_written` holds it for a moment
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOCK_PAUSE_S)
-        else:
-            return
+    # A reader that asks `is_written` holds it for a moment.
+    if wait_for_lock(stream, path, timeout_s=_LOCK_TIMEOUT_S):
+        return
     raise MachineError(path, "the same training is running already", remedy="wait, or stop it")
 
 
@@ -144,11 +185,7 @@ def _drop_torn_line(stream: IO[str]) -> None:
 def is_written(path: Path) -> bool:
     """Tell whether a training holds the journal open."""
     with path.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(stream, path, shared=True)
 
 
 def read_journal(path: Path) -> Record:
