@@ -118,7 +118,7 @@ class Verdict:
         failed = [gate.text for gate in self.gates if not gate.is_passed]
         shown = failed[:_SHOWN] or [gate.text for gate in self.gates[:1]]
         rest = len(failed) - _SHOWN
-        return "; ".join([*shown, *([f"and {rest} gates more"] if rest > 0 else [])])
+        return "; ".join([*shown, *([f"and {rest} more gates"] if rest > 0 else [])])
 
     def as_json(self) -> list[dict[str, Any]]:
         """Give the gates as a JSON value."""

@@ -4,7 +4,9 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.audit.gates import Measured, judge_alone, judge_paired
+from pipeline.audit.history import _tell_gates
 from pipeline.audit.paired import Gain
+from pipeline.track.contestants import Contestant, Unfit, check_same_task
 from pipeline.track.registry import RegistryParams
 from tests.published import REGISTRY
 
@@ -100,3 +102,25 @@ def test_what_was_not_measured_does_not_pass():
 def test_rules_that_cannot_work_are_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         RegistryParams(**(REGISTRY.model_dump() | {field: value}))
+
+
+def test_of_many_classes_that_fall_the_reason_names_a_few_and_counts_the_rest():
+    fallen = {f"recall.species {at}": Gain(0.0, 1.0, -1.0, -1.0, -1.0) for at in range(1000)}
+    verdict = judge_paired(rules(max_class_drop=0.1), {"accuracy": BETTER} | fallen, Measured())
+    assert len(verdict.reason) < 400
+    assert verdict.reason.endswith("; and 995 more gates")
+    lines = _tell_gates(verdict.as_json())
+    assert (len(lines), lines[-1]) == (21, "and 981 more gates, 980 of them FAILED")
+    assert all(line.startswith("FAILED  recall of") for line in lines[:-1])
+
+
+def test_classes_that_differ_are_named_by_a_few_and_a_count():
+    new, old = (
+        Contestant("", "1", "", {"classes": [f"{name} {at:04}" for at in range(1000)]},
+                   frozenset(), frozenset())
+        for name in ("plant", "beast")
+    )  # fmt: skip
+    with pytest.raises(Unfit) as caught:
+        check_same_task(new, old)
+    assert str(caught.value).count("and 995 more") == 2
+    assert len(str(caught.value)) < 300
