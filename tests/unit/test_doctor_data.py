@@ -68,6 +68,19 @@ def lines(found, level):
     return [each.line() for each in found if each.level == level]
 
 
+@pytest.mark.parametrize("linked", ["raw", "above"])
+def test_a_linked_folder_is_not_advised_to_be_added_which_dvc_refuses(raw, look, tmp_path, linked):
+    place = raw if linked == "raw" else raw.parent
+    place.rename(tmp_path / "disk")
+    place.symlink_to(tmp_path / "disk")
+    found, _ = look()
+    assert lines(found, "error") == []
+    (line,) = lines(found, "warning")
+    assert line.startswith(f"{RAW}: is not under DVC, which refuses a folder that is a link")
+    assert "`mount --bind`" in line
+    assert f"`dvc add {RAW}`" not in line
+
+
 def test_a_good_folder_is_counted_and_its_pictures_are_looked_at(raw, look):
     found, seen = look()
     assert lines(found, "error") == []
