@@ -82,6 +82,10 @@ def prepare(folder: Path) -> dict[str, str]:
         replace_values(params.read_text(encoding="utf-8"), SETTINGS), encoding="utf-8"
     )
     for target in ("features", "suspects/dvc.yaml:suspects"):
-        subprocess.run([sys.executable, "-m", "dvc", "repro", "--quiet", target], cwd=folder,
-                       env=environment(folder), check=True)  # fmt: skip
+        subprocess.run(
+            [sys.executable, "-m", "dvc", "repro", "--quiet", target],
+            cwd=folder,
+            env=environment(folder),
+            check=True,
+        )
     return truth

@@ -28,12 +28,18 @@ def _add_data(commands: Commands) -> None:
         "diff",
         help="compare the data of a revision with those in the working tree, after `clean`",
     )
-    diff.add_argument("revision", nargs="?", default="HEAD", metavar="REV",
-                      help="a commit, branch or tag (default: HEAD)")  # fmt: skip
+    diff.add_argument(
+        "revision",
+        nargs="?",
+        default="HEAD",
+        metavar="REV",
+        help="a commit, branch or tag (default: HEAD)",
+    )
     diff.add_argument("--json", action="store_true", help="everything, for programs")
     diff.add_argument("--sheet", type=Path, metavar="FILE", help="draw what changed, as a PNG")
-    diff.add_argument("--fail-on-moved", action="store_true",
-                      help="end with 3 where an item changed its split")  # fmt: skip
+    diff.add_argument(
+        "--fail-on-moved", action="store_true", help="end with 3 where an item changed its split"
+    )
     diff.set_defaults(run=_data_diff)
 
 
@@ -43,8 +49,13 @@ def _add_metrics(commands: Commands) -> None:
     diff = kinds.add_parser(
         "diff", help="compare the metrics of a revision with those in the working tree, in Markdown"
     )
-    diff.add_argument("revision", nargs="?", default="HEAD", metavar="REV",
-                      help="a commit, branch or tag (default: HEAD)")  # fmt: skip
+    diff.add_argument(
+        "revision",
+        nargs="?",
+        default="HEAD",
+        metavar="REV",
+        help="a commit, branch or tag (default: HEAD)",
+    )
     diff.set_defaults(run=_metrics_diff)
 
 
@@ -54,8 +65,12 @@ def _add_review(commands: Commands) -> None:
         help="decide in the browser on suspects, near-duplicates, conflicts and what was "
         "quarantined; or rows for review/<name>.csv",
     )
-    review.add_argument("--port", type=int, metavar="PORT",
-                        help="on 127.0.0.1; 0: any that is free (default: 8700, else any)")  # fmt: skip
+    review.add_argument(
+        "--port",
+        type=int,
+        metavar="PORT",
+        help="on 127.0.0.1; 0: any free one (default: 8700, else any)",
+    )
     review.add_argument("--no-browser", action="store_true", help="print the address alone")
     review.add_argument("--by", metavar="NAME", help="who decides (default: git's user.name)")
     rows = review.add_argument_group("rows, in place of the page")
@@ -94,11 +109,16 @@ def _review(options: argparse.Namespace) -> int:
         return _review_rows(options, Path(data.path))
     for name, value in of_rows.items():
         if value not in (None, False):
-            raise ParamsError("rootstock review", "goes with --append or --print alone",
-                              field=name, remedy="the page has filters")  # fmt: skip
+            raise ParamsError(
+                "rootstock review",
+                "goes with --append or --print alone",
+                field=name,
+                remedy="the page has filters",
+            )
     if not 0 <= (options.port or 0) < 65_536:
-        raise ParamsError("rootstock review", "must be 0 to 65535", field="--port",
-                          got=options.port)  # fmt: skip
+        raise ParamsError(
+            "rootstock review", "must be 0 to 65535", field="--port", got=options.port
+        )
     return _review_page(options, raw, Path(data.path))
 
 
@@ -108,10 +128,16 @@ def _review_rows(options: argparse.Namespace, raw: Path) -> int:
     first = 20 if options.first is None else options.first
     if first < 1:
         raise ParamsError("rootstock review", "must be 1 or more", field="--first", got=first)
-    say(review_template(
-        REVIEW, raw, reason=options.reason or "label", first=first, of_test=options.test,
-        append=options.append,
-    ))  # fmt: skip
+    say(
+        review_template(
+            REVIEW,
+            raw,
+            reason=options.reason or "label",
+            first=first,
+            of_test=options.test,
+            append=options.append,
+        )
+    )
     return 0
 
 
@@ -123,5 +149,10 @@ def _review_page(options: argparse.Namespace, params: dict[str, Any], raw: Path)
     start_logging(sys.stderr)
     limits = load_section(params, "clean", CleanParams, path=PARAMS).limits()
     data = Data(raw, REVIEW, load_value(params, "task", Task, path=PARAMS), limits)
-    return run(data, by=options.by or reviewer(), port=options.port,
-               opens_browser=not options.no_browser, say=say)  # fmt: skip
+    return run(
+        data,
+        by=options.by or reviewer(),
+        port=options.port,
+        opens_browser=not options.no_browser,
+        say=say,
+    )

@@ -112,9 +112,21 @@ class Desk:
     def item(self, row: int) -> dict[str, Any]:
         """Return what is known of an item: JSON."""
         item = self.queue.sources.manifest.iloc[row]
-        known = {name: _plain(item[name]) for name in
-                 ("path", "id", "label", "split", "group", "status", "reason", "width", "height",
-                  "format")}  # fmt: skip
+        known = {
+            name: _plain(item[name])
+            for name in (
+                "path",
+                "id",
+                "label",
+                "split",
+                "group",
+                "status",
+                "reason",
+                "width",
+                "height",
+                "format",
+            )
+        }
         return known | {
             "row": row,
             "actions": self.queue.actions(row),
@@ -137,8 +149,11 @@ class Desk:
         """Return the nearest items: JSON."""
         path = self.queue.sources.manifest["path"].iloc[row]
         found = [(self._rows.get(each), cosine) for each, cosine in self.nearest.of(path)]
-        return [self.item(each) | {"cosine": round(cosine, 3)}
-                for each, cosine in found if each is not None]  # fmt: skip
+        return [
+            self.item(each) | {"cosine": round(cosine, 3)}
+            for each, cosine in found
+            if each is not None
+        ]
 
     def wanted(self, row: int, size: Size) -> Wanted | None:
         """Return the picture of a row; None where there is nothing to decode."""
@@ -169,8 +184,12 @@ class Desk:
         if decision.label is not None and not self._is_label(decision.label):
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"no label: {decision.label}")
         cells = self.decisions.row(decision.text, self.queue.note(case, body.row))
-        return self._write([Change(each, body.seen.get(each, ""), cells)
-                            for each in self.queue.ids(case, body.row)])  # fmt: skip
+        return self._write(
+            [
+                Change(each, body.seen.get(each, ""), cells)
+                for each in self.queue.ids(case, body.row)
+            ]
+        )
 
     def _is_label(self, label: str) -> bool:
         if self.queue.sources.task == "classification":
@@ -182,10 +201,12 @@ class Desk:
 
     def undo(self, body: Undo) -> dict[str, Any]:
         """Write rows back as they were. Raises as `decide`."""
-        return self._write([
-            Change(item, body.seen.get(item, ""), cells and cells.model_dump())
-            for item, cells in body.rows.items()
-        ])  # fmt: skip
+        return self._write(
+            [
+                Change(item, body.seen.get(item, ""), cells.model_dump() if cells else None)
+                for item, cells in body.rows.items()
+            ]
+        )
 
     def _write(self, changes: list[Change]) -> dict[str, Any]:
         before = self.decisions.write(changes)
@@ -208,6 +229,7 @@ def make_app(desk: Desk) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_files(app)
     _add_questions(app, desk)
+    _add_pictures(app, desk)
     _add_refusals(app)
     return app
 
@@ -243,6 +265,8 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
     def undo(body: Undo) -> Response:
         return JSONResponse(desk.undo(body))
 
+
+def _add_pictures(app: FastAPI, desk: Desk) -> None:
     @app.get("/api/picture/{row}/{size}")
     async def picture(row: int, size: Literal["thumb", "view", "full"]) -> Response:
         if (wanted := desk.wanted(row, size)) is None:

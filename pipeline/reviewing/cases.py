@@ -126,8 +126,9 @@ def find_cases(sources: Sources) -> Queue:
     """Put together what is to be asked."""
     finder = _Finder(sources)
     found = [*finder.conflicts(), *finder.near(), *finder.suspects(), *finder.unused()]
-    return Queue(sources, tuple(finder.ordered(_merged(found))), tuple(finder.notes()),
-                 finder.classes())  # fmt: skip
+    return Queue(
+        sources, tuple(finder.ordered(_merged(found))), tuple(finder.notes()), finder.classes()
+    )
 
 
 def _merged(cases: Iterable[Case]) -> list[Case]:
@@ -138,9 +139,12 @@ def _merged(cases: Iterable[Case]) -> list[Case]:
         if key in merged:
             old = merged[key]
             merged[key] = replace(
-                old, reasons=old.reasons + case.reasons, suggested=old.suggested or case.suggested,
-                says=old.says or case.says, note=old.note or case.note,
-            )  # fmt: skip
+                old,
+                reasons=old.reasons + case.reasons,
+                suggested=old.suggested or case.suggested,
+                says=old.says or case.says,
+                note=old.note or case.note,
+            )
         else:
             merged[key] = case
     return list(merged.values())
@@ -196,12 +200,18 @@ class _Finder:
         one, other = ("b", "a") if is_b else ("a", "b")
         turn = TURNS.index(pair["turn"])
         turned = "" if turn == 0 else f", {pair['turn']}"
-        text = (f"{pair['correlation']:.4f} alike{turned}; this one in {pair[f'split_{one}']}, "
-                f"the other in {pair[f'split_{other}']}")  # fmt: skip
+        text = (
+            f"{pair['correlation']:.4f} alike{turned}; this one in {pair[f'split_{one}']}, "
+            f"the other in {pair[f'split_{other}']}"
+        )
         rows = self._row[pair[f"path_{one}"]], self._row[pair[f"path_{other}"]]
         labels = pair[f"label_{one}"], pair[f"label_{other}"]
-        return Case(((code, text),), rows, candidates=labels if code == "near_labels" else (),
-                    turn=INVERSE_TURNS[turn] if is_b else turn)  # fmt: skip
+        return Case(
+            ((code, text),),
+            rows,
+            candidates=labels if code == "near_labels" else (),
+            turn=INVERSE_TURNS[turn] if is_b else turn,
+        )
 
     def suspects(self) -> Iterator[Case]:
         """What the side branch found, as far as it is still so."""
@@ -217,9 +227,12 @@ class _Finder:
             suggested = each["suggested"] if isinstance(each["suggested"], str) else None
             other = self._twin(each)
             yield Case(
-                ((each["reason"], each["detail"]),), (row,) if other is None else (row, other),
-                suggested=suggested, says=_says(each), note=suspect_note(each),
-            )  # fmt: skip
+                ((each["reason"], each["detail"]),),
+                (row,) if other is None else (row, other),
+                suggested=suggested,
+                says=_says(each),
+                note=suspect_note(each),
+            )
 
     def _twin(self, suspect: Mapping[Any, Any]) -> int | None:
         found = _TWIN.match(suspect["detail"]) if suspect["reason"] == "look_alike" else None
@@ -257,11 +270,15 @@ class _Finder:
         """Say what is not asked, and why."""
         lost = self._manifest[self._manifest["id"].isna() & self._manifest["reason"].notna()]
         if self._sources.suspects is None:
-            yield ("Nobody has looked for wrong labels, outliers and poor pictures yet: "
-                   f"run `{SUSPECTS_COMMAND}`.")  # fmt: skip
+            yield (
+                "Nobody has looked for wrong labels, outliers and poor pictures yet: "
+                f"run `{SUSPECTS_COMMAND}`."
+            )
         if self._stale:
-            yield (f"{self._stale} suspects or pairs are of older data, and are left out: run "
-                   f"`{SUSPECTS_COMMAND}`.")  # fmt: skip
+            yield (
+                f"{self._stale} suspects or pairs are of older data, and are left out: run "
+                f"`{SUSPECTS_COMMAND}`."
+            )
         if self._cut:
             yield f"{self._cut} more come when these are settled and `dvc repro` ran again."
         if len(lost):
@@ -292,7 +309,7 @@ def _is_same(item: Any, suspect: Mapping[Any, Any]) -> bool:
     if item["id"] != suspect["id"]:
         return False
     is_decided = item["reason"] == "review"
-    return is_decided or (item["status"] == KEPT and item["label"] == suspect["label"])
+    return is_decided or bool(item["status"] == KEPT and item["label"] == suspect["label"])
 
 
 def _says(suspect: Mapping[Any, Any]) -> tuple[tuple[str, float], ...]:

@@ -91,6 +91,7 @@ class Decisions:
             MachineError: It is locked by another process.
         """
         with editing(self.path) as sheet:
+            self.read()  # a file that `clean` refuses is mended first
             before = {each.item: sheet.cells(each.item) for each in changes}
             found = {item: decision_in(cells) for item, cells in before.items()}
             wanted = {each.item: decision_in(each.cells) for each in changes}

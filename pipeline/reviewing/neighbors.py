@@ -56,8 +56,10 @@ class _Space:
         self._mean_D = np.asarray(sum(sums) / len(self._paths), dtype=np.float32)
 
     def _blocks(self) -> Sequence[np.ndarray]:
-        return [np.arange(start, min(start + _BLOCK_ROWS, len(self._paths)))
-                for start in range(0, len(self._paths), _BLOCK_ROWS)]  # fmt: skip
+        return [
+            np.arange(start, min(start + _BLOCK_ROWS, len(self._paths)))
+            for start in range(0, len(self._paths), _BLOCK_ROWS)
+        ]
 
     def _units(self, rows: np.ndarray) -> np.ndarray:
         centered = self._pooled[rows] - self._mean_D

@@ -68,11 +68,12 @@ const pause = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
 /* Changes go out one after the other. Until one is acknowledged it counts as unsaved. */
 
 let line = Promise.resolve();
-let waiting = 0;
+let waiting = 0, sent = 0;
 
 function send(change) {
   for (const [id, row] of Object.entries(change.rows)) unsaved.set(id, row);
   waiting += 1;
+  sent += 1;
   line = line.then(() => deliver(change));
 }
 
@@ -166,7 +167,7 @@ function advance() {
 function move(step) {
   const numbers = list();
   const place = numbers.indexOf(at);
-  const next = place < 0 ? numbers[0] : numbers[place + step];
+  const next = place < 0 ? numbers.at(step < 0 ? -1 : 0) : numbers[place + step];
   if (next !== undefined) show(next);
 }
 
@@ -757,9 +758,11 @@ async function poll() {
   for (;;) {
     await pause(POLL_MS);
     if (waiting || document.hidden) continue;
+    const before = sent;
     try {
       const response = await ask(`api/decisions?version=${encodeURIComponent(desk.version)}`);
-      if (response.status === 200 && !waiting) { take(await response.json()); tell(); }
+      const state = response.status === 200 ? await response.json() : null;
+      if (state && sent === before) { take(state); tell(); }
       else if (response.status >= 400) refuse(response.status, (await response.json()).error);
       if (response.ok && !get("alarm").hidden) alarm();
     } catch {

@@ -1,4 +1,4 @@
-"""Pictures for the page: read from the raw data, decoded in confined processes, sent as PNG or JPEG."""
+"""Pictures for the page: raw files, decoded in confined processes and sent as PNG or JPEG."""
 
 import hashlib
 import threading
@@ -31,7 +31,7 @@ _PROCESSES = 2
 
 @dataclass(frozen=True)
 class Wanted:
-    """A picture that is asked for: the item's path in the raw folder, its SHA-256, and how large."""
+    """What is asked for: the item's path in the raw folder, its SHA-256, and how large."""
 
     path: str
     id: str

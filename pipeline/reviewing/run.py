@@ -74,15 +74,19 @@ def run(
     queue = find_cases(read_sources(data.task))
     if not queue.cases:
         kept = int((queue.sources.manifest["status"] == KEPT).sum())
-        say(f"nothing to review: {kept} items are kept, and nothing speaks against them"
-            + "".join(f"; {note}" for note in queue.notes) + "\n")  # fmt: skip
+        say(
+            f"nothing to review: {kept} items are kept, and nothing speaks against them"
+            + "".join(f"; {note}" for note in queue.notes)
+            + "\n"
+        )
         return 0
     pictures = Pictures(data.raw, data.limits)
     desk = Desk(decisions.path.stem, queue, decisions, pictures, Nearest(ARTIFACTS))
     try:
         with _listen(port) as taken:
-            return _show(desk, taken, opens_browser=opens_browser, open_now=_left(queue, known),
-                         say=say)  # fmt: skip
+            return _show(
+                desk, taken, opens_browser=opens_browser, open_now=_left(queue, known), say=say
+            )
     finally:
         pictures.close()
 
@@ -94,26 +98,40 @@ def _left(queue: Queue, decided: Container[str]) -> int:
 
 
 def _show(
-    desk: Desk, taken: socket.socket, *, opens_browser: bool, open_now: int,
+    desk: Desk,
+    taken: socket.socket,
+    *,
+    opens_browser: bool,
+    open_now: int,
     say: Callable[[str], None],
-) -> int:  # fmt: skip
+) -> int:
     token, port = secrets.token_urlsafe(24), taken.getsockname()[1]
     address = f"http://{_HOST}:{port}/#token={token}"
-    say(f"{open_now} of {len(desk.queue.cases)} cases to decide for {desk.decisions.path}, as "
+    say(
+        f"{open_now} of {len(desk.queue.cases)} cases to decide for {desk.decisions.path}, as "
         f"{desk.decisions.by}\n"
         f"  {address}\n"
-        + (f"  from your own machine: ssh -L {port}:{_HOST}:{port} ..., then the same address\n"
-           if os.environ.get("SSH_CONNECTION") else "")
-        + "Each decision is saved at once; Ctrl-C ends it.\n")  # fmt: skip
+        + (
+            f"  from your own machine: ssh -L {port}:{_HOST}:{port} ..., then the same address\n"
+            if os.environ.get("SSH_CONNECTION")
+            else ""
+        )
+        + "Each decision is saved at once; Ctrl-C ends it.\n"
+    )
     config = uvicorn.Config(
-        Gate(make_app(desk), token), ws="none", lifespan="off", log_config=None, access_log=False,
-        server_header=False, timeout_graceful_shutdown=_GRACE_S,
-    )  # fmt: skip
+        Gate(make_app(desk), token),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_graceful_shutdown=_GRACE_S,
+    )
     with _door(address, opens_browser), _until_stopped() as stopped:
         uvicorn.Server(config).run(sockets=[taken])
     left = _left(desk.queue, desk.decisions.read())
-    say(f"\n{desk.decisions.summary()}, {left} left"
-        + (": run `git add review && dvc repro`\n" if desk.decisions.settled else "\n"))  # fmt: skip
+    then = ": run `git add review && dvc repro`" if desk.decisions.settled else ""
+    say(f"\n{desk.decisions.summary()}, {left} left{then}\n")
     return 128 + stopped[0] if stopped else 0
 
 
@@ -152,9 +170,12 @@ def _listen(port: int | None) -> socket.socket:
     except OSError as error:
         taken.close()
         raise MachineError(
-            "rootstock review", f"cannot listen there: {os.strerror(error.errno or 0)}",
-            field="--port", got=port, remedy="choose another port, or leave it out",
-        ) from error  # fmt: skip
+            "rootstock review",
+            f"cannot listen there: {os.strerror(error.errno or 0)}",
+            field="--port",
+            got=port,
+            remedy="choose another port, or leave it out",
+        ) from error
     return taken
 
 

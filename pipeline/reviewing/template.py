@@ -78,8 +78,10 @@ def suspect_note(suspect: Mapping[Hashable, Any]) -> str:
     """Say what is suspected of which file; in one line, and never a formula."""
     suggested = suspect["suggested"]
     expected = f", expected {suggested!r}" if isinstance(suggested, str) else ""
-    return note_line(f"{suspect['path']}: {suspect['reason']} {suspect['rank']}, labeled "
-                     f"{suspect['label']!r}{expected}; {suspect['detail']}")  # fmt: skip
+    return note_line(
+        f"{suspect['path']}: {suspect['reason']} {suspect['rank']}, labeled "
+        f"{suspect['label']!r}{expected}; {suspect['detail']}"
+    )
 
 
 def note_line(text: str) -> str:

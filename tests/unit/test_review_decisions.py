@@ -30,8 +30,10 @@ def decide(store, item, decision, *, seen="", note="n"):
 
 
 def decided(file):
-    return {item: each.text for item, each in
-            read_review(file.parent, file.parent / "pets" / "raw").items()}  # fmt: skip
+    return {
+        item: each.text
+        for item, each in read_review(file.parent, file.parent / "pets" / "raw").items()
+    }
 
 
 def test_a_decision_is_a_row_as_append_writes_it(file):
@@ -142,10 +144,14 @@ for number in range(100_000):
 def test_a_writer_that_is_killed_loses_nothing_that_it_acknowledged(file):
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     writers = [
-        subprocess.Popen([sys.executable, "-c", WRITER, str(file), name],
-                         stdout=subprocess.PIPE, text=True, env=environment)
+        subprocess.Popen(
+            [sys.executable, "-c", WRITER, str(file), name],
+            stdout=subprocess.PIPE,
+            text=True,
+            env=environment,
+        )
         for name in "ab"
-    ]  # fmt: skip
+    ]
     for writer in writers:
         for _ in range(10):
             writer.stdout.readline()
