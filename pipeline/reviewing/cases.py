@@ -164,8 +164,9 @@ class _Finder:
         """Items with equal pixels, or one item, under several labels: one case for each group."""
         mine = self._manifest[self._manifest["reason"] == "conflict"]
         mine = mine[mine["id"].notna()]
-        pixels = mine["id"].map(self._sources.seen["pixel_hash"])
-        for _, group in mine.groupby(pixels.fillna(mine["id"]), sort=False):
+        known = self._sources.seen["pixel_hash"].dropna().to_dict()
+        same = [known.get(each, each) for each in mine["id"]]
+        for _, group in mine.groupby(same, sort=False):
             labels = tuple(dict.fromkeys(group["label"].dropna()))
             text = self._detail(group.iloc[0]) or "the same picture stands with different labels"
             yield Case((("conflict", text),), tuple(group.index), candidates=labels, is_joint=True)

@@ -38,7 +38,7 @@ const history = [];
 const filter = { reason: "", status: "open", label: "", path: "", test: false };
 let at = -1, swapped = false, revealed = false, blinking = false, differing = false;
 let zoom = { scale: 1, x: 0, y: 0 };
-let isOffline = false, shown = 0, clash = null;
+let isOffline = false, clash = null;
 
 /* Asking the server: every question carries the token, which the address alone holds. */
 
@@ -174,12 +174,13 @@ function move(step) {
 /* Deciding. */
 
 function decide(decision, seen) {
-  if (at < 0 || isOffline) return;
+  if (at < 0 || isOffline) return undefined;
+  if (!seen && !isDrawn()) return toast("The picture is still on its way");
   const number = at, item = subjectOf(number), kase = desk.cases[number];
   const [action] = decision.split(":", 1);
   if (!item.actions.includes(action)) {
     toast(action === "keep" ? "Keep has no effect here" : "It can only be dropped, or mended");
-    return;
+    return undefined;
   }
   const ids = kase.joint ? idsOf(number) : [item.id];
   const expected = seen || Object.fromEntries(ids.map((id) => [id, rowOf(id)?.decision || ""]));
@@ -196,7 +197,7 @@ function decide(decision, seen) {
     wish: { number, decision, swapped },
   });
   toast(`${basename(item.path)}: ${words(row)}`);
-  advance();
+  return advance();
 }
 
 function undo() {
@@ -302,19 +303,35 @@ function picture(row, size) {
   return found;
 }
 
+/* An older picture never stands beside a newer question: it goes at once, and until the new one is
+   there nothing is decided. */
+
 async function draw(frame, item, size) {
   const image = frame.querySelector("img"), none = frame.querySelector(".none");
-  const mine = shown;
+  const key = `${item.row}/${size}`, row = String(item.row);
+  if (frame.dataset.key === key) return;
+  frame.dataset.key = key;
+  if (frame.dataset.row !== row) {
+    frame.dataset.row = row;
+    frame.dataset.drawn = none.textContent = "";
+    image.hidden = true;
+  }
   const { url, error } = await picture(item.row, size);
-  if (mine !== shown) return;
-  none.textContent = error || "";
-  image.hidden = !url;
+  if (frame.dataset.key !== key) return;
+  let trouble = error || "";
+  if (url) {
+    image.src = url;
+    try { await image.decode(); } catch { trouble = "this browser cannot show it"; }
+    if (frame.dataset.key !== key) return;
+  }
+  none.textContent = trouble;
+  image.hidden = trouble !== "";
   image.alt = item.path;
-  if (!url) { image.removeAttribute("src"); return; }
-  image.src = url;
-  try { await image.decode(); } catch { return; }
-  if (mine === shown) image.classList.toggle("coarse", image.clientWidth > 3 * image.naturalWidth && image.clientHeight > 3 * image.naturalHeight);
+  image.classList.toggle("coarse", image.clientWidth > 3 * image.naturalWidth && image.clientHeight > 3 * image.naturalHeight);
+  frame.dataset.drawn = row;
 }
+
+const isDrawn = () => [...document.querySelectorAll(".frame:not([hidden])")].every((frame) => frame.dataset.drawn === frame.dataset.row);
 
 function prefetch() {
   const numbers = list().filter((number) => number > at && undecided(number)).slice(0, AHEAD);
@@ -327,7 +344,7 @@ async function compare() {
   const canvas = document.querySelector("canvas");
   canvas.hidden = !differing;
   const [first, second] = [...document.querySelectorAll(".view img")];
-  if (!differing || !first.naturalWidth || !second.naturalWidth) return;
+  if (!differing || first.hidden || second.hidden || !first.naturalWidth || !second.naturalWidth) return;
   const scale = Math.min(1, DIFFERENCE_PX / Math.max(second.naturalWidth, second.naturalHeight));
   canvas.width = Math.max(1, Math.round(second.naturalWidth * scale));
   canvas.height = Math.max(1, Math.round(second.naturalHeight * scale));
@@ -368,7 +385,6 @@ function show(number) {
 function tell() {
   count();
   if (get("work").hidden || at < 0) return;
-  shown += 1;
   const kase = desk.cases[at], item = subjectOf(at);
   tellFrames(kase, item);
   tellPanel(kase, item);
@@ -392,12 +408,17 @@ function tellFrames(kase, item) {
   const order = pair ? [item, desk.items[kase.rows[swapped ? 0 : 1]]] : [item];
   frames[1].hidden = !pair;
   frames[0].className = `frame${pair && !kase.joint ? " subject" : ""}`;
-  order.forEach((each, place) => {
+  const drawn = order.map((each, place) => {
     const mark = !pair ? "" : blinking && place === 0 ? "the other one" : place === 0 ? (kase.joint ? "" : "decided here") : kase.rows.length > 2 ? `and ${kase.rows.length - 2} more` : "";
     caption(frames[place], each, mark);
     const large = Math.max(each.width || 0, each.height || 0) > 1400 && zoom.scale > 1;
-    draw(frames[place], blinking && place === 0 ? order[1] : each, large ? "full" : "view").then(place ? compare : undefined);
+    return draw(frames[place], blinking && place === 0 ? order[1] : each, large ? "full" : "view");
   });
+  Promise.all(drawn).then(() => {
+    get("work").toggleAttribute("data-drawn", isDrawn());
+    if (differing) compare();
+  });
+  get("work").toggleAttribute("data-drawn", isDrawn());
   for (const each of document.querySelectorAll(".pair")) each.hidden = !pair;
   document.querySelector('[data-do="swap"]').hidden = !pair || kase.joint;
   document.querySelector('[data-do="blink"]').setAttribute("aria-pressed", blinking);

@@ -68,6 +68,12 @@ def is_saved(page, count):
     page.wait_for_selector("#counts:not(:text('being saved'))")
 
 
+def press(page, key):
+    """Press a key when the picture is there: no one decides on what is not shown yet."""
+    page.wait_for_selector(f"{WORK}[data-drawn], {END}, dialog[open]")
+    page.keyboard.press(key)
+
+
 def choose(page, title):
     page.click(f"#chips button:has-text('{title}')")
     page.wait_for_selector(f"#reasons span:text-is('{title}')")
@@ -81,8 +87,9 @@ def test_six_suspects_are_settled_with_six_keys(page, file):
     choose(page, "Wrong label?")
     expected = []
     for key in ("Enter", "k", "d", "1", "2", "Enter"):
+        page.wait_for_selector(f"{WORK}[data-drawn]")
         expected.append((path_shown(page), key))
-        page.keyboard.press(key)
+        press(page, key)
     page.wait_for_selector(END)
     is_saved(page, 6)
     found = rows(file)
@@ -105,18 +112,35 @@ def test_a_picture_is_shown_with_what_the_model_says(page):
     assert page.locator("#bars .row").all_inner_texts() == ["dog\n90.0 %", "cat\n8.0 %"]
 
 
+def test_nothing_is_decided_before_the_picture_is_there(page, server, file):
+    held = []
+    page.route("**/api/picture/**", lambda each: held.append(each))
+    page.reload()
+    page.wait_for_selector(WORK)
+    page.click("#chips button:has-text('Wrong label?')")
+    page.keyboard.press("d")
+    page.wait_for_selector("#toast.shown:text('still on its way')")
+    assert page.is_hidden(".view img")
+    while held:
+        held.pop().continue_()
+    page.unroute("**/api/picture/**")
+    press(page, "d")
+    is_saved(page, 1)
+    assert len(rows(file)) == 1
+
+
 def test_undo_goes_back_and_skip_comes_again(page, file):
     choose(page, "Wrong label?")
     first = path_shown(page)
-    page.keyboard.press("d")
-    page.keyboard.press("Control+z")
+    press(page, "d")
+    press(page, "Control+z")
     is_saved(page, 0)
     assert path_shown(page) == first
     assert rows(file) == []
-    page.keyboard.press("Space")
+    press(page, "Space")
     assert path_shown(page) != first
     for _ in range(5):
-        page.keyboard.press("k")
+        press(page, "k")
     page.wait_for_selector(END)
     is_saved(page, 5)
     page.click("#end-ways button:has-text('skipped')")
@@ -125,15 +149,15 @@ def test_undo_goes_back_and_skip_comes_again(page, file):
 
 def test_a_closed_browser_loses_nothing(page, server, file):
     choose(page, "Wrong label?")
-    page.keyboard.press("k")
-    page.keyboard.press("d")
+    press(page, "k")
+    press(page, "d")
     is_saved(page, 2)
     other = page.context.browser.new_page()
     other.goto(server.address)
     is_saved(other, 2)
     other.select_option("#status", "decided")
     other.wait_for_selector("#decided:text('keep, by eva')")
-    other.keyboard.press("u")
+    press(other, "u")
     is_saved(other, 1)
     other.close(run_before_unload=False)
     assert [row["decision"] for row in rows(file)] == ["drop"]
@@ -146,10 +170,10 @@ def test_what_another_person_decided_meanwhile_is_asked_about(page, server, file
     digest = item["items"][str(item["cases"][1]["rows"][0])]["id"]
     tom = Decisions(file, "tom")
     tom.write([Change(digest, "", tom.row("drop", "seen"))])
-    page.keyboard.press("k")
+    press(page, "k")
     page.wait_for_selector("#clash[open]")
     assert "tom: drop. You: keep." in page.inner_text("#clash-what")
-    page.keyboard.press(key)
+    press(page, key)
     page.wait_for_selector("#clash:not([open])", state="attached")
     is_saved(page, 1)
     assert [row["decision"] for row in rows(file)] == [stays]
@@ -168,12 +192,12 @@ def test_a_conflict_is_settled_for_all_its_files_at_once(page, file):
     choose(page, "Conflicting labels")
     assert page.inner_text("#labels dd") == "cat or dog"
     assert page.is_disabled("#keep")
-    page.keyboard.press("k")  # has no effect, and is not written
-    page.keyboard.press("3")
+    press(page, "k")  # has no effect, and is not written
+    press(page, "3")
     page.wait_for_selector(END)
     is_saved(page, 1)
     assert [row["decision"] for row in rows(file)] == ["relabel:dog", "relabel:dog"]
-    page.keyboard.press("u")
+    press(page, "u")
     is_saved(page, 0)
     assert rows(file) == []
 
@@ -181,36 +205,36 @@ def test_a_conflict_is_settled_for_all_its_files_at_once(page, file):
 def test_a_pair_is_compared_and_swapped(page, file):
     choose(page, "Near-duplicate, left out")
     left, right = path_shown(page, 0), path_shown(page, 1)
-    page.keyboard.press("f")
+    press(page, "f")
     page.wait_for_selector(".mark:text-matches('difference . 4; mean \\\\d')")
     assert page.is_visible("canvas")
-    page.keyboard.press("b")
+    press(page, "b")
     page.wait_for_selector(".mark:text('the other one')")
-    page.keyboard.press("x")
+    press(page, "x")
     assert (path_shown(page, 0), path_shown(page, 1)) == (right, left)
-    page.keyboard.press("d")
+    press(page, "d")
     is_saved(page, 1)
     assert rows(file)[0]["note"].startswith(f"{right}: near_dropped, labeled 'cat'; ")
 
 
 def test_typing_finds_a_class(page, file):
     choose(page, "Wrong label?")
-    page.keyboard.press("r")
+    press(page, "r")
     page.keyboard.type("zebra")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     assert "No class has this in its name" in page.inner_text("#palette-note")
     page.fill("#word", "DO")
-    page.keyboard.press("Enter")
+    press(page, "Enter")
     is_saved(page, 1)
     assert rows(file)[0]["decision"] == "relabel:dog"
 
 
 def test_of_a_test_item_the_model_is_heard_only_when_asked(page):
-    page.keyboard.press("t")
+    press(page, "t")
     page.wait_for_selector("#blind:not([hidden])")
     assert page.is_hidden("#accept")
     assert "dog" not in page.inner_text("#told")
-    page.keyboard.press("m")
+    press(page, "m")
     page.wait_for_selector("#labels dd.other:text-is('dog')")
     assert page.is_visible("#accept")
 
@@ -218,9 +242,9 @@ def test_of_a_test_item_the_model_is_heard_only_when_asked(page):
 def test_what_cannot_be_decoded_is_told_with_its_size(page, file):
     choose(page, "Cut off")
     page.wait_for_selector(".none:text('the file has 700 bytes')")
-    page.keyboard.press("k")
-    page.keyboard.press("r")
-    page.keyboard.press("d")
+    press(page, "k")
+    press(page, "r")
+    press(page, "d")
     is_saved(page, 1)
     assert [row["decision"] for row in rows(file)] == ["drop"]
 
@@ -323,7 +347,7 @@ def test_a_large_body_is_refused(server):
 def test_a_file_that_was_broken_by_hand_is_told_on_the_page(page, browser, file):
     file.write_text("id,decision\nab,perhaps\n")
     choose(page, "Wrong label?")
-    page.keyboard.press("k")
+    press(page, "k")
     page.wait_for_selector("#alarm:not([hidden])")
     assert "pets.csv:2: column 'decision': must be keep" in page.inner_text("#alarm-why")
     assert file.read_text() == "id,decision\nab,perhaps\n"
@@ -337,13 +361,13 @@ def test_ctrl_c_ends_with_a_summary(folder, file, browser):
         page.goto(server.address)
         page.wait_for_selector(WORK)
         choose(page, "Wrong label?")
-        page.keyboard.press("k")
-        page.keyboard.press("Enter")
+        press(page, "k")
+        press(page, "Enter")
         is_saved(page, 2)
         code, text = server.end()
         assert code == 130
         assert "\n2 decided (keep 1, relabel 1), 13 left: run `git add review && dvc repro`" in text
-        page.keyboard.press("d")
+        press(page, "d")
         page.wait_for_selector("#alarm:not([hidden])")
         assert page.inner_text("#alarm-what") == "Not saved yet."
         complaints.clear()
