@@ -2,6 +2,7 @@
 
 import argparse
 import errno
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -24,6 +25,7 @@ from pipeline.stage import MACHINE_ERRNOS, end_soon
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line; gives the exit code."""
     end_soon()
+    _write_any_character()
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = (running, checking, data, search, promotion, predict, serve, export, history)
@@ -46,6 +48,13 @@ def main(argv: Sequence[str] | None = None) -> int:
         return MachineError.exit_code
     except KeyboardInterrupt:
         return 130
+
+
+def _write_any_character() -> None:
+    """Escape what the terminal's encoding lacks, rather than fail on it."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
 
 
 if __name__ == "__main__":

@@ -7,13 +7,11 @@ keyword-only parameters are paths, given on the command line as options of the s
 import argparse
 import atexit
 import errno
-import fcntl
 import gc
 import inspect
 import json
 import logging
 import os
-import platform
 import signal
 import sys
 import traceback
@@ -24,6 +22,7 @@ from types import FrameType
 from typing import Any, get_type_hints
 
 from pipeline.errors import Interrupted, MachineError, ParamsError, PipelineError
+from pipeline.locks import try_lock, write_holder
 from pipeline.parallel import die_with_parent
 from pipeline.params import Section, load_section, load_value, read_params, refuse_unknown_sections
 
@@ -172,31 +171,17 @@ def stage_lock(name: str) -> Iterator[None]:
     """Hold the lock of a stage in this working tree: DVC does not guard against its own orphans.
 
     Raises:
-        MachineError: Another process runs the same stage here.
+        MachineError: Another process runs the same stage here, or there are no file locks.
     """
     path = LOCKS / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError as error:
+        if not try_lock(stream, path):
             stream.seek(0)
             raise MachineError(
                 path,
                 f"stage {name!r} is running already: {stream.read().strip() or 'starting'}",
                 remedy="wait for it, or stop it",
-            ) from error
-        stream.seek(0)
-        stream.truncate()
-        stream.write(json.dumps(_identity(), sort_keys=True))
-        stream.flush()
+            )
+        write_holder(stream)
         yield
-
-
-def _identity() -> dict[str, str | int]:
-    boot = Path("/proc/sys/kernel/random/boot_id")
-    return {
-        "pid": os.getpid(),
-        "host": platform.node(),
-        "boot": boot.read_text(encoding="ascii").strip() if boot.exists() else "",
-    }

@@ -25,6 +25,12 @@ _DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
 
 _PULL = "--pull"
 
+_UI_HOST = "rootstock.localhost"
+"""This machine by a name of its own: on `localhost` MLflow's page opens its assistant by itself."""
+
+_UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+"""Nothing here uses the job runners, which take seven processes of 250 MB."""
+
 
 def add(commands: Commands) -> None:
     """Add them to the command line."""
@@ -109,15 +115,15 @@ def _tell_failure(code: int, *, is_pulling: bool) -> int:
 
 def _ui(port: int) -> int:
     from pipeline.track.tracking import (  # slow to import, all
+        SERVERS,
         TrackingParams,
-        ensure_schema,
+        address_kind,
         redact,
         tracking_uri,
     )
-    from pipeline.track.view import view_address
 
     uri = tracking_uri()
-    if uri.startswith(("http://", "https://")):
+    if address_kind(uri) in SERVERS:
         say(f"The runs are on the tracking server: {redact(uri)}\n")
         return 0
     with socket.socket() as probe:
@@ -126,19 +132,37 @@ def _ui(port: int) -> int:
                 "rootstock ui", "something listens there already", field="--port", got=port,
                 remedy="choose another port",
             )  # fmt: skip
-    if uri.startswith("sqlite:///"):
-        ensure_schema(uri)
-    command = ["mlflow", "ui", "--backend-store-uri", uri, "--port", str(port)]
     name = load_section(read_params(PARAMS), "tracking", TrackingParams, path=PARAMS).experiment
-    address = view_address(f"http://127.0.0.1:{port}", uri, name)
-    say(f"MLflow UI: {address} (Ctrl-C ends it)\n")
-    return run_program([sys.executable, "-m", *command])
+    view = subprocess.run(
+        [sys.executable, "-m", "pipeline.track.view", f"http://{_UI_HOST}:{port}", name],
+        stdout=subprocess.PIPE, text=True, check=False,
+    )  # fmt: skip
+    if view.returncode != 0:
+        return view.returncode
+    say(f"MLflow UI: {view.stdout} (Ctrl-C ends it)\n")
+    return run_program([sys.executable, "-m", *_ui_command(uri, port)], _UI_ENVIRONMENT)
 
 
-def run_program(command: list[str]) -> int:
-    """Run a program of this environment in the foreground; Ctrl-C reaches it by the terminal."""
+def _ui_command(uri: str, port: int) -> list[str]:
+    hosts = [f"{host}:{port}" for host in (_UI_HOST, "localhost", "127.0.0.1", "[::1]")]
+    return [
+        "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1",
+        "--allowed-hosts", ",".join(hosts),
+        "--cors-allowed-origins", ",".join(f"http://{host}" for host in hosts),
+    ]  # fmt: skip
+
+
+def run_program(command: list[str], environment: dict[str, str] | None = None) -> int:
+    """Run a program of this environment in the foreground; Ctrl-C reaches it by the terminal.
+
+    Args:
+        command: The program and its arguments.
+        environment: Variables to set for it.
+    """
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
-    with subprocess.Popen(command, env=os.environ | QUIET | {"PATH": path}) as process:
+    with subprocess.Popen(
+        command, env=os.environ | QUIET | (environment or {}) | {"PATH": path}
+    ) as process:
         signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
         try:
             while True:

@@ -1,44 +1,57 @@
-"""The raw folder, before `dvc add` or a stage meets it: what is in it, and whether it will do."""
+"""The raw folder, before `dvc add` or a stage meets it: what is in it, and what `clean` will say.
+
+The judges are `clean`'s own. What the last build saw of a file stands, the other files are opened
+while time allows; one that is left is taken for a good picture of its own.
+
+`python -m pipeline.doctor.data` prints the findings as JSON: this takes as long as all else that
+the doctor looks at, and runs beside it.
+"""
 
 import hashlib
+import json
+import sys
 import time
 from collections import Counter
-from collections.abc import Generator, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Generator, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
 from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.checks import size_fault
-from pipeline.data.clean import CleanParams, Rules
+from pipeline.data.clean import Cleaned, CleanParams, Rules, judge, tabulate
 from pipeline.data.guard import refuse_unsafe_entries, walk
-from pipeline.data.item import Item, RawItems
+from pipeline.data.item import RawItems
 from pipeline.data.items import find_items
-from pipeline.data.manifest import SPLITS
+from pipeline.data.manifest import KEPT, REASONS, SPLITS
 from pipeline.data.params import DataParams
-from pipeline.data.probe import NOTES, Probe
+from pipeline.data.probe import NOTES, Limits, Probe
+from pipeline.data.probes import known_probes, made_from
 from pipeline.data.probing import probe_all
-from pipeline.data.review import read_review, review_file
-from pipeline.data.split import SplitParams
-from pipeline.doctor.findings import Finding, demoted, ok, warn
-from pipeline.doctor.labeling import judge_labels, some
+from pipeline.data.review import read_review
+from pipeline.data.split import SplitParams, count_splits
+from pipeline.data.thumbnail import SIDE_PX
+from pipeline.doctor.findings import Finding, demoted, gather, ok, warn
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
+from pipeline.files import read_json
 from pipeline.git import ask_git
 from pipeline.parallel import MachineParams
-from pipeline.params import Task, read_params
-from pipeline.track.registry import RegistryParams
-from pipeline.train.loop import TrainParams
+from pipeline.params import Task, load_section, load_value, read_params
+from pipeline.stage import PARAMS
 
 _REVIEW = Path("review")
-_FEWEST, _MOST, _SAMPLE_S = 64, 2000, 10.0
+_PROBES, _KEY = Path("artifacts/clean/probes.parquet"), Path("artifacts/clean/key.json")
+_FEWEST, _MOST, _SAMPLE_S = 64, 5000, 2.0
 """Items that are opened at least and at most, and the seconds after which no more are."""
+
+_FAST_BYTES = 500_000_000
+"""A folder of fewer bytes is read as a whole, where the last build saw its files."""
 
 _MANY_FILES = 100_000
 """DVC hashes, links and compares every file by itself: with more it gets slow."""
 
 _SHOWN = 8
-"""Warnings that are told."""
+"""Warnings, and classes, that are named."""
 
 
 @dataclass(frozen=True)
@@ -49,6 +62,9 @@ class RawFolder:
     files_bytes: int
     """Of all files in the folder."""
 
+    in_train: int | None = None
+    """Kept items of train; None where nobody looked."""
+
 
 @dataclass(frozen=True)
 class Expectations:
@@ -58,13 +74,11 @@ class Expectations:
     data: DataParams
     clean: CleanParams
     split: SplitParams
-    train: TrainParams
     machine: MachineParams
-    registry: RegistryParams
 
 
 def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | None]:
-    """Check the folder, its layout and labels, and a sample of its pictures.
+    """Check the folder, its layout and labels, and what `clean` makes of its pictures.
 
     Returns:
         What lies there, or what DVC recorded of it; None where nobody knows.
@@ -82,45 +96,17 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
         return _recorded(absent)
     refuse_unsafe_entries(raw)
     yield from _versioned(raw)
-    found = find_items(raw, labels, target=wanted.data.target)
-    usable = [each for each in found.items if each.reason is None]
-    yield ok(raw, _counted(found, usable, wanted.task))
-    yield from (warn(raw, each) for each in found.warnings[:_SHOWN])
-    yield from _unusable(raw, found)
-    decisions = read_review(_REVIEW, raw)
-    review = review_file(_REVIEW, raw) if decisions else None
-    rules = Rules(wanted.task, wanted.clean, wanted.split)
-    told = judge_labels(raw, found, rules, batch_size=wanted.train.batch_size)
-    yield from _unless_decided(told, review)
-    if _is_name_of_other_data(wanted.registry.name, raw):
-        yield warn("params.yaml", f"registry.name: {wanted.registry.name!r} is the name of other "
-                   "data; a champion is chosen among models by numbers on their own test items",
-                   "give these models a name of their own")  # fmt: skip
-    if decisions:
-        yield ok(_REVIEW, f"{len(decisions)} decisions on items")
-    yield from _unless_decided(_sample(raw, usable, wanted), review)
     sizes = [entry.stat().st_size for entry in walk(str(raw)) if entry.is_file()]
     if len(sizes) > _MANY_FILES:
         yield warn(raw, f"has {len(sizes)} files, and DVC treats each by itself, slowly",
                    "pack them into some tar files of 1 to 10 GB")  # fmt: skip
-    return RawFolder(len(found.items), sum(sizes))
-
-
-def _unless_decided(findings: Iterator[Finding], review: Path | None) -> Iterator[Finding]:
-    """Tell an error as a warning where decisions of people, named by file, may settle it."""
-    try:
-        yield from findings
-    except DataError as error:
-        if review is None:
-            raise
-        told = demoted(error)
-        yield replace(told, text=f"{told.text}; `clean` stops at it unless {review} settles it")
-
-
-def _is_name_of_other_data(name: str, raw: Path) -> bool:
-    """Tell whether there is a folder `data/<name>` that does not hold the raw data."""
-    folder = Path("data") / name
-    return folder.is_dir() and not raw.is_relative_to(folder)
+    found = find_items(raw, labels, target=wanted.data.target)
+    openable = [each.path for each in found.items if each.reason in (None, "conflict")]
+    yield ok(raw, _counted(found, wanted.task))
+    probes = _look(raw, openable, wanted, is_fast=sum(sizes) < _FAST_BYTES)
+    yield ok(raw, _opened(probes, len(openable)))
+    in_train = yield from _judged(raw, found, openable, probes, wanted)
+    return RawFolder(len(found.items), sum(sizes), in_train)
 
 
 def _absent(place: Path) -> Finding:
@@ -131,7 +117,7 @@ def _absent(place: Path) -> Finding:
 
 
 def _recorded(place: Path) -> RawFolder | None:
-    """Give what DVC's file says of a folder that is not here."""
+    """Return what DVC's file says of a folder that is not here."""
     tracked, made = dvc_file(place), graph_file(place)
     source = tracked or (made and made.with_suffix(".lock"))
     if not (source and source.is_file()):
@@ -147,7 +133,7 @@ def _recorded(place: Path) -> RawFolder | None:
 
 
 def _versioned(raw: Path) -> Iterator[Finding]:
-    """Tell who keeps the versions of the raw data: DVC should, git should not."""
+    """Check who keeps the versions of the raw data: DVC should, git should not."""
     in_git = (ask_git(Path(), "ls-files", "-z", "--", str(raw)) or "").count("\0")
     if in_git:
         yield warn(raw, f"{in_git} of its files are in git, and `dvc add` refuses such a folder",
@@ -157,12 +143,13 @@ def _versioned(raw: Path) -> Iterator[Finding]:
                    "share it", f"run `dvc add {raw}`")  # fmt: skip
 
 
-def _counted(found: RawItems, usable: Sequence[Item], task: Task) -> str:
+def _counted(found: RawItems, task: Task) -> str:
+    usable = [each for each in found.items if each.reason is None]
     text = f"{len(found.items)} items, {found.layout}"
     if task == "classification":
         classes = Counter(each.label for each in usable if each.label is not None)
         named = [f"{name!r} {n}" for name, n in sorted(classes.items())]
-        text += f", {len(named)} classes: {some(named)}"
+        text += f", {len(named)} classes: {_some(named)}"
     splits = Counter(each.split for each in usable if each.split is not None)
     if splits:
         text += "; " + ", ".join(f"{split} {splits[split]}" for split in SPLITS)
@@ -170,114 +157,148 @@ def _counted(found: RawItems, usable: Sequence[Item], task: Task) -> str:
     return text + (f"; {unlabeled} without a label" if unlabeled else "")
 
 
-def _unusable(raw: Path, found: RawItems) -> Iterator[Finding]:
-    """Tell of items that `clean` will quarantine without opening them."""
-    lost: dict[str, list[Item]] = {}
-    for each in found.items:
-        if each.reason is not None:
-            lost.setdefault(each.reason, []).append(each)
-    for reason, items in sorted(lost.items()):
-        yield warn(raw, f"{len(items)} items will be quarantined as {reason}; first: "
-                   f"{items[0].path!r}: {items[0].detail}")  # fmt: skip
+def _some(texts: Sequence[str]) -> str:
+    more = f" and {len(texts) - _SHOWN} more" if len(texts) > _SHOWN else ""
+    return ", ".join(texts[:_SHOWN]) + more
 
 
-def _sample(raw: Path, usable: Sequence[Item], wanted: Expectations) -> Iterator[Finding]:
-    """Decode items in the order of their paths' hashes: all of few, of many as time allows."""
-    by_hash = ((hashlib.sha256(each.path.encode()).digest(), each.path) for each in usable)
+def _look(
+    raw: Path, openable: Sequence[str], wanted: Expectations, *, is_fast: bool
+) -> dict[str, Probe]:
+    """Open items in the order of their paths' hashes: all of few, of many as time allows.
+
+    What the last build saw of a file stands, if reading all of them is fast.
+    """
+    limits, quiet = wanted.clean.limits(), wanted.machine.model_copy(update={"progress": "none"})
+    known = known_probes(_PROBES if is_fast and _is_of(limits) else None)
+    by_hash = ((hashlib.sha256(path.encode()).digest(), path) for path in openable)
     paths = [path for _, path in nsmallest(_MOST, by_hash)]
-    quiet = wanted.machine.model_copy(update={"progress": "none"})
-    deadline = time.monotonic() + _SAMPLE_S
     probes: dict[str, Probe] = {}
-    for path, probe in zip(paths, probe_all(raw, paths, wanted.clean.limits(), quiet), strict=True):
-        probes[path] = _sized(probe, wanted.clean)
-        if len(probes) >= _FEWEST and time.monotonic() > deadline:
+    deadline = time.monotonic() + _SAMPLE_S
+    seen = probe_all(raw, paths, limits, quiet, known=known.probes)
+    for path, probe in zip(paths, seen, strict=True):
+        if not probes and known.probes:  # all were read until the first one came
+            deadline = time.monotonic() + _SAMPLE_S
+        probes[path] = probe
+        if len(probes) >= _FEWEST and time.monotonic() > deadline and len(probes) < len(paths):
             break
-    probes = dict(sorted(probes.items()))
-    bad = {path: each for path, each in probes.items() if each.reason}
-    good = {path: each for path, each in probes.items() if not each.reason}
-    if bad:
-        yield from _bad(raw, bad, len(probes), wanted)
-    if good:
-        yield ok(raw, f"{len(probes)} of {len(usable)} items were opened, {len(good)} are "
-                 f"pictures: {_looks(good)}")  # fmt: skip
-    yield from _notes(raw, good)
-    yield from _copies(raw, good, {each.path: each for each in usable}, wanted.clean)
+    return dict(sorted(probes.items()))
 
 
-def _sized(probe: Probe, clean: CleanParams) -> Probe:
-    """Give a picture of a size that `clean` refuses its reason."""
-    if probe.reason or probe.width is None or probe.height is None:
-        return probe
-    fault = size_fault(
-        probe.width, probe.height, min_side_px=clean.min_side_px, max_aspect=clean.max_aspect
-    )
-    return replace(probe, reason=fault[0], detail=fault[1]) if fault else probe
+def _is_of(limits: Limits) -> bool:
+    """Check whether the last build looked at files as the next one would."""
+    return _KEY.exists() and _PROBES.exists() and read_json(_KEY) == made_from(limits)
 
 
-def _bad(raw: Path, bad: dict[str, Probe], sampled: int, wanted: Expectations) -> Iterator[Finding]:
-    reasons = Counter(str(each.reason) for each in bad.values())
-    path, first = next(iter(bad.items()))
-    named = ", ".join(f"{reason} {n}" for reason, n in sorted(reasons.items()))
-    text = f"{len(bad)} of {sampled} items that were opened cannot be used: {named}; first: "
-    text += f"{path!r}: {first.detail or first.reason}"
-    if len(bad) == sampled:
-        raise DataError(raw, text, remedy="the data folder must hold pictures, and files of labels")
-    limit = wanted.clean.max_bad_frac
-    remedy = "`clean` will quarantine such files, each with its reason"
-    if len(bad) > limit * sampled:
-        remedy = f"`clean` stops above a share of {limit:g}, clean.max_bad_frac"
-    yield warn(raw, text, remedy)
+def _opened(probes: Mapping[str, Probe], openable: int) -> str:
+    good = [each for each in probes.values() if not each.reason]
+    looks = f": {_looks(good)}" if good else ""
+    return f"{len(probes)} of {openable} items were opened, {len(good)} are pictures{looks}"
 
 
-def _looks(good: Mapping[str, Probe]) -> str:
-    sides = sorted((each.width or 0, each.height or 0) for each in good.values())
+def _looks(good: Sequence[Probe]) -> str:
+    sides = sorted((each.width or 0, each.height or 0) for each in good)
     small, middle, large = (
         f"{width} x {height}" for width, height in (sides[0], sides[len(sides) // 2], sides[-1])
     )
-    formats = ", ".join(sorted({str(each.format) for each in good.values()}))
+    formats = ", ".join(sorted({str(each.format) for each in good}))
     if small == large:
         return f"{formats}, all {small} pixels"
     return f"{formats}, {small} to {large} pixels, the middle one {middle}"
 
 
-def _notes(raw: Path, probes: Mapping[str, Probe]) -> Iterator[Finding]:
-    """Tell what was noticed of pictures that are fine otherwise."""
-    seen: dict[str, list[str]] = {}
-    for path, probe in probes.items():
-        for note in probe.notes:
-            seen.setdefault(note, []).append(path)
-    for note, where in sorted(seen.items()):
-        yield warn(raw, f"{len(where)} of {len(probes)} pictures that were opened: "
-                   f"{NOTES.get(note, note)}; first: {where[0]!r}")  # fmt: skip
-
-
-def _copies(
-    raw: Path, good: Mapping[str, Probe], items: Mapping[str, Item], clean: CleanParams
-) -> Iterator[Finding]:
-    """Tell of equal pictures among those that were opened.
+def _judged(
+    raw: Path,
+    found: RawItems,
+    openable: Sequence[str],
+    probes: Mapping[str, Probe],
+    wanted: Expectations,
+) -> Generator[Finding, None, int | None]:
+    """Let `clean` judge all items; tell what it says, and return the kept items of train.
 
     Raises:
-        DataError: One stands in two given splits, and leaks are refused.
+        DataError: `clean` would stop.
     """
-    same: dict[str | None, list[Item]] = {}
-    for path, probe in good.items():
-        same.setdefault(probe.pixel_hash, []).append(items[path])
-    groups = [copies for copies in same.values() if len(copies) > 1]
-    at_odds = [copies for copies in groups if len({each.label for each in copies}) > 1]
-    if at_odds:
-        named = " and ".join(f"{each.path!r}" for each in at_odds[0][:2])
-        yield warn(raw, f"{len(at_odds)} pictures lie there several times, with labels that "
-                   f"disagree; first: {named}", "`clean` will quarantine all of them")  # fmt: skip
-    agreeing = [copies for copies in groups if copies not in at_odds]
-    leaks = [copies for copies in agreeing if len({each.split for each in copies}) > 1]
-    if leaks and clean.leaks == "refuse":
-        first, *more = leaks[0]
-        other = next(each for each in more if each.split != first.split)
-        raise DataError(
-            raw, f"{len(leaks)} pictures stand in two of the given splits; first: {first.path!r} "
-            f"in {first.split} and {other.path!r} in {other.split}",
-            remedy="give both one split, remove one, or set clean.leaks to drop",
-        )  # fmt: skip
-    if agreeing:
-        yield warn(raw, f"{len(agreeing)} pictures lie there several times; first: "
-                   f"{agreeing[0][1].path!r}", "`clean` will keep one of each")  # fmt: skip
+    decisions = read_review(_REVIEW, raw)
+    if decisions:
+        yield ok(_REVIEW, f"{len(decisions)} decisions on items")
+    unseen: set[str] = set()
+    if len(probes) < len(openable):
+        unseen = set(decisions) - {str(each.id) for each in probes.values()}
+        decisions = {key: each for key, each in decisions.items() if key not in unseen}
+    rules = Rules(wanted.task, wanted.clean, wanted.split)
+    presumed = {path: probes.get(path) or _presumed(path, probes) for path in openable}
+    try:
+        cleaned = judge(
+            tabulate(found, presumed), found, decisions=decisions, rules=rules, where=str(raw)
+        )
+    except DataError as error:
+        yield from _foreseen(error, unseen)
+        return None
+    yield from _told(raw, cleaned)
+    return count_splits(cleaned.manifest["split"])["train"]
+
+
+def _presumed(path: str, probes: Mapping[str, Probe]) -> Probe:
+    """Return what a file that was not opened is taken for: as the others, and equal to none."""
+    like = next((each for each in probes.values() if not each.reason), Probe())
+    return Probe(
+        width=like.width or 1,
+        height=like.height or 1,
+        mode=like.mode or "",
+        format=like.format or "",
+        pixel_hash=f"not opened: {path}",
+        thumbnail=bytes(SIDE_PX * SIDE_PX),  # flat ones are compared with none
+    )
+
+
+def _foreseen(error: DataError, unseen: Collection[str]) -> Iterator[Finding]:
+    """Tell what `clean` stops at; as a warning where decisions on unopened items may settle it."""
+    if not unseen:
+        raise error
+    told = demoted(error)
+    yield replace(told, text=f"{told.text}; `clean` stops at it unless {_REVIEW} settles it")
+
+
+def _told(raw: Path, cleaned: Cleaned) -> Iterator[Finding]:
+    """Tell what the report of `clean` would say."""
+    warnings = cleaned.report["warnings"]
+    yield from (warn(raw, each) for each in warnings[:_SHOWN])
+    if len(warnings) > _SHOWN:
+        yield warn(raw, f"{len(warnings) - _SHOWN} more warnings, which `clean` logs")
+    table = cleaned.table
+    for (status, reason), rows in table[table["status"] != KEPT].groupby(["status", "reason"]):
+        first = rows.iloc[0]
+        yield warn(raw, f"{len(rows)} items will be {status} as {reason}; first: "
+                   f"{first['path']!r}: {first['detail'] or REASONS[str(reason)]}")  # fmt: skip
+    for note, seen in cleaned.report["notes"].items():
+        yield warn(raw, f"{seen['n']} pictures: {NOTES.get(note, note)}; first: "
+                   f"{seen['first']!r}")  # fmt: skip
+
+
+def expectations() -> Expectations | None:
+    """Read what the check needs of params.yaml; None where some of it is wrong."""
+    try:
+        params = read_params(PARAMS)
+        return Expectations(
+            task=load_value(params, "task", Task, path=PARAMS),
+            data=load_section(params, "data", DataParams, path=PARAMS),
+            clean=load_section(params, "clean", CleanParams, path=PARAMS),
+            split=load_section(params, "split", SplitParams, path=PARAMS),
+            machine=load_section(params, "machine", MachineParams, path=PARAMS),
+        )
+    except ParamsError:  # the check of params.yaml tells it
+        return None
+
+
+def main() -> int:
+    """Print the findings and the folder as JSON, for another process."""
+    wanted = expectations()
+    found, raw = gather("data", check_data(wanted)) if wanted else ([], None)
+    content = {"findings": [asdict(each) for each in found], "raw": raw and asdict(raw)}
+    sys.stdout.write(json.dumps(content))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

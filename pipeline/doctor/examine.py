@@ -1,19 +1,21 @@
 """All checks, one after the other; none stops another."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+import json
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.data.clean import CleanParams
 from pipeline.data.normalization import NormalizeParams
 from pipeline.data.params import DataParams
-from pipeline.data.split import SplitParams
 from pipeline.data.store_writer import TransformParams
 from pipeline.device import RuntimeParams
-from pipeline.doctor.data import Expectations, RawFolder, check_data
+from pipeline.doctor.data import RawFolder
 from pipeline.doctor.device import check_device, check_packages
 from pipeline.doctor.disk import check_disk
-from pipeline.doctor.findings import Finding, gather
+from pipeline.doctor.findings import Finding, fault, gather, warn
 from pipeline.doctor.outline import draw_outline
 from pipeline.doctor.params import Params, check_params
 from pipeline.doctor.remote import check_remotes
@@ -25,6 +27,7 @@ from pipeline.errors import ParamsError
 from pipeline.model.features import FeaturesParams
 from pipeline.model.weights import WeightsParams
 from pipeline.parallel import MachineParams
+from pipeline.processes import end_with_children
 from pipeline.stage import PARAMS
 from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import TrackingParams, configure
@@ -56,26 +59,45 @@ def examine(options: Options) -> Iterator[Finding]:
 
 def _examine(options: Options) -> Iterator[Finding]:
     configure()
-    found, params = gather("params", check_params(PARAMS))
-    yield from found
-    is_right = all(each.level == "ok" for each in found)
+    with looking_at_data() as data:
+        found, params = gather("params", check_params(PARAMS))
+        yield from found
+        is_right = all(each.level == "ok" for each in found)
+        later = list(_examine_machine(params, options)) + list(
+            _examine_sharing(options, is_right=is_right)
+        )
+        told, raw = data()
+    yield from told
     if params is not None:
-        yield from _examine_by(params, options)
-    repository = check_repository(fix=options.fix, params_are_right=is_right)
-    found, config = gather("dvc", repository)
-    yield from found
-    if config is not None:
-        yield from gather("remote", check_remotes(config, try_default=options.remote))[0]
-        has_remote = options.remote and config["core"].get("remote") is not None
-        yield from gather("sharing", check_sharing(ask_remote=has_remote))[0]
-    yield from gather("packages", check_packages())[0]
+        yield from check_fit(params, raw)
+        yield from _disk(params, raw)
+    yield from later
 
 
-def _examine_by(params: Params, options: Options) -> Iterator[Finding]:
-    """Look at what params.yaml points to."""
-    found, raw = _data(params)
-    yield from found
-    yield from _disk(params, raw)
+@contextmanager
+def looking_at_data() -> Iterator[Callable[[], tuple[list[Finding], RawFolder | None]]]:
+    """Check the data in another process; the function that is given waits for what it finds."""
+    command = [sys.executable, "-m", "pipeline.doctor.data"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+
+        def wait() -> tuple[list[Finding], RawFolder | None]:
+            text, _ = process.communicate()
+            if process.returncode != 0:
+                raise RuntimeError("the check of the data has ended with an error")
+            content = json.loads(text)
+            raw = content["raw"]
+            return [Finding(**each) for each in content["findings"]], raw and RawFolder(**raw)
+
+        try:
+            yield wait
+        finally:
+            end_with_children(process)
+
+
+def _examine_machine(params: Params | None, options: Options) -> Iterator[Finding]:
+    """Look at what params.yaml asks of weights, device and tracking."""
+    if params is None:
+        return
     weights, transform = params.find(WeightsParams), params.find(TransformParams)
     normalize, machine = params.find(NormalizeParams), params.find(MachineParams)
     runtime, train = params.find(RuntimeParams), params.find(TrainParams)
@@ -88,14 +110,40 @@ def _examine_by(params: Params, options: Options) -> Iterator[Finding]:
         yield from gather("tracking", check_tracking(tracking, fix=options.fix))[0]
 
 
-def _data(params: Params) -> tuple[list[Finding], RawFolder | None]:
-    data, clean, split = params.find(DataParams), params.find(CleanParams), params.find(SplitParams)
-    train, machine = params.find(TrainParams), params.find(MachineParams)
-    registry = params.find(RegistryParams)
-    if params.task and data and clean and split and train and machine and registry:
-        wanted = Expectations(params.task, data, clean, split, train, machine, registry)
-        return gather("data", check_data(wanted))
-    return [], None
+def _examine_sharing(options: Options, *, is_right: bool) -> Iterator[Finding]:
+    """Look at DVC, its remotes, git and the installed packages."""
+    repository = check_repository(fix=options.fix, params_are_right=is_right)
+    found, config = gather("dvc", repository)
+    yield from found
+    if config is not None:
+        yield from gather("remote", check_remotes(config, try_default=options.remote))[0]
+        has_remote = options.remote and config["core"].get("remote") is not None
+        yield from gather("sharing", check_sharing(ask_remote=has_remote))[0]
+    yield from gather("packages", check_packages())[0]
+
+
+def check_fit(params: Params, raw: RawFolder | None) -> Iterator[Finding]:
+    """Check that a batch is no larger than train, and that the model's name is the data's own."""
+    train, registry = params.find(TrainParams), params.find(RegistryParams)
+    data = params.find(DataParams)
+    n = raw.in_train if raw else None
+    if train and n is not None and train.batch_size != "full" and train.batch_size > n:
+        error = ParamsError(
+            PARAMS, f"must be at most the items of train, about {n}", field="train.batch_size",
+            got=train.batch_size, remedy="lower it, or set it to `full`",
+        )  # fmt: skip
+        yield replace(fault(error), check="data")
+    if data and registry and _is_name_of_other_data(registry.name, Path(data.path)):
+        told = warn(PARAMS, f"registry.name: {registry.name!r} is the name of other data; a "
+                    "champion is chosen among models by numbers on their own test items",
+                    "give these models a name of their own")  # fmt: skip
+        yield replace(told, check="data")
+
+
+def _is_name_of_other_data(name: str, raw: Path) -> bool:
+    """Check whether there is a folder `data/<name>` that does not hold the raw data."""
+    folder = Path("data") / name
+    return folder.is_dir() and not raw.is_relative_to(folder)
 
 
 def _disk(params: Params, raw: RawFolder | None) -> list[Finding]:

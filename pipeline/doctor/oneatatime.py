@@ -4,22 +4,26 @@ DVC knows of others by their process ids alone: on a network file system it take
 process for a dead one, and two hosts then write the same outputs.
 """
 
-import fcntl
-import json
-import os
 import platform
 import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, TextIO
+from typing import TextIO
 
 from pipeline.doctor.repository import running_dvc
 from pipeline.errors import MachineError
+from pipeline.locks import (
+    clear_holder,
+    read_holder,
+    this_process,
+    try_lock,
+    unlock,
+    write_holder,
+)
 
 LOCK = Path(".rootstock") / "locks" / "repro.lock"
-_BOOT = Path("/proc/sys/kernel/random/boot_id")
 _LOOK_S = 0.5
 
 
@@ -35,11 +39,11 @@ def repro_lock(wait_s: float = 0.0) -> Iterator[None]:
     """
     with _open() as stream:
         _acquire(stream, wait_s)
-        _write(stream, json.dumps(_identity(), sort_keys=True))
+        write_holder(stream)
         try:
             yield
         finally:
-            _write(stream, "")
+            clear_holder(stream)
 
 
 def wait_for_dvc(wait_s: float) -> bool:
@@ -88,46 +92,22 @@ def _acquire(stream: TextIO, wait_s: float) -> None:
 
 def _holder(stream: TextIO, *, is_waiting: bool) -> tuple[str, str] | None:
     """Say who works here, and what to do; None where nobody does, and the lock is ours."""
-    try:
-        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        record = _read(stream)
+    if not try_lock(stream, LOCK):
+        record = read_holder(stream)
         who = f"`rootstock repro` (PID {record.get('pid')}, {record.get('host')})"
         return who, "wait for it, or use --wait SECONDS"
-    record = _read(stream)
+    record = read_holder(stream)
     # The locks of some network file systems do not reach other hosts: then the record decides.
     if record and record.get("host") != platform.node():
-        fcntl.flock(stream, fcntl.LOCK_UN)
+        unlock(stream)
         return (
             f"`rootstock repro` on the host {record.get('host')!r} (PID {record.get('pid')})",
             f"use one clone for each host; if nothing runs there, remove {LOCK}",
         )
     dvc = running_dvc(Path.cwd()) if is_waiting else []
     if dvc:
-        fcntl.flock(stream, fcntl.LOCK_UN)
+        unlock(stream)
         return f"DVC (PID {dvc[0]})", "wait for it"
-    if record and record.get("boot") != _identity()["boot"]:
+    if record and record.get("boot") != this_process()["boot"]:
         sys.stderr.write(f"{LOCK}: left from before this host was started again, is taken over\n")
     return None
-
-
-def _read(stream: TextIO) -> dict[str, Any]:
-    stream.seek(0)
-    try:
-        record = json.loads(stream.read() or "{}")
-    except ValueError:  # it was being written
-        return {}
-    return record if isinstance(record, dict) else {}
-
-
-def _write(stream: TextIO, text: str) -> None:
-    stream.seek(0)
-    stream.truncate()
-    stream.write(text)
-    stream.flush()
-    os.fsync(stream.fileno())
-
-
-def _identity() -> dict[str, str | int]:
-    boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
-    return {"pid": os.getpid(), "host": platform.node(), "boot": boot}

@@ -10,6 +10,7 @@ from pipeline.errors import MachineError, ParamsError
 from pipeline.files import write_text
 from pipeline.params import load_section, read_params, refuse_unknown_sections
 from pipeline.stage import PARAMS
+from pipeline.track.tracking import refuse_percent_sign, tracking_uri
 
 STATE = Path(".rootstock")
 
@@ -23,7 +24,7 @@ def preflight() -> None:
     Raises:
         ParamsError: params.yaml or a path in it is wrong, or a lock file is in conflict.
         DataError: The raw folder holds what DVC must not meet.
-        MachineError: A lock file is cut or damaged.
+        MachineError: A lock file is cut or damaged, or MLflow cannot open its database here.
     """
     refuse_conflict(PARAMS)
     raw = read_params(PARAMS)
@@ -36,6 +37,7 @@ def preflight() -> None:
     for lock in lock_files():
         check_lock(lock)
         back_up(lock)
+    refuse_percent_sign(tracking_uri())
     refuse_wrong_params()
 
 

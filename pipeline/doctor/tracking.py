@@ -17,18 +17,19 @@ from pipeline.doctor.findings import Finding, demoted, fault, fixed, ok, warn
 from pipeline.errors import TrackingError
 from pipeline.track.database import Condition, is_deleted_experiment, look_at_database, set_aside
 from pipeline.track.tracking import (
+    ADDRESS,
+    SERVERS,
     TrackingParams,
+    address_kind,
     artifact_folder,
     database_file,
     probe,
     redact,
+    refuse_percent_sign,
     tracking_uri,
 )
 
 _TIMEOUT_S = 2.0
-_WHERE = "MLFLOW_TRACKING_URI"
-_SERVERS = ("http", "https")
-_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 _FAULTS: dict[Condition, tuple[str, str]] = {
     "half-made": (
@@ -38,7 +39,7 @@ _FAULTS: dict[Condition, tuple[str, str]] = {
     "damaged": ("is damaged, or no SQLite database", "run `rootstock doctor --fix`"),
     "foreign": (
         "is a SQLite database of something else",
-        f"set {_WHERE} to another file, or move this one away",
+        f"set {ADDRESS} to another file, or move this one away",
     ),
     "older": ("its tables are of an older MLflow", "copy it, then run `mlflow db upgrade`"),
     "newer": ("its tables are of a newer MLflow", "run `make install`, or set it aside"),
@@ -70,14 +71,9 @@ def _told(error: TrackingError, *, is_required: bool) -> Finding:
 
 
 def _look(uri: str, tracking: TrackingParams, *, fix: bool) -> Iterator[Finding]:
-    scheme = uri.partition(":")[0] if ":" in uri else ""
-    kind = scheme.partition("+")[0]
-    if kind not in (*_SERVERS, *_DATABASES):
-        raise TrackingError(
-            _WHERE, "must begin with http://, https://, sqlite:/// or postgresql://",
-            got=redact(uri),
-        )  # fmt: skip
-    if kind in _SERVERS:
+    kind = address_kind(uri)
+    refuse_percent_sign(uri)
+    if kind in SERVERS:
         probe(uri)
         yield _server(uri)
         return
@@ -155,7 +151,7 @@ def _server(uri: str) -> Finding:
     if not re.fullmatch(r"\d+\.\d+[\w.]*", found):
         raise TrackingError(
             where, "something answers there, and it is no MLflow server",
-            remedy=f"correct {_WHERE}, with its port and path",
+            remedy=f"correct {ADDRESS}, with its port and path",
         )  # fmt: skip
     ours = importlib.metadata.version("mlflow")
     if found.split(".")[0] != ours.split(".")[0]:
@@ -172,7 +168,7 @@ def _refused(where: str, code: int) -> TrackingError:
         )  # fmt: skip
     return TrackingError(
         where, f"something answers there with status {code}, and it is no MLflow server",
-        remedy=f"correct {_WHERE}, with its port and path",
+        remedy=f"correct {ADDRESS}, with its port and path",
     )  # fmt: skip
 
 

@@ -4,7 +4,6 @@ A chunk is named by its number and by a digest of its files as the file system h
 whose files were changed in between is predicted anew.
 """
 
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -16,6 +15,7 @@ import pyarrow.parquet as pq
 
 from pipeline.errors import MachineError
 from pipeline.files import remove, sha256_json
+from pipeline.locks import try_lock
 from pipeline.predict.inputs import Input
 from pipeline.predict.rows import write_table
 
@@ -82,17 +82,13 @@ def kept_in(folder: Path) -> Iterator[None]:
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
-        _lock(descriptor, folder)
+        if not try_lock(descriptor, folder):
+            raise MachineError(
+                folder,
+                "another process predicts the same files here",
+                remedy="wait for it, or stop it",
+            )
         yield
         remove(folder)
     finally:
         os.close(descriptor)
-
-
-def _lock(descriptor: int, folder: Path) -> None:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
-        raise MachineError(
-            folder, "another process predicts the same files here", remedy="wait for it, or stop it"
-        ) from error

@@ -35,7 +35,7 @@ from pipeline.predict.rows import (
 from pipeline.predict.summary import Summary
 from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
 from pipeline.track.fetch import fetch_model
-from pipeline.track.journal import state_folder
+from pipeline.track.journal import scratch_folder
 
 log = logging.getLogger(__name__)
 
@@ -105,7 +105,7 @@ def predict_files(resident: Resident, files: Sequence[Input], options: Options) 
         MachineError: Another process makes the same predictions; or standard output is stuck.
         ResidentDied: The model's process ended.
     """
-    home = state_folder() / "predict" / _key(resident, files, options)
+    home = scratch_folder() / "predict" / _key(resident, files, options)
     with kept_in(home):
         chunks = Chunks(home, files, _CHUNK)
         schema = schema_of(resident.describe())

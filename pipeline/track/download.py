@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.errors import MachineError, ParamsError, TrackingError
-from pipeline.track.journal import state_folder
+from pipeline.track.journal import scratch_folder
 from pipeline.track.tracking import configure, probe, redact, tracking_uri, translated_errors
 
 _FILE = "artifacts/model.safetensors"
@@ -39,7 +39,7 @@ def _download(uri: str, address: str) -> Path:
 
     set_tracking_uri(address)
     set_registry_uri(address)
-    target = state_folder() / "downloads"
+    target = scratch_folder() / "downloads"
     target.mkdir(parents=True, exist_ok=True)
     with translated_errors(address):
         try:

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pipeline
 from pipeline.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.files import md5_file, read_json, replacing_folder, sha256_file, write_json
-from pipeline.track.journal import state_folder
+from pipeline.track.journal import scratch_folder
 from pipeline.track.lookup import Lookup
 from pipeline.track.registry import MODEL
 from pipeline.track.tracking import redact, tracking_uri, translated_errors
@@ -122,7 +122,7 @@ def fetch_model(what: str) -> ModelFolder:
 
 
 def _home() -> Path:
-    return state_folder() / "models"
+    return scratch_folder() / "models"
 
 
 def _local(what: str) -> ModelFolder | None:

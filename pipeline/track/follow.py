@@ -5,15 +5,15 @@ away or back again costs training nothing. It ends when training has ended. What
 `publish` sends.
 """
 
-import fcntl
 import logging
 import os
 import sys
 import time
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pipeline.errors import PipelineError, TrackingError
+from pipeline.locks import try_lock
 from pipeline.params import load_section, read_params
 from pipeline.track.describe import run_name
 from pipeline.track.journal import Record, is_written, read_journal
@@ -152,20 +152,12 @@ def main(argv: list[str]) -> int:
             return 0
         os.nice(_NICENESS)
         with follow_lock(path).open("a") as lock:
-            if _is_first(lock):
+            if try_lock(lock, follow_lock(path)):
                 follow(path, Stream(path.stem, params, tracking.experiment))
     except PipelineError as error:
         log.warning("%s", error)
         return error.exit_code
     return 0
-
-
-def _is_first(lock: IO[str]) -> bool:
-    try:
-        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
 
 
 if __name__ == "__main__":

@@ -10,13 +10,13 @@ stopped and goes on appends a second `start`. While it is being written, the fil
 anyone can tell a training that runs from one that died.
 """
 
-import fcntl
 import json
 import logging
 import math
 import os
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -26,14 +26,14 @@ from typing import IO, Any, Literal
 
 from pipeline.errors import DataError, Interrupted, MachineError
 from pipeline.files import canonical_json
+from pipeline.locks import try_lock, wait_for_lock
 
 Status = Literal["running", "finished", "stopped", "failed"]
 """`stopped`: by a signal, to go on later. `running` is also what a killed training leaves."""
 
 log = logging.getLogger(__name__)
 
-_LOCK_TRIES = 50
-_LOCK_PAUSE_S = 0.1
+_LOCK_TIMEOUT_S = 5.0
 
 
 def state_folder() -> Path:
@@ -43,6 +43,35 @@ def state_folder() -> Path:
     names in `DVC_ROOT`.
     """
     return Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".rootstock"
+
+
+def scratch_folder() -> Path:
+    """Return a folder for what a command keeps to go on later; one that can be written.
+
+    It is `state_folder`, or on a read-only disk `rootstock` in `$XDG_STATE_HOME`, in
+    `~/.local/state`, or in the folder for temporary files.
+    """
+    first = state_folder()
+    if _is_writable(first):
+        return first
+    state = os.environ.get("XDG_STATE_HOME") or f"{os.environ.get('HOME') or ''}/.local/state"
+    others = (Path(state) / "rootstock", Path(tempfile.gettempdir()) / f"rootstock-{os.getuid()}")
+    return next((each for each in others if _is_writable(each) and _is_own(each)), first)
+
+
+def _is_writable(folder: Path) -> bool:
+    present = next(each for each in (folder, *folder.absolute().parents) if each.exists())
+    return os.access(present, os.W_OK | os.X_OK)
+
+
+def _is_own(folder: Path) -> bool:
+    """Check that nobody else can have put anything into a folder; a missing one is fine."""
+    try:
+        found = folder.lstat()
+    except FileNotFoundError:
+        folder.mkdir(parents=True, mode=0o700)
+        return True
+    return found.st_uid == os.getuid() and not found.st_mode & 0o022
 
 
 def journal_path(key: str) -> Path:
@@ -121,13 +150,9 @@ class Journal:
 
 
 def _lock(stream: IO[str], path: Path) -> None:
-    for _ in range(_LOCK_TRIES):  # a reader that asks `is_written` holds it for a moment
-        try:
-            fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            time.sleep(_LOCK_PAUSE_S)
-        else:
-            return
+    # A reader that asks `is_written` holds it for a moment.
+    if wait_for_lock(stream, path, timeout_s=_LOCK_TIMEOUT_S):
+        return
     raise MachineError(path, "the same training is running already", remedy="wait, or stop it")
 
 
@@ -144,11 +169,7 @@ def _drop_torn_line(stream: IO[str]) -> None:
 def is_written(path: Path) -> bool:
     """Tell whether a training holds the journal open."""
     with path.open("rb") as stream:
-        try:
-            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
-        except BlockingIOError:
-            return True
-    return False
+        return not try_lock(stream, path, shared=True)
 
 
 def read_journal(path: Path) -> Record:

@@ -15,7 +15,6 @@ Two clones may publish one key in the same second, and each begin a run: `agree`
 The other one is deleted; where it was trained to another model, it confirms the first.
 """
 
-import fcntl
 import logging
 import tempfile
 import time
@@ -28,6 +27,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.files import canonical_json
+from pipeline.locks import wait_for_lock
 from pipeline.tables import read_table
 from pipeline.track.agree import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import find_commit
@@ -61,7 +61,6 @@ STAGES = ("train", "evaluate")
 
 _MAX_KEYS = 100
 _FOLLOWER_TIMEOUT_S = 10.0
-_FOLLOWER_PAUSE_S = 0.2
 
 
 def settle_run(tracking: Tracking, outcome: Outcome) -> "Run":
@@ -145,14 +144,9 @@ def _follower_stopped(train: str) -> Iterator[None]:
     if not journal.exists():
         yield
         return
-    deadline = time.monotonic() + _FOLLOWER_TIMEOUT_S
-    with follow_lock(journal).open("a") as stream:
-        while time.monotonic() < deadline:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError:
-                time.sleep(_FOLLOWER_PAUSE_S)
+    path = follow_lock(journal)
+    with path.open("a") as stream:
+        wait_for_lock(stream, path, timeout_s=_FOLLOWER_TIMEOUT_S)
         yield
 
 

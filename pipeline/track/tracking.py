@@ -7,12 +7,13 @@ The address is `MLFLOW_TRACKING_URI`, else the database `mlflow.db` in the repos
 such a database lie beside it, in `mlflow-artifacts`. A server keeps artifacts where it likes.
 """
 
-import fcntl
 import http.client
+import importlib.util
 import logging
 import os
 import re
 import socket
+import sys
 import time
 import urllib.error
 import urllib.parse
@@ -27,6 +28,7 @@ from pydantic import Field
 
 from pipeline.errors import MachineError, TrackingError
 from pipeline.files import replacing
+from pipeline.locks import wait_for_lock
 from pipeline.params import Section
 from pipeline.track.journal import state_folder
 
@@ -51,12 +53,16 @@ _FORCED = {
     "MLFLOW_ENABLE_ASYNC_LOGGING": "false",
 }
 
+ADDRESS = "MLFLOW_TRACKING_URI"
+SERVERS = ("http", "https")
+_DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
+
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
+_HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/.*)?|\[[0-9a-fA-F:]+\]:\d+(/.*)?")
 _SQLITE = b"SQLite format 3\0"
 _PROBE_TIMEOUT_S = 2.0
 _LOCK_TIMEOUT_S = 120.0
 _PUBLISH_TIMEOUT_S = 1800.0
-_LOCK_PAUSE_S = 0.1
 _HELD = "database is locked"
 _HELD_TIMEOUT_S = 60.0
 _HELD_PAUSE_S = 0.5
@@ -87,7 +93,7 @@ class Tracking:
 
 def tracking_uri() -> str:
     """Give the address of the tracking server or database."""
-    return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{_root()}/mlflow.db"
+    return os.environ.get(ADDRESS) or f"sqlite:///{_root()}/mlflow.db"
 
 
 def artifact_folder() -> Path:
@@ -141,12 +147,62 @@ def _open(uri: str, experiment: str) -> Tracking:
             time.sleep(_HELD_PAUSE_S)
 
 
+def address_kind(uri: str) -> str:
+    """Return what an address names: `http`, `https`, or the name of a database.
+
+    Raises:
+        TrackingError: It names neither a server nor a database.
+    """
+    scheme = uri.partition(":")[0].lower() if ":" in uri else ""
+    kind = scheme.partition("+")[0]
+    if kind in (*SERVERS, *_DATABASES):
+        return kind
+    raise TrackingError(
+        ADDRESS,
+        "must begin with http://, https://, sqlite:/// or postgresql://",
+        got=redact(uri),
+        remedy=_address_remedy(uri, kind),
+    )
+
+
+def _address_remedy(uri: str, kind: str) -> str:
+    if kind == "postgres":
+        return "write postgresql:// before the same address"
+    if _HOST_AND_PORT.fullmatch(uri):
+        return f"write http://{uri}"
+    if kind in ("", "file"):
+        return "MLflow keeps no new runs in folders; name a database, as sqlite:///mlflow.db"
+    return "name a server or a database, or unset it: runs then go to mlflow.db"
+
+
+def refuse_percent_sign(uri: str) -> None:
+    """Refuse a database where the environment's path has a percent sign.
+
+    MLflow gives the path of its own files to a parser that takes the sign for a variable.
+
+    Raises:
+        MachineError: It is so.
+    """
+    spec = importlib.util.find_spec("mlflow")  # importing it would take seconds
+    if uri.partition(":")[0].lower() not in SERVERS and spec and "%" in str(spec.origin):
+        raise MachineError(
+            sys.prefix,
+            "the path of the environment must have no percent sign: MLflow cannot open a "
+            "database from there",
+            remedy="move the clone, or make the environment elsewhere: "
+            "`make VENV=$HOME/rootstock-venv repro`",
+        )
+
+
 def probe(uri: str) -> None:
     """Ask a server or database whether it is there; MLflow itself would try for minutes.
 
     Raises:
-        TrackingError: It does not answer, or is no database.
+        MachineError: MLflow cannot open databases from where it is installed.
+        TrackingError: The address is none, nothing answers, or it is no database.
     """
+    address_kind(uri)
+    refuse_percent_sign(uri)
     try:
         if uri.startswith(("http://", "https://")):
             _ask_health(redact(uri))
@@ -218,22 +274,16 @@ def exclusive(name: str, *, timeout_s: float = _LOCK_TIMEOUT_S) -> Iterator[None
     """Hold a lock that all processes of this repository share, also under `dvc exp run --temp`.
 
     Raises:
-        MachineError: Another process holds it for longer than `timeout_s`.
+        MachineError: Another process holds it for longer than `timeout_s`, or there are no file
+            locks.
     """
     path = state_folder() / "locks" / f"mlflow-{name}.lock"  # stages have locks of their own
     path.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + timeout_s
     with path.open("a") as stream:
-        while True:
-            try:
-                fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-                break
-            except BlockingIOError as error:
-                if time.monotonic() > deadline:
-                    raise MachineError(
-                        path, "another process holds this lock", remedy="wait for it, or stop it"
-                    ) from error
-                time.sleep(_LOCK_PAUSE_S)
+        if not wait_for_lock(stream, path, timeout_s=timeout_s):
+            raise MachineError(
+                path, "another process holds this lock", remedy="wait for it, or stop it"
+            )
         yield
 
 

@@ -1,29 +1,46 @@
-"""How the MLflow UI opens on our runs: numbers and params first that a person compares.
+"""How the MLflow UI opens on our runs: the main metrics, and the params in which runs differ.
 
-MLflow itself would show neither metrics nor params in its table, and put the charts of every group
-(`baseline/...`, `ci95/...`) before those of the main metrics. A shared view, which is a tag of the
-experiment, is opened by its address, and changes nothing for those who have a view of their own.
+MLflow itself shows neither in its table, and puts the charts of every group (`baseline/...`,
+`ci95/...`) before those of the main metrics. So the experiment gets a saved view, as people make
+them by *Views, Save as new view*: a tag of the experiment, opened by its address. Who does not open
+it sees MLflow's own table.
 """
 
 import json
 import sqlite3
+import sys
 from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
+from pipeline.errors import PipelineError
 from pipeline.track.describe import main_metrics
 from pipeline.track.runs import store_shared
-from pipeline.track.tracking import Tracking, database_file
+from pipeline.track.tracking import (
+    Tracking,
+    connect,
+    database_file,
+    ensure_schema,
+    has_database,
+    tracking_uri,
+)
 
+NAME = "Rootstock"
 _KEY = "rootstock"
 _TAG = f"mlflow.sharedViewState.{_KEY}"
 _PARAMS = ("train.strategy", "optim.lr", "train.epochs", "runtime.seed")
+_FREE = ("tracking.", "machine.")
+"""Params that change no result."""
+
 _CURVES = ("val_loss", "train_loss")
 _RUNS_IN_A_CHART = 20
+_RUNS_COMPARED = 100
+_MOST_PARAMS = 8
+_MOST_METRICS = 3
 
 
 def put_view(tracking: Tracking, metrics: Mapping[str, Any]) -> None:
-    """Give the experiment our view, where it has none of the kind.
+    """Store our view in the experiment, where it is not there yet.
 
     Args:
         tracking: The server.
@@ -31,15 +48,40 @@ def put_view(tracking: Tracking, metrics: Mapping[str, Any]) -> None:
     """
     tags = tracking.client.get_experiment(tracking.experiment_id).tags
     if _TAG not in tags:
-        text = json.dumps(view_state(main_metrics(metrics)))
-        store_shared(lambda: tracking.client.set_experiment_tag(tracking.experiment_id, _TAG, text))
+        _store(tracking, view_state(main_metrics(metrics), _PARAMS))
 
 
-def view_state(metrics: Sequence[str]) -> dict[str, Any]:
-    """Give the view: columns of the table, and charts in sections.
+def renew_view(tracking: Tracking) -> None:
+    """Store our view anew: by the main metrics and the params of the last runs."""
+    runs = tracking.client.search_runs([tracking.experiment_id], max_results=_RUNS_COMPARED)
+    metrics = main_metrics({name: 0 for run in runs for name in run.data.metrics})
+    _store(tracking, view_state(metrics, differing([run.data.params for run in runs])))
+
+
+def differing(params: Sequence[Mapping[str, str]]) -> tuple[str, ...]:
+    """Return the params in which runs differ, those that people know best first.
+
+    Args:
+        params: Of each run, by name; a run may lack some.
+    """
+    names = {name for each in params for name in each if not name.startswith(_FREE)}
+    unlike = {name for name in names if len({each.get(name) for each in params if each}) > 1}
+    known = [name for name in _PARAMS if name in unlike]
+    return (*known, *sorted(unlike - set(known)))[:_MOST_PARAMS] or _PARAMS
+
+
+def _store(tracking: Tracking, state: Mapping[str, Any]) -> None:
+    saved = {"name": NAME, "createdAt": 0, "updatedAt": 0, "state": json.dumps(state)}
+    text = json.dumps(saved)
+    store_shared(lambda: tracking.client.set_experiment_tag(tracking.experiment_id, _TAG, text))
+
+
+def view_state(metrics: Sequence[str], params: Sequence[str]) -> dict[str, Any]:
+    """Return the view: columns of the table, and charts in sections.
 
     Args:
         metrics: By name, the most telling one first.
+        params: By name.
     """
     bars = [_chart("BAR", name, "test") for name in metrics]
     lines = [
@@ -50,8 +92,8 @@ def view_state(metrics: Sequence[str]) -> dict[str, Any]:
         "orderByKey": "attributes.start_time",
         "orderByAsc": False,
         "selectedColumns": [
-            *(f"metrics.`{name}`" for name in metrics[:4]),
-            *(f"params.`{name}`" for name in _PARAMS),
+            *(f"metrics.`{name}`" for name in metrics[:_MOST_METRICS]),
+            *(f"params.`{name}`" for name in params),
             "attributes.`Models`",
         ],
         "compareRunCharts": [*bars, *lines],
@@ -108,3 +150,26 @@ def _section(key: str, title: str) -> dict[str, Any]:
         "deleted": False,
         "isGenerated": True,
     }
+
+
+def main(argv: Sequence[str]) -> int:
+    """Renew the view of an experiment and print its address: `view <server> <experiment>`.
+
+    A process of its own does this and ends, since MLflow takes 200 MB to import.
+    """
+    server, name = argv
+    uri = tracking_uri()
+    try:
+        if has_database(uri):
+            renew_view(connect(name))
+        elif uri.startswith("sqlite:///"):
+            ensure_schema(uri)
+    except PipelineError as error:
+        sys.stderr.write(f"error: {error}\n")
+        return error.exit_code
+    sys.stdout.write(view_address(server, uri, name))
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main(sys.argv[1:]))

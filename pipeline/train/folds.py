@@ -12,9 +12,6 @@ from typing import ClassVar, Literal
 import numpy as np
 import pandas as pd
 from pydantic import Field
-from scipy.sparse import coo_array
-from scipy.sparse.csgraph import connected_components
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from pipeline.errors import ParamsError
 from pipeline.params import Section, Task
@@ -123,6 +120,9 @@ def _groups(index: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:
     groups = pd.factorize(index["group"].where(index["group"].notna(), alone))[0].astype(np.int64)
     if alike is None:
         return groups
+    from scipy.sparse import coo_array  # slow to import, all
+    from scipy.sparse.csgraph import connected_components
+
     group_of = pd.Series(groups, index=index["path"])
     ends = [alike[name].map(group_of) for name in ("path_a", "path_b")]
     a, b = (end[ends[0].notna() & ends[1].notna()].to_numpy(np.int64) for end in ends)
@@ -196,6 +196,8 @@ def _split(
     strata: np.ndarray, groups: np.ndarray, folds: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
     """Give (rest, part) for each fold, as positions."""
+    from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # slow to import
+
     state = seed % 2**32
     places = np.zeros(len(strata))
     with warnings.catch_warnings():

@@ -12,7 +12,7 @@ from tests.closure import ROOT, closure, imports, module_file
 LAYERS = (
     {"errors"},
     {"files", "params", "seeds", "tables"},
-    {"ahead", "dvccache", "git", "parallel", "plots", "processes", "workers"},
+    {"ahead", "dvccache", "git", "locks", "parallel", "plots", "processes", "workers"},
     {"device", "earlier"},
     {"data"},
     {"model"},

@@ -3,18 +3,23 @@
 import os
 import shutil
 import subprocess
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
 from pipeline.data.params import DataParams
+from pipeline.data.probe import NOTES
+from pipeline.data.probes import made_from, write_probes
 from pipeline.doctor import data as doctor_data
 from pipeline.doctor.data import Expectations, check_data
 from pipeline.doctor.disk import check_disk
+from pipeline.doctor.examine import check_fit
 from pipeline.doctor.findings import gather
 from pipeline.doctor.outline import Outline
 from pipeline.doctor.params import CLASSES, examine_params
 from pipeline.errors import DataError
-from pipeline.files import sha256_file
+from pipeline.files import sha256_file, write_json
 from pipeline.parallel import MachineParams
 from tests.closure import ROOT
 from tests.packed import tar
@@ -46,15 +51,13 @@ def raw(tmp_path, monkeypatch):
 def look(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
-    def look_at(*, task="classification", labels=RAW, target="label", batch_size=8, **clean):
+    def look_at(*, task="classification", labels=RAW, target="label", **clean):
         wanted = Expectations(
             task,
             DataParams(path=RAW, labels=labels, target=target),
             clean_params(**clean),
             params.find(CLASSES["split"]),
-            params.find(CLASSES["train"]).model_copy(update={"batch_size": batch_size}),
             MachineParams(workers=1, progress="none"),
-            params.find(CLASSES["registry"]),
         )
         return gather("data", check_data(wanted))
 
@@ -91,7 +94,8 @@ def test_an_archive_is_one_file_with_many_items(raw, look, monkeypatch):
     assert lines(found, "error") == []
     assert not any("treats each by itself" in line for line in lines(found, "warning"))
     assert f"{RAW}: 48 items, class folders, 2 classes: 'cat' 24, 'dog' 24" in lines(found, "ok")
-    assert seen == doctor_data.RawFolder(48, (raw / "all.tar").stat().st_size)
+    assert seen.items == 48
+    assert seen.files_bytes == (raw / "all.tar").stat().st_size
 
 
 def test_a_tracked_folder_is_not_complained_of(raw, look):
@@ -184,14 +188,6 @@ def in_splits(raw, *changed, header="path,label,split"):
     write_labels(raw, [*changed, *rows[len(changed) :]], header=header)
 
 
-def break_names(raw):
-    for split in ("train", "dev"):
-        for label in ("cat", "dog"):
-            shutil.copytree(raw / label, raw / split / label)
-    for label in ("cat", "dog"):
-        shutil.rmtree(raw / label)
-
-
 def break_group(raw):
     in_splits(raw, header="path,label,split,group")
 
@@ -212,94 +208,42 @@ def break_leak(raw):
 
 
 BROKEN = {
-    "link": (break_link, "must not be a link that leaves the data folder", 3),
-    "fifo": (break_fifo, "must not be a FIFO", 3),
-    "one class": (break_one_class, "there must be two classes or more, and there are ['cat']", 3),
-    "no layout": (break_no_layout, "has neither a label file nor folders that name the classes", 3),
-    "no pictures": (break_pictures, "48 of 48 items that were opened cannot be used: not_image", 3),
-    "semicolons": (
-        break_label_file,
-        "must be separated by commas, and looks separated by semicolons",
-        3,
-    ),
-    "spelling": (break_spelling, "labels are spelled in several ways", 3),
-    "class without train": (break_train, "the class 'dog' has 1 items, none of them in train", 3),
-    "empty split": (break_val, "the split 'val' is empty", 3),
-    "group": (break_group, "a group must not cross splits, and 'g' has cat/00.png in train and", 3),
-    "rows": (break_rows, "49 of 97 items are bad: missing_file 49; clean.max_bad_frac allows", 3),
-    "no labels": (break_labels, "26 of 48 items are bad: no_label 26; clean.max_bad_frac", 3),
-    "leak": (
-        break_leak,
-        "1 pictures stand in two of the given splits; first: 'cat/00.png' in train and "
-        "'cat/01.png' in val (give both",
-        3,
-    ),
-    "other splits": (break_names, "'dev' is not, and all hold the same folders: 'cat', 'dog'", 3),
+    "link": (break_link, "must not be a link that leaves the data folder"),
+    "fifo": (break_fifo, "must not be a FIFO"),
 }
+SAID = {
+    "one class": break_one_class,
+    "no layout": break_no_layout,
+    "no pictures": break_pictures,
+    "semicolons": break_label_file,
+    "spelling": break_spelling,
+    "bad items": break_train,
+    "empty split": break_val,
+    "group": break_group,
+    "rows": break_rows,
+    "no labels": break_labels,
+    "leak": break_leak,
+}
+"""What `clean` stops at: the doctor says the same."""
 
 
 @pytest.mark.parametrize("case", BROKEN)
-def test_what_clean_would_stop_at_is_an_error(raw, look, case):
-    spoil, message, code = BROKEN[case]
+def test_what_dvc_must_not_meet_is_an_error(raw, look, case):
+    spoil, message = BROKEN[case]
     spoil(raw)
-    found, _ = look()
-    (error,) = [each for each in found if each.level == "error"]
-    assert message in error.line()
-    assert error.exit_code == code
-
-
-def test_each_of_them_does_stop_clean(raw, tmp_path, monkeypatch):
-    for case in ("group", "rows", "no labels", "leak", "other splits"):
-        folder = class_folders(tmp_path / case)
-        BROKEN[case][0](folder)
-        with pytest.raises(DataError):
-            clean_folder(folder)
-
-
-def test_what_decisions_may_settle_is_a_warning(raw, look, tmp_path):
-    in_splits(raw, "cat/00.png,emu,test")
     (error,) = [each for each in look()[0] if each.level == "error"]
-    assert "the class 'emu' has 1 items, none of them in train" in error.line()
-    identity = sha256_file(raw / "cat/00.png")
-    write_labels(tmp_path / "review", [f"{identity},drop,,,"], header="id,decision,by,when,note",
-                 name="mine.csv")  # fmt: skip
-    found = look()[0]
-    assert lines(found, "error") == []
-    assert any("; `clean` stops at it unless review/mine.csv settles it" in line
-               for line in lines(found, "warning"))  # fmt: skip
+    assert message in error.line()
+    assert error.exit_code == 3
 
 
-def test_leaks_that_are_mended_are_no_error(raw, look):
-    break_leak(raw)
-    found = look(leaks="drop")[0]
-    assert lines(found, "error") == []
-    assert any("`clean` will keep one of each" in line for line in lines(found, "warning"))
-
-
-def test_items_whose_label_is_filled_count_for_a_batch(raw, look):
-    break_labels(raw)
-    (error,) = lines(look(batch_size=32, missing_label="drop")[0], "error")
-    assert "must be at most the items of train, of 22" in error
-    assert lines(look(batch_size=32, missing_label="most_frequent")[0], "error") == []
-
-
-def test_missing_labels_that_stop_clean_are_told(raw, look):
-    write_labels(raw, ["cat/00.png,cat", "cat/01.png,cat", "dog/00.png,dog"])
-    told = lines(look(missing_label="error", max_bad_frac=1.0)[0], "warning")
-    assert any("45 items have no label, at which `clean` stops; first: 'cat/02.png'" in line
-               for line in told)  # fmt: skip
-
-
-def test_a_wrong_path_is_an_error_of_params(look):
-    (error,) = look()[0]
-    assert (error.exit_code, error.level) == (2, "error")
-    assert "data.path: no such file or folder" in error.line()
-
-
-def test_too_large_a_batch_is_an_error_of_params(raw, look):
-    (error,) = [each for each in look(batch_size=64)[0] if each.level == "error"]
-    assert error.exit_code == 2
-    assert "train.batch_size: must be at most the items of train, of 48 in all" in error.line()
+@pytest.mark.parametrize("case", SAID)
+def test_the_doctor_stops_at_what_clean_stops_at_in_the_same_words(raw, look, case):
+    SAID[case](raw)
+    with pytest.raises(DataError) as stopped:
+        clean_folder(Path(RAW))
+    (error,) = [each for each in look()[0] if each.level == "error"]
+    assert error.line() == str(stopped.value)
+    assert error.exit_code == 3
 
 
 def spoil_some(raw):
@@ -309,49 +253,89 @@ def spoil_some(raw):
     (raw / "dog/01.png").rename(raw / "dog/01.jpg")
 
 
-def test_a_sample_tells_of_bad_files_and_of_odd_ones(raw, look):
-    spoil_some(raw)
-    told = lines(look()[0], "warning")
-    bad = next(line for line in told if "cannot be used" in line)
-    assert "3 of 48 items that were opened cannot be used: empty 1, too_small 1, truncated 1" in bad
-    assert "quarantine" in bad
-    assert any("its name promises another format; first: 'dog/01.jpg'" in line for line in told)
-
-
-def test_a_bad_share_above_the_limit_is_told_as_such(raw, look):
-    spoil_some(raw)
-    told = lines(look(max_bad_frac=0.01)[0], "warning")
-    assert any("`clean` stops above a share of 0.01, clean.max_bad_frac" in line for line in told)
-
-
-def test_equal_pictures_are_told_and_above_all_those_at_odds(raw, look):
+def copy_some(raw):
     shutil.copy(raw / "cat/03.png", raw / "dog/copy.png")
     shutil.copy(raw / "cat/04.png", raw / "cat/again.png")
-    told = lines(look()[0], "warning")
-    assert any(
-        "1 pictures lie there several times, with labels that disagree; first: 'cat/03.png' and "
-        "'dog/copy.png'" in line
-        for line in told
-    )
-    assert any("1 pictures lie there several times; first: 'cat/again.png'" in line
-               for line in told)  # fmt: skip
 
 
-def test_a_small_class_and_missing_labels_are_warnings(raw, look):
+def add_some(raw):
     save_picture(raw / "emu/1.png", 77)
     save_picture(raw / "loose.png", 78)
-    told = lines(look()[0], "warning")
-    assert any("1 classes have so few items that train may get none" in line for line in told)
-    counted = lines(look()[0], "ok")[0]
-    assert "3 classes: 'cat' 24, 'dog' 24, 'emu' 1; 1 without a label" in counted
 
 
-def test_rows_without_files_are_told(raw, look):
+def name_missing_ones(raw):
     names = [f"{label}/{n:02}.png,{label}" for label in ("cat", "dog") for n in range(24)]
     write_labels(raw, [*names, "cat/none.png,cat"])
+
+
+ODD = {"bad files": spoil_some, "copies": copy_some, "a small class": add_some,
+       "rows without files": name_missing_ones, "nothing": lambda _: None}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ODD)
+def test_the_doctor_warns_of_what_clean_reports(raw, look, case):
+    ODD[case](raw)
+    report = clean_folder(Path(RAW)).report
     told = lines(look()[0], "warning")
-    assert any("1 items will be quarantined as missing_file; first: 'cat/none.png'" in line
-               for line in told)  # fmt: skip
+    for warning in report["warnings"]:
+        assert f"{RAW}: {warning}" in told
+    for reason, n in report["reasons"].items():
+        assert any(f"{n} items will be " in line and f" as {reason}; first: " in line
+                   for line in told), reason  # fmt: skip
+    for note, seen in report["notes"].items():
+        assert any(f"{seen['n']} pictures: {NOTES[note]}; first: {seen['first']!r}" in line
+                   for line in told)  # fmt: skip
+
+
+def test_a_part_of_many_files_is_opened_and_the_rest_taken_for_good(raw, look, monkeypatch):
+    spoil_some(raw)
+    monkeypatch.setattr(doctor_data, "_FEWEST", 4)
+    monkeypatch.setattr(doctor_data, "_SAMPLE_S", 0.0)
+    found, seen = look()
+    assert lines(found, "error") == []
+    assert any("4 of 48 items were opened" in line for line in lines(found, "ok"))
+    assert seen.in_train > 20
+
+
+def test_what_decisions_on_unopened_items_may_settle_is_a_warning(raw, look, tmp_path, monkeypatch):
+    break_labels(raw)
+    identity = sha256_file(raw / "cat/00.png")
+    write_labels(tmp_path / "review", [f"{identity},drop,,,"], header="id,decision,by,when,note",
+                 name="mine.csv")  # fmt: skip
+    assert len(lines(look()[0], "error")) == 1
+    monkeypatch.setattr(doctor_data, "_look", lambda *_, **__: {})
+    found = look()[0]
+    assert lines(found, "error") == []
+    assert any("; `clean` stops at it unless review settles it" in line
+               for line in lines(found, "warning"))  # fmt: skip
+
+
+def test_what_the_last_build_saw_is_not_opened_again(raw, look, tmp_path, monkeypatch):
+    cleaned = clean_folder(Path(RAW))
+    (tmp_path / "artifacts/clean").mkdir(parents=True)
+    write_probes(tmp_path / "artifacts/clean/probes.parquet", cleaned.probes)
+    write_json(tmp_path / "artifacts/clean/key.json", made_from(clean_params().limits()))
+
+    def decode(_raw, paths, *_):
+        assert paths == []
+        return iter(())
+
+    monkeypatch.setattr("pipeline.data.probing._probe_new", decode)
+    found, _ = look()
+    assert any("48 of 48 items were opened" in line for line in lines(found, "ok"))
+
+
+def test_leaks_that_are_mended_are_no_error(raw, look):
+    break_leak(raw)
+    found = look(leaks="drop")[0]
+    assert lines(found, "error") == []
+    assert any("1 items will be dropped as duplicate" in line for line in lines(found, "warning"))
+
+
+def test_a_wrong_path_is_an_error_of_params(look):
+    (error,) = look()[0]
+    assert (error.exit_code, error.level) == (2, "error")
+    assert "data.path: no such file or folder" in error.line()
 
 
 def test_numbers_are_checked_as_numbers(raw, look):
@@ -363,16 +347,30 @@ def test_numbers_are_checked_as_numbers(raw, look):
     assert "the label must be a finite number" in line
 
 
-def test_a_registered_name_of_other_data_is_told(raw, look, tmp_path):
-    (tmp_path / "data/elpv").mkdir()
-    told = lines(look()[0], "warning")
-    assert any("registry.name: 'elpv' is the name of other data" in line for line in told)
-
-
 def test_very_many_files_are_to_be_packed(raw, look, monkeypatch):
     monkeypatch.setattr(doctor_data, "_MANY_FILES", 40)
     told = lines(look()[0], "warning")
     assert any("has 48 files, and DVC treats each by itself, slowly" in line for line in told)
+
+
+@pytest.mark.parametrize(("batch_size", "in_train", "code"), [(64, 40, 2), (32, 40, 0),
+                         ("full", 40, 0), (64, None, 0)])  # fmt: skip
+def test_too_large_a_batch_is_an_error_of_params(params, tmp_path, monkeypatch, batch_size,
+                                                 in_train, code):  # fmt: skip
+    monkeypatch.chdir(tmp_path)
+    train = params.find(CLASSES["train"]).model_copy(update={"batch_size": batch_size})
+    changed = replace(params, sections=dict(params.sections) | {"train": train})
+    found = list(check_fit(changed, doctor_data.RawFolder(48, 0, in_train)))
+    assert [each.exit_code for each in found] == [code] * bool(code)
+
+
+def test_a_registered_name_of_other_data_is_told(params, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "data/elpv").mkdir(parents=True)
+    data = DataParams(path=RAW, labels=RAW, target="label")
+    changed = replace(params, sections=dict(params.sections) | {"data": data})
+    told = lines(check_fit(changed, None), "warning")
+    assert any("registry.name: 'elpv' is the name of other data" in line for line in told)
 
 
 def test_the_disk_must_hold_every_output_twice(raw, look, params):

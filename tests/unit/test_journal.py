@@ -114,7 +114,7 @@ def test_a_line_cut_by_a_kill_is_dropped_and_the_next_attempt_is_whole(cut):
 
 
 def test_the_same_training_runs_once_at_a_time(monkeypatch):
-    monkeypatch.setattr(module, "_LOCK_TRIES", 2)
+    monkeypatch.setattr(module, "_LOCK_TIMEOUT_S", 0.2)
     with (
         Journal.open("k", {}, first_epoch=1),
         pytest.raises(MachineError, match=r"k\.jsonl: the same training is running already"),

@@ -2,16 +2,18 @@
 
 import json
 
+import pytest
+
 from pipeline.track.projection import settle_run
 from pipeline.track.tracking import connect, tracking_uri
-from pipeline.track.view import put_view, view_address, view_state
+from pipeline.track.view import differing, main, put_view, renew_view, view_address, view_state
 from tests.published import TRACKING, Project
 
 SERVER = "http://127.0.0.1:5000"
 
 
 def test_the_main_metrics_and_the_curves_are_the_first_charts():
-    state = view_state(["accuracy", "f1_macro"])
+    state = view_state(["accuracy", "f1_macro"], ["train.strategy"])
     assert state["selectedColumns"][:3] == [
         "metrics.`accuracy`", "metrics.`f1_macro`", "params.`train.strategy`",
     ]  # fmt: skip
@@ -44,5 +46,48 @@ def test_a_view_that_is_there_stays(repository):
     put_view(tracking, {"mae": 0.1, "r2": 0.5, "n": 3})
     put_view(tracking, {"accuracy": 0.1})
     tags = tracking.client.get_experiment(tracking.experiment_id).tags
-    state = json.loads(tags["mlflow.sharedViewState.rootstock"])
+    saved = json.loads(tags["mlflow.sharedViewState.rootstock"])
+    assert saved["name"] == "Rootstock"
+    state = json.loads(saved["state"])
     assert state["selectedColumns"][:2] == ["metrics.`mae`", "metrics.`r2`"]
+
+
+DIFFERING = {
+    "one differs": (
+        [{"optim.lr": "0.1", "a.b": "1"}, {"optim.lr": "0.2", "a.b": "1"}],
+        ("optim.lr",),
+    ),
+    "known ones first": (
+        [{"a.b": "1", "train.strategy": "top"}, {"a.b": "2", "train.strategy": "head"}],
+        ("train.strategy", "a.b"),
+    ),
+    "one run lacks it": ([{"a.b": "1"}, {"a.b": "1", "c.d": "2"}], ("c.d",)),
+    "what changes no result": (
+        [{"machine.workers": "1", "a.b": "1"}, {"machine.workers": "2", "a.b": "2"}],
+        ("a.b",),
+    ),
+    "a run that has none yet": (
+        [{"a.b": "1"}, {}],
+        ("train.strategy", "optim.lr", "train.epochs", "runtime.seed"),
+    ),
+}
+
+
+@pytest.mark.parametrize("case", DIFFERING)
+def test_the_params_in_which_runs_differ_are_columns(case):
+    params, names = DIFFERING[case]
+    assert differing(params) == names
+
+
+def test_the_view_follows_the_runs(repository, capsys):
+    tracking = connect(TRACKING.experiment)
+    settle_run(tracking, Project(repository).outcome())
+    other = tracking.client.create_run(tracking.experiment_id)
+    tracking.client.log_param(other.info.run_id, "optim.lr", "0.7")
+    tracking.client.log_metric(other.info.run_id, "accuracy", 0.5)
+    renew_view(tracking)
+    tags = tracking.client.get_experiment(tracking.experiment_id).tags
+    columns = json.loads(json.loads(tags["mlflow.sharedViewState.rootstock"])["state"])
+    assert "params.`optim.lr`" in columns["selectedColumns"]
+    assert main([SERVER, "cells"]) == 0
+    assert capsys.readouterr().out.endswith("viewStateShareKey=rootstock")
