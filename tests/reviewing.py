@@ -120,12 +120,13 @@ class Reviewing:
 
 
 @contextmanager
-def reviewing(folder, *options):
-    """Run `rootstock review` in a folder."""
+def reviewing(folder, *options, env=None):
+    """Run `rootstock review` in a folder; it opens no browser, unless `env` names one."""
+    quiet = () if env else ("--no-browser",)
     process = subprocess.Popen(
-        [sys.executable, "-m", "pipeline.cli", "review", "--no-browser", "--port", "0", *options],
+        [sys.executable, "-m", "pipeline.cli", "review", *quiet, "--port", "0", *options],
         cwd=folder,
-        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
+        env=os.environ | ENVIRONMENT | {"PYTHONPATH": str(ROOT)} | (env or {}),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

@@ -14,9 +14,10 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
+from pipeline.data.labels import parse_number
 from pipeline.data.manifest import SPLITS
 from pipeline.data.review import parse_decision
-from pipeline.errors import PipelineError
+from pipeline.errors import DataError, PipelineError
 from pipeline.reviewing.cases import TITLES, Case, Queue
 from pipeline.reviewing.decisions import Change, Decisions, Disagreement
 from pipeline.reviewing.neighbors import Nearest
@@ -195,9 +196,10 @@ class Desk:
         if self.queue.sources.task == "classification":
             return label in self.queue.classes
         try:
-            return math.isfinite(float(label))
-        except ValueError:
+            parse_number("decision", label)
+        except DataError:
             return False
+        return True
 
     def undo(self, body: Undo) -> dict[str, Any]:
         """Write rows back as they were. Raises as `decide`."""

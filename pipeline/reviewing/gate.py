@@ -58,13 +58,14 @@ class Gate:
             await JSONResponse({"error": error}, status)(scope, receive, send_on)
 
     def _refusal(self, path: str, headers: Headers) -> tuple[HTTPStatus, str] | None:
-        host = headers.get("host", "")
+        host = headers.get("host", "").lower()
         if host.rpartition(":")[0] not in _LOCAL and host not in _LOCAL:
             return HTTPStatus.FORBIDDEN, "host: only localhost is answered, by any port"
+        if not path.startswith("/api/"):  # the page itself holds no data, and links may lead to it
+            return None
         if not _is_same_origin(headers, host):
             return HTTPStatus.FORBIDDEN, "origin: another page may not ask"
-        sent = headers.get(TOKEN_HEADER, "")
-        if path.startswith("/api/") and not _is_equal(sent, self._token):
+        if not _is_equal(headers.get(TOKEN_HEADER, ""), self._token):
             return HTTPStatus.FORBIDDEN, "token: open the address that `rootstock review` printed"
         if int(headers.get("content-length") or 0) > _MOST_BYTES:
             return HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "body: too large"

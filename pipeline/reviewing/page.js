@@ -24,7 +24,7 @@ const UNUSABLE = "It cannot be used. Drop it for good, or mend the file.";
 const QUICK = 9;
 const AHEAD = 4;
 const MOST_PICTURES = 90;
-const POLL_MS = 4000;
+const POLL_MS = 2500;
 const RETRY_MS = 1500;
 const DIFFERENCE_PX = 700;
 const GAIN = 4;
@@ -82,7 +82,7 @@ async function deliver(change) {
   for (;;) {
     try {
       response = await ask(change.address, change.body());
-      answer = await response.json();
+      answer = await response.json().catch(() => ({}));
       break;
     } catch {
       isOffline = true;
@@ -521,6 +521,7 @@ function count() {
   const left = mine.length - rows.length;
   const later = mine.filter((number) => skipped.has(number) && isOpen(number)).length;
   get("counts").replaceChildren(make("b", rows.length), ` of ${mine.length} decided, `, make("b", left), ` left${later ? `, ${later} skipped` : ""}${waiting ? `, ${waiting} being saved` : ""}`);
+  get("end-more").textContent = `${saved.size} ${saved.size === 1 ? "decision is" : "decisions are"} in ${desk.file}.`;
   get("progress").setAttribute("aria-valuemax", mine.length);
   get("progress").setAttribute("aria-valuenow", rows.length);
   for (const part of get("progress").children) {
@@ -566,7 +567,6 @@ function finish() {
   const tests = open.filter((number) => isTest(number) !== filter.test);
   get("end-what").textContent = !open.length ? "All is decided" : list().length ? "All of these are decided" : "Nothing here";
   if (later.length) get("end-what").textContent = "All but the skipped are decided";
-  get("end-more").textContent = `${saved.size} ${saved.size === 1 ? "decision is" : "decisions are"} in ${desk.file}.`;
   const ways = [];
   const way = (key, text, act) => {
     const button = make("button");

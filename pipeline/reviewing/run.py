@@ -16,6 +16,7 @@ from types import FrameType
 import uvicorn
 
 from pipeline.data.manifest import KEPT
+from pipeline.data.names import safe_line
 from pipeline.data.probe import Limits
 from pipeline.data.review import review_file
 from pipeline.errors import MachineError
@@ -69,7 +70,7 @@ def run(
         DataError: `clean` never ran, or the review file is wrong.
         MachineError: The port is taken.
     """
-    decisions = Decisions(review_file(data.review, data.raw), by)
+    decisions = Decisions(review_file(data.review, data.raw), safe_line(by))
     known = decisions.read()
     queue = find_cases(read_sources(data.task))
     if not queue.cases:

@@ -1,9 +1,7 @@
 """The rows of a review file, changed one at a time: all other rows keep their bytes."""
 
 import csv
-import fcntl
 import io
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +11,7 @@ from pipeline.data.review import COLUMNS
 from pipeline.data.texttable import read_text_table
 from pipeline.errors import MachineError
 from pipeline.files import replacing
+from pipeline.locks import wait_for_lock
 
 Cells = Mapping[str, str]
 """A row by column, without its id: decision, by, when, note."""
@@ -129,22 +128,7 @@ def editing(path: Path) -> Iterator[Sheet]:
 def _locked(path: Path) -> Iterator[None]:
     lock = path.parent.parent / ".rootstock" / "locks" / "review.lock"
     lock.parent.mkdir(parents=True, exist_ok=True)
-    deadline = time.monotonic() + _PATIENCE_S
     with lock.open("a", encoding="utf-8") as stream:
-        while not _take(stream.fileno(), path):
-            if time.monotonic() >= deadline:
-                raise MachineError(path, "another process is writing it", remedy="try again")
-            time.sleep(_LOOK_S)
-        yield  # closing the file releases the lock
-
-
-def _take(descriptor: int, path: Path) -> bool:
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    except OSError as error:
-        raise MachineError(
-            path, f"cannot be locked: {error.strerror}", remedy="use a disk that has locks"
-        ) from error
-    return True
+        if not wait_for_lock(stream, lock, timeout_s=_PATIENCE_S, pause_s=_LOOK_S):
+            raise MachineError(path, "another process is writing it", remedy="try again")
+        yield  # closing the file ends the lock

@@ -3,7 +3,12 @@
 import csv
 import json
 import re
+import select
+import socket
+import socketserver
+import threading
 import time
+from contextlib import contextmanager
 
 import httpx
 import pytest
@@ -94,14 +99,20 @@ def test_six_suspects_are_settled_with_six_keys(page, file):
     is_saved(page, 6)
     found = rows(file)
     assert list(found[0]) == list(COLUMNS)
-    texts = {"Enter": "relabel:dog", "k": "keep", "d": "drop", "1": f"relabel:{HOSTILE}",
-             "2": "keep"}  # fmt: skip
+    texts = {
+        "Enter": "relabel:dog",
+        "k": "keep",
+        "d": "drop",
+        "1": f"relabel:{HOSTILE}",
+        "2": "keep",
+    }
     assert [(row["note"].split(":")[0], row["decision"]) for row in found] == [
         (path, texts[key]) for path, key in expected
     ]
     assert {(row["by"], row["when"]) for row in found} == {("eva", time.strftime("%Y-%m-%d"))}
-    assert found[0]["note"].endswith(": label 1, labeled 'cat', expected 'dog'; p(dog) 0.900, "
-                                     "p(cat) 0.080")  # fmt: skip
+    assert found[0]["note"].endswith(
+        ": label 1, labeled 'cat', expected 'dog'; p(dog) 0.900, p(cat) 0.080"
+    )
 
 
 def test_a_picture_is_shown_with_what_the_model_says(page):
@@ -183,8 +194,9 @@ def test_what_another_person_decided_meanwhile_is_asked_about(page, server, file
 def test_what_another_person_decides_is_seen_without_a_reload(page, server, file):
     queue = server.client.get("/api/queue").json()
     tom = Decisions(file, "tom")
-    tom.write([Change(queue["items"][str(queue["cases"][1]["rows"][0])]["id"], "",
-                      tom.row("drop", ""))])  # fmt: skip
+    tom.write(
+        [Change(queue["items"][str(queue["cases"][1]["rows"][0])]["id"], "", tom.row("drop", ""))]
+    )
     is_saved(page, 1)
 
 
@@ -295,11 +307,60 @@ REFUSED = {
 @pytest.mark.parametrize(("headers", "error"), REFUSED.values(), ids=REFUSED)
 def test_others_may_neither_read_nor_write(server, file, headers, error):
     body = {"case": 1, "row": 0, "decision": "drop", "seen": {}}
-    for answer in (server.client.get("/api/queue", headers=headers),
-                   server.client.post("/api/decide", json=body, headers=headers)):  # fmt: skip
+    for answer in (
+        server.client.get("/api/queue", headers=headers),
+        server.client.post("/api/decide", json=body, headers=headers),
+    ):
         assert answer.status_code == 403
         assert answer.json()["error"].startswith(error)
     assert not file.exists()
+
+
+@contextmanager
+def tunnel(port):
+    """Forward connections from another port, as `ssh -L` does; gives its number."""
+
+    class Forward(socketserver.BaseRequestHandler):
+        def handle(self):
+            with socket.create_connection(("127.0.0.1", int(port))) as other:
+                ends = {self.request: other, other: self.request}
+                while True:
+                    for each in select.select(list(ends), [], [])[0]:
+                        if not (part := each.recv(65_536)):
+                            return
+                        ends[each].sendall(part)
+
+    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Forward) as forwarder:
+        forwarder.daemon_threads, forwarder.block_on_close = True, False
+        threading.Thread(target=forwarder.serve_forever, daemon=True).start()
+        yield forwarder.server_address[1]
+        forwarder.shutdown()
+
+
+def test_it_works_through_a_tunnel_of_another_port(page, server, file):
+    with tunnel(server.port) as port:
+        page.goto(f"http://localhost:{port}/#token={server.token}")
+        choose(page, "Wrong label?")
+        press(page, "d")
+        is_saved(page, 1)
+        page.goto("about:blank")
+    assert len(rows(file)) == 1
+
+
+def test_a_browser_is_led_to_the_page_by_a_file_of_ours_alone(folder, file):
+    seen, program = folder / "seen", folder / "browser"
+    program.write_text(
+        f"#!/bin/sh\nf=${{1#file://}}\n(stat -c %a $f; cat $f) > {seen}.part\n"
+        f"mv {seen}.part {seen}\n"
+    )
+    program.chmod(0o755)
+    with reviewing(folder, env={"DISPLAY": ":99", "BROWSER": f"{program} %s"}) as server:
+        while not seen.exists():
+            time.sleep(0.01)
+        assert seen.read_text().startswith("600\n")
+        assert f"url={server.address}" in seen.read_text()
+        server.end()
+    assert not (folder / ".rootstock/review.html").exists()
 
 
 @pytest.mark.parametrize("host", ["localhost:9999", "127.0.0.1:1", "[::1]:8700", "localhost"])
@@ -310,7 +371,8 @@ def test_a_tunnel_may_have_any_port(server, host):
 
 def test_the_bare_page_needs_no_token_and_holds_no_data(server):
     for name in ("", "page.css", "page.js"):
-        answer = httpx.get(server.url + name, trust_env=False)
+        # A link on another site may lead here; that page has no token.
+        answer = httpx.get(server.url + name, headers={"sec-fetch-site": "cross-site"})
         assert answer.status_code == 200
         assert "default-src 'none'; script-src 'self'" in answer.headers["content-security-policy"]
         assert not re.search(r"pets|cat/|http://|https://|//\w", answer.text.replace("//  ", ""))

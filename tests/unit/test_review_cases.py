@@ -1,31 +1,45 @@
 """What a person is asked comes from what the stages left, each question once, and no stale one."""
 
-import numpy as np
 import pandas as pd
 import pytest
+from starlette.exceptions import HTTPException
 
 from pipeline.cli import main
 from pipeline.data.near_duplicates import PAIR_COLUMNS
 from pipeline.data.probe import Limits
 from pipeline.files import sha256_file
 from pipeline.reviewing import cases
+from pipeline.reviewing.app import Decide, Desk
 from pipeline.reviewing.cases import find_cases
+from pipeline.reviewing.decisions import Decisions
 from pipeline.reviewing.neighbors import Nearest
 from pipeline.reviewing.pictures import Pictures, Wanted, render
 from pipeline.reviewing.sources import Sources, read_sources
 from pipeline.tables import write_table
 from tests.closure import ROOT
 from tests.packed import packed
-from tests.rawfolder import clean_folder, class_folders, save_picture
+from tests.rawfolder import class_folders, save_picture
 from tests.reviewing import make_project
+from tests.trainable import make_sources
 
 LIMITS = Limits(max_pixels=1_000_000, animated="first")
 
 
 def item(path, label="cat", split="train", **changes):
-    return {"path": path, "id": path[0] * 64, "label": label, "split": split, "group": None,
-            "weight": 1.0, "status": "kept", "reason": None, "width": 8, "height": 8,
-            "mode": "RGB", "format": "PNG"} | changes  # fmt: skip
+    return {
+        "path": path,
+        "id": path[0] * 64,
+        "label": label,
+        "split": split,
+        "group": None,
+        "weight": 1.0,
+        "status": "kept",
+        "reason": None,
+        "width": 8,
+        "height": 8,
+        "mode": "RGB",
+        "format": "PNG",
+    } | changes
 
 
 def lost(path, reason, status="quarantined", **changes):
@@ -33,9 +47,17 @@ def lost(path, reason, status="quarantined", **changes):
 
 
 def suspect(path, reason="label", **changes):
-    return {"rank": 1, "path": path, "id": path[0] * 64, "split": "train", "label": "cat",
-            "suggested": "dog" if reason == "label" else None, "reason": reason, "score": 0.9,
-            "detail": "p(dog) 0.950, p(cat) 0.050"} | changes  # fmt: skip
+    return {
+        "rank": 1,
+        "path": path,
+        "id": path[0] * 64,
+        "split": "train",
+        "label": "cat",
+        "suggested": "dog" if reason == "label" else None,
+        "reason": reason,
+        "score": 0.9,
+        "detail": "p(dog) 0.950, p(cat) 0.050",
+    } | changes
 
 
 def pair(a, b, *, splits=("train", "test"), labels=("cat", "cat"), dropped="a", turn="none"):
@@ -43,15 +65,19 @@ def pair(a, b, *, splits=("train", "test"), labels=("cat", "cat"), dropped="a", 
 
 
 def ask(items, *, near=(), suspects=None, seen=(), task="classification", predictions=None):
-    return find_cases(Sources(
-        task=task,
-        manifest=pd.DataFrame(items),
-        details={},
-        seen=pd.DataFrame(seen, columns=["id", "pixel_hash", "reason", "detail"]).set_index("id"),
-        near=pd.DataFrame(near, columns=PAIR_COLUMNS),
-        suspects=None if suspects is None else pd.DataFrame(suspects),
-        predictions=predictions,
-    ))  # fmt: skip
+    return find_cases(
+        Sources(
+            task=task,
+            manifest=pd.DataFrame(items),
+            details={},
+            seen=pd.DataFrame(seen, columns=["id", "pixel_hash", "reason", "detail"]).set_index(
+                "id"
+            ),
+            near=pd.DataFrame(near, columns=PAIR_COLUMNS),
+            suspects=None if suspects is None else pd.DataFrame(suspects),
+            predictions=predictions,
+        )
+    )
 
 
 def told(queue):
@@ -68,17 +94,32 @@ def test_an_item_with_several_reasons_is_asked_about_once():
 
 
 def test_reasons_have_their_order_and_test_items_come_last():
-    items = [item("a", split="test"), item("b"), lost("c", "truncated"), lost("d", "no_label"),
-             lost("e", "conflict"), item("f")]  # fmt: skip
+    items = [
+        item("a", split="test"),
+        item("b"),
+        lost("c", "truncated"),
+        lost("d", "no_label"),
+        lost("e", "conflict"),
+        item("f"),
+    ]
     found = [suspect("a", split="test"), suspect("b", "outlier"), suspect("f")]
     assert [code for code, _ in told(ask(items, suspects=found))] == [
-        "conflict", "label", "no_label", "outlier", "truncated", "label",
-    ]  # fmt: skip
+        "conflict",
+        "label",
+        "no_label",
+        "outlier",
+        "truncated",
+        "label",
+    ]
 
 
 def test_conflicts_of_equal_pixels_are_one_case():
-    items = [lost("a", "conflict"), lost("b", "conflict", label="dog"), lost("c", "conflict"),
-             lost("cc", "conflict", label="dog")]  # fmt: skip
+    items = [
+        lost("a", "conflict"),
+        lost("b", "conflict", label="dog"),
+        lost("c", "conflict"),
+        lost("cc", "conflict", label="dog"),
+    ]
     seen = [("a" * 64, "p", None, ""), ("b" * 64, "p", None, ""), ("c" * 64, "q", None, "")]
     queue = ask(items, seen=seen)
     assert told(queue) == [("conflict", ["a", "b"]), ("conflict", ["c", "cc"])]
@@ -90,16 +131,23 @@ def test_conflicts_of_equal_pixels_are_one_case():
 
 PAIRS = {
     "the one that went is asked about": (pair("a", "b"), ("near_dropped", ["a", "b"])),
-    "whichever it is": (pair("a", "b", splits=("test", "val"), dropped="b"),
-                        ("near_dropped", ["b", "a"])),
+    "whichever it is": (
+        pair("a", "b", splits=("test", "val"), dropped="b"),
+        ("near_dropped", ["b", "a"]),
+    ),
     "where both stay, the less protected": (
-        pair("a", "b", splits=("test", "train"), dropped="none"), ("near_across", ["b", "a"])),
-    "two labels: the one that stays": (pair("a", "b", labels=("cat", "dog")),
-                                       ("near_labels", ["b", "a"])),
+        pair("a", "b", splits=("test", "train"), dropped="none"),
+        ("near_across", ["b", "a"]),
+    ),
+    "two labels: the one that stays": (
+        pair("a", "b", labels=("cat", "dog")),
+        ("near_labels", ["b", "a"]),
+    ),
     "two labels in one split": (
         pair("a", "b", splits=("val", "val"), labels=("cat", "dog"), dropped="none"),
-        ("near_labels", ["a", "b"])),
-}  # fmt: skip
+        ("near_labels", ["a", "b"]),
+    ),
+}
 
 
 @pytest.mark.parametrize(("near", "expected"), PAIRS.values(), ids=PAIRS)
@@ -139,8 +187,10 @@ def test_what_was_dropped_by_a_decision_can_be_asked_for_again():
 
 
 def test_a_look_alike_is_shown_with_its_twin():
-    detail = ("cosine 0.970 with b (test), (val, x).png (val, dog); small gray pictures differ by "
-              "1.2 of 255")  # fmt: skip
+    detail = (
+        "cosine 0.970 with b (test), (val, x).png (val, dog); small gray pictures differ by "
+        "1.2 of 255"
+    )
     items = [item("a"), item("b (test), (val, x).png", split="val")]
     queue = ask(items, suspects=[suspect("a", "look_alike", detail=detail)])
     assert told(queue) == [("look_alike", ["a", "b (test), (val, x).png"])]
@@ -166,6 +216,66 @@ def test_numbers_have_no_classes_and_no_pairs_with_two_labels():
     queue = ask(items, near=[near], suspects=[found], task="regression")
     assert told(queue) == [("label", ["a"])]
     assert (queue.classes, queue.cases[0].suggested, queue.cases[0].says) == ((), "2.25", ())
+
+
+def at_desk(tmp_path, queue):
+    (tmp_path / "review").mkdir()
+    decisions = Decisions(tmp_path / "review/pets.csv", "eva")
+    return Desk("pets", queue, decisions, None, Nearest(tmp_path))
+
+
+NUMBERS = {"2.5": True, "-1e-3": True, "nan": False, "1e999": False, "1_0": False, "two": False}
+
+
+@pytest.mark.parametrize(("text", "is_taken"), NUMBERS.items(), ids=NUMBERS)
+def test_of_numbers_any_is_a_label_that_clean_reads(tmp_path, text, is_taken):
+    items = [item("a", label="1.5")]
+    found = [suspect("a", label="1.5", suggested="2.25", detail="4.1 robust deviations")]
+    desk = at_desk(tmp_path, ask(items, suspects=found, task="regression"))
+    body = Decide(case=0, row=0, decision=f"relabel:{text}", seen={})
+    if is_taken:
+        assert desk.decide(body)["decisions"]["a" * 64]["decision"] == f"relabel:{text}"
+    else:
+        with pytest.raises(HTTPException, match=f"no label: {text}"):
+            desk.decide(body)
+
+
+PREDICTED = {
+    "classes": (
+        {"p_cat": 0.2, "p_dog": 0.7, "p_p_x": 0.1},
+        [("dog", 0.7), ("cat", 0.2), ("p_x", 0.1)],
+    ),
+    "a value": ({"value": 2.5}, [("2.5", None)]),
+}
+
+
+@pytest.mark.parametrize(("columns", "says"), PREDICTED.values(), ids=PREDICTED)
+def test_what_the_model_predicted_of_test_items_is_told(tmp_path, columns, says):
+    items = [item("a", split="test"), item("b", split="test")]
+    predictions = pd.DataFrame([{"path": "a", "id": "a" * 64, **columns}])
+    queue = ask(items, suspects=[suspect("a", "outlier")], predictions=predictions)
+    desk = at_desk(tmp_path, queue)
+    assert [(name, None if p != p else p) for name, p in desk.item(0)["says"]] == says
+    assert desk.item(1)["says"] == []
+
+
+def test_neighbors_are_those_of_the_pooled_features(tmp_path):
+    made = make_sources(tmp_path / "made", items=12)
+    for name, folder in (("transform/store", made.store), ("features/cache", made.features)):
+        (tmp_path / name).parent.mkdir(parents=True)
+        (tmp_path / name).symlink_to(folder)
+    nearest = Nearest(tmp_path)
+    found = nearest.of("003.png")
+    assert len(found) == 8
+    assert "003.png" not in dict(found)
+    cosines = [cosine for _, cosine in found]
+    assert cosines == sorted(cosines, reverse=True)
+    assert cosines[0] <= 1.0 + 1e-6
+    assert nearest.of("no such.png") == ()
+
+
+def test_without_features_there_are_no_neighbors(tmp_path):
+    assert Nearest(tmp_path).of("003.png") == ()
 
 
 def test_the_note_is_one_line_and_no_formula():
@@ -256,6 +366,11 @@ def test_what_the_stages_write_is_read(tmp_path):
     queue = find_cases(read_sources("classification", tmp_path / "artifacts"))
     counts = pd.Series([code for code, _ in told(queue)]).value_counts().to_dict()
     reasons = cleaned.report["reasons"]
-    assert counts == {"label": 7, "near_dropped": reasons["near_duplicate_of"], "conflict": 1,
-                      "too_small": 2, "truncated": 1}  # fmt: skip
+    assert counts == {
+        "label": 7,
+        "near_dropped": reasons["near_duplicate_of"],
+        "conflict": 1,
+        "too_small": 2,
+        "truncated": 1,
+    }
     assert "its chunk b'IDAT' is cut off" in [each.reasons[0][1] for each in queue.cases]

@@ -14,6 +14,7 @@ from pipeline.errors import DataError, MachineError
 from pipeline.reviewing import sheet
 from pipeline.reviewing.decisions import Change, Decisions, Disagreement
 from tests.closure import ROOT
+from tests.project import ENVIRONMENT
 
 HEADER = "id,decision,by,when,note\n"
 A, B, C = ("a" * 64, "b" * 64, "c" * 64)
@@ -173,6 +174,33 @@ def test_a_file_that_is_wrong_is_left_as_it_is(file):
     with pytest.raises(DataError):
         store.read()
     assert file.read_text().endswith("# a comment\n")
+
+
+def test_two_branches_that_decide_are_merged_without_a_conflict(file):
+    root = file.parent.parent
+    (root / ".gitattributes").write_bytes((ROOT / ".gitattributes").read_bytes())
+
+    def git(*arguments):
+        done = subprocess.run(
+            ["git", *arguments],
+            cwd=root,
+            env=ENVIRONMENT,
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return done.stdout
+
+    git("init", "-q", "-b", "main")
+    decide(Decisions(file, "eva"), A, "keep")
+    for branch, item in (("tom", B), ("main", C)):
+        git("add", ".")
+        git("commit", "-qm", "before")
+        git("checkout", "-q", *(("-b", branch) if branch == "tom" else (branch,)))
+        decide(Decisions(file, branch), item, "drop")
+    git("commit", "-qam", "mine")
+    git("merge", "-q", "tom", "-m", "both")
+    assert decided(file) == {A: "keep", B: "drop", C: "drop"}
 
 
 def test_a_lock_that_another_holds_is_waited_for_and_then_told(file, monkeypatch):
