@@ -108,17 +108,16 @@ def _show(
 ) -> int:
     token, port = secrets.token_urlsafe(24), taken.getsockname()[1]
     address = f"http://{_HOST}:{port}/#token={token}"
-    say(
+    tunnel = f"  from your own machine: ssh -L {port}:{_HOST}:{port} ..., then the same address"
+    lines = [
         f"{open_now} of {len(desk.queue.cases)} cases to decide for {desk.decisions.path}, as "
-        f"{desk.decisions.by}\n"
-        f"  {address}\n"
-        + (
-            f"  from your own machine: ssh -L {port}:{_HOST}:{port} ..., then the same address\n"
-            if os.environ.get("SSH_CONNECTION")
-            else ""
-        )
-        + "Each decision is saved at once; Ctrl-C ends it.\n"
-    )
+        f"{desk.decisions.by}",
+        *desk.queue.notes,
+        f"  {address}",
+        *([tunnel] if os.environ.get("SSH_CONNECTION") else []),
+        "Each decision is saved at once; Ctrl-C ends it.",
+    ]
+    say("\n".join(lines) + "\n")
     config = uvicorn.Config(
         Gate(make_app(desk), token),
         ws="none",
