@@ -571,6 +571,7 @@ function finish() {
   const way = (key, text, act) => {
     const button = make("button");
     button.type = "button";
+    button.dataset.key = ways.length ? key.toLowerCase() : "enter";
     button.append(make("kbd", ways.length ? key : "Enter"), text);
     button.addEventListener("click", act);
     ways.push(button);
@@ -747,7 +748,8 @@ document.addEventListener("keydown", (event) => {
     return;
   }
   if (event.target.matches("button") && (key === "enter" || key === " ")) return;
-  if (at < 0 && key === "enter") { get("end-ways").firstElementChild?.click(); event.preventDefault(); return; }
+  const way = at < 0 && [...get("end-ways").children].find((button) => button.dataset.key === key);
+  if (way) { way.click(); event.preventDefault(); return; }
   if (/^[1-9]$/.test(key)) {
     const name = at < 0 ? undefined : quick(at)[Number(key) - 1];
     if (name !== undefined && !event.repeat) label(name);
