@@ -33,8 +33,18 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(folder):
-    with reviewing(folder, "--by", "eva") as running:
+    """Run it with a "browser" that notes the file it is given: its mode and its text."""
+    seen, program = folder / "seen", folder / "browser"
+    program.write_text(
+        f"#!/bin/sh\nf=${{1#file://}}\n(stat -c %a $f; cat $f) > {seen}.part\n"
+        f"mv {seen}.part {seen}\n"
+    )
+    program.chmod(0o755)
+    screen = {"DISPLAY": ":99", "BROWSER": f"{program} %s"}
+    with reviewing(folder, "--by", "eva", env=screen) as running:
         yield running
+        running.end()
+    assert not (folder / ".rootstock/review.html").exists()
 
 
 @pytest.fixture(scope="module")
@@ -347,20 +357,12 @@ def test_it_works_through_a_tunnel_of_another_port(page, server, file):
     assert len(rows(file)) == 1
 
 
-def test_a_browser_is_led_to_the_page_by_a_file_of_ours_alone(folder, file):
-    seen, program = folder / "seen", folder / "browser"
-    program.write_text(
-        f"#!/bin/sh\nf=${{1#file://}}\n(stat -c %a $f; cat $f) > {seen}.part\n"
-        f"mv {seen}.part {seen}\n"
-    )
-    program.chmod(0o755)
-    with reviewing(folder, env={"DISPLAY": ":99", "BROWSER": f"{program} %s"}) as server:
-        while not seen.exists():
-            time.sleep(0.01)
-        assert seen.read_text().startswith("600\n")
-        assert f"url={server.address}" in seen.read_text()
-        server.end()
-    assert not (folder / ".rootstock/review.html").exists()
+def test_a_browser_is_led_to_the_page_by_a_file_of_ours_alone(server, folder):
+    while not (folder / "seen").exists():
+        time.sleep(0.01)
+    text = (folder / "seen").read_text()
+    assert text.startswith("600\n")
+    assert f"url={server.address}" in text
 
 
 @pytest.mark.parametrize("host", ["localhost:9999", "127.0.0.1:1", "[::1]:8700", "localhost"])
