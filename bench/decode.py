@@ -118,6 +118,7 @@ def measure(source: Path, paths: list[Path]) -> None:
         resize="squash",
         interpolation="bilinear",
         background=(0, 0, 0),
+        white16=65535,
         shard_rows=32,
     )
     machine = MachineParams(workers=workers, progress="none")

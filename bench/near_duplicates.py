@@ -109,7 +109,9 @@ def find(pixels: np.ndarray, *, correlation: float, turns: bool) -> pd.DataFrame
     """Give the pairs among all of some thumbnails."""
     everyone = np.arange(len(pixels))
     thumbnails = Thumbnails.measure(pixels)
-    return find_alike(thumbnails, everyone, correlation=correlation, turns=turns).pairs
+    return find_alike(
+        thumbnails, everyone, everyone * 0, correlation=correlation, turns=turns
+    ).pairs
 
 
 def measure_finding(pool: ProcessPoolExecutor) -> None:
@@ -186,7 +188,7 @@ def measure_cost(kind: str, n: int, turns: bool) -> dict[str, float]:
     start, start_cpu = time.perf_counter(), time.process_time()
     near = find_near_duplicates(
         table,
-        NearRule("drop", correlation=DEFAULT, turns=turns),
+        NearRule("drop", correlation=DEFAULT, turns=turns, task="classification"),
         pd.Series(data=False, index=table.index),
     )
     return {

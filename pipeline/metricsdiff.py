@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import IntegrityError, MachineError, ParamsError
-from pipeline.git import ask_git, ask_line
+from pipeline.git import ask_git, ask_line, has_commit
 from pipeline.track.runs import flatten
 from pipeline.train.metrics import METRICS
 
@@ -37,8 +37,9 @@ def diff_metrics(root: Path, revision: str) -> str:
     Raises:
         ParamsError: There is no such revision.
         IntegrityError: A file of metrics is no JSON, such as after a merge in conflict.
-        MachineError: Git or DVC could not run.
+        MachineError: git cannot read the repository, or DVC could not run.
     """
+    has_commit(root)
     commit = ask_line(root, "rev-parse", "--verify", "--quiet", f"{revision}^{{commit}}")
     if not commit:
         raise ParamsError("rootstock metrics diff", "git knows no such revision", got=revision)

@@ -8,6 +8,7 @@ import argparse
 import atexit
 import errno
 import gc
+import getpass
 import inspect
 import json
 import logging
@@ -31,16 +32,28 @@ LOCKS = Path(".rootstock") / "locks"
 FAILURE = Path(".rootstock") / "failure.json"
 """The last failed stage's line and exit code: DVC itself ends with 255 whatever the stage said."""
 
-MACHINE_ERRNOS = (
-    errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EROFS, errno.EACCES, errno.EMFILE, errno.EIO,
-    errno.ENOTDIR, errno.ENAMETOOLONG,
-)  # fmt: skip
-"""Of errors that are the machine's, and not our own bugs."""
+_ERRNOS = {
+    "free space there": (errno.ENOSPC, errno.EDQUOT, errno.EFBIG),
+    "mend its access": (errno.EACCES, errno.EPERM, errno.EROFS),
+    "use another path": (errno.ENOTDIR, errno.EISDIR, errno.ENAMETOOLONG, errno.ELOOP),
+    "raise the limit of open files, `ulimit -n`": (errno.EMFILE, errno.ENFILE),
+    "lower machine.workers, or free memory": (errno.ENOMEM, errno.EAGAIN),
+    "look at the disk, or at the network that it is on": (
+        errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO, errno.ENOTCONN,
+        errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ETIMEDOUT,
+        errno.EUCLEAN,
+    ),
+    "wait for what uses it": (errno.EBUSY, errno.ETXTBSY),
+    "use a disk that can do this": (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS),
+}  # fmt: skip
+"""What to do about errors that are the machine's, and not our own bugs."""
+
+_REMEDIES = {number: remedy for remedy, numbers in _ERRNOS.items() for number in numbers}
 
 
 def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> int:
     """Run a stage's `main` as the whole of a process, and give its exit code."""
-    end_soon()
+    begin_process()
     name = _stage_name(main)
     start_logging(sys.stderr)
     try:
@@ -52,12 +65,11 @@ def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> i
     except PipelineError as error:
         return _fail(str(error), error.exit_code)
     except OSError as error:
-        if error.errno not in MACHINE_ERRNOS:
+        told = machine_error(error, name, then="run again")
+        if told is None:
             traceback.print_exc()
             return 1
-        where = error.filename or name
-        return _fail(f"{where}: {os.strerror(error.errno or 0)} (free space or mend access, then "
-                     "run again)", MachineError.exit_code)  # fmt: skip
+        return _fail(str(told), told.exit_code)
     except MemoryError:
         return _fail(
             f"{name}: out of memory (lower machine.workers or the batch size)",
@@ -66,9 +78,39 @@ def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> i
     return 0
 
 
-def end_soon() -> None:
-    """Spare the interpreter, as it ends, a last look for garbage: a second where torch is there."""
+def machine_error(error: OSError, where: str, *, then: str | None = None) -> MachineError | None:
+    """Return an error of the machine with its remedy; None for one that is our own bug.
+
+    Args:
+        error: As Python raised it.
+        where: What was at work; named where the error has no file.
+        then: What to do after the remedy.
+    """
+    remedy = _REMEDIES.get(error.errno or 0)
+    if remedy is None:
+        return None
+    place = error.filename2 or error.filename or where
+    remedy += f", then {then}" if then else ""
+    return MachineError(place, os.strerror(error.errno or 0), remedy=remedy)
+
+
+def begin_process() -> None:
+    """Prepare a process of ours: a user's name, a home, and a quick end.
+
+    A container may run as a number that the system has no name and no home for. Python, and with it
+    DVC and MLflow, then asks the environment; what we start inherits it.
+
+    The interpreter is spared, as it ends, a last look for garbage: a second where torch is there.
+    """
     atexit.register(gc.freeze)
+    try:
+        getpass.getuser()
+    except (KeyError, OSError, ImportError):
+        os.environ["USER"] = f"uid-{os.getuid()}"
+    try:
+        Path.home()
+    except RuntimeError:
+        os.environ["HOME"] = "/"  # as Docker does
 
 
 def _fail(text: str, exit_code: int) -> int:

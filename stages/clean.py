@@ -1,11 +1,10 @@
 """Stage `clean`: judge every raw item; change none.
 
 Reads   --raw --labels     the raw folder, and the same folder or a label file
-        --review           people's decisions on single items
+        --review           people's decisions on single items, and pinned splits
 Writes  --manifest         one row for every raw item, kept or not, with the reason
-        --report --page    counts, shares, fills and warnings; all of this as a page for people
+        --report --page --plots  counts, shares, fills, warnings; the same for people; pictures
         --near-duplicates  one row for every pair of pictures that are nearly the same
-        --plots            a sheet of what was quarantined, and the balance of the classes
         --probes --key     what was seen of each file, and by what code, for the next build
 """
 
@@ -17,6 +16,7 @@ from pipeline.data.items import find_items
 from pipeline.data.manifest import write_manifest
 from pipeline.data.page import write_page
 from pipeline.data.params import DataParams
+from pipeline.data.pins import read_pins
 from pipeline.data.probes import known_probes, made_from, write_probes
 from pipeline.data.review import read_review
 from pipeline.data.spill import Spill
@@ -48,7 +48,7 @@ def main(
     key: Path,
 ) -> None:
     """Judge every item in the raw folder."""
-    rules = Rules(task, clean, split)
+    rules = Rules(task, clean, split, read_pins(review, raw))
     found = find_items(raw, labels, target=data.target)
     source = made_from(clean.limits())
     with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:

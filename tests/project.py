@@ -45,8 +45,11 @@ def run(folder, *command, code=0, env=None):
     return done
 
 
-def clone(folder):
-    """Copy what git tracks, as it is in the working tree, into a new repository."""
+def clone(folder, *, top=None):
+    """Copy what git tracks, as it is in the working tree, into a new repository.
+
+    With `top`, a folder above, that is the repository, and the project lies in it.
+    """
     folder.mkdir(parents=True, exist_ok=True)
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.stdout.split("\0")):
@@ -58,7 +61,7 @@ def clone(folder):
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy(ROOT / name, folder / name)
-    run(folder, "git", "init", "--quiet", "--initial-branch", "main")
+    run(top or folder, "git", "init", "--quiet", "--initial-branch", "main")
     return folder
 
 
@@ -107,9 +110,9 @@ def commit(folder, message):
     run(folder, "git", "commit", "--quiet", "--message", message)
 
 
-def small_project(folder, *, items=120):
-    """Make a clone with small data and short training, committed."""
-    clone(folder)
+def small_project(folder, *, items=120, top=None):
+    """Make a clone with small data and short training, committed; `top` as for `clone`."""
+    clone(folder, top=top)
     add_small_data(folder, items=items)
     set_params(
         folder,

@@ -8,7 +8,7 @@ from pipeline.data.items import find_items
 from pipeline.data.split import SplitParams
 from pipeline.parallel import MachineParams
 
-SPLIT = SplitParams(seed=1, train=0.6, val=0.15, test=0.25)
+SPLIT = SplitParams(seed=1, train=0.6, val=0.15, test=0.25, missing="carve", small_classes="train")
 MACHINE = MachineParams(workers=1, progress="none")
 
 
@@ -24,6 +24,7 @@ def clean_params(**changes):
         "near_duplicates": "drop",
         "near_correlation": 0.997,
         "near_turns": False,
+        "max_near_frac": 0.2,
         "leaks": "refuse",
     }
     return CleanParams(**usual | changes)

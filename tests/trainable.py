@@ -100,7 +100,7 @@ def make_sources(
     if change:
         rows = change(rows)
     transform = TransformParams(size_px=32, resize="squash", interpolation="bilinear",
-                                background=(0, 0, 0), shard_rows=25)  # fmt: skip
+                                background=(0, 0, 0), white16=65535, shard_rows=25)  # fmt: skip
     write_store(sources.store, rows, raw=folder / "raw", params=transform, machine=QUIET)
     normalization = Normalization("minmax", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     write_json(sources.normalization, normalization.to_dict())

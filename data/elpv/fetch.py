@@ -8,8 +8,6 @@ import importlib.metadata
 import shutil
 from pathlib import Path
 
-import pandas as pd
-
 from pipeline.errors import IntegrityError, MachineError
 from pipeline.files import replacing_folder, sha256_file, write_rows
 from pipeline.stage import run_stage
@@ -32,8 +30,8 @@ def main(*, raw: Path) -> None:
             got=found,
             remedy="install the version in requirements.lock",
         )
-    cells = pd.read_csv(labels, sep=r"\s+", names=["path", "probability", "module_type"])
-    rows = [_row(*cell) for cell in cells.itertuples(index=False)]
+    lines = labels.read_text(encoding="utf-8").splitlines()
+    rows = [_row(*line.split()) for line in lines]
     with replacing_folder(raw) as folder:
         (folder / "images").mkdir()
         for row in rows:
@@ -51,8 +49,9 @@ def _package_folder() -> Path:
     return Path(str(distribution.locate_file("elpv_dataset"))) / "data"
 
 
-def _row(path: str, probability: float, module_type: str) -> dict[str, str | float]:
-    """Give a label row; the weight is the probability that the assigned label is right."""
+def _row(path: str, chance: str, module_type: str) -> dict[str, str | float]:
+    """Return a label row; the weight is the probability that the assigned label is right."""
+    probability = float(chance)
     defective = probability > 0.5
     return {
         "path": path,

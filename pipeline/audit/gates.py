@@ -19,6 +19,9 @@ from pipeline.params import Section
 from pipeline.train.metrics import METRICS
 
 _ROUNDING = 1e-9
+_SHOWN = 5
+"""Gates that the reason of a refusal names: there is one for each class."""
+
 _NOT_SERVED = "ece_uncalibrated"
 
 
@@ -113,7 +116,9 @@ class Verdict:
     def reason(self) -> str:
         """Why not, or what was passed, in one line."""
         failed = [gate.text for gate in self.gates if not gate.is_passed]
-        return "; ".join(failed or [gate.text for gate in self.gates[:1]])
+        shown = failed[:_SHOWN] or [gate.text for gate in self.gates[:1]]
+        rest = len(failed) - _SHOWN
+        return "; ".join([*shown, *([f"and {rest} gates more"] if rest > 0 else [])])
 
     def as_json(self) -> list[dict[str, Any]]:
         """Give the gates as a JSON value."""

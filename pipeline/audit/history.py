@@ -5,8 +5,9 @@ picks some of their luck. A candidate that is no better than the champion passes
 interval of 95 % once in forty times; of many, one will.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from pipeline.audit.decisions import CHAMPION, Decision
 
@@ -111,10 +112,26 @@ def tell_evidence(decision: Decision) -> list[str]:
     scores = decision.evidence.get("scores")
     if scores:
         lines.append(", ".join(f"{name} {scores[name]:.4f}" for name in _SHOWN if name in scores))
-    for gate in decision.evidence.get("gates", []):
-        lines.append(f"{'passed' if gate['is_passed'] else 'FAILED'}  {gate['text']}")
-    return lines
+    return lines + _tell_gates(decision.evidence.get("gates", []))
 
+
+def _tell_gates(gates: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return a line for each gate; of many, those that failed come first, and the rest is counted.
+
+    There is a gate for each class.
+    """
+    if len(gates) > _MANY:
+        gates = sorted(gates, key=lambda gate: bool(gate["is_passed"]))
+    lines = [
+        f"{'passed' if gate['is_passed'] else 'FAILED'}  {gate['text']}" for gate in gates[:_MANY]
+    ]
+    rest = [gate["is_passed"] for gate in gates[_MANY:]]
+    more = f"and {len(rest)} more gates, {rest.count(False)} of them FAILED"
+    return [*lines, *([more] if rest else [])]
+
+
+_MANY = 20
+"""Gates that are told one by one."""
 
 _SHOWN = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "loss", "ece",
           "mae", "rmse", "r2")  # fmt: skip

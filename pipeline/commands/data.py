@@ -7,6 +7,7 @@ from typing import Any
 
 from pipeline.commands.output import Commands, say
 from pipeline.data.params import DataParams
+from pipeline.data.pins import add_pins
 from pipeline.errors import ParamsError
 from pipeline.params import Task, load_section, load_value, read_params
 from pipeline.stage import PARAMS, start_logging
@@ -23,8 +24,15 @@ def add(commands: Commands) -> None:
 
 
 def _add_data(commands: Commands) -> None:
-    data = commands.add_parser("data", help="look at how the data changed")
-    diff = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND").add_parser(
+    data = commands.add_parser("data", help="look at how the data changed, and hold splits")
+    kinds = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
+    pin = kinds.add_parser(
+        "pin", help="write down where split.small_classes put items, so that they stay there"
+    )
+    pin.add_argument("revision", nargs="?", metavar="REV",
+                     help="a commit, branch or tag (default: the working tree)")  # fmt: skip
+    pin.set_defaults(run=_data_pin)
+    diff = kinds.add_parser(
         "diff",
         help="compare the data of a revision with those in the working tree, after `clean`",
     )
@@ -91,6 +99,17 @@ def _data_diff(arguments: argparse.Namespace) -> int:
     say(text)
     if arguments.fail_on_moved:
         refuse_moved(diff)
+    return 0
+
+
+def _data_pin(arguments: argparse.Namespace) -> int:
+    from pipeline.data.snapshots import read_report  # slow to import
+
+    data = load_section(read_params(PARAMS), "data", DataParams, path=PARAMS)
+    report = read_report(Path(), arguments.revision)
+    file, new = add_pins(REVIEW, Path(data.path), report)
+    told = f"{file} has {new} new rows: commit it" if new else f"{file} needs no new row"
+    say(f"{len(report.get('placed', ()))} items are not in the split of their own hash; {told}\n")
     return 0
 
 

@@ -1,14 +1,12 @@
 """Give a model to other programs."""
 
 import argparse
-import os
 import sys
 from pathlib import Path
 from typing import Any
 
 from pipeline.commands.output import Commands, say
-from pipeline.errors import MachineError
-from pipeline.stage import MACHINE_ERRNOS, signals, start_logging
+from pipeline.stage import signals, start_logging
 
 FORMATS = ("safetensors", "pt2", "onnx", "state_dict", "pickle")
 _NAME = "rootstock export"
@@ -49,21 +47,13 @@ def _export(arguments: argparse.Namespace) -> int:
     from pipeline.track.fetch import fetch_model
 
     start_logging(sys.stderr)
-    try:
-        with signals(_NAME, remedy="run the same command again"):
-            model = fetch_model(arguments.model)
-            name = f"{model.name}-{model.version}" if model.name else model.folder.resolve().name
-            target = arguments.output or _HOME / f"{name}-{arguments.format}"
-            request = Request(arguments.format, target, arguments.pictures, arguments.items,
-                              arguments.tolerance)  # fmt: skip
-            record = export(model, request)
-    except OSError as error:
-        if error.errno not in MACHINE_ERRNOS:
-            raise
-        raise MachineError(
-            error.filename or _NAME, os.strerror(error.errno or 0),
-            remedy="free space or mend access",
-        ) from error  # fmt: skip
+    with signals(_NAME, remedy="run the same command again"):
+        model = fetch_model(arguments.model)
+        name = f"{model.name}-{model.version}" if model.name else model.folder.resolve().name
+        target = arguments.output or _HOME / f"{name}-{arguments.format}"
+        request = Request(arguments.format, target, arguments.pictures, arguments.items,
+                          arguments.tolerance)  # fmt: skip
+        record = export(model, request)
     say(canonical_json(record) + "\n" if arguments.json else _text(target, record))
     return 0
 

@@ -6,8 +6,7 @@ import sys
 from pathlib import Path
 
 from pipeline.commands.output import Commands
-from pipeline.errors import MachineError
-from pipeline.stage import MACHINE_ERRNOS, signals, start_logging
+from pipeline.stage import machine_error, signals, start_logging
 
 _NAME = "rootstock predict"
 _BROKEN_PIPE = 141
@@ -55,18 +54,16 @@ def _predict(arguments: argparse.Namespace) -> int:
     start_logging(sys.stderr)
     try:
         with signals(_NAME, remedy="run the same command again to go on"):
-            told = predict(arguments.model, arguments.paths, options)
+            summary = predict(arguments.model, arguments.paths, options)
     except BrokenPipeError:
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left to flush
         return _BROKEN_PIPE
     except OSError as error:
-        if error.errno not in MACHINE_ERRNOS:
+        told = machine_error(error, _NAME, then="run the same command again to go on")
+        if told is None:
             raise
-        raise MachineError(
-            error.filename or _NAME, os.strerror(error.errno or 0),
-            remedy="free space or mend access, then run the same command again to go on",
-        ) from error  # fmt: skip
-    sys.stderr.write(f"{told}\n")
+        raise told from error
+    sys.stderr.write(f"{summary}\n")
     return 0
 
 

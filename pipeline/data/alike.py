@@ -6,7 +6,9 @@ with a correlation of c.
 
 Two shortcuts bound memory and time, and still connect what belongs together. Of equal thumbnails
 only the first is searched. Where many lie close together, those that are like the first of them
-hang on it, and the others look at their nearest candidates alone; such thumbnails are counted.
+hang on it, and the others look at their nearest candidates alone; such thumbnails are counted. Both
+are taken among thumbnails of one kind, so that what belongs together by its kind too is connected
+without the others.
 """
 
 import hashlib
@@ -55,19 +57,22 @@ class Alike:
     """Thumbnails with so many candidates that not all were looked at."""
 
 
-def find_alike(thumbnails: Thumbnails, numbers: Ints, *, correlation: float, turns: bool) -> Alike:
+def find_alike(
+    thumbnails: Thumbnails, numbers: Ints, kinds: Ints, *, correlation: float, turns: bool
+) -> Alike:
     """Find all pairs whose correlation is `correlation` or more and that differ at no place.
 
     Args:
         thumbnails: All there are.
         numbers: Of those to search among, rising; the pairs hold these numbers.
+        kinds: Of all thumbnails, such as their labels.
         correlation: At least so much, 0..1.
         turns: Compare all eight orientations; a pair counts in the best one.
     """
     has_contrast = thumbnails.deviations[numbers] >= MIN_CONTRAST * CELLS
-    different, equal = _part_equal(thumbnails.pixels, numbers[has_contrast])
+    different, equal = _part_equal(thumbnails.pixels, numbers[has_contrast], kinds)
     search = _Search.prepare(thumbnails, different, correlation)
-    hung = search.hang()
+    hung = search.hang(kinds[different])
     found, crowded = [equal, hung], [hung["second"].to_numpy()]
     if len(hung):
         search = _Search.prepare(thumbnails, np.setdiff1d(different, crowded[0]), correlation)
@@ -118,14 +123,16 @@ class _Search:
         kept = ~np.isnan(values)
         return _pairs(first[kept], second[kept], values[kept], turn)
 
-    def hang(self) -> pd.DataFrame:
+    def hang(self, kinds: Ints) -> pd.DataFrame:
         """Where many lie at one place, pair those that are like the first with it.
 
-        A place is a cell of a grid over the coarsest frequencies. Thumbnails that are unlike the
-        first one of their place are asked about the first of the remaining ones, a few times.
+        A place is a cell of a grid over the coarsest frequencies, and one kind. Thumbnails that are
+        unlike the first one of their place are asked about the first of the remaining ones, a few
+        times.
         """
         cells = np.floor(_lowest(self.spectra, 0, _COARSE_FREQUENCIES) / self.radius())
-        _, places = np.unique(cells.astype(np.int64), axis=0, return_inverse=True)
+        cells = np.column_stack([cells.astype(np.int64), kinds])
+        _, places = np.unique(cells, axis=0, return_inverse=True)
         places, asking = places.reshape(-1), self.numbers
         hung = [_pairs(asking[:0], asking[:0], np.zeros(0), 0)]
         for _ in range(_ROUNDS):
@@ -161,9 +168,12 @@ class _Search:
             yield self.confirm(*ends, turn), self.numbers[rows[is_cut]]
 
 
-def _part_equal(pixels: Pixels, numbers: Ints) -> tuple[Ints, pd.DataFrame]:
-    """Give the first of equal thumbnails, and the pairs of the others with it."""
-    digests = [hashlib.sha256(pixels[number].tobytes()).digest() for number in numbers]
+def _part_equal(pixels: Pixels, numbers: Ints, kinds: Ints) -> tuple[Ints, pd.DataFrame]:
+    """Give the first of equal thumbnails of one kind, and the pairs of the others with it."""
+    digests = [
+        hashlib.sha256(pixels[number].tobytes() + kinds[number].tobytes()).digest()
+        for number in numbers
+    ]
     codes, _ = pd.factorize(np.array(digests, dtype=np.object_))
     _, first = np.unique(codes, return_index=True)
     others = np.setdiff1d(np.arange(len(codes)), first)

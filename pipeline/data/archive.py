@@ -27,7 +27,20 @@ from pipeline.errors import DataError
 SUFFIXES = (".tar", ".zip")
 """Of the names of archives that are read in place, in any case."""
 
-_COMPRESSED = (".tar.gz", ".tgz", ".tar.bz2", ".tbz2", ".tar.xz", ".txz", ".tar.zst")
+_COMPRESSED = (
+    ".tar.gz", ".tgz", ".tar.z", ".taz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz",
+    ".tar.lzma", ".tlz", ".tar.lz", ".tar.lz4", ".tar.zst", ".tzst", ".tar.br",
+)  # fmt: skip
+_FOREIGN = (
+    (".rar", "a RAR archive"), (".r00", "a part of a RAR archive"), (".7z", "a 7z archive"),
+    (".7z.001", "a part of a 7z archive"), (".zip.001", "a part of a zip archive"),
+    (".z01", "a part of a zip archive"), (".tar.001", "a part of a tar archive"),
+    (".tar.aa", "a part of a tar archive"), (".tar.part00", "a part of a tar archive"),
+    (".tar.gz.aa", "a part of a tar archive"), (".tar.gz.001", "a part of a tar archive"),
+    (".tar.gz.part00", "a part of a tar archive"), (".cab", "a CAB archive"),
+)  # fmt: skip
+"""Archives that are not read in place, by the ends of their names; of parts, the first."""
+
 _MAGICS = ((0, b"\x1f\x8b\x08"), (4, b"1AY&SY"), (0, b"\xfd7zXZ\0"), (0, b"\x28\xb5\x2f\xfd"))
 """Of gzip, bzip2, xz and zstd, with their places."""
 
@@ -57,6 +70,13 @@ def is_archive(path: Path) -> bool:
     name = path.name.lower()
     if name.endswith(_COMPRESSED):
         _refuse_compressed(path)
+    for suffix, kind in _FOREIGN:
+        if name.endswith(suffix):
+            raise DataError(
+                path, f"must not be {kind}: its members cannot be read in place",
+                remedy="unpack it, and pack the files into plain .tar or .zip files, or leave them "
+                "as they are",
+            )  # fmt: skip
     return name.endswith(SUFFIXES)
 
 
@@ -65,15 +85,16 @@ class Archive:
 
     Args:
         path: A regular file.
+        name: What it is called, where its path does not say that.
 
     Raises:
         DataError: It is compressed as a whole, or no regular file.
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, name: str | None = None) -> None:
         self._source = Source(path)
-        self._is_zip = path.name.lower().endswith(".zip")
+        self._is_zip = (name or path.name).lower().endswith(".zip")
         head = self._source.read(0, 16)
         if any(head.startswith(magic, place) for place, magic in _MAGICS):
             _refuse_compressed(path)

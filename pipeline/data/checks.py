@@ -50,12 +50,15 @@ def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str)
     )
 
 
-def refuse_unusable(table: pd.DataFrame, *, is_classification: bool, where: str) -> None:
+def refuse_unusable(
+    table: pd.DataFrame, *, is_classification: bool, is_given: bool, where: str
+) -> None:
     """Stop where what is kept cannot be learned from.
 
     Args:
-        table: Columns label, split, status, reason; split is set for kept rows.
+        table: Columns label, split, given, status, reason; split is set for kept rows.
         is_classification: Whether labels are class names.
+        is_given: Whether the user gave splits.
         where: The data folder.
 
     Raises:
@@ -63,33 +66,52 @@ def refuse_unusable(table: pd.DataFrame, *, is_classification: bool, where: str)
             alone, or a split is empty.
     """
     is_kept = table["status"] == KEPT
-    kept = table[is_kept]
+    kept, lost = table[is_kept], table[~is_kept]
     if kept.empty:
         raise DataError(where, f"none of {len(table)} items is kept", remedy="see the log above")
     if is_classification:
-        _refuse_lost_classes(table[~is_kept], kept, where)
+        _refuse_lost_classes(lost, kept, where)
     for split in SPLITS:
         if not (kept["split"] == split).any():
+            mine = lost[lost["given"] == split]
+            told = f"; what was given to it is lost: {_reasons(mine)}"
             raise DataError(
                 where,
-                f"the split {split!r} is empty; {len(kept)} items are kept in all",
-                remedy="add items, or change split.seed or the fractions; with a given split, "
-                "assign some",
+                f"the split {split!r} is empty; {len(kept)} items are kept in all"
+                + (told if len(mine) else ""),
+                remedy=_EMPTY_SPLIT[is_given],
             )
     if is_classification:
-        _refuse_untrained_classes(kept, where)
+        _refuse_untrained_classes(kept, is_given=is_given, where=where)
+
+
+_EMPTY_SPLIT = {
+    False: "add items, or change split.seed, or split.train, split.val and split.test",
+    True: "give it items that can be kept; without any that is given, split.missing: carve makes "
+    "it out of train",
+}
+_UNTRAINED = {
+    False: "set split.small_classes to train or drop, or add items",
+    True: "give some of its items the split train, or set split.small_classes to drop",
+}
+"""What helps, by whether the splits are given."""
+
+
+def _reasons(rows: pd.DataFrame) -> str:
+    return ", ".join(f"{reason} {n}" for reason, n in rows["reason"].value_counts().items())
 
 
 def _refuse_lost_classes(lost: pd.DataFrame, kept: pd.DataFrame, where: str) -> None:
-    by_person = (lost["status"] == DROPPED) & (lost["reason"] == "review")
-    wanted = lost[~by_person & lost["label"].notna()]
-    empty = sorted(set(wanted["label"]) - set(kept["label"]))
+    is_dropped = lost["status"] == DROPPED
+    wanted = lost[~(is_dropped & (lost["reason"] == "review")) & lost["label"].notna()]
+    left_out = set(lost["label"][is_dropped & (lost["reason"] == "untrained")])
+    empty = sorted(set(wanted["label"]) - set(kept["label"]) - left_out)
     if empty:
         rows = wanted[wanted["label"] == empty[0]]
-        reasons = ", ".join(f"{reason} {n}" for reason, n in rows["reason"].value_counts().items())
         raise DataError(
             where,
-            f"the class {empty[0]!r} has lost all its {len(rows)} items: {reasons}",
+            f"the class {empty[0]!r} has lost all its {len(rows)} items: {_reasons(rows)}"
+            + _others(empty),
             remedy="mend them, or drop the class by review",
         )
     if len(set(kept["label"])) == 1:
@@ -100,13 +122,18 @@ def _refuse_lost_classes(lost: pd.DataFrame, kept: pd.DataFrame, where: str) -> 
         )
 
 
-def _refuse_untrained_classes(kept: pd.DataFrame, where: str) -> None:
-    trained = set(kept["label"][kept["split"] == "train"])
-    for label, n in kept["label"].value_counts().sort_index().items():
-        if label not in trained:
-            raise DataError(
-                where,
-                f"the class {label!r} has {n} items, none of them in train",
-                remedy="add items of it, or change split.seed; with a given split, assign some to "
-                "train",
-            )
+def _refuse_untrained_classes(kept: pd.DataFrame, *, is_given: bool, where: str) -> None:
+    counts = kept["label"].value_counts()
+    untrained = sorted(set(counts.index) - set(kept["label"][kept["split"] == "train"]))
+    if untrained:
+        first = untrained[0]
+        raise DataError(
+            where,
+            f"the class {first!r} has {counts[first]} items, none of them in train"
+            + _others(untrained),
+            remedy=_UNTRAINED[is_given],
+        )
+
+
+def _others(names: list[str]) -> str:
+    return f"; {len(names)} classes are so" if len(names) > 1 else ""

@@ -6,7 +6,7 @@ has against it.
 
 import logging
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -28,14 +28,25 @@ from pipeline.data.near_duplicates import (
     NearRule,
     find_near_duplicates,
 )
-from pipeline.data.near_report import near_section, near_warnings
-from pipeline.data.probe import Limits, Probe
+from pipeline.data.near_report import near_section, near_warnings, refuse_many_near
+from pipeline.data.pins import Pin
+from pipeline.data.placeholders import causes, doubts
+from pipeline.data.probe import ALARMS, NOTES, Limits, Probe
 from pipeline.data.probes import Known, slim
 from pipeline.data.probing import probe_all
 from pipeline.data.report import Findings, build_report
 from pipeline.data.review import Decision, describe_decisions
+from pipeline.data.small_classes import Placed, place_small_classes
 from pipeline.data.spill import MEMORY, Place
-from pipeline.data.split import SplitParams, assign_splits, expected_shares
+from pipeline.data.split import (
+    NOT_GIVEN,
+    Dealing,
+    SplitParams,
+    assign_splits,
+    expected_shares,
+    plan_splits,
+)
+from pipeline.errors import DataError
 from pipeline.parallel import MachineParams
 from pipeline.params import Section, Task
 
@@ -78,6 +89,9 @@ class CleanParams(Section):
     near_turns: bool
     """Also compare flipped, transposed and turned; about eight times the work."""
 
+    max_near_frac: float = Field(ge=0.0, le=1.0)
+    """Largest share of a split or class that near-duplicates may take; above it the stage stops."""
+
     leaks: Literal["refuse", "drop"]
     """Of equal or nearly equal pictures across given splits: stop, or mend as above."""
 
@@ -85,18 +99,20 @@ class CleanParams(Section):
         """Give what decides whether a file is decoded."""
         return Limits(self.max_pixels, self.animated)
 
-    def near_rule(self) -> NearRule:
+    def near_rule(self, task: Task) -> NearRule:
         """Give what decides which pictures are nearly the same."""
-        return NearRule(self.near_duplicates, self.near_correlation, self.near_turns)
+        return NearRule(self.near_duplicates, self.near_correlation, self.near_turns, task)
 
 
 @dataclass(frozen=True)
 class Rules:
-    """The sections of params.yaml that decide what is kept, and where."""
+    """What decides what is kept, and where: sections of params.yaml, and a file of pins."""
 
     task: Task
     clean: CleanParams
     split: SplitParams
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    """By item id: `pins.read_pins`."""
 
 
 @dataclass(frozen=True)
@@ -144,15 +160,22 @@ def clean_items(
     Raises:
         DataError: Too much is bad, or what is left cannot be learned from.
     """
+    for warning in found.warnings[:_LOGGED]:  # before a rule stops the stage
+        log.warning("%s", warning)
     known = known or Known()
     openable = [item.path for item in found.items if item.reason in (None, "conflict")]
     seen = probe_all(raw, openable, rules.clean.limits(), machine, known=known.probes)
     probes = {path: slim(probe, known.spill) for path, probe in zip(openable, seen, strict=True)}
     table = tabulate(found, probes)
-    cleaned = judge(
-        table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
-    )
-    _tell(cleaned.report)
+    try:
+        cleaned = judge(
+            table, found, decisions=decisions, rules=rules, where=str(raw), spill=known.spill
+        )
+    except DataError:
+        for line in causes(table):  # one of them may be why
+            log.warning("%s", line)
+        raise
+    _tell(cleaned.report, told=found.warnings)
     return replace(cleaned, probes=tuple(probes.values()))
 
 
@@ -214,35 +237,74 @@ def judge(
     warnings = [*found.warnings, *_review(table, decisions)]
     table["label"], twins = check_labels(table, rules.task)
     _judge_sizes(table, decisions, rules.clean)
-    filled = _settle_missing_labels(table, rules)
+    dealing, carved = _plan(table, rules)
+    filled = _settle_missing_labels(table, rules, dealing)
     identical = _settle_duplicates(table)
     _tell_lost(table)
     refuse_too_many_bad(table, rules.clean.max_bad_frac, where=where)
-    is_kept = table["status"] == KEPT
-    is_given = bool(table["split"][is_kept].notna().any())
-    table["split"] = assign_splits(table[is_kept], rules.split).reindex(table.index)
-    rule = rules.clean.near_rule()
-    near = find_near_duplicates(table[is_kept], rule, _is_wanted(table, decisions), spill)
-    if is_given and rules.clean.leaks == "refuse":
-        nearly = near.leaks if rule.policy == "drop" else near.leaks[:0]
-        refuse_leaks(identical, nearly, PROOF)
+    placed = _deal(table, rules, dealing)
+    kept = table[table["status"] == KEPT]
+    rule = rules.clean.near_rule(rules.task)
+    near = find_near_duplicates(kept, rule, _is_wanted(table, decisions), spill)
+    if rules.clean.leaks == "refuse":
+        refuse_leaks(identical, _given_leaks(table, near, rule), PROOF)
     _settle_near_duplicates(table, near)
-    refuse_unusable(table, is_classification=rules.task == "classification", where=where)
-    warnings += _idle_keeps(table, decisions)
+    refuse_many_near(kept, near, rule, rules.clean.max_near_frac, where=where)
+    refuse_unusable(
+        table,
+        is_classification=rules.task == "classification",
+        is_given=NOT_GIVEN not in dealing,
+        where=where,
+    )
+    warnings += [*carved, *placed.warnings, *_idle_keeps(table, decisions)]
     warnings += _useful_keeps(table, near, decisions)
-    splits = table["split"].dropna()
     findings = Findings(
         task=rules.task,
         layout=found.layout,
         ignored=found.ignored,
-        expected_shares=expected_shares(splits, rules.split, is_given=is_given),
+        expected_shares=expected_shares(
+            table["given"][table["status"] == KEPT], rules.split, dealing
+        ),
         policy=rules.clean.missing_label,
         filled=filled,
-        near=near_section(near, rule, rules.task) | {"identical_across_splits": len(identical)},
-        warnings=[*warnings, *twins, *near_warnings(near, rules.task)],
+        near=near_section(near, rule) | {"identical_across_splits": len(identical)},
+        warnings=[*warnings, *twins, *near_warnings(near), *doubts(table)],
         review=reviewed,
+        placed=placed.moved,
     )
     return Cleaned(typed_manifest(table), build_report(table, findings), near.pairs, table)
+
+
+def _plan(table: pd.DataFrame, rules: Rules) -> tuple[Dealing, list[str]]:
+    """Choose how to deal, from the given splits of what has a label, whatever else is bad."""
+    is_filled = rules.clean.missing_label not in ("quarantine", "drop")
+    return plan_splits(table["split"][table["label"].notna() | is_filled], rules.split)
+
+
+def _deal(table: pd.DataFrame, rules: Rules, dealing: Dealing) -> Placed:
+    """Set `given` to the given splits, and `split` to those that kept rows have from now on."""
+    table["given"] = table["split"]
+    kept = table[table["status"] == KEPT]
+    table["split"] = assign_splits(kept, rules.split, dealing).reindex(table.index)
+    placed = place_small_classes(
+        table, rules.split, dealing, rules.pins, is_classification=rules.task == "classification"
+    )
+    table["split"] = placed.splits.reindex(table.index)
+    dropped = [Verdict(row, DROPPED, "untrained", "") for row in placed.dropped]
+    _set_aside(table, dropped)
+    table.loc[list(placed.dropped), "split"] = None
+    _tell_lost(table.loc[list(placed.dropped)])
+    return placed
+
+
+def _given_leaks(table: pd.DataFrame, near: NearDuplicates, rule: NearRule) -> pd.DataFrame:
+    """Return pairs across splits that the user gave: not those within what was carved."""
+    if rule.policy != "drop":
+        return near.leaks[:0]
+    given = table.set_index("path")["given"]
+    first, second = (given.loc[near.leaks[name]].to_numpy() for name in ("path_a", "path_b"))
+    is_given = np.asarray(pd.notna(first) & (first != second), dtype=bool)
+    return near.leaks.loc[is_given]
 
 
 def _set_aside(table: pd.DataFrame, verdicts: Sequence[Verdict]) -> None:
@@ -332,12 +394,12 @@ def _judge_sizes(
     _set_aside(table, verdicts)
 
 
-def _settle_missing_labels(table: pd.DataFrame, rules: Rules) -> pd.Series:
+def _settle_missing_labels(table: pd.DataFrame, rules: Rules, dealing: Dealing) -> pd.Series:
     """Fill labels by the policy, and set aside what stays without; give what was filled."""
     is_kept = table["status"] == KEPT
     labeled = table[is_kept & table["label"].notna()]
     asked = table[["path", "label", "row"]].assign(
-        split=assign_splits(labeled, rules.split).reindex(table.index),
+        split=assign_splits(labeled, rules.split, dealing).reindex(table.index),
         is_missing=is_kept & table["label"].isna(),
     )
     filled = fill_labels(asked, rules.clean.missing_label, rules.task)
@@ -369,7 +431,9 @@ def _settle_near_duplicates(table: pd.DataFrame, near: NearDuplicates) -> None:
     _set_aside(
         table, [Verdict(each.row, DROPPED, "near_duplicate_of", each.detail) for each in dropped]
     )
-    table.loc[[each.row for each in dropped], "split"] = None
+    rows = [each.row for each in dropped]
+    table.loc[rows, "split"] = None
+    _tell_lost(table.loc[rows])
 
 
 def _tell_lost(table: pd.DataFrame) -> None:
@@ -381,11 +445,15 @@ def _tell_lost(table: pd.DataFrame) -> None:
         log.info("... and %d more", len(lost) - _LOGGED)
 
 
-def _tell(report: Mapping[str, Any]) -> None:
-    """Log what a person should see of the report."""
+def _tell(report: Mapping[str, Any], *, told: Sequence[str]) -> None:
+    """Log what a person should see of the report and has not been told."""
     for entry in report["missing_label"]["filled"][:_LOGGED]:
         log.info("%s: no label; filled with %r", entry["path"], entry["label"])
-    for warning in report["warnings"][:_LOGGED]:
+    for note, entry in report["notes"].items():
+        if note not in ALARMS:  # those are among the warnings
+            n, first = entry["n"], entry["first"]
+            log.info("%s: %d pictures; %s; first: %r", note, n, NOTES[note], first)
+    for warning in [each for each in report["warnings"] if each not in told][:_LOGGED]:
         log.warning("%s", warning)
     kept = report["status"].get(KEPT, 0)
     named = ", ".join(f"{reason} {n}" for reason, n in report["reasons"].items())

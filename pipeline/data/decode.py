@@ -12,21 +12,29 @@ import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Mapping
-from functools import lru_cache
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from io import BytesIO
-from typing import Any, Literal
+from typing import Literal
 
 import numpy as np
 import PIL
 from PIL import Image, ImageCms
 
+from pipeline.data import deep, tiff
 from pipeline.data.picture import NOTES as NOTES
+from pipeline.data.picture import WHITE16, told
 from pipeline.data.picture import DecodeSpec as DecodeSpec
 from pipeline.data.picture import Picture as Picture
 from pipeline.data.picture import Pixels as Pixels
 from pipeline.data.picture import UndecodableImage as UndecodableImage
-from pipeline.data.sniff import HEAD_BYTES, find_png_damage, picture_format, sniff_picture
+from pipeline.data.sniff import (
+    HEAD_BYTES,
+    find_png_damage,
+    picture_format,
+    png_significant_bits,
+    sniff_picture,
+)
 from pipeline.data.sniff import sniff as sniff
 
 MAX_PIXELS = 178_956_970
@@ -55,14 +63,28 @@ _TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
-_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
-_GRAY16 = ("I;16", "I;16L", "I;16B", "I;16N")
-_EXIF_ORIENTATION = 0x0112
-_TIFF_NEW_SUBFILE_TYPE, _TIFF_BITS, _TIFF_TILE_WIDTH, _TIFF_TILE_HEIGHT = 254, 258, 322, 323
-_TIFF_DNG_VERSION = 50706
+_MODES = ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "RGBX", "CMYK", "YCbCr")
+_NO_RANGE = {
+    "F": "floating-point values have no agreed range; scale them and save 8 or unsigned 16 bits",
+    "I": "32-bit values have no agreed range; scale them and save 8 or unsigned 16 bits",
+    "LAB": "LAB colors; save RGB",
+}
+"""What is said of pixels that cannot be shown faithfully, by Pillow's mode."""
 
+_EXIF_ORIENTATION = 0x0112
 _WARNINGS_LOCK = threading.Lock()
 """`warnings.catch_warnings` is not thread-safe before Python 3.14, and servers have threads."""
+
+_RAISE = " (`clean.max_pixels`, or --max-pixels, sets how many may be)"
+
+_CUT = ("truncated", "unexpected end", "eof", "not enough image data")
+"""What readers say of a file that ends too early."""
+
+_HIDES = 3
+"""Alpha, of 255, that leaves nothing to be seen where no pixel has more."""
+
+_HIDES_NEARLY = 0.99
+"""Share of transparent pixels above which it is noted."""
 
 
 def open_picture(
@@ -71,6 +93,7 @@ def open_picture(
     background: tuple[int, int, int],
     max_pixels: int,
     animated: Literal["first", "reject"],
+    white16: int = WHITE16,
 ) -> Picture:
     """Decode a file in full.
 
@@ -79,26 +102,26 @@ def open_picture(
         background: Color under transparent parts.
         max_pixels: Larger pictures are refused by their header, before anything is decoded.
         animated: Take the first frame of several, and note it, or refuse.
+        white16: The value that is white in 16 bits, where the file does not say so.
 
     Raises:
         UndecodableImage: The bytes are no picture, damaged, cut off, too large, or of a kind that
             cannot be shown faithfully in 8 bits.
     """
     notes: set[str] = set()
-    image, frames = _load(raw, max_pixels, notes)
-    if frames > 1 and animated == "reject":
-        raise UndecodableImage("animated", f"it has {frames} frames or pages")
-    source_mode, kind = image.mode, str(image.format)
-    image = _orient(image, notes)
-    digest = _hash_pixels(image)
-    pixels = np.array(_convert(_flatten(image, background, notes), "RGB"))
+    found = _load(raw, max_pixels, white16, notes)
+    if found.frames > 1 and animated == "reject":
+        raise UndecodableImage("animated", f"it has {found.frames} frames or pages")
+    loaded = _orient(found, notes)
+    digest = _hash_pixels(loaded)
+    pixels = np.array(_convert(_flatten(loaded, background, notes), "RGB"))
     return Picture(
         pixels=pixels,
-        source_mode=source_mode,
-        format=kind,
-        width=image.width,
-        height=image.height,
-        frames=frames,
+        source_mode=found.mode,
+        format=str(found.image.format),
+        width=loaded.image.width,
+        height=loaded.image.height,
+        frames=found.frames,
         pixel_hash=digest,
         notes=tuple(sorted(notes)),
     )
@@ -116,9 +139,21 @@ def decode(raw: bytes, spec: DecodeSpec, *, max_pixels: int = MAX_PIXELS) -> Pix
     Raises:
         UndecodableImage: As `open_picture`.
     """
+    return decode_noted(raw, spec, max_pixels=max_pixels)[0]
+
+
+def decode_noted(
+    raw: bytes, spec: DecodeSpec, *, max_pixels: int = MAX_PIXELS
+) -> tuple[Pixels, tuple[str, ...]]:
+    """Decode as `decode`, and return the notes too, each as `<code>: <meaning>`.
+
+    Raises:
+        UndecodableImage: As `open_picture`.
+    """
     notes: set[str] = set()
-    image, _ = _load(raw, max_pixels, notes)
-    return _to_planes(_fit(_flatten(_orient(image, notes), spec.background, notes), spec))
+    found = _load(raw, max_pixels, spec.white16, notes)
+    planes = _to_planes(_fit(_flatten(_orient(found, notes), spec.background, notes), spec))
+    return planes, told(sorted(notes), found.frames)
 
 
 def resize(pixels: Pixels, spec: DecodeSpec) -> Pixels:
@@ -134,8 +169,20 @@ def resize(pixels: Pixels, spec: DecodeSpec) -> Pixels:
     return _to_planes(_fit(Image.fromarray(pixels), spec))
 
 
-def _load(raw: bytes, max_pixels: int, notes: set[str]) -> tuple[Image.Image, int]:
-    """Open and decode the first frame in full; give it and the number of frames."""
+@dataclass(frozen=True)
+class _Found:
+    """A file whose pixels are in memory."""
+
+    image: Image.Image
+    """As Pillow loaded it, with its metadata."""
+    mode: str
+    """Pillow's name of the layout in the file."""
+    loaded: deep.Loaded
+    frames: int
+
+
+def _load(raw: bytes, max_pixels: int, white16: int, notes: set[str]) -> _Found:
+    """Open and decode the first frame in full."""
     if not raw:
         raise UndecodableImage("empty", "the file has no bytes")
     head = raw[:HEAD_BYTES]
@@ -146,26 +193,30 @@ def _load(raw: bytes, max_pixels: int, notes: set[str]) -> tuple[Image.Image, in
     with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         image = _open_header(raw, kind)
+        frames = _count_frames(image)
         _check_header(image, max_pixels)
         if kind == "PNG" and (damage := find_png_damage(raw)):
             raise UndecodableImage(*damage)
-        frames = _count_frames(image)
-        _load_pixels(image)
+        loaded, mode = _load_values(image, raw, white16, notes)
     if any(not issubclass(each.category, Image.DecompressionBombWarning) for each in caught):
         notes.add("metadata")
     if frames > 1:
         notes.add("animated")
     if _has_trailing_bytes(raw, kind):
         notes.add("trailing_bytes")
-    return image, frames
+    return _Found(image, mode, loaded, frames)
 
 
 def _open_header(raw: bytes, kind: str) -> Image.Image:
     try:
         return Image.open(BytesIO(raw), formats=(kind,))
     except Image.DecompressionBombError as error:
-        raise UndecodableImage("too_large", f"over {MAX_PIXELS} pixels") from error
+        raise UndecodableImage(
+            "too_large", f"over {MAX_PIXELS} pixels, the most there may be"
+        ) from error
     except _ERRORS as error:
+        if kind == "TIFF" and "pixel mode" in (text := _ask_reader(raw, kind)):
+            raise UndecodableImage("unsupported_mode", _describe_tiff(raw) or text) from error
         if what := sniff(raw[:HEAD_BYTES]):
             raise UndecodableImage("not_image", f"it is {what}") from error
         raise _explain(_ask_reader(raw, kind), "header") from error
@@ -184,8 +235,15 @@ def _explain(text: str, part: str) -> UndecodableImage:
     lowered = text.lower()
     if any(each in lowered for each in ("pixel mode", "unsupported", "unknown photometric")):
         return UndecodableImage("unsupported_mode", text)
-    is_cut = any(each in lowered for each in ("truncated", "unexpected end", "eof"))
+    is_cut = any(each in lowered for each in _CUT)
     return UndecodableImage("truncated" if is_cut else "damaged", f"in its {part}: {text}")
+
+
+def _describe_tiff(raw: bytes) -> str | None:
+    try:
+        return tiff.describe_layout(raw)
+    except _ERRORS:
+        return None
 
 
 def _check_header(image: Image.Image, max_pixels: int) -> None:
@@ -194,42 +252,92 @@ def _check_header(image: Image.Image, max_pixels: int) -> None:
     if width < 1 or height < 1:
         raise UndecodableImage("damaged", f"its header says {width} x {height} pixels")
     if width * height > max_pixels:
-        raise UndecodableImage("too_large", f"{width} x {height} pixels, over {max_pixels}")
-    if image.mode not in (*_MODES, *_GRAY16):
-        raise UndecodableImage(
-            "unsupported_mode",
-            f"pixels of mode {image.mode!r} have no fixed range; save 8 or 16 bits",
-        )
+        raise UndecodableImage("too_large", f"{width} x {height} pixels, over {max_pixels}{_RAISE}")
     if image.format == "TIFF":
-        _check_tiff(getattr(image, "tag_v2"), max_pixels)  # noqa: B009
-
-
-def _check_tiff(tags: Mapping[int, Any], max_pixels: int) -> None:
-    if tags.get(_TIFF_DNG_VERSION) or tags.get(_TIFF_NEW_SUBFILE_TYPE, 0) & 1:
-        raise UndecodableImage("format_not_allowed", "it is a camera's raw file with a preview")
-    tile = int(tags.get(_TIFF_TILE_WIDTH, 1)) * int(tags.get(_TIFF_TILE_HEIGHT, 1))
-    if tile > max_pixels:
-        raise UndecodableImage("too_large", f"tiles of {tile} pixels, over {max_pixels}")
+        tiff.check_page(image, max_pixels)
+    if image.format == "PPM" and image.mode == "I":  # gray, of as many bits as its maxval needs
+        return
+    if image.mode not in (*_MODES, *deep.GRAY16):
+        what = _NO_RANGE.get(image.mode, f"pixels of mode {image.mode!r}; save 8 or 16 bits")
+        raise UndecodableImage("unsupported_mode", what)
 
 
 def _count_frames(image: Image.Image) -> int:
+    """Count the frames or pages; of a TIFF, seek the first that is no thumbnail."""
     # The further pictures of an MPO (a phone's JPEG) are previews, depth and gain maps.
     if image.format == "MPO":
         return 1
     try:
+        if image.format == "TIFF":
+            return tiff.seek_main_page(image)
         is_animated = getattr(image, "is_animated", False)
         return int(getattr(image, "n_frames", 1)) if is_animated else 1
     except _ERRORS as error:
         raise _explain(str(error), "frames") from error
 
 
-def _load_pixels(image: Image.Image) -> None:
+def _load_values(
+    image: Image.Image, raw: bytes, white16: int, notes: set[str]
+) -> tuple[deep.Loaded, str]:
+    """Decode the pixels; return them, and Pillow's name of their layout."""
     try:
+        if layout := tiff.packed_bits(image):
+            return _load_packed(image, raw, *layout), "I;16" if layout[1] == 1 else "RGB"
+        tiff.mend_planes(image)
+        said_top = _said_top(image, raw)
+        raw_mode, mode = tiff.raw_mode_of(image), image.mode
         image.load()
+        source = deep.Source(raw_mode, said_top, white16, partial(_load_as, image, raw))
+        loaded = deep.settle(image, source, notes)
+        loaded.image.info = image.info
+        return loaded, mode if mode in deep.GRAY16 else loaded.image.mode
     except Image.DecompressionBombError as error:
         raise UndecodableImage("too_large", str(error)) from error
     except _ERRORS as error:
+        if isinstance(error, UndecodableImage):
+            raise
         raise _explain(str(error), "pixels") from error
+
+
+def _said_top(image: Image.Image, raw: bytes) -> int | None:
+    """Return the largest value that a sample can have by the file's own word, if it says so."""
+    if image.format == "TIFF":
+        return tiff.top_of(image)
+    if image.format == "PNG":
+        bits = png_significant_bits(raw)
+        return (1 << bits) - 1 if bits is not None and 8 < bits < 16 else None
+    return _read_unscaled(image) if image.format == "PPM" and image.mode == "I" else None
+
+
+def _read_unscaled(image: Image.Image) -> int:
+    """Make Pillow hand on the values of a PGM of 16 bits as they are; return their maxval."""
+    (tile,) = image.tile  # type: ignore[attr-defined]
+    if tile.codec_name == "ppm_plain":
+        image.tile = [tile._replace(args=(tile.args[0], WHITE16))]  # type: ignore[attr-defined]
+        return int(tile.args[1])
+    image.tile = [tile._replace(codec_name="raw", args="I;16B")]  # type: ignore[attr-defined]
+    return int(tile.args[1]) if tile.codec_name == "ppm" else WHITE16
+
+
+def _load_as(opened: Image.Image, raw: bytes, mode: str, raw_mode: str) -> Image.Image:
+    """Load the same page anew, as if its samples had another layout."""
+    image = Image.open(BytesIO(raw), formats=(str(opened.format),))
+    if image.format == "TIFF":
+        image.seek(opened.tell())
+        tiff.mend_planes(image)
+    image._mode = mode
+    tiff.set_raw_mode(image, raw_mode)
+    image.load()
+    return image
+
+
+def _load_packed(image: Image.Image, raw: bytes, bits: int, channels: int) -> deep.Loaded:
+    content = tiff.as_single_bits(image, raw, bits * channels)
+    wide = Image.open(BytesIO(content), formats=("TIFF",))
+    wide.seek(image.tell())
+    wide.load()
+    values = deep.unpack_bits(wide, bits, channels)
+    return deep.settle_packed(values, is_negative=tiff.is_negative(image), bits=bits)
 
 
 def _has_trailing_bytes(raw: bytes, kind: str) -> bool:
@@ -238,37 +346,43 @@ def _has_trailing_bytes(raw: bytes, kind: str) -> bool:
     return kind == "PNG" and not raw.endswith(b"IEND\xae\x42\x60\x82")
 
 
-def _orient(image: Image.Image, notes: set[str]) -> Image.Image:
-    """Apply the EXIF orientation. Pillow has done so already for TIFF and AVIF."""
+def _orient(found: _Found, notes: set[str]) -> deep.Loaded:
+    """Apply the EXIF orientation. Pillow has done so already for AVIF and TIFF, but packed ones."""
     with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         try:
-            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+            orientation = found.image.getexif().get(_EXIF_ORIENTATION, 1)
         except _ERRORS:
             notes.add("metadata")
-            return image
+            return found.loaded
     if caught:
         notes.add("metadata")
     if orientation not in _TURNS:
-        return image
+        return found.loaded
     notes.add("oriented")
-    return image.transpose(_TURNS[orientation])
+    return found.loaded.map(lambda each: each.transpose(_TURNS[orientation]))
 
 
-def _hash_pixels(image: Image.Image) -> str:
+def _hash_pixels(loaded: deep.Loaded) -> str:
     """Hash the picture as it is in the file; for a palette, with its colors."""
+    image = loaded.image
     digest = hashlib.sha256(f"{image.mode} {image.width} {image.height}\n".encode())
     digest.update(repr(image.info.get("transparency")).encode())
     if image.palette is not None:
         digest.update(bytes(image.getpalette(image.palette.mode) or ()))
     digest.update(image.tobytes())
+    if loaded.low is not None:
+        digest.update(loaded.low.tobytes())
     return digest.hexdigest()
 
 
-def _flatten(image: Image.Image, background: tuple[int, int, int], notes: set[str]) -> Image.Image:
+def _flatten(loaded: deep.Loaded, background: tuple[int, int, int], notes: set[str]) -> Image.Image:
     """Bring any mode to `L` (gray without transparency) or `RGB`."""
-    if image.mode in _GRAY16:
-        return _scale_gray16(image, notes)
+    image = loaded.to_8_bits()
+    if loaded.image.mode in deep.GRAY16:
+        if "transparency" in loaded.image.info:
+            notes.add("transparency_ignored")
+        return image
     if image.has_transparency_data:
         image = image.convert("RGBA")
     elif image.mode in ("1", "L"):
@@ -285,24 +399,27 @@ def _convert(image: Image.Image, mode: str) -> Image.Image:
     return image if image.mode == mode else image.convert(mode)
 
 
-def _scale_gray16(image: Image.Image, notes: set[str]) -> Image.Image:
-    """Scale 0..65535 to 0..255 with rounding; a TIFF of 12 bits by its own range."""
-    if "transparency" in image.info:
-        notes.add("transparency_ignored")
-    values = np.asarray(image).astype(np.uint32)
-    bits = getattr(image, "tag_v2", {}).get(_TIFF_BITS, (16,))
-    top = 4095 if tuple(bits) == (12,) else 65535
-    if top == 65535 and 0 < values.max() < 4096:
-        notes.add("gray16_dark")
-    return Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
-
-
 def _composite(
     image: Image.Image, background: tuple[int, int, int], notes: set[str]
 ) -> Image.Image:
-    if image.getchannel("A").getextrema() == (255, 255):
+    """Lay a picture on the background; transparency that hides all of it is not believed.
+
+    Raises:
+        UndecodableImage: It is wholly transparent, and what is beneath has one color.
+    """
+    alpha = image.getchannel("A")
+    lowest, highest = deep.extremes(alpha)
+    if lowest == 255:
         return image.convert("RGB")
+    if highest <= _HIDES:
+        beneath = image.convert("RGB")
+        if all(low == high for low, high in map(deep.extremes, beneath.split())):
+            raise UndecodableImage("transparent", "nothing is to be seen: all its pixels are so")
+        notes.add("alpha_ignored")
+        return beneath
     notes.add("alpha")
+    if alpha.histogram()[0] > _HIDES_NEARLY * image.width * image.height:
+        notes.add("alpha_hides")
     below = Image.new("RGBA", image.size, (*background, 255))
     below.alpha_composite(image)
     return below.convert("RGB")

@@ -6,9 +6,9 @@ picture, which gets an error like one that cannot be decoded.
 
 from collections.abc import Generator, Iterable
 from functools import partial
-from typing import Any
+from typing import Any, NamedTuple
 
-from pipeline.data.decode import MAX_PIXELS, decode
+from pipeline.data.decode import MAX_PIXELS, decode_noted
 from pipeline.data.picture import DecodeSpec, Pixels, UndecodableImage
 from pipeline.workers import Limits, Lost, Pool
 
@@ -28,16 +28,31 @@ def containment(max_pixels: int, seconds: float = SECONDS) -> Limits:
     return Limits(seconds=seconds, memory_bytes=max_pixels * _MEMORY_PER_PIXEL + _MEMORY_SLACK)
 
 
+class Decoded(NamedTuple):
+    """A picture that could be decoded."""
+
+    pixels: Pixels
+    """uint8 [3, size, size]."""
+    notes: tuple[str, ...]
+    """What a person should know of it, each as `<code>: <meaning>`."""
+
+
 def try_decode(spec: DecodeSpec, raw: Any, *, max_pixels: int = MAX_PIXELS) -> Pixels | str:
     """Decode a picture, or say `<reason>: <detail>`.
 
     Returns:
         uint8 [3, size, size], or the error.
     """
+    decoded = try_decode_noted(spec, raw, max_pixels=max_pixels)
+    return decoded if isinstance(decoded, str) else decoded.pixels
+
+
+def try_decode_noted(spec: DecodeSpec, raw: Any, *, max_pixels: int = MAX_PIXELS) -> Decoded | str:
+    """Decode a picture and return it with its notes, or say `<reason>: <detail>`."""
     if not isinstance(raw, bytes):
         return f"not_bytes: the cell holds {type(raw).__name__}"
     try:
-        return decode(raw, spec, max_pixels=max_pixels)
+        return Decoded(*decode_noted(raw, spec, max_pixels=max_pixels))
     except UndecodableImage as error:
         return f"{error.reason}: {error.detail}"
 
@@ -61,8 +76,8 @@ class Decoders:
         seconds: float = SECONDS,
     ) -> None:
         # Anew: the server's import path is not that of a registered version's own code.
-        self._pool: Pool[bytes, Pixels | str] = Pool(
-            partial(try_decode, spec, max_pixels=max_pixels),
+        self._pool: Pool[bytes, Decoded | str] = Pool(
+            partial(try_decode_noted, spec, max_pixels=max_pixels),
             count,
             containment(max_pixels, seconds),
             chunk=_CHUNK,
@@ -70,7 +85,7 @@ class Decoders:
             anew=True,
         )
 
-    def decode(self, files: Iterable[bytes]) -> Generator[Pixels | str, None, None]:
+    def decode(self, files: Iterable[bytes]) -> Generator[Decoded | str, None, None]:
         """Decode pictures in their order; a str is the error of one.
 
         Raises:

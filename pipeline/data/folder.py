@@ -1,6 +1,7 @@
-"""What lies in the raw folder: files, members of archives, what nobody may open, and the rest.
+"""What lies in the raw folder: files, members of containers, what nobody may open, and the rest.
 
-Loose files are looked at with `lstat` alone; of archives, the headers are read.
+Loose files are looked at with `lstat` alone; of archives, the headers are read, and of tables the
+footer and some cells.
 """
 
 import os
@@ -9,7 +10,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.data.archive import SUFFIXES, Archive, is_archive
+from pipeline.data.containers import SUFFIXES, is_container, open_container
 from pipeline.data.guard import entry_fault, walk
 from pipeline.errors import DataError
 
@@ -20,11 +21,11 @@ _SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 class Folder:
     """Paths relative to the folder, with `/`, in code point order.
 
-    The path of a member goes through its archive as through a folder: `a.tar/cat/1.jpg`.
+    The path of a member goes through its container as through a folder: `a.tar/cat/1.jpg`.
     """
 
     files: tuple[str, ...]
-    """Regular files and links to such files inside the folder, and members of archives."""
+    """Regular files and links to such files inside the folder, and members of containers."""
 
     unsafe: tuple[tuple[str, str, str], ...]
     """What nobody may open: path, reason code and what is wrong; undecodable bytes are escaped."""
@@ -33,12 +34,13 @@ class Folder:
     """Hidden and system entries, a folder counted as one."""
 
     archives: tuple[str, ...] = ()
+    """Containers: tables with a picture column too."""
 
     hidden: tuple[str, ...] = ()
     """Folders among the hidden entries, on disk: nobody looked into them."""
 
     def archive_of(self, path: str) -> str | None:
-        """Give the archive that holds a file, or None for a loose one."""
+        """Return the container that holds a file, or None for a loose one."""
         if not self.archives:
             return None
         at = path.find("/")
@@ -57,8 +59,8 @@ def look_at(folder: Path) -> Folder:
     """List a folder without opening any loose file or following any link to a folder.
 
     Raises:
-        DataError: The folder is missing, or no folder; an archive is cut, corrupt, or compressed as
-            a whole.
+        DataError: The folder is missing, or no folder; a container is cut, corrupt, or of a kind
+            that cannot be read in place.
     """
     if not folder.is_dir():
         rule = "must be a folder" if folder.exists() else "no such folder"
@@ -78,7 +80,7 @@ def look_at(folder: Path) -> Folder:
         elif fault:
             unsafe.append((path, "unsafe_path", fault))
         elif not entry.is_dir():
-            (archives if is_archive(Path(entry.path)) else files).append(path)
+            (archives if is_container(Path(entry.path)) else files).append(path)
     archives.sort()
     for archive in archives:
         inside = look_into(folder, archive)
@@ -90,17 +92,17 @@ def look_at(folder: Path) -> Folder:
 
 
 def look_into(folder: Path, archive: str) -> Folder:
-    """List the files in one archive; every one gets a path of its own.
+    """List the files in one container; every one gets a path of its own.
 
     Of a name that stands several times nobody can say which file is meant: none is used.
 
     Raises:
-        DataError: It is cut, corrupt, or compressed as a whole.
+        DataError: It is cut, corrupt, or of a kind that cannot be read in place.
     """
     good: list[tuple[str, int]] = []
     bad: list[tuple[str, int, str, str]] = []
     ignored: set[str] = set()
-    for member in Archive(folder / archive).members():
+    for member in open_container(folder / archive, archive).members():
         parts = member.path.split("/")
         hidden = next((n for n, part in enumerate(parts) if is_ignored(part)), None)
         if member.fault:

@@ -1,15 +1,18 @@
 """A look at a folder before DVC meets it, and what makes a name or an entry unsafe to open.
 
 DVC hangs on a FIFO, dies on an undecodable name, and follows a symbolic link out of the folder, so
-that foreign files land in its cache and on the remote.
+that foreign files land in its cache and on the remote. Links that DVC itself made, to objects of
+its own cache (`cache.type symlink`), are as good as files.
 """
 
 import os
 import re
 import stat
 from collections.abc import Callable, Iterator
+from functools import lru_cache
 from pathlib import Path
 
+from pipeline.dvccache import cache_folder, is_object, is_object_of
 from pipeline.errors import DataError
 
 _KINDS = (
@@ -20,6 +23,14 @@ _KINDS = (
 )
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _ABSOLUTE = re.compile(r"[A-Za-z]:|/")
+
+_LOST = "a link to an object that DVC's cache lacks"
+_ELSEWHERE = "a link into a cache of DVC that is not this project's"
+_REMEDIES = {
+    _LOST: "run `dvc checkout`, or `dvc pull`",
+    _ELSEWHERE: "name that cache with `dvc config --local cache.dir`, or run "
+    "`dvc checkout --relink`",
+}
 
 
 def refuse_unsafe_entries(folder: Path) -> None:
@@ -40,7 +51,7 @@ def refuse_unsafe_entries(folder: Path) -> None:
         path, fault = min(faults)
         rule = f"must not be {fault}" + (f", as {len(faults)} are" if len(faults) > 1 else "")
         shown = path.decode("utf-8", "backslashreplace")
-        raise DataError(shown, rule, remedy="move it out of the data folder")
+        raise DataError(shown, rule, remedy=_REMEDIES.get(fault, "move it out of the data folder"))
 
 
 def walk(
@@ -64,7 +75,8 @@ def entry_fault(path: str, root: Path) -> str | None:
 
     Args:
         path: The entry, as the file system names it.
-        root: The data folder, which links may not leave.
+        root: The data folder, which links may not leave; but for objects in the cache of the DVC
+            project that it lies in.
     """
     try:
         os.fsencode(path).decode("utf-8")
@@ -73,15 +85,27 @@ def entry_fault(path: str, root: Path) -> str | None:
     mode = os.lstat(path).st_mode
     if stat.S_ISLNK(mode):
         target = Path(os.path.realpath(path))
-        if not target.is_relative_to(root.resolve()):
-            return "a link that leaves the data folder"
-        if not target.exists():
-            return "a link to nothing"
+        if fault := _link_fault(target, root):
+            return fault
         mode = target.lstat().st_mode
     for check, kind in _KINDS:
         if check(mode):
             return kind
     return None
+
+
+def _link_fault(target: Path, root: Path) -> str | None:
+    if target.is_relative_to(root.resolve()):
+        return None if target.exists() else "a link to nothing"
+    if is_object_of(_cache_of(root.absolute()), target):
+        return None if target.exists() else _LOST
+    return _ELSEWHERE if is_object(target) else "a link that leaves the data folder"
+
+
+@lru_cache(maxsize=8)
+def _cache_of(folder: Path) -> Path:
+    """Return the cache of the DVC project above a data folder; what lies in it has no say."""
+    return cache_folder(folder.parent).resolve()
 
 
 def safe_path(text: str) -> tuple[str, str | None]:

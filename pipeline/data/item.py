@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Literal
 
-Layout = Literal["label file", "class folders", "split folders"]
+Layout = Literal["label file", "class folders", "split folders", "picture tables", "samples"]
 
 
 @dataclass(frozen=True, slots=True)

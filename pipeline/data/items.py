@@ -1,6 +1,6 @@
 """From the raw folder to a list of items with their raw labels; the layout is found by looking.
 
-    labels.csv or labels.parquet, in the folder or beside it      the label file says it all
+    labels.csv, or another name of `label_choice`                 the label file says it all
     <class>/**/<file>                                             the first folder is the label
     train|val|test/<class>/**/<file>                              the first is the split
 
@@ -28,12 +28,12 @@ from pathlib import Path
 from pipeline.data.class_folders import from_folders
 from pipeline.data.folder import Folder, look_at
 from pipeline.data.item import Item, RawItems
+from pipeline.data.label_choice import LABEL_NAMES, Labels, find_labels
 from pipeline.data.label_items import from_label_file
-from pipeline.data.labelfile import read_label_file
+from pipeline.data.shard_items import SHARDED, from_shards
 from pipeline.data.split_words import split_name
-from pipeline.errors import DataError, ParamsError
-
-LABEL_FILES = ("labels.csv", "labels.parquet")
+from pipeline.data.unread import refuse_unread
+from pipeline.errors import DataError
 
 
 def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
@@ -49,44 +49,37 @@ def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
         ParamsError: `labels` is another folder.
     """
     folder = look_at(raw)
-    label_file = _choose_label_file(raw, labels, folder)
-    own = [_relative(label_file, raw), *LABEL_FILES] if label_file else []
-    folder = replace(folder, files=tuple(path for path in folder.files if path not in own))
+    refuse_unread(raw, folder, labels if labels.is_file() else None)
+    chosen = find_labels(raw, labels, folder, target=target)
+    folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
     if not folder.files:
         raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
-    if label_file is None:
-        found = from_folders(raw, folder)
+    if chosen.file is None:
+        found = from_shards(raw, folder, target=target) or _by_folders(raw, folder, chosen)
     else:
-        found = from_label_file(read_label_file(label_file, target=target), folder)
+        found = from_label_file(chosen.file, folder, raw)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
     items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
     return replace(
         found,
         items=tuple(items),
         ignored=folder.ignored,
-        warnings=(*found.warnings, *_similar_names(folder), *_idle_names(folder), *_hidden(folder)),
+        warnings=(
+            *found.warnings,
+            *_similar_names(folder),
+            *_idle_names(folder, found),
+            *_hidden(folder),
+        ),
     )
 
 
-def _choose_label_file(raw: Path, labels: Path, folder: Folder) -> Path | None:
-    if not (labels.is_dir() or labels == raw):
-        return labels
-    if labels.resolve() != raw.resolve():
-        raise ParamsError(
-            "params.yaml",
-            "must be data.path or a label file, and not another folder",
-            field="data.labels",
-            got=str(labels),
-            remedy=f"write {raw}, or {labels / LABEL_FILES[0]}",
-        )
-    present = [name for name in LABEL_FILES if name in folder.files]
-    if len(present) > 1:
-        raise DataError(raw, f"has both {' and '.join(present)}", remedy="remove one")
-    return raw / present[0] if present else None
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix() if path.is_relative_to(folder) else ""
+def _by_folders(raw: Path, folder: Folder, labels: Labels) -> RawItems:
+    try:
+        found = from_folders(raw, folder)
+    except DataError as error:
+        labels.refuse(raw, str(error).removeprefix(f"{raw}: "))
+        raise
+    return replace(found, warnings=(*labels.check_folders(raw, found), *found.warnings))
 
 
 def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str, str]]) -> list[Item]:
@@ -106,13 +99,14 @@ def _similar_names(folder: Folder) -> list[str]:
     ]
 
 
-def _idle_names(folder: Folder) -> list[str]:
+def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     """Tell of names that would mean something where they do not stand."""
-    splits = [path for path in folder.archives if split_name(Path(path).stem)]
+    is_idle = found.layout not in SHARDED
+    splits = [path for path in folder.archives if is_idle and split_name(Path(path).stem)]
     labels = [
         path
         for path in folder.files
-        if path.rpartition("/")[2] in LABEL_FILES and folder.archive_of(path) is not None
+        if path.rpartition("/")[2].lower() in LABEL_NAMES and folder.archive_of(path) is not None
     ]
     warnings = []
     if splits:
@@ -120,9 +114,6 @@ def _idle_names(folder: Folder) -> list[str]:
             f"{splits[0]!r} is named as a split, and an archive's name says nothing of its items; "
             f"a folder's does: {Path(splits[0]).stem}/{Path(splits[0]).name}"
         )
-    for path in folder.files:
-        if path not in LABEL_FILES and path.lower() in LABEL_FILES:
-            warnings.append(f"{path!r} is not read: a label file is named {path.lower()}")
     if labels:
         warnings.append(f"{labels[0]!r} is not read: a label file must lie beside the archive")
     return warnings

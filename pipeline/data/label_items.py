@@ -1,27 +1,35 @@
 """Items of a raw folder by the rows of a label file."""
 
 import unicodedata
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
+from pathlib import Path
 
 from pipeline.data.folder import Folder, is_ignored
 from pipeline.data.item import Item, RawItems
 from pipeline.data.labelfile import LabelFile, LabelRow
+from pipeline.data.path_matching import Written, home_of, match_paths
+from pipeline.data.split_words import split_name
 from pipeline.errors import DataError
 
+_LARGE_GROUP = 1 / 3
+"""Share of the items in one group from which there is a warning, if these are so many:"""
 
-def from_label_file(labels: LabelFile, folder: Folder) -> RawItems:
+_LARGE_GROUP_ITEMS = 10
+
+
+def from_label_file(labels: LabelFile, folder: Folder, raw: Path) -> RawItems:
     """Return an item for every row, and one for every file without a row.
 
     Raises:
-        DataError: Two rows contradict each other, or a row names no single file.
+        DataError: Two rows contradict each other, a row names no single file, or none names any.
     """
-    on_disk = _by_nfc(folder)
-    warnings: list[str] = []
+    paths, told = _find_files(labels, folder, raw)
     repeated: list[str] = []
     items: dict[str, Item] = {}
-    for number, row in enumerate(labels.rows):
-        item = _from_row(row, number, on_disk)
+    for number, (row, path) in enumerate(zip(labels.rows, paths, strict=True)):
+        item = _from_row(row, number, path)
         earlier = items.get(item.path)
         if earlier is not None:
             _refuse_contradiction(earlier, item)
@@ -31,8 +39,12 @@ def from_label_file(labels: LabelFile, folder: Folder) -> RawItems:
             repeated.append(f"{row.where}: {item.path!r} again, as in {earlier.where}")
         else:
             items[item.path] = _disagreeing(earlier, item)
+    warnings = [*labels.warnings, *told]
     if repeated:
         warnings.append(f"{repeated[0]}; {len(repeated)} rows are such repeats, and do not count")
+    warnings += _conflicts(items.values())
+    warnings += _large_groups(items.values())
+    warnings += _split_folders(items.values())
     without_row = [path for path in folder.files if path not in items]
     if without_row:
         warnings.append(
@@ -43,18 +55,74 @@ def from_label_file(labels: LabelFile, folder: Folder) -> RawItems:
     return RawItems(tuple(items.values()), "label file", labels.meta_names, 0, tuple(warnings))
 
 
-def _from_row(row: LabelRow, number: int, on_disk: Mapping[str, str]) -> Item:
+def _find_files(labels: LabelFile, folder: Folder, raw: Path) -> tuple[list[str | None], list[str]]:
+    """Return the file of each row, or None; and what to tell of rows that name none as written.
+
+    Raises:
+        DataError: A row names a file of several archives, or no row names any file.
+    """
+    rows, on_disk = labels.rows, _by_nfc(folder)
+    paths = [_as_written(row, on_disk) for row in rows]
+    unsafe = {path for path, _, _ in folder.unsafe}
+    lost = [
+        at for at, path in enumerate(paths)
+        if path is None and rows[at].path not in unsafe and not _is_hidden(rows[at])
+    ]  # fmt: skip
+    if not lost:
+        return paths, []
+    first = rows[lost[0]]
+    matched = match_paths(_written(labels, lost, raw), folder.files, {*filter(None, paths)})
+    for at, file in zip(lost, matched.files, strict=False):
+        paths[at] = file
+    if not any(paths):
+        found = f"{matched.told}; mend the paths, or the folder" if matched.told else None
+        raise DataError(
+            labels.path, f"none of its {len(rows)} paths names a file in {raw}; first: "
+            f"{first.path!r} ({first.where})",
+            remedy=found or f"write paths relative to {raw}, as {folder.files[0]!r} is",
+        )  # fmt: skip
+    if not matched.told:
+        return paths, []
+    file = paths[lost[0]]
+    return paths, [
+        f"{len(lost)} of {len(rows)} paths in {labels.path.name} name no file as they are written; "
+        f"{matched.told}; first: {first.path!r} ({first.where})" + (f" is {file!r}" if file else "")
+    ]
+
+
+def _written(labels: LabelFile, lost: Sequence[int], raw: Path) -> Written:
+    rows = [labels.rows[at] for at in lost]
+    cells = {
+        "label": [row.label or "" for row in rows],
+        "split": [row.split or "" for row in rows],
+        "group": [row.group or "" for row in rows],
+    } | {name: [row.meta[at] for row in rows] for at, name in enumerate(labels.meta_names)}
+    return Written(
+        texts=[row.path for row in rows],
+        share=len(lost) / len(labels.rows),
+        beside={name: column for name, column in cells.items() if any(column)},
+        home=home_of(labels.path, raw),
+        stem=labels.path.stem,
+    )
+
+
+def _as_written(row: LabelRow, on_disk: Mapping[str, str]) -> str | None:
+    if row.fault:
+        return None
     path = on_disk.get(row.path, on_disk.get(unicodedata.normalize("NFC", row.path)))
-    if path == "" and not row.fault:
+    if path == "":
         raise DataError(
             row.where, "must name one file, and several archives have it", field="column 'path'",
             got=row.path, remedy="write the archive before it: a.tar/cat/1.jpg",
         )  # fmt: skip
-    reason = "unsafe_path" if row.fault else None if path else "missing_file"
-    is_hidden = any(map(is_ignored, row.path.split("/")))
-    absent = "hidden files are left alone" if is_hidden else "no such file"
+    return path
+
+
+def _from_row(row: LabelRow, number: int, path: str | None) -> Item:
+    reason = None if path else "unsafe_path" if row.fault else "missing_file"
+    absent = "hidden files are left alone" if _is_hidden(row) else "no such file"
     return Item(
-        path=row.path if row.fault or path is None else path,
+        path=path or row.path,
         label=row.label,
         split=row.split,
         group=row.group,
@@ -65,6 +133,41 @@ def _from_row(row: LabelRow, number: int, on_disk: Mapping[str, str]) -> Item:
         reason=reason,
         detail=f"{row.where}: {row.fault or absent}" if reason else "",
     )
+
+
+def _is_hidden(row: LabelRow) -> bool:
+    return not row.fault and any(map(is_ignored, row.path.split("/")))
+
+
+def _conflicts(items: Iterable[Item]) -> list[str]:
+    found = [item for item in items if item.reason == "conflict"]
+    if not found:
+        return []
+    return [f"{len(found)} files have rows that disagree on the label, and are quarantined as "
+            f"conflict; first: {found[0].path!r}: {found[0].detail}"]  # fmt: skip
+
+
+def _large_groups(items: Iterable[Item]) -> list[str]:
+    groups = Counter(item.group for item in items)
+    total = groups.total()
+    return [
+        f"the group {group!r} holds {n} of {total} items, which all go into one split: is it one "
+        "thing, or a word for 'not known'? (leave such cells empty)"
+        for group, n in groups.items()
+        if group is not None and n >= max(_LARGE_GROUP * total, _LARGE_GROUP_ITEMS)
+    ]
+
+
+def _split_folders(items: Iterable[Item]) -> list[str]:
+    """Tell of folders that are named as splits, and that say nothing beside a label file."""
+    tops = {item.path.partition("/")[0] for item in items if not item.reason and not item.split}
+    splits = {split_name(top) for top in tops}
+    if None in splits or "train" not in splits or len(splits) < 2:
+        return []
+    return [
+        f"the folders {' and '.join(map(repr, sorted(tops)))} are named as splits, and without a "
+        "column 'split' in the label file the splits are drawn anew"
+    ]
 
 
 def _refuse_contradiction(first: Item, second: Item) -> None:

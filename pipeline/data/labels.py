@@ -11,6 +11,7 @@ from typing import Literal
 import pandas as pd
 
 from pipeline.data.manifest import TEXT
+from pipeline.data.missing_words import is_placeholder
 from pipeline.errors import DataError, ParamsError
 from pipeline.params import Task
 
@@ -55,7 +56,7 @@ def check_labels(table: pd.DataFrame, task: Task) -> tuple[pd.Series, list[str]]
     _refuse_names(first, counts)
     _refuse_collisions(first)
     _refuse_lists(first)
-    return labels, [*_numeric_twins(first), *_imbalance(counts)]
+    return labels, [*_numeric_twins(first), *_placeholders(counts, first), *_imbalance(counts)]
 
 
 def parse_number(where: str, text: str) -> float:
@@ -158,6 +159,15 @@ def _refuse_names(first: dict[str, str], counts: Counter[str]) -> None:
             f"a class must have some items, and {counts.total()} items have {len(counts)} labels",
             remedy="is data.target the column with the classes? is it task: regression?",
         )
+
+
+def _placeholders(counts: Counter[str], first: dict[str, str]) -> list[str]:
+    return [
+        f"the label {label!r} is a class of {counts[label]} items, and reads like 'not known'; "
+        f"first: {first[label]} (leave the cell empty where there is no label)"
+        for label in sorted(counts)
+        if is_placeholder(label)
+    ]
 
 
 def _imbalance(counts: Counter[str]) -> list[str]:

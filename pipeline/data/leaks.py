@@ -68,5 +68,11 @@ def refuse_leaks(identical: pd.DataFrame, nearly: pd.DataFrame, proof: Path) -> 
         f"{'pairs do' if len(leaks) > 1 else 'pair does'}; first: {first['path_a']} in "
         f"{first['split_a']} and {first['path_b']} in {first['split_b']}, "
         + (how if how == IDENTICAL else f"{how} alike"),
-        remedy="give both one split, remove one, or set clean.leaks to drop",
+        remedy="give both one split, remove one, or set clean.leaks to drop"
+        + (
+            "; if they only look alike (one camera, forms), set clean.near_duplicates to report, "
+            "or raise clean.near_correlation"
+            if len(nearly)
+            else ""
+        ),
     )

@@ -39,6 +39,7 @@ REASONS = {
     "decoder_crashed": "the decoder crashed, or took more memory than any picture may need",
     "decoder_hung": "the decoder did not come to an end in a time that suffices for any picture",
     "animated": "the picture has several frames, and `clean.animated` is reject",
+    "transparent": "every pixel is transparent, and what is beneath has one color",
     "too_large": "the picture has more pixels than `clean.max_pixels`",
     "too_small": "a side is shorter than `clean.min_side_px`",
     "aspect": "the longer side exceeds the shorter by more than `clean.max_aspect`",
@@ -46,6 +47,7 @@ REASONS = {
     "conflict": "the same item, or the same pixels, stands with different labels",
     "duplicate": "the same pixels with the same label stand at another path, which is kept",
     "near_duplicate_of": "nearly the same picture stands in a more protected split",
+    "untrained": "no item of its class falls in train, and `split.small_classes` is drop",
     "review": "a person decided so, in the folder review/",
 }
 """Every code that `reason` can hold, and what it says."""

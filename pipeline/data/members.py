@@ -70,13 +70,17 @@ class Source:
 
     def refuse(self, offset: int, what: str) -> NoReturn:
         """Say that the archive is cut or corrupt at a byte, and what it may be instead."""
+        self._refuse(f"is cut or corrupt at byte {offset}: {what}")
+
+    def refuse_whole(self, what: str) -> NoReturn:
+        """Say that the file is cut or corrupt, and what it may be instead."""
+        self._refuse(f"is cut or corrupt: {what}")
+
+    def _refuse(self, fault: str) -> NoReturn:
         kind = sniff(self.read(0, HEAD_BYTES))
         if kind and kind not in ("a zip archive", "a tar archive"):
-            what += f"; it looks like {kind}"
-        raise DataError(
-            self.path, f"is cut or corrupt at byte {offset}: {what}",
-            remedy="pack it anew, or restore it",
-        )  # fmt: skip
+            fault += f"; it looks like {kind}"
+        raise DataError(self.path, fault, remedy="pack it anew, or restore it")
 
 
 def shown(name: bytes) -> str:
@@ -84,15 +88,13 @@ def shown(name: bytes) -> str:
     return name.decode("utf-8", "backslashreplace")
 
 
-def named(name: bytes, member: Member, *, is_utf8: bool = True) -> Member:
+def named(name: bytes, member: Member) -> Member:
     """Give a member its path, or the fault of its name."""
     fault: str | None = None
     try:
         text = name.decode("utf-8")
     except UnicodeDecodeError:
-        # A zip without the flag of UTF-8 has the letters of DOS, unless its packer forgot the flag.
-        text = shown(name) if is_utf8 else name.decode("cp437")
-        fault = "named in bytes that are not UTF-8" if is_utf8 else None
+        text, fault = shown(name), "named in bytes that are not UTF-8"
     path, unsafe = safe_path(text)
     if "\0" in text:
         unsafe = "a name with a NUL"

@@ -1,12 +1,17 @@
 """Pictures that are nearly the same: what belongs together, and what must go so that none leaks.
 
-A cluster is what pairs connect. No cluster moves an item: where one stands in several splits, its
-members outside the most protected split present (test, then val, then train) are dropped. A cluster
-within one split is only reported.
+A cluster is what pairs connect whose labels agree. No cluster moves an item: where one stands in
+several splits, its members outside the most protected split present (test, then val, then train)
+are dropped. Where that would leave a class without any item in train, its clusters keep those in
+train, and lose the others. A cluster within one split is only reported.
+
+A pair whose labels differ connects nothing, wherever it stands, and is reported: either a label is
+wrong, or what tells the two apart is small (a scratch, a stamp on a form). Such a pair across
+splits cannot make a test figure too good: what is learned from the one is wrong for the other.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -18,6 +23,7 @@ from pipeline.data.manifest import SPLITS, TEXT
 from pipeline.data.similarity import TURNS, Thumbnails
 from pipeline.data.spill import MEMORY, Place
 from pipeline.data.thumbnail import SIDE_PX
+from pipeline.params import Task
 
 PAIR_COLUMNS = (
     "path_a", "path_b", "correlation", "turn", "split_a", "split_b", "label_a", "label_b",
@@ -26,6 +32,9 @@ PAIR_COLUMNS = (
 """`turn`: what is done to a to get b. `dropped`: none, a, b or both."""
 
 NearPolicy = Literal["drop", "report", "off"]
+
+_FAR = 1.0
+"""Numbers of a regression differ if they lie further apart, in standard deviations of all."""
 
 _ASKED = 8
 """Protected members that a member without a link to any of them is compared with."""
@@ -41,6 +50,8 @@ class NearRule:
     policy: NearPolicy
     correlation: float
     turns: bool
+    task: Task
+    """Whether labels are class names or numbers."""
 
 
 @dataclass(frozen=True)
@@ -61,7 +72,10 @@ class NearDuplicates:
     pairs: pd.DataFrame
     """`PAIR_COLUMNS`, sorted by path."""
     leaks: pd.DataFrame
-    """Of `pairs`, those across splits whose less protected member nobody wants kept."""
+    """Of `pairs`, those across splits with one label whose less protected member nobody wants
+    kept."""
+    doubtful: pd.DataFrame
+    """Of `pairs`, those whose labels differ."""
     dropped: Sequence[NearItem]
     wanted: Sequence[NearItem]
     """What would be dropped, but for a person's word."""
@@ -85,16 +99,30 @@ class _Items:
     ranks: Ints
     """How protected an item's split is, as an index of `SPLITS`."""
     is_wanted: Bools
+    labels: npt.NDArray[Any]
+    """Numbers of classes, or the values of a regression."""
+    tolerance: float
+    """Labels that lie no further apart agree."""
 
     def search(self, rule: NearRule, rows: Ints) -> Alike:
         """Find pairs among some of the items."""
-        return find_alike(self.thumbnails, rows, correlation=rule.correlation, turns=rule.turns)
+        width = self.tolerance or 1.0  # labels of one kind agree
+        kinds = np.floor(self.labels / width).astype(np.int64)
+        return find_alike(
+            self.thumbnails, rows, kinds, correlation=rule.correlation, turns=rule.turns
+        )
 
     def is_leak(self, pairs: pd.DataFrame) -> Bools:
-        """Tell which pairs stand in two splits, the less protected member not being wanted."""
+        """Tell which pairs with one label stand in two splits, the lower not being wanted."""
         first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
         lower = np.where(self.ranks[first] < self.ranks[second], first, second)
-        return np.asarray((self.ranks[first] != self.ranks[second]) & ~self.is_wanted[lower])
+        is_across = self.ranks[first] != self.ranks[second]
+        return np.asarray(is_across & ~self.is_wanted[lower] & ~self.is_doubtful(pairs))
+
+    def is_doubtful(self, pairs: pd.DataFrame) -> Bools:
+        """Tell which pairs have labels that differ."""
+        apart = self.labels[pairs["first"]] - self.labels[pairs["second"]]
+        return np.asarray(np.abs(apart) > self.tolerance)
 
 
 @dataclass(frozen=True)
@@ -120,15 +148,21 @@ def find_near_duplicates(
         is_wanted: Rows that a person wants kept.
         spill: Where thumbnails lie meanwhile.
     """
-    items = _arrange(table if rule.policy != "off" else table[:0], is_wanted, spill)
-    alike, clusters, is_dropped, left = _settle(items, rule)
+    items = _arrange(table if rule.policy != "off" else table[:0], rule.task, is_wanted, spill)
+    alike = items.search(rule, np.arange(len(items.ranks)))
+    settled = _settle(items, rule, alike)
+    if (protected := _untrained(items, settled[2], rule.task)).any():
+        items = replace(items, ranks=np.where(protected, len(SPLITS), items.ranks))
+        settled = _settle(items, rule, alike)
+    alike, clusters, is_dropped, left = settled
     pairs = _pair_table(items.table, alike.pairs, is_dropped)
-    sizes = np.bincount(clusters.number)
+    sizes = np.bincount(_connect(alike.pairs, items.ranks).number)
     named = {each.row: each for each in _explain(items, alike.pairs, clusters)}
     index = items.table.index
     return NearDuplicates(
         pairs=pairs,
         leaks=pairs[items.is_leak(alike.pairs)],
+        doubtful=pairs[items.is_doubtful(alike.pairs)],
         dropped=[named[row] for row in index[is_dropped]],
         wanted=[named[row] for row in index[clusters.is_exposed & items.is_wanted]],
         cluster_sizes=sizes[sizes > 1],
@@ -140,26 +174,30 @@ def find_near_duplicates(
     )
 
 
-def _arrange(table: pd.DataFrame, is_wanted: pd.Series, spill: Place) -> _Items:
+def _arrange(table: pd.DataFrame, task: Task, is_wanted: pd.Series, spill: Place) -> _Items:
     table = table.sort_values("path", kind="stable")
     pixels = spill.lay(list(table["thumbnail"]), (SIDE_PX, SIDE_PX))
     ranks = {name: rank for rank, name in enumerate(SPLITS)}
+    is_regression = task == "regression"
+    labels = table["label"].astype("float64") if is_regression else pd.factorize(table["label"])[0]
+    values = np.asarray(labels, dtype=np.float64)
     return _Items(
         table=table,
         thumbnails=Thumbnails.measure(pixels),
         ranks=np.asarray(table["split"].map(ranks), dtype=np.int64),
         is_wanted=is_wanted.loc[table.index].to_numpy(bool),
+        labels=values,
+        tolerance=_FAR * float(values.std()) if is_regression and len(values) else 0.0,
     )
 
 
-def _settle(items: _Items, rule: NearRule) -> tuple[Alike, _Clusters, Bools, int]:
+def _settle(items: _Items, rule: NearRule, alike: Alike) -> tuple[Alike, _Clusters, Bools, int]:
     """Drop until a new search among what stays finds no leak.
 
     One round is enough unless a search was cut short because items are crowded.
     """
-    alike = items.search(rule, np.arange(len(items.ranks)))
     while True:
-        clusters = _connect(alike.pairs, items.ranks)
+        clusters = _connect(alike.pairs[~items.is_doubtful(alike.pairs)], items.ranks)
         is_dropped = clusters.is_exposed & ~items.is_wanted
         if rule.policy != "drop":
             return alike, clusters, is_dropped & False, int(items.is_leak(alike.pairs).sum())
@@ -172,6 +210,15 @@ def _settle(items: _Items, rule: NearRule) -> tuple[Alike, _Clusters, Bools, int
         if len(joined) == len(alike.pairs):
             raise AssertionError(f"{len(left)} leaking pairs stay although they are known")
         alike = Alike(joined, alike.flat, alike.crowded)
+
+
+def _untrained(items: _Items, is_dropped: Bools, task: Task) -> Bools:
+    """Tell which items are in train, and of a class that would lose all that it has there."""
+    is_train = items.ranks == 0
+    if task == "regression" or not is_dropped.any():
+        return is_train & False
+    trained = np.unique(items.labels[is_train & ~is_dropped])
+    return is_train & ~np.isin(items.labels, trained)
 
 
 def _connect(pairs: pd.DataFrame, ranks: Ints) -> _Clusters:
@@ -205,6 +252,7 @@ def _explain(items: _Items, pairs: pd.DataFrame, clusters: _Clusters) -> Iterato
     """Name, for every exposed item, the closest member in its cluster's most protected split."""
     swapped = pairs.rename(columns={"first": "second", "second": "first"})
     links = pd.concat([pairs, swapped], ignore_index=True)
+    links = links[~items.is_doubtful(links)]
     is_protected = items.ranks == clusters.top
     links = links[clusters.is_exposed[links["first"]] & is_protected[links["second"]]]
     closest = {

@@ -1,22 +1,31 @@
-"""What the report says of near-duplicates."""
+"""What is said of near-duplicates: in the report, and where they would take too much."""
 
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.data.near_duplicates import NearDuplicates, NearRule
+from pipeline.data.names import safe_cell
+from pipeline.data.near_duplicates import PAIR_COLUMNS, NearDuplicates, NearRule
 from pipeline.data.split import count_splits
-from pipeline.params import Task
+from pipeline.errors import DataError
+from pipeline.files import write_rows
+
+PROOF = Path(".rootstock") / "proofs" / "near_duplicates.csv"
+"""Outside the outputs of a stage, since DVC keeps none of a stage that failed."""
+
+_FEW = 5
+"""So few items are never too much of a split or a class, unless they are all of it."""
 
 _DETAILED = 200
 """Pairs with two labels that are named one by one; the table of pairs has them all."""
 
 
-def near_section(near: NearDuplicates, rule: NearRule, task: Task) -> dict[str, Any]:
+def near_section(near: NearDuplicates, rule: NearRule) -> dict[str, Any]:
     """Give the section `near_duplicates` of the report, in JSON's types."""
     pairs = near.pairs
     is_across = pairs["split_a"] != pairs["split_b"]
-    conflicts = _conflicts(near, task)
+    doubtful = _told(near.doubtful)
     return {
         "policy": rule.policy,
         "correlation": rule.correlation,
@@ -36,25 +45,27 @@ def near_section(near: NearDuplicates, rule: NearRule, task: Task) -> dict[str, 
         },
         "kept_by_review": [each.path for each in near.wanted],
         "leaks_left": near.leaks_left,
-        "pairs_with_two_labels": len(conflicts),
-        "two_labels": conflicts[:_DETAILED],
+        "pairs_with_two_labels": len(doubtful),
+        "two_labels": doubtful[:_DETAILED],
     }
 
 
-def near_warnings(near: NearDuplicates, task: Task) -> list[str]:
+def near_warnings(near: NearDuplicates) -> list[str]:
     """Tell what a person should look at."""
     warnings = []
     if near.leaks_left:
         warnings.append(
             f"{near.leaks_left} pairs of near-duplicates stand in two splits, and both stay; "
-            f"first: {_named(_records(near.leaks)[0])}"
+            f"first: {_named(_told(near.leaks)[0])}"
         )
-    if conflicts := _conflicts(near, task):
-        first = conflicts[0]
+    if len(near.doubtful):
+        first, number = _told(near.doubtful)[0], len(near.doubtful)
+        across = int((near.doubtful["split_a"] != near.doubtful["split_b"]).sum())
         warnings.append(
-            f"{len(conflicts)} {'pair' if len(conflicts) == 1 else 'pairs'} of near-duplicates "
+            f"{number} {'pair' if number == 1 else 'pairs'} of near-duplicates "
             f"with two labels; first: {_named(first)}, "
             f"{first['label_a']!r} and {first['label_b']!r}"
+            + (f"; {across} in two splits, where both stay" if across else "")
         )
     if near.crowded:
         warnings.append(
@@ -64,17 +75,59 @@ def near_warnings(near: NearDuplicates, task: Task) -> list[str]:
     return warnings
 
 
-def _conflicts(near: NearDuplicates, task: Task) -> list[dict[str, Any]]:
-    """Give pairs with two class names; two numbers may well differ a little."""
-    if task == "regression":
-        return []
-    pairs = near.pairs[near.pairs["label_a"] != near.pairs["label_b"]]
-    return _records(pairs.drop(columns=["turn", "dropped"]))
+def refuse_many_near(table: pd.DataFrame, near: NearDuplicates, rule: NearRule, most: float,
+                     *, where: str) -> None:  # fmt: skip
+    """Stop where near-duplicates would take so much that they are hardly copies.
+
+    All pairs are then written to `PROOF`; else what an older run wrote is removed.
+
+    Args:
+        table: Columns split, label: what is kept, before near-duplicates are dropped.
+        near: What was found there.
+        rule: By which.
+        most: Largest share, 0..1, of a split or class.
+        where: The data folder.
+
+    Raises:
+        DataError: The share of a split, or of a class, is larger.
+    """
+    gone = table.loc[[each.row for each in near.dropped]]
+    names = ["split"] if rule.task == "regression" else ["split", "label"]
+    taken = [
+        (what, value, int(n), int((table[what] == value).sum()))
+        for what in names
+        for value, n in gone[what].value_counts().sort_index().items()
+    ]
+    many = [
+        (n / all_, f"{n} of {all_} items of the {_KINDS[what]} {value!r} ({n / all_:.0%})")
+        for what, value, n, all_ in taken
+        if n > most * all_ and (n >= _FEW or n == all_)
+    ]
+    if not many:
+        PROOF.unlink(missing_ok=True)
+        return
+    rows = near.pairs.to_dict("records")
+    told = [{str(name): safe_cell(value) for name, value in row.items()} for row in rows]
+    write_rows(PROOF, told, columns=PAIR_COLUMNS)
+    worst = max(many, key=lambda each: each[0])[1]
+    raise DataError(
+        where,
+        f"near-duplicates of pictures in other splits would take {worst}; {len(many)} splits and "
+        f"classes would lose more than clean.max_near_frac allows, which is {most:g}",
+        remedy=f"look at the pairs in {PROOF}; if they are different pictures that look alike (one "
+        "camera, forms, X-rays), set clean.near_duplicates to report, or raise "
+        f"clean.near_correlation above {rule.correlation:g}; if they are copies (a burst, one "
+        "film), give them one group in a labels.csv, or raise clean.max_near_frac",
+    )
+
+
+_KINDS = {"split": "split", "label": "class"}
 
 
 def _named(pair: dict[str, Any]) -> str:
     return f"{pair['path_a']} in {pair['split_a']} and {pair['path_b']} in {pair['split_b']}"
 
 
-def _records(pairs: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in pairs.to_dict("records")]
+def _told(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+    rows = pairs.drop(columns=["turn", "dropped"]).to_dict("records")
+    return [{str(name): value for name, value in row.items()} for row in rows]

@@ -1,6 +1,6 @@
 """What goes into the decoder, a spec, and what comes out of it, a picture or a refusal."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -11,10 +11,17 @@ Pixels = npt.NDArray[np.uint8]
 ResizeMode = Literal["squash", "crop", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
+WHITE16 = 65535
+"""The value that is white in 16 bits, where neither the file nor a person says otherwise."""
+
 NOTES = {
     "alpha": "transparent parts lie on the background color",
+    "alpha_hides": "over 99 % of its pixels are transparent, and show the background color",
+    "alpha_ignored": "every pixel is transparent: its alpha says nothing, and the colors are shown",
     "animated": "the first of several frames or pages was taken",
-    "gray16_dark": "16-bit gray whose values all lie below 4096: perhaps 12-bit data, left dark",
+    "clipped16": "16-bit values above `transform.white16`, which became white",
+    "gray16_dark": "16-bit values that all lie below 16384: perhaps 10 to 14 bits in 16, whose "
+    "white is not at 65535 (`transform.white16` says where)",
     "icc_converted": "converted from its embedded color profile to sRGB",
     "icc_ignored": "its embedded color profile could not be used",
     "metadata": "its metadata are damaged; the pixels are whole",
@@ -33,10 +40,14 @@ class DecodeSpec:
     resize: ResizeMode
     interpolation: Interpolation
     background: tuple[int, int, int]
+    white16: int = WHITE16
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
-        return {**asdict(self), "background": list(self.background)}
+        """Give plain values for JSON; the usual `white16` is left out."""
+        values = {**asdict(self), "background": list(self.background)}
+        if self.white16 == WHITE16:
+            del values["white16"]
+        return values
 
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "DecodeSpec":
@@ -51,8 +62,23 @@ class DecodeSpec:
         if value["interpolation"] not in ("bilinear", "bicubic", "lanczos"):
             raise ValueError(f"unknown interpolation {value['interpolation']!r}")
         return cls(
-            int(value["size_px"]), value["resize"], value["interpolation"], (red, green, blue)
+            int(value["size_px"]),
+            value["resize"],
+            value["interpolation"],
+            (red, green, blue),
+            int(value.get("white16", WHITE16)),
         )
+
+
+def told(notes: Iterable[str], frames: int) -> tuple[str, ...]:
+    """Write notes for people, each as `<code>: <meaning>`.
+
+    Args:
+        notes: Keys of `NOTES`.
+        frames: Frames or pages in the file.
+    """
+    texts = NOTES | {"animated": f"the first of {frames} frames or pages was taken"}
+    return tuple(f"{note}: {texts[note]}" for note in notes)
 
 
 class UndecodableImage(ValueError):

@@ -17,10 +17,16 @@ from pipeline.data.spill import Piece
 from pipeline.data.thumbnail import thumbnail
 
 NOTES = PICTURE_NOTES | {
-    "constant": "all its pixels have one color",
+    "constant": "all its pixels have one color, or nearly: black, white, or a placeholder",
     "other_extension": "its name promises another format",
 }
 """What may be noted of a picture that is kept, and what each note means."""
+
+_NEARLY = 8
+"""Of 255: what the noise of a JPEG adds to one color."""
+
+ALARMS = frozenset({"alpha_hides", "alpha_ignored", "clipped16", "constant", "gray16_dark"})
+"""Notes on pictures that may hold nothing, or not what they seem."""
 
 EXTENSION_NOTE = "other_extension"
 """The one note that depends on more than the bytes of a file."""
@@ -28,7 +34,8 @@ EXTENSION_NOTE = "other_extension"
 _EXTENSIONS = {
     ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".png": ("PNG",), ".gif": ("GIF",),
     ".bmp": ("BMP",), ".tif": ("TIFF",), ".tiff": ("TIFF",), ".webp": ("WEBP",),
-    ".avif": ("AVIF",),
+    ".avif": ("AVIF",), ".jfif": ("JPEG", "MPO"), ".jpe": ("JPEG", "MPO"), ".apng": ("PNG",),
+    ".dib": ("BMP",), ".ppm": ("PPM",), ".pgm": ("PPM",), ".pbm": ("PPM",), ".pnm": ("PPM",),
 }  # fmt: skip
 
 
@@ -117,7 +124,8 @@ def _probe_bytes(content: bytes, limits: Limits, extension: str) -> Probe:
 
 
 def _notes(picture: Picture, extension: str) -> Iterator[str]:
-    if _is_constant(picture.pixels):
+    # Left dark, 4096 values are 16: few levels then are no sign of one color.
+    if _is_constant(picture.pixels, 0 if "gray16_dark" in picture.notes else _NEARLY):
         yield "constant"
     if _is_misnamed(picture.format, extension):
         yield EXTENSION_NOTE
@@ -127,6 +135,11 @@ def _is_misnamed(kind: str | None, extension: str) -> bool:
     return kind not in _EXTENSIONS.get(extension, (kind,))
 
 
-def _is_constant(pixels: Pixels) -> bool:
-    is_likely = (pixels[0] == pixels[0, 0]).all()  # spares most pictures the full comparison
-    return bool(is_likely and (pixels == pixels[0, 0]).all())
+def _is_constant(pixels: Pixels, nearly: int) -> bool:
+    """Tell whether no channel has two values further apart; uint8 [H, W, 3]."""
+    row = pixels[0]  # spares most pictures the full comparison
+    return all(
+        int(part.max()) - int(part.min()) <= nearly
+        for values in (row, pixels)
+        for part in (values[..., channel] for channel in range(3))
+    )

@@ -14,7 +14,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data import decode, picture, probe, sniff, thumbnail
+from pipeline.data import decode, deep, picture, probe, sniff, thumbnail, tiff
 from pipeline.data.probe import EXTENSION_NOTE, Limits, Probe
 from pipeline.data.spill import MEMORY, Piece, Place
 from pipeline.earlier import code_digest
@@ -40,7 +40,9 @@ def made_from(limits: Limits) -> dict[str, Any]:
     """Give what the probe of a file depends on, besides its bytes: JSON."""
     return {
         "limits": asdict(limits),
-        "code": code_digest(decode, picture, probe, sniff, thumbnail, versions=decode.VERSIONS),
+        "code": code_digest(
+            decode, deep, picture, probe, sniff, thumbnail, tiff, versions=decode.VERSIONS
+        ),
     }
 
 

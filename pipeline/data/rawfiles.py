@@ -1,4 +1,4 @@
-"""The one way to the bytes of a raw item: a file in the raw folder, or a member of an archive."""
+"""The one way to the bytes of a raw item: a file in the raw folder, or a member of a container."""
 
 import errno
 import os
@@ -8,8 +8,8 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
-from pipeline.data.archive import SUFFIXES, Archive
 from pipeline.data.archive import RawFault as RawFault
+from pipeline.data.containers import SUFFIXES, Container, open_container
 from pipeline.data.guard import entry_fault
 from pipeline.files import sha256_file
 
@@ -22,7 +22,7 @@ _REFUSALS = (
     errno.ENAMETOOLONG,
 )  # fmt: skip
 _FETCHED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
-_OPEN_ARCHIVES = 8
+_OPEN_CONTAINERS = 8
 """In each process; paths come sorted, so that one would nearly do."""
 
 
@@ -36,12 +36,12 @@ def read_raw(raw: Path, path: str, max_bytes: int) -> bytes:
 
     Args:
         raw: The data folder; nothing outside it is read.
-        path: Of the manifest: relative to `raw`, and through an archive as through a folder.
+        path: Of the manifest: relative to `raw`, and through a container as through a folder.
         max_bytes: What is larger is not read.
 
     Raises:
         RawFault: The item cannot be read, or must not be; its reason is one of the manifest's.
-        DataError: The archive that holds it is cut or corrupt.
+        DataError: The container that holds it is cut or corrupt.
         OSError: The machine fails (no memory, too many open files), which says nothing of the item.
     """
     if _leaves(path):
@@ -73,7 +73,7 @@ def expect(raw: Path, paths: Iterable[str]) -> None:
     for path in paths:
         if _leaves(path):
             continue
-        with suppress(OSError):  # a member of an archive, or what `read_raw` has to tell of
+        with suppress(OSError):  # a member of a container, or what `read_raw` has to tell of
             descriptor = os.open(raw / path, _FETCHED)
             try:
                 os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_WILLNEED)
@@ -82,7 +82,7 @@ def expect(raw: Path, paths: Iterable[str]) -> None:
 
 
 def split_path(raw: Path, path: str) -> tuple[str, str | None]:
-    """Part an item's path into a file's and, where that is an archive, its member's."""
+    """Part an item's path into a file's and, where that is a container, its member's."""
     parts = path.split("/")
     for length in range(1, len(parts)):
         if parts[length - 1].lower().endswith(SUFFIXES):
@@ -105,13 +105,13 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
     raise RawFault("too_large", f"a file of {status.st_size} bytes", sha256_file(path))
 
 
-def _open(path: Path) -> Archive:
-    """Give an archive, opened once in a process while it stays the same file."""
+def _open(path: Path) -> Container:
+    """Return a container, opened once in a process while it stays the same file."""
     status = path.stat()
     return _opened(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
 
 
-@lru_cache(maxsize=_OPEN_ARCHIVES)
-def _opened(path: Path, identity: tuple[int, ...]) -> Archive:
+@lru_cache(maxsize=_OPEN_CONTAINERS)
+def _opened(path: Path, identity: tuple[int, ...]) -> Container:
     del identity  # a key: another file of the name is opened anew
-    return Archive(path)
+    return open_container(path, path.name)

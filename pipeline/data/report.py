@@ -36,6 +36,8 @@ class Findings:
     warnings: Sequence[str]
     review: Mapping[str, Any]
     """People's decisions, as `describe_decisions` gives them."""
+    placed: Sequence[Mapping[str, Any]] = ()
+    """Items whose split is not their own, as `place_small_classes` names them."""
 
 
 def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
@@ -78,7 +80,7 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
         "modes": _counts(kept["mode"]),
         "formats": _counts(kept["format"]),
         "warnings": [*findings.warnings, *far, *_absent_classes(kept, is_classification)],
-    }
+    } | ({"placed": list(findings.placed)} if findings.placed else {})
 
 
 def balance(kept: pd.DataFrame, task: Task) -> list[dict[str, str | int]]:

@@ -4,6 +4,7 @@ A revision's dvc.lock names the manifest and every raw file by md5; their bytes 
 as long as nobody collected them. Nothing is checked out, and nothing is fetched.
 """
 
+import json
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -12,7 +13,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.archive import Archive, RawFault
+from pipeline.data.archive import RawFault
+from pipeline.data.containers import Container, open_container
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.diffing import REPEATS, Snapshot
 from pipeline.data.manifest import KEPT, read_manifest
@@ -20,7 +22,7 @@ from pipeline.data.rawfiles import most_bytes
 from pipeline.dvccache import cache_folder, locked_dep, locked_out, object_path, read_listing
 from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError, PipelineError
 from pipeline.files import md5_file, read_json
-from pipeline.git import ask_git
+from pipeline.git import ask_git, has_commit
 from pipeline.params import parse_params, read_params
 from pipeline.tables import read_table
 
@@ -40,26 +42,23 @@ class CachedFiles:
     """Path -> md5; empty where the raw folder was not tracked, or its listing is not cached."""
 
     def read(self, path: str) -> bytes | None:
-        """Give the bytes of a file, or of a member of a tar, or None where they are not at hand.
-
-        Not of a zip: the cache keeps no name that tells one.
-        """
+        """Return the bytes of a file, or of a member; None where they are not at hand."""
         try:
             if path in self.listing:
                 return object_path(self.cache, self.listing[path]).read_bytes()
             for parent in map(str, PurePosixPath(path).parents):
                 if parent in self.listing:
-                    archive = _opened(object_path(self.cache, self.listing[parent]))
-                    return archive.read(path[len(parent) + 1 :], most_bytes(MAX_PIXELS))
+                    holder = _opened(object_path(self.cache, self.listing[parent]), parent)
+                    return holder.read(path[len(parent) + 1 :], most_bytes(MAX_PIXELS))
         except (OSError, PipelineError, RawFault):
             return None
         return None
 
 
 @lru_cache(maxsize=4)
-def _opened(path: Path) -> Archive:
-    """Give an archive of the cache, whose objects never change."""
-    return Archive(path)
+def _opened(path: Path, name: str) -> Container:
+    """Return a container of the cache, whose objects never change, and have no suffix."""
+    return open_container(path, name)
 
 
 def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
@@ -72,7 +71,7 @@ def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
     Raises:
         ParamsError: Git knows no such commit here.
         DataError: The commit has no manifest in its dvc.lock.
-        MachineError: Git is missing, or DVC's cache does not hold that manifest.
+        MachineError: git cannot read the repository, or DVC's cache does not hold that manifest.
         IntegrityError: The manifest in the cache is damaged.
     """
     commit = _commit(root, revision)
@@ -126,6 +125,27 @@ def read_current(root: Path) -> tuple[Snapshot, Path]:
     raw = str(settings.get("data", {}).get("path", "data"))
     _refuse_other_data(root, lock, raw)
     return Snapshot("working tree", None, manifest, settings, originals), root / raw
+
+
+def read_report(root: Path, revision: str | None) -> dict[str, Any]:
+    """Return the report of `clean` in the working tree, or as a revision holds it in git.
+
+    Raises:
+        ParamsError: Git knows no such commit here.
+        DataError: There is no report.
+        IntegrityError: It is damaged.
+    """
+    if revision is None:
+        return dict(read_json(root / _REPORT))
+    text = ask_git(root, "show", f"{_commit(root, revision)}:./{_REPORT}")
+    if not text:
+        raise DataError(
+            f"{_REPORT} of {revision}", "no such file", remedy="name a commit that has one"
+        )
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise IntegrityError(f"{_REPORT} of {revision}", f"not valid JSON ({error})") from error
 
 
 def _refuse_other_data(root: Path, lock: Mapping[str, Any], raw: str) -> None:
@@ -211,6 +231,7 @@ def _details(report: Path) -> dict[str, str]:
 
 
 def _commit(root: Path, revision: str) -> str:
+    has_commit(root)
     found = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options",
                  f"{revision}^{{commit}}")  # fmt: skip
     if not found:

@@ -1,13 +1,19 @@
-"""What a file is, by its first bytes: accepted pictures, other pictures, and what is no picture."""
+"""What a file is, by its first bytes: accepted pictures, other pictures, and what is no picture.
 
+A signature comes first. Text is looked at only where the head is text: a picture may carry anything
+in its comments.
+"""
+
+import re
 import zlib
 
 HEAD_BYTES = 1024
 """First bytes of a file that are enough to name it."""
 
+_JPEG, _PNG = b"\xff\xd8\xff", b"\x89PNG\r\n\x1a\n"
 _RASTERS = (
-    (b"\xff\xd8\xff", "JPEG"),
-    (b"\x89PNG\r\n\x1a\n", "PNG"),
+    (_JPEG, "JPEG"),
+    (_PNG, "PNG"),
     (b"GIF87a", "GIF"),
     (b"GIF89a", "GIF"),
     (b"BM", "BMP"),
@@ -16,35 +22,74 @@ _RASTERS = (
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
 )
+_NETPBM = re.compile(rb"P[1-6]\s+(#[^\r\n]*[\r\n]\s*)*\d")
+"""How a PBM, PGM or PPM begins; comments may stand before the width."""
+
+_TO_PNG = "convert it to PNG, as by `magick IN OUT.png`"
+_RAW = "a camera's raw file (develop it to PNG or JPEG, as by `darktable-cli IN OUT.png`)"
+_HEIC = "a HEIC picture (convert it to JPEG or PNG, as by `heif-convert IN OUT.png`)"
 _OTHER_PICTURES = (
-    (b"%!PS", "an EPS or PostScript file"),
-    (b"\xc5\xd0\xd3\xc6", "an EPS file"),
-    (b"%PDF", "a PDF"),
-    (b"\0\0\0\x0cjP  ", "a JPEG 2000 picture"),
-    (b"\xff\x4f\xff\x51", "a JPEG 2000 picture"),
-    (b"\0\0\0\x0cJXL ", "a JPEG XL picture"),
-    (b"\xff\x0a", "a JPEG XL picture"),
-    (b"8BPS", "a Photoshop file"),
-    (b"\0\0\x01\0", "an icon"),
-    (b"II*\0\x10\0\0\0CR", "a camera's raw file"),
-    (b"IIU\0", "a camera's raw file"),
-    (b"IIRO", "a camera's raw file"),
-    (b"FUJIFILMCCD-RAW", "a camera's raw file"),
-    (b"P5", "a PGM picture"),
-    (b"P6", "a PPM picture"),
-    (b"\xd7\xcd\xc6\x9a", "a Windows metafile"),
+    (b"%!PS", "an EPS or PostScript file (draw it as PNG, as by `magick IN OUT.png`)"),
+    (b"\xc5\xd0\xd3\xc6", "an EPS file (draw it as PNG, as by `magick IN OUT.png`)"),
+    (b"%PDF", "a PDF (draw its pages as PNG, as by `pdftoppm -png IN OUT`)"),
+    (b"\0\0\0\x0cjP  ", f"a JPEG 2000 picture ({_TO_PNG})"),
+    (b"\xff\x4f\xff\x51", f"a JPEG 2000 picture ({_TO_PNG})"),
+    (b"\0\0\0\x0cJXL ", f"a JPEG XL picture ({_TO_PNG})"),
+    (b"\xff\x0a", f"a JPEG XL picture ({_TO_PNG})"),
+    (b"II\xbc\x01", f"a JPEG XR picture ({_TO_PNG})"),
+    (b"8BPS", f"a Photoshop file ({_TO_PNG})"),
+    (b"gimp xcf", f"a GIMP file ({_TO_PNG})"),
+    (b"\0\0\x01\0", f"an icon ({_TO_PNG})"),
+    (b"\0\0\x02\0\x01", f"a cursor ({_TO_PNG})"),
+    (b"icns", f"an icon ({_TO_PNG})"),
+    (b"DDS ", f"a DDS texture ({_TO_PNG})"),
+    (b"qoif", f"a QOI picture ({_TO_PNG})"),
+    (b"v/1\x01", f"an OpenEXR picture of floats ({_TO_PNG})"),
+    (b"#?RADIANCE", f"a Radiance picture of floats ({_TO_PNG})"),
+    (b"SIMPLE  =", "a FITS picture (scale it to 16 bits, and save it as PNG)"),
+    (b"PF\n", "a PFM picture of floats (scale it to 16 bits, and save it as PNG)"),
+    (b"Pf\n", "a PFM picture of floats (scale it to 16 bits, and save it as PNG)"),
+    (b"P7\n", f"a PAM picture ({_TO_PNG})"),
+    (b"\x59\xa6\x6a\x95", f"a Sun raster picture ({_TO_PNG})"),
+    (b"\x01\xda\0\x01", f"an SGI picture ({_TO_PNG})"),
+    (b"\x01\xda\x01\x01", f"an SGI picture ({_TO_PNG})"),
+    (b"AT&TFORM", "a DjVu document (draw its pages as PNG, as by `ddjvu -format=tiff IN OUT`)"),
+    (b"BA", f"an array of OS/2 bitmaps ({_TO_PNG})"),
+    (b"II*\0\x10\0\0\0CR", _RAW),
+    (b"IIU\0", _RAW),
+    (b"IIRO", _RAW),
+    (b"IIRS", _RAW),
+    (b"MMOR", _RAW),
+    (b"FUJIFILMCCD-RAW", _RAW),
+    (b"FOVb", _RAW),
+    (b"\0MRM", _RAW),
+    (b"\xd7\xcd\xc6\x9a", f"a Windows metafile ({_TO_PNG})"),
 )
 _NO_PICTURES = (
     (b"version https://git-lfs", "a git-LFS pointer (run `git lfs pull`)"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip archive"),
+    (b"Rar!\x1a\x07", "a RAR archive"),
+    (b"7z\xbc\xaf\x27\x1c", "a 7-Zip archive"),
     (b"\x93NUMPY", "a numpy array"),
     (b"\x89HDF\r\n\x1a\n", "an HDF5 file"),
     (b"\x7fELF", "a program"),
     (b"MZ", "a program"),
     (b"ID3", "a sound file"),
+    (b"\x1aE\xdf\xa3", "a video"),
 )
+_SVG = "an SVG drawing (draw it as PNG, as by `rsvg-convert IN -o OUT.png`)"
+_AVIF_BRANDS = {b"avif", b"avis"}
+_HEIC_BRANDS = set(b"heic heix heim heis hevc hevx hevm hevs mif1 mif2 msf1 miaf".split())
 _HTML = ("<!doctype html", "<html", "<head", "<body")
+_MARKUP = re.compile(
+    r"\s*(<\?[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+svg[^>[]*(\[[^]]*\])?[^>]*>\s*)*",
+    re.IGNORECASE | re.DOTALL,
+)
+"""What may stand before the first element: prologs, comments, a document type."""
+
+_TGA = re.compile(rb".\0[\x02\x03\x0a\x0b]\0{5}.{8}[\x08\x0f\x10\x18\x20][\0-\x2f]", re.DOTALL)
+_NEAR_START = 64
 
 
 def picture_format(head: bytes) -> str | None:
@@ -52,20 +97,32 @@ def picture_format(head: bytes) -> str | None:
     if head[:4] == b"RIFF" and head[8:12] == b"WEBP":
         return "WEBP"
     if head[4:8] == b"ftyp":
-        brands = head[8 : min(int.from_bytes(head[:4], "big"), HEAD_BYTES)]
-        return "AVIF" if b"avif" in brands or b"avis" in brands else None
+        return "AVIF" if _brands(head) & _AVIF_BRANDS else None
     if sniff_picture(head) is not None:
         return None
+    if _NETPBM.match(head):
+        return "PPM"
     return next((name for magic, name in _RASTERS if head.startswith(magic)), None)
 
 
 def sniff_picture(head: bytes) -> str | None:
-    """Name a picture format that is not accepted, or None."""
-    if head[4:8] == b"ftyp" and head[8:12] in (b"heic", b"heix", b"hevc", b"mif1", b"msf1"):
-        return "a HEIC picture (convert it to JPEG or PNG)"
-    if b"<svg" in head.lower():
-        return "an SVG drawing"
-    return next((name for magic, name in _OTHER_PICTURES if head.startswith(magic)), None)
+    """Name a picture format that is not accepted, with a way to one that is, or None."""
+    named = next((name for magic, name in _OTHER_PICTURES if head.startswith(magic)), None)
+    if named or any(head.startswith(magic) for magic, _ in _RASTERS):
+        return named
+    if head[4:8] == b"ftyp":
+        brands = _brands(head)
+        if brands & _AVIF_BRANDS:
+            return None
+        return _HEIC if brands & _HEIC_BRANDS else _RAW if b"crx " in brands else None
+    if (text := _as_text(head)) is not None:
+        is_drawing = (
+            text[_markup_end(text) :]
+            .lower()
+            .startswith(("<svg>", "<svg ", "<svg/", "<svg\n", "<svg:svg"))
+        )
+        return _SVG if is_drawing else None
+    return f"a TGA picture ({_TO_PNG})" if _TGA.match(head) else None
 
 
 def sniff(head: bytes) -> str | None:
@@ -84,25 +141,52 @@ def sniff(head: bytes) -> str | None:
     if head[4:8] == b"ftyp":
         return None if picture_format(head) else "a video"
     if head[128:132] == b"DICM":
-        return "a DICOM file"
+        return "a DICOM file (export its picture as PNG of 16 bits, as by `dcm2img`)"
     if head[257:262] == b"ustar":
         return "a tar archive"
-    return _sniff_text(head)
+    return _sniff_text(head) or _sniff_behind(head)
+
+
+def _brands(head: bytes) -> set[bytes]:
+    """List the brands of an ISO media file: the major one, and those it is compatible with."""
+    size = min(int.from_bytes(head[:4], "big"), len(head))
+    return {head[8:12], *(head[at : at + 4] for at in range(16, size - 3, 4))}
+
+
+def _as_text(head: bytes) -> str | None:
+    """Decode a head that is text: UTF-8, or UTF-16 with its mark; else None."""
+    # The last character may be cut in two at the end of the head.
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        text = head.decode("utf-16", errors="replace")
+    else:
+        text = head.decode("utf-8", errors="replace")
+    text = text.removeprefix("\ufeff").removesuffix("\ufffd")
+    is_text = all(each.isprintable() or each.isspace() for each in text) and "\ufffd" not in text
+    return text if text and is_text else None
+
+
+def _markup_end(text: str) -> int:
+    found = _MARKUP.match(text)
+    return found.end() if found else 0
 
 
 def _sniff_text(head: bytes) -> str | None:
-    # The last character may be cut in two at the end of the head.
-    text = head.decode("utf-8", errors="replace").removeprefix("\ufeff").rstrip("\ufffd")
-    if not text or not all(each.isprintable() or each.isspace() for each in text):
+    if (text := _as_text(head)) is None:
         return None
-    if "\ufffd" in text:
-        return None
-    start = text.lstrip().lower()
+    start = text[_markup_end(text) :].lower() or text.lstrip()
     if start.startswith(_HTML):
         return "an HTML page"
     if start.startswith("<"):
         return "an XML file"
     return "a JSON file" if start.startswith(("{", "[")) else "a text file"
+
+
+def _sniff_behind(head: bytes) -> str | None:
+    """Name a picture that stands behind a few other bytes, which no reader passes over."""
+    for magic, name in ((_JPEG, "a JPEG"), (_PNG, "a PNG")):
+        if (at := head.find(magic, 0, _NEAR_START)) > 0:
+            return f"{name} behind {at} other bytes (cut them off)"
+    return None
 
 
 def find_png_damage(raw: bytes) -> tuple[str, str] | None:
@@ -124,3 +208,16 @@ def find_png_damage(raw: bytes) -> tuple[str, str] | None:
             return None
         at = end + 4
     return "truncated", "it has no end chunk"
+
+
+def png_significant_bits(raw: bytes) -> int | None:
+    """Return the largest number of significant bits that a PNG's sBIT chunk names, or None."""
+    at = 8
+    while at + 12 <= len(raw):
+        size, kind = int.from_bytes(raw[at : at + 4], "big"), raw[at + 4 : at + 8]
+        if kind in (b"IDAT", b"IEND"):
+            return None
+        if kind == b"sBIT" and 0 < size <= 4:
+            return max(raw[at + 8 : at + 8 + size])
+        at += 12 + size
+    return None

@@ -1,14 +1,16 @@
 """Train, val or test: by the user's word, or by a hash of the item, on which nothing else acts.
 
 An item keeps its split when others are added, removed or relabeled. There are no quotas, so the
-shares are those of chance; `far_shares` finds the ones that are not.
+shares are those of chance; `far_shares` finds the ones that are not. Where the user gave two splits
+or one, what is missing is carved out by the same hash: an item's split then depends on the given
+one and on itself. `small_classes` holds the one exception.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Self
+from typing import Literal, Self
 
 import pandas as pd
 from pydantic import Field, model_validator
@@ -40,6 +42,12 @@ class SplitParams(Section):
     test: float = Field(gt=0.0, lt=1.0)
     """Likewise."""
 
+    missing: Literal["carve", "error"]
+    """Where the user gave two splits or train alone: make the others out of train, or stop."""
+
+    small_classes: Literal["train", "drop", "refuse"]
+    """Of a class with no item in train: put one there, leave the class out, or stop."""
+
     @model_validator(mode="after")
     def _sum_to_one(self) -> Self:
         total = self.train + self.val + self.test
@@ -58,40 +66,121 @@ class FarShare:
     z: float
 
 
-def draw_split(pixel_hash: str, group: str | None, params: SplitParams) -> str:
-    """Deal one item: u = hash(seed, group, or pixels without one) against cumulative fractions."""
+Dealing = Mapping[str, tuple[str, ...]]
+"""By given split, or `NOT_GIVEN`: the splits among which the hash deals its items."""
+
+NOT_GIVEN = ""
+
+_DRAWN: Dealing = {NOT_GIVEN: SPLITS}
+_CARVED: Mapping[frozenset[str], tuple[Dealing, str]] = {
+    frozenset({"train", "test"}): (
+        {"train": ("train", "val"), "test": ("test",)},
+        "val is carved out of train",
+    ),
+    frozenset({"train", "val"}): (
+        {"train": ("train", "val"), "val": ("test",)},
+        "val is taken as the held-out test, and a new val is carved out of train",
+    ),
+    frozenset({"train"}): ({"train": SPLITS}, "val and test are carved out of train"),
+}
+"""By the splits that are given: how to deal, and what that means."""
+
+
+def hash_number(pixel_hash: str, group: str | None, seed: int) -> float:
+    """Return u in [0, 1): a hash of the seed and the group, or of the pixels without a group."""
     kind, key = ("pixels", pixel_hash) if group is None else ("group", group)
-    u = (derive(params.seed, "split", kind, key) >> 10) / 2**53  # exact, and below 1
-    if u < params.train:
-        return "train"
-    return "val" if u < params.train + params.val else "test"
+    return (derive(seed, "split", kind, key) >> 10) / 2**53  # exact, and below 1
 
 
-def assign_splits(table: pd.DataFrame, params: SplitParams) -> pd.Series:
-    """Give the split of every row: the given one where the user gave splits, else drawn.
+def draw_split(
+    pixel_hash: str, group: str | None, params: SplitParams, among: tuple[str, ...] = SPLITS
+) -> str:
+    """Deal one item: `hash_number` against the cumulative fractions of some splits."""
+    if len(among) == 1:
+        return among[0]
+    u = hash_number(pixel_hash, group, params.seed)
+    edge = 0.0
+    for split, fraction in _fractions(params, among):
+        edge += fraction
+        if u < edge:
+            return split
+    return among[-1]
+
+
+def _fractions(params: SplitParams, among: tuple[str, ...]) -> Iterator[tuple[str, float]]:
+    parts = {split: getattr(params, split) for split in among}
+    total = 1.0 if among == SPLITS else sum(parts.values())
+    yield from ((split, part / total) for split, part in parts.items())
+
+
+def plan_splits(given: pd.Series, params: SplitParams) -> tuple[Dealing, list[str]]:
+    """Choose how to deal, from the splits that the user gave.
+
+    Args:
+        given: Of the labeled items; missing where there is none.
+        params: Whether missing splits are carved.
+
+    Returns:
+        How to deal; a warning where splits are carved.
+
+    Raises:
+        DataError: A split is missing and cannot be carved, or must not be.
+    """
+    counts = given.value_counts()
+    names = [split for split in SPLITS if split in counts]
+    if not names:
+        return _DRAWN, []
+    if len(names) == len(SPLITS):
+        return {split: (split,) for split in SPLITS}, []
+    found = " and ".join(f"{split} ({counts[split]} items)" for split in names)
+    if "train" not in names:
+        raise DataError(
+            "split", f"the given splits must have a train, and there is only {found}",
+            remedy="name one of them train, or give no splits: all items are then dealt by "
+            "split.train, split.val and split.test",
+        )  # fmt: skip
+    dealing, told = _CARVED[frozenset(names)]
+    if params.missing == "error":
+        raise DataError(
+            "split", f"the given splits must be train, val and test, and there is only {found}",
+            remedy=f"give the missing ones, or set split.missing to carve: {told}",
+        )  # fmt: skip
+    return dealing, [f"the given splits are {found} alone: {told} (split.missing: carve)"]
+
+
+def assign_splits(table: pd.DataFrame, params: SplitParams, dealing: Dealing) -> pd.Series:
+    """Return the split of every row: dealt among those that `dealing` names for its given one.
 
     Args:
         table: Columns path, split (given, or missing), group (or missing), pixel_hash.
-        params: Used if no split is given at all.
+        params: Seed and fractions.
+        dealing: From `plan_splits`.
 
     Raises:
         DataError: Some rows have a split and some have none, or a group stands in two splits.
     """
     given = table["split"]
-    if given.isna().all():
-        drawn = [
-            draw_split(pixels, None if pd.isna(group) else group, params)
-            for pixels, group in zip(table["pixel_hash"], table["group"], strict=True)
-        ]
-        return pd.Series(drawn, index=table.index, dtype=TEXT)
-    if given.isna().any():
-        raise DataError(
-            table["path"][given.isna()].iloc[0],
-            "has no split, and other items have one",
-            remedy="give every item a row and a split, or none",
+    if NOT_GIVEN not in dealing:
+        _refuse_without_split(table)
+        refuse_crossing_groups(table)
+    drawn = [
+        draw_split(pixels, None if pd.isna(group) else group, params, dealing[split])
+        for split, pixels, group in zip(
+            given.fillna(NOT_GIVEN), table["pixel_hash"], table["group"], strict=True
         )
-    refuse_crossing_groups(table)
-    return given
+    ]
+    return pd.Series(drawn, index=table.index, dtype=TEXT)
+
+
+def _refuse_without_split(table: pd.DataFrame) -> None:
+    lacking = table["path"][table["split"].isna()]
+    if len(lacking):
+        raise DataError(
+            lacking.iloc[0],
+            f"has no split, and other items have one; {len(lacking)} of {len(table)} items are so",
+            remedy="give each a split (a labels.csv with the columns path, label and split moves "
+            "no file), or none to any",
+        )
 
 
 def refuse_crossing_groups(table: pd.DataFrame) -> None:
@@ -122,11 +211,19 @@ def count_splits(splits: pd.Series) -> dict[str, int]:
     return {split: int(counts.get(split, 0)) for split in SPLITS}
 
 
-def expected_shares(splits: pd.Series, params: SplitParams, *, is_given: bool) -> dict[str, float]:
-    """Give the share of each split that any part of the items should have, too."""
-    if not is_given:
-        return {"train": params.train, "val": params.val, "test": params.test}
-    return {split: n / len(splits) for split, n in count_splits(splits).items()}
+def expected_shares(given: pd.Series, params: SplitParams, dealing: Dealing) -> dict[str, float]:
+    """Return the share of each split that any part of the items should have, too.
+
+    Args:
+        given: The given split of each kept item, or missing.
+        params: The fractions.
+        dealing: From `plan_splits`.
+    """
+    shares = dict.fromkeys(SPLITS, 0.0)
+    for name, n in given.fillna(NOT_GIVEN).value_counts().items():
+        for split, fraction in _fractions(params, dealing[str(name)]):
+            shares[split] += n / len(given) * fraction
+    return shares
 
 
 def far_shares(

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from pipeline.data import decode, picture, sniff
-from pipeline.data.picture import DecodeSpec, Interpolation, ResizeMode
+from pipeline.data import decode, deep, picture, sniff, tiff
+from pipeline.data.picture import WHITE16, DecodeSpec, Interpolation, ResizeMode
 from pipeline.data.picture_shard import PictureShard, Refusal, write_picture_shard
 from pipeline.data.shard_writer import Reusable, check_room, fill_folder, pieces
 from pipeline.data.shards import shard_sizes
@@ -42,19 +42,24 @@ class TransformParams(Section):
     background: Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
     """Color under transparency and in padding: red, green, blue."""
 
+    white16: int = Field(ge=255, le=WHITE16)
+    """The value that is white in pictures of 16 bits whose file does not say it, such as 4095."""
+
     shard_rows: int = Field(ge=1, le=1_000_000)
     """Mean number of pictures in one shard file."""
 
     def decode_spec(self) -> DecodeSpec:
         """Give the part that prediction needs too."""
-        return DecodeSpec(self.size_px, self.resize, self.interpolation, self.background)
+        return DecodeSpec(
+            self.size_px, self.resize, self.interpolation, self.background, self.white16
+        )
 
 
 def made_from(params: TransformParams) -> dict[str, Any]:
     """Give what the picture of a raw file in the store depends on, besides the file: JSON."""
     return {
         "spec": params.decode_spec().to_dict(),
-        "code": code_digest(decode, picture, sniff, versions=decode.VERSIONS),
+        "code": code_digest(decode, deep, picture, sniff, tiff, versions=decode.VERSIONS),
     }
 
 

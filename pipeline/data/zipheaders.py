@@ -5,17 +5,22 @@ Python's own `zipfile` is not used: it keeps the whole directory as objects, a k
 
 import stat
 import struct
+import zlib
 from collections.abc import Iterator
-from typing import Any
+from typing import Any, TypeAlias
 
 from pipeline.data.members import DEFLATED, STORED, Member, Source, named, shown
+from pipeline.data.zipnames import choose_letters
 from pipeline.errors import DataError
 
 _END, _END64, _END64_PLACE = b"PK\x05\x06", b"PK\x06\x06", b"PK\x06\x07"
 _ENTRY_MARK, _LOCAL_MARK = b"PK\x01\x02", b"PK\x03\x04"
 _ENTRY = struct.Struct("<4sHHHHHHIIIHHHHHII")
 _END_BYTES, _PLACE_BYTES, _END64_BYTES, _LOCAL_BYTES = 22, 20, 56, 30
-_UNIX = 3
+_UNIX, _UNIXES = 3, (3, 19)
+_IS_UTF8, _UNICODE_PATH = 0x800, 0x7075
+_Directory: TypeAlias = tuple[int, int, int, int]
+_Entry: TypeAlias = tuple[tuple[Any, ...], bytes, bytes]
 _LONGEST_ENTRY_BYTES = _ENTRY.size + 3 * 0xFFFF
 _WINDOW_BYTES = 1 << 20
 _MOST = 1 << 62
@@ -25,9 +30,53 @@ def zip_members(source: Source) -> Iterator[Member]:
     """List the files of a zip in the order of its directory; memory does not grow with them.
 
     Raises:
-        DataError: The archive is cut or corrupt, or a part of one; the byte is named.
+        DataError: The archive is cut or corrupt, or a part of one; the byte is named. Or it does
+            not say in which letters its names are, and they may be read in several ways.
     """
-    count, start, end, shift = _directory(source)
+    directory = _directory(source)
+    letters = ""
+    for fields, name, extra in _entries(source, directory):
+        if name.endswith(b"/") or stat.S_ISDIR(_unix_mode(fields)):
+            continue
+        if not letters and _is_unmarked(fields, name, extra):
+            letters = _choose_letters(source, directory)
+        yield _member(source, (fields, name, extra), directory, letters)
+
+
+def _choose_letters(source: Source, directory: _Directory) -> str:
+    by_unix, parts = True, set[bytes]()
+    for fields, name, extra in _entries(source, directory):
+        if _is_unmarked(fields, name, extra):
+            by_unix = by_unix and fields[1] >> 8 in _UNIXES
+            parts.update(part for part in name.split(b"/") if not part.isascii())
+    return choose_letters(source.path, parts, by_unix=by_unix)
+
+
+def _is_unmarked(fields: tuple[Any, ...], name: bytes, extra: bytes) -> bool:
+    return not (name.isascii() or fields[3] & _IS_UTF8 or _unicode_name(name, extra))
+
+
+def _unicode_name(name: bytes, extra: bytes) -> bytes | None:
+    """Return the name in UTF-8 that Info-ZIP's programs add, if it belongs to this name."""
+    for kind, content in _records(extra):
+        if kind == _UNICODE_PATH and content[:5] == b"\1" + zlib.crc32(name).to_bytes(4, "little"):
+            return content[5:]
+    return None
+
+
+def _records(extra: bytes) -> Iterator[tuple[int, bytes]]:
+    """Part the further fields of an entry; what is cut off at their end is left out."""
+    while len(extra) >= 4:
+        kind, length = struct.unpack_from("<HH", extra)
+        if len(extra) < 4 + length:
+            return
+        yield kind, extra[4 : 4 + length]
+        extra = extra[4 + length :]
+
+
+def _entries(source: Source, directory: _Directory) -> Iterator[_Entry]:
+    """List all entries of the directory: their fields, names, and further fields."""
+    count, start, end, _ = directory
     at, window, base = start, b"", start
     for _ in range(count):
         if at + _LONGEST_ENTRY_BYTES > base + len(window) < end:
@@ -42,8 +91,7 @@ def zip_members(source: Source) -> Iterator[Member]:
         at += _ENTRY.size + fields[10] + fields[11] + fields[12]
         if at > base + len(window):
             source.refuse(base + len(window), "its directory ends early")
-        if not (name.endswith(b"/") or stat.S_ISDIR(_unix_mode(fields))):
-            yield _member(source, fields, name, extra, (start, shift))
+        yield fields, name, extra
     if at != end:
         source.refuse(at, "its directory has more than it says")
 
@@ -87,11 +135,10 @@ def _end(source: Source) -> int:
     return found[0] if found else source.refuse(source.size_bytes, "it has no directory at its end")
 
 
-def _member(
-    source: Source, fields: tuple[Any, ...], name: bytes, extra: bytes, zone: tuple[int, int]
-) -> Member:
-    flags, method, crc = fields[3], fields[4], fields[7]
-    end, shift = zone
+def _member(source: Source, entry: _Entry, directory: _Directory, letters: str) -> Member:
+    fields, name, extra = entry
+    method, crc = fields[4], fields[7]
+    _, end, _, shift = directory
     stored, size, offset = _sizes(source, fields, extra)
     local = source.read(offset + shift, _LOCAL_BYTES + len(name))
     if not local.startswith(_LOCAL_MARK) or len(local) < _LOCAL_BYTES:
@@ -103,20 +150,21 @@ def _member(
     if local[_LOCAL_BYTES:] != name:
         fault = ("unreadable", "its two headers have two names")
     member = Member("", data, stored, size, method, crc, fault)
-    return named(name, member, is_utf8=bool(flags & 0x800))
+    text = _unicode_name(name, extra) or name
+    if letters and _is_unmarked(*entry):
+        text = name.decode(letters).encode()
+    return named(text, member)
 
 
 def _sizes(source: Source, fields: tuple[Any, ...], extra: bytes) -> tuple[int, int, int]:
     """Give stored and unpacked size and the header's offset, from the zip64 record if there."""
     sizes = {"size": fields[9], "stored": fields[8], "offset": fields[16]}
     large = [key for key, value in sizes.items() if value == 0xFFFFFFFF]
-    while large and len(extra) >= 4:
-        kind, length = struct.unpack_from("<HH", extra)
-        if kind == 1 and length >= 8 * len(large) and len(extra) >= 4 + length:
-            values = struct.unpack_from(f"<{len(large)}Q", extra, 4)
+    for kind, content in _records(extra):
+        if large and kind == 1 and len(content) >= 8 * len(large):
+            values = struct.unpack_from(f"<{len(large)}Q", content)
             sizes.update(zip(large, values, strict=True))
             large = []
-        extra = extra[4 + length :]
     stored, size, offset = sizes["stored"], min(sizes["size"], _MOST), sizes["offset"]
     if large or max(stored, offset) > source.size_bytes:
         source.refuse(min(offset, source.size_bytes), "a member that is said to lie there")

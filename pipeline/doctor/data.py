@@ -138,6 +138,13 @@ def _versioned(raw: Path) -> Iterator[Finding]:
     if in_git:
         yield warn(raw, f"{in_git} of its files are in git, and `dvc add` refuses such a folder",
                    f"run `git rm -r --cached {raw}`, then `dvc add {raw}`")  # fmt: skip
+    elif not (dvc_file(raw) or graph_file(raw)) and any(
+        each.is_symlink() for each in (raw, *raw.parents)
+    ):
+        yield warn(raw, "is not under DVC, which refuses a folder that is a link: its versions are "
+                   "not kept", "mount the folder there, `mount --bind`; or move it there, and keep "
+                   "DVC's cache on the other disk: `dvc config --local cache.dir <folder>`, `dvc "
+                   "config cache.type symlink`, `dvc add`")  # fmt: skip
     elif not (dvc_file(raw) or graph_file(raw)):
         yield warn(raw, "is not under DVC: its versions are not kept, and `dvc push` will not "
                    "share it", f"run `dvc add {raw}`")  # fmt: skip

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal, TypeVar
 
 from pipeline.errors import MachineError, PipelineError
+from pipeline.stage import machine_error
 
 R = TypeVar("R")
 
@@ -119,8 +120,9 @@ def gather(check: str, findings: Generator[Finding, None, R]) -> tuple[list[Find
 def _last(error: PipelineError | OSError, check: str) -> Finding:
     if isinstance(error, PipelineError):
         return fault(error)
-    told = os.strerror(error.errno) if error.errno else str(error)
-    return fault(MachineError(error.filename or check, told or type(error).__name__))
+    told = machine_error(error, check)
+    text = os.strerror(error.errno) if error.errno else str(error)
+    return fault(told or MachineError(error.filename or check, text or type(error).__name__))
 
 
 def exit_code(findings: Sequence[Finding]) -> int:

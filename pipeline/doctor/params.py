@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.data.augment import AugmentParams
 from pipeline.data.clean import CleanParams
-from pipeline.data.labelfile import OWN_COLUMNS
+from pipeline.data.label_columns import OWN_COLUMNS
 from pipeline.data.labels import check_policy
 from pipeline.data.normalization import NormalizeParams
 from pipeline.data.params import DataParams

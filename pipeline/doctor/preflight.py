@@ -8,6 +8,7 @@ from pipeline.data.guard import refuse_unsafe_entries
 from pipeline.data.params import DataParams
 from pipeline.errors import MachineError, ParamsError
 from pipeline.files import write_text
+from pipeline.git import has_commit
 from pipeline.params import load_section, read_params, refuse_unknown_sections
 from pipeline.stage import PARAMS
 from pipeline.track.tracking import refuse_percent_sign, tracking_uri
@@ -19,12 +20,13 @@ _SEAL = STATE / "params.seal"
 
 
 def preflight() -> None:
-    """Look at params.yaml, the raw data and the lock files; keep a copy of the latter.
+    """Look at params.yaml, git, the raw data and the lock files; keep a copy of the latter.
 
     Raises:
         ParamsError: params.yaml or a path in it is wrong, or a lock file is in conflict.
         DataError: The raw folder holds what DVC must not meet.
-        MachineError: A lock file is cut or damaged, or MLflow cannot open its database here.
+        MachineError: A lock file is cut or damaged, MLflow cannot open its database here, or git
+            cannot read the repository: the result would be recorded without its commit.
     """
     refuse_conflict(PARAMS)
     raw = read_params(PARAMS)
@@ -34,6 +36,7 @@ def preflight() -> None:
         look_for_data(field, Path(getattr(data, field)))
         refuse_conflict(dvc_file(Path(getattr(data, field))))
     refuse_unsafe_entries(Path(data.path))
+    has_commit(Path())
     for lock in lock_files():
         check_lock(lock)
         back_up(lock)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 import shutil
-import subprocess
 from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,12 +12,12 @@ import psutil
 
 from pipeline.doctor.findings import Finding, fault, fixed, ok, warn
 from pipeline.doctor.preflight import backup_of, check_lock, lock_files
+from pipeline.dvccache import dvc_folder
 from pipeline.errors import MachineError, ParamsError
 from pipeline.files import write_text
-from pipeline.git import ask_git
+from pipeline.git import GitError, ask_git, find_repository, has_commit
 
-_DVC = Path(".dvc")
-_RWLOCK = _DVC / "tmp" / "rwlock"
+_RWLOCK = Path("tmp") / "rwlock"
 _LEFTOVERS = ".*.tmp"
 """What DVC calls a file until it is whole."""
 
@@ -28,6 +27,8 @@ _SHOWN = 300
 
 def check_repository(*, fix: bool, params_are_right: bool) -> Generator[Finding, None, Any]:
     """Check the repository from the outside in.
+
+    The project may lie in a subfolder of the git repository, and share the DVC repository above it.
 
     Args:
         fix: Mend what can be mended without a loss.
@@ -40,49 +41,52 @@ def check_repository(*, fix: bool, params_are_right: bool) -> Generator[Finding,
         MachineError: There is no git or DVC repository, or DVC's own files are damaged.
         ParamsError: DVC's configuration or graph is wrong, or a lock file is in conflict.
     """
-    _require_git()
-    if not (_DVC / "config").is_file():
+    is_top = _require_git()
+    dvc = _shown(dvc_folder(Path()))
+    if not (dvc / "config").is_file():
+        made = "`dvc init`" if is_top else "`dvc init --subdir`"
         raise MachineError(
-            _DVC, "this is no DVC repository", remedy="run `git checkout .dvc`, or `dvc init`"
+            dvc, "this is no DVC repository", remedy=f"run `git checkout .dvc`, or {made}"
         )
-    config = _read_config()
-    yield from _judge_config(config)
-    yield from _rwlock(fix=fix)
+    config = _read_config(dvc)
+    yield from _judge_config(dvc, config)
+    yield from _rwlock(dvc / _RWLOCK, fix=fix)
     yield from _locks(fix=fix)
-    yield from _leftovers(_cache_folder(config), fix=fix)
+    yield from _leftovers(_cache_folder(dvc, config), fix=fix)
     if params_are_right:
         yield _graph()
     return config
 
 
-def _require_git() -> None:
+def _require_git() -> bool:
+    """Return whether this is the top of a git repository, and not a folder in it."""
     if shutil.which("git") is None:
-        raise MachineError("git", "must be installed, and on the PATH")
-    command = ["git", "rev-parse", "--show-toplevel"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        told = (done.stderr.strip().splitlines() or ["git failed"])[0]
-        raise MachineError(Path.cwd(), f"this is no git repository: {told}",
+        raise GitError("git", "must be installed, and on the PATH")
+    top = find_repository(Path())
+    if top is None:
+        raise MachineError(Path.cwd(), "this is no git repository",
                            remedy="clone the repository, or run `git init`")  # fmt: skip
-    top = Path(done.stdout.strip())
-    if top.resolve() != Path.cwd().resolve():
-        raise MachineError(
-            Path.cwd(), "must be the top of the repository", remedy=f"run `cd {top}` first"
-        )
+    has_commit(Path())
+    return top == Path.cwd()
 
 
-def _read_config() -> Any:
+def _shown(path: Path) -> Path:
+    """Return a path as people would write it here."""
+    return Path(os.path.relpath(path))
+
+
+def _read_config(dvc: Path) -> Any:
     """Read all levels of DVC's configuration, as DVC does."""
     from dvc.config import Config, ConfigError  # slow to import
 
     try:
-        return Config(str(_DVC.resolve()))
+        return Config(str(dvc.resolve()))
     except ConfigError as error:
-        raise ParamsError(_DVC / "config", str(error)) from error
+        raise ParamsError(dvc / "config", str(error)) from error
 
 
-def _judge_config(config: Any) -> Iterator[Finding]:
-    where, found = _DVC / "config", True
+def _judge_config(dvc: Path, config: Any) -> Iterator[Finding]:
+    where, found = dvc / "config", True
     if config["core"].get("analytics", True):
         found = False
         yield warn(where, "core.analytics: DVC reports its use to its makers",
@@ -92,7 +96,7 @@ def _judge_config(config: Any) -> Iterator[Finding]:
         found = False
         yield warn(where, f"cache.type: {links[0]}: whoever writes to a file in the working tree "
                    "damages the cache too", "run `dvc config cache.type reflink,copy`")  # fmt: skip
-    cache = _cache_folder(config)
+    cache = _cache_folder(dvc, config)
     place = next(each for each in (cache, *cache.absolute().parents) if each.exists())
     if not os.access(place, os.W_OK):
         raise MachineError(cache, "DVC's cache cannot be written", remedy="mend its access")
@@ -100,30 +104,30 @@ def _judge_config(config: Any) -> Iterator[Finding]:
         yield ok(where, "DVC reports nothing home, and its cache is safe from writes")
 
 
-def _cache_folder(config: Any) -> Path:
-    return Path(config["cache"].get("dir") or _DVC / "cache")
+def _cache_folder(dvc: Path, config: Any) -> Path:
+    return Path(config["cache"].get("dir") or dvc / "cache")
 
 
-def _rwlock(*, fix: bool) -> Iterator[Finding]:
+def _rwlock(rwlock: Path, *, fix: bool) -> Iterator[Finding]:
     """Look at the file by which DVC's processes know of each other; a crash leaves it empty."""
-    if not _RWLOCK.exists():
+    if not rwlock.exists():
         return
     try:
-        content = json.loads(_RWLOCK.read_text(encoding="utf-8"))
+        content = json.loads(rwlock.read_text(encoding="utf-8"))
         is_sound = isinstance(content, dict)
     except ValueError:
         is_sound = False
     running = running_dvc(Path.cwd())
     if running:
-        yield warn(_RWLOCK, f"DVC is running here (PID {running[0]})", "wait for it")
+        yield warn(rwlock, f"DVC is running here (PID {running[0]})", "wait for it")
     if is_sound:
         return
     if fix and not running:
-        _RWLOCK.unlink()
-        yield fixed(_RWLOCK, "was cut or damaged by a crash, and is removed")
+        rwlock.unlink()
+        yield fixed(rwlock, "was cut or damaged by a crash, and is removed")
         return
     yield fault(MachineError(
-        _RWLOCK, "is cut or damaged, and stops every `dvc repro`",
+        rwlock, "is cut or damaged, and stops every `dvc repro`",
         remedy="wait for the DVC that runs" if running else "run `rootstock doctor --fix`",
     ))  # fmt: skip
 
@@ -155,7 +159,7 @@ def _locks(*, fix: bool) -> Iterator[Finding]:
 
 def _restored(lock: Path) -> Finding:
     """Put the last sound copy in place; what it does not know comes back from DVC's run cache."""
-    backup, committed = backup_of(lock), ask_git(Path(), "show", f"HEAD:{lock}")
+    backup, committed = backup_of(lock), ask_git(Path(), "show", f"HEAD:./{lock}")
     kept = backup.with_name(f"{lock.name}.damaged")
     kept.parent.mkdir(parents=True, exist_ok=True)
     whole = _whole_entries(lock.read_text(encoding="utf-8", errors="replace"))

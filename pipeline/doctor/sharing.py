@@ -9,7 +9,8 @@ from typing import Any
 
 from pipeline.doctor.findings import Finding, ok, warn
 from pipeline.doctor.remote import explain
-from pipeline.git import ask_git
+from pipeline.git import ask_git, has_commit
+from pipeline.track.commits import changed_files
 
 _TIMEOUT_S = 300
 
@@ -20,13 +21,13 @@ def check_sharing(*, ask_remote: bool) -> Generator[Finding, None, None]:
     Args:
         ask_remote: Compare the objects that the lock files name with those on the remote.
     """
-    if ask_git(Path(), "rev-parse", "--verify", "--quiet", "HEAD") is None:
+    if not has_commit(Path()):
         yield warn("git", "there is no commit yet", "run `git add .`, and commit")
         return
-    changed = (ask_git(Path(), "status", "--porcelain") or "").splitlines()
+    changed = changed_files(Path())
     if changed:
         yield warn("git", f"{len(changed)} files are not committed as they are, first: "
-                   f"{changed[0][3:]}", "commit them; until then runs record a patch")  # fmt: skip
+                   f"{changed[0]}", "commit them; until then runs record a patch")  # fmt: skip
     ahead = ask_git(Path(), "rev-list", "--count", "@{upstream}..HEAD")
     if ahead is not None and int(ahead):
         yield warn("git", f"{int(ahead)} commits are not pushed", "run `dvc push`, then `git push`")

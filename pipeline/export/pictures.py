@@ -12,7 +12,7 @@ import numpy as np
 
 from pipeline.data.decode import MAX_PIXELS
 from pipeline.data.folder import look_at
-from pipeline.data.items import LABEL_FILES
+from pipeline.data.label_choice import LABEL_NAMES
 from pipeline.data.params import DataParams
 from pipeline.data.preview import encode_jpeg
 from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
@@ -76,7 +76,7 @@ def _copies(given: Path, folder: Path, items: int) -> Pictures:
     if not given.is_dir():
         raise ParamsError("rootstock export", "must be a folder", field="--pictures",
                           got=given.as_posix())  # fmt: skip
-    names = [name for name in look_at(given).files if name not in LABEL_FILES][:items]
+    names = [name for name in look_at(given).files if name.lower() not in LABEL_NAMES][:items]
     if not names:
         raise DataError(given, "must hold pictures, and has no file", field="--pictures")
     paths = []

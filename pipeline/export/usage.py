@@ -128,6 +128,7 @@ def compose(use: Use, bundle: Bundle, *, output: str) -> str:
         "SIZE": str(spec.size_px),
         "INTERPOLATION": f"Image.Resampling.{spec.interpolation.upper()}",
         "BACKGROUND": _literal(spec.background),
+        "WHITE16": str(spec.white16),
         "BATCH": str(_BATCH),
     }
     if bundle.task == "classification":

@@ -14,15 +14,18 @@ READ = '''
 def read(path):
     """Give a picture as the model wants it: uint8 [3, SIZE, SIZE], red, green, blue."""
     with Image.open(path) as image:
-        bits = getattr(image, "tag_v2", {}).get(258)  # of a TIFF
-        image = flatten(ImageOps.exif_transpose(image), 4095 if bits == (12,) else 65535)
+        tags = getattr(image, "tag_v2", {})  # of a TIFF: 258 are its bits, 262 says what 0 is
+        top = 4095 if tags.get(258) == (12,) else WHITE16
+        is_negative = tags.get(262) == 0
+        image = flatten(ImageOps.exif_transpose(image), top, is_negative)
     return np.ascontiguousarray(np.asarray(fit(image)).transpose(2, 0, 1))
 
 
-def flatten(image, top):
+def flatten(image, top, is_negative):
     """Bring any kind of picture to RGB, on BACKGROUND; 16-bit gray has values up to top."""
     if image.mode.startswith("I;16"):
-        values = np.asarray(image).astype(np.uint32)
+        values = np.minimum(np.asarray(image).astype(np.uint32), top)
+        values = top - values if is_negative else values
         image = Image.fromarray(((values * 255 + top // 2) // top).astype(np.uint8))
         return image.convert("RGB")
     if image.has_transparency_data:
@@ -32,7 +35,7 @@ def flatten(image, top):
     elif image.mode != "CMYK":
         image = image.convert("RGB")
     image = to_srgb(image)
-    if image.mode == "RGBA":
+    if image.mode == "RGBA" and image.getchannel("A").getextrema()[1] > 3:  # else it hides all
         below = Image.new("RGBA", image.size, (*BACKGROUND, 255))
         below.alpha_composite(image)
         image = below

@@ -13,7 +13,7 @@ from pipeline.errors import IntegrityError, PipelineError
 from pipeline.files import md5_file
 from pipeline.fsck.experiments import check_experiments
 from pipeline.fsck.named import Named, dvc_files, named_anywhere, named_here
-from pipeline.git import ask_git
+from pipeline.git import ask_git, has_commit
 from pipeline.parallel import MachineParams, progress
 from pipeline.params import load_section, read_params
 from pipeline.stage import PARAMS
@@ -45,7 +45,11 @@ def check_files(scope: Scope, machine: MachineParams) -> Generator[Finding, None
     Args:
         scope: What is looked at.
         machine: Workers (threads here) and progress.
+
+    Raises:
+        GitError: git cannot read the repository, and so not say which files there are.
     """
+    has_commit(Path())
     named: list[Named] = []
     for file in dvc_files():
         try:

@@ -99,7 +99,7 @@ def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
         try:
             content = parse_params(ask_git(Path(), "cat-file", "blob", blob) or "", path=name)
             graph = Path(name).with_name(_GRAPH).as_posix()
-            text = ask_git(Path(), "cat-file", "blob", f"{commit}:{graph}") or ""
+            text = ask_git(Path(), "cat-file", "blob", f"{commit}:./{graph}") or ""
             found = list(_named(content, Path(name), parse_params(text, graph) if text else {}))
         except ParamsError:
             continue

@@ -17,14 +17,13 @@ import torch
 
 from pipeline.ahead import ahead
 from pipeline.data.decode import MAX_PIXELS
-from pipeline.data.decoders import SECONDS, Decoders
-from pipeline.data.picture import Pixels
+from pipeline.data.decoders import SECONDS, Decoded, Decoders
 from pipeline.errors import DataError
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.model.gradcam import explain_pixels
 from pipeline.model.rows import Row, predict_table, to_rows
 
-_Batch: TypeAlias = list[Pixels | str]
+_Batch: TypeAlias = list[Decoded | str]
 
 _BATCHES_AHEAD = 2
 """Decoded and waiting for the network."""
@@ -117,7 +116,7 @@ class Engine:
             closing(ahead(self._batches(files), _BATCHES_AHEAD, self._thread)) as batches,
         ):
             for batch in batches:
-                yield to_rows(predict_table(self.predictor, batch, pad=pad))
+                yield _rows(self.predictor, batch, pad=pad)
 
     def explain(self, file: bytes) -> dict[str, Any]:
         """Give what a model answers to one picture and where it looked; see `explain_pixels`.
@@ -127,10 +126,10 @@ class Engine:
             MachineError: A decoder could not start.
         """
         with self._lock:
-            (pixels,) = self._thread.submit(lambda: list(self._decoders.decode([file]))).result()
-            if isinstance(pixels, str):
-                raise DataError("image", f"must be a usable picture: {pixels}")
-            return explain_pixels(self.predictor, pixels)
+            (decoded,) = self._thread.submit(lambda: list(self._decoders.decode([file]))).result()
+            if isinstance(decoded, str):
+                raise DataError("image", f"must be a usable picture: {decoded}")
+            return explain_pixels(self.predictor, decoded.pixels)
 
     def describe(self) -> dict[str, Any]:
         """Say what the model answers, and what decides the bits; plain values."""
@@ -156,6 +155,15 @@ class Engine:
         with closing(self._decoders.decode(files)) as decoded:
             while batch := list(islice(decoded, self.predictor.bundle.batch_size)):
                 yield batch
+
+
+def _rows(predictor: Predictor, batch: _Batch, *, pad: bool) -> list[Row]:
+    pictures = [each if isinstance(each, str) else each.pixels for each in batch]
+    rows = to_rows(predict_table(predictor, pictures, pad=pad))
+    return [
+        row | {"notes": [] if isinstance(each, str) else list(each.notes)}
+        for row, each in zip(rows, batch, strict=True)
+    ]
 
 
 def choose_device(trained_on: str) -> str:

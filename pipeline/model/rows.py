@@ -2,7 +2,8 @@
 
 A row has `label`, `confidence` and one `p_<class>` for each class, or `value` for a regression; and
 `error`, which is null. Of a picture that could not be decoded, `error` says why and everything else
-is null.
+is null. Where the engine answers, `notes` lists what else there is to know of the picture, each as
+`<code>: <meaning>`: that it is the first of several pages, for one.
 """
 
 from collections.abc import Sequence

@@ -2,26 +2,31 @@
 
 Folders and archives are looked through as `clean` looks through a raw folder: hidden and system
 files do not count, a label file in a folder itself is no picture, and what nobody may open is in
-the list with the reason. A label file names pictures by its column `path`.
+the list with the reason. A label file names pictures by its column `path`, or by one that `clean`
+takes for it; its paths are read as `clean` reads them.
 """
 
 import logging
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.data.archive import is_archive
-from pipeline.data.folder import Folder, look_at, look_into
-from pipeline.data.guard import entry_fault, safe_path
-from pipeline.data.items import LABEL_FILES
+from pipeline.data.containers import is_container
+from pipeline.data.folder import Folder, is_ignored, look_at, look_into
+from pipeline.data.guard import entry_fault, safe_path, walk
+from pipeline.data.label_choice import LABEL_NAMES
+from pipeline.data.label_columns import find_path_column
+from pipeline.data.path_matching import FileNames, Matched, Written, inside, match_paths
 from pipeline.data.rawfiles import split_path
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import ParamsError
 
 log = logging.getLogger(__name__)
 
-_TABLES = (".csv", ".parquet")
+_TABLES = (".csv", ".tsv", ".jsonl", ".ndjson", ".parquet")
+_MOST_LISTED = 300_000
+"""Files among which a path is looked for that names none as written: a list may lie anywhere."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,20 +101,20 @@ def _look(given: str) -> Iterable[Input]:
         return _from_folder(path, look_at(path))
     if not os.path.lexists(path):
         raise ParamsError(_shown(path), "no such file or folder")
-    if path.suffix.lower() in _TABLES:
-        return _from_table(path, read_text_table(path))
     fault = entry_fault(str(path), Path("/"))
+    if path.suffix.lower() in _TABLES and (fault or not is_container(path)):
+        return _from_table(path, read_text_table(path, any_form=True))
     # Whoever names a link means what it points to.
     real = Path(os.path.realpath(path)) if path.is_symlink() else path
-    if fault is None and is_archive(real):
+    if fault is None and is_container(real):
         return _from_archive(path, real)
-    if fault is None and is_archive(path):  # a link to a file that is not called so
+    if fault is None and is_container(path):  # a link to a file that is not called so
         return _from_archive(path, path)
     return [Input(_shown(path), real.parent, real.name, f"unsafe_path: {fault}" if fault else None)]
 
 
 def _from_folder(root: Path, folder: Folder) -> Iterator[Input]:
-    labels = [name for name in LABEL_FILES if name in folder.files]
+    labels = [name for name in folder.files if name.lower() in LABEL_NAMES]
     if folder.ignored or labels:
         and_labels = f", and {' and '.join(labels)}" if labels else ""
         log.info("%s: left out: %d hidden and system entries%s", root, folder.ignored, and_labels)
@@ -129,14 +134,66 @@ def _from_archive(path: Path, file: Path) -> Iterator[Input]:
 
 def _from_table(path: Path, table: TextTable) -> Iterator[Input]:
     root = path.parent
-    for number, cell in enumerate(table.column("path")):
-        inner, unsafe = safe_path(cell)
+    name, notes = find_path_column(table, FileNames(_loose_files(root)))
+    cells = table.column(name)
+    places = [_place(root, cell) for cell in cells]
+    lost = [at for at, (inner, unsafe) in enumerate(places) if unsafe or not _is_there(root, inner)]
+    if lost:
+        matched = _match(path, table, cells, lost, {inner for inner, _ in places})
+        if matched.told:
+            notes.append(f"{len(lost)} of {len(cells)} paths in {path} name no file as they are "
+                         f"written; {matched.told}")  # fmt: skip
+        if matched.files:
+            found = {at: file for at, file in zip(lost, matched.files, strict=True) if file}
+            places = [(found[at], None) if at in found else each for at, each in enumerate(places)]
+            lost = [at for at in lost if at not in found]
+    for note in (*table.notes, *notes):
+        log.warning("%s", note)
+    faults = {at: places[at][1] for at in lost}
+    for at, (inner, _) in enumerate(places):
         fault = None
-        if unsafe:
-            fault = f"unsafe_path: {table.where(number)}: {unsafe}"
-        elif not os.path.lexists(root / split_path(root, inner)[0]):
-            fault = f"missing_file: {table.where(number)}: no such file"
+        if at in faults:
+            unsafe = faults[at]
+            reason = "unsafe_path" if unsafe else "missing_file"
+            fault = f"{reason}: {table.where(at)}: {unsafe or 'no such file'}"
         yield Input(_joined(root, inner), root, inner, fault)
+
+
+def _place(root: Path, cell: str) -> tuple[str, str | None]:
+    """Return the place in the root that a cell names, and what makes it unsafe, or None."""
+    inner, unsafe = safe_path(cell)
+    within = inside(root, cell) if unsafe else None
+    return (within, None) if within else (inner, unsafe)
+
+
+def _is_there(root: Path, inner: str) -> bool:
+    return os.path.lexists(root / split_path(root, inner)[0])
+
+
+def _match(
+    path: Path, table: TextTable, cells: Sequence[str], lost: Sequence[int], named: Set[str]
+) -> Matched:
+    """Find what paths mean that name no file as written, as `clean` does."""
+    beside = {name: [table.rows[at][place] for at in lost]
+              for place, name in enumerate(table.columns)}  # fmt: skip
+    texts = [cells[at] for at in lost]
+    written = Written(texts, len(lost) / len(cells), beside, home="", stem=path.stem)
+    files = [*_loose_files(path.parent)]
+    return match_paths(written, files, named & {*files})
+
+
+def _loose_files(root: Path) -> Iterator[str]:
+    """List the files below a folder; of too many, or where one cannot be looked into, none."""
+    files: list[str] = []
+    try:
+        for entry in walk(str(root), skips=is_ignored):
+            if len(files) >= _MOST_LISTED:
+                return
+            if not is_ignored(entry.name) and entry.is_file(follow_symlinks=False):
+                files.append(_shown(Path(entry.path).relative_to(root)))
+    except OSError:
+        return
+    yield from sorted(files)
 
 
 def _joined(root: Path, inner: str) -> str:

@@ -161,6 +161,7 @@ def _key(resident: Resident, files: Sequence[Input], options: Options) -> str:
         "code": code,
         "fingerprint": resident.describe()["fingerprint"],
         "limits": [options.max_pixels, options.seconds],
+        "columns": schema_of(resident.describe()).names,
         "files": [[file.path, str(file.root.resolve())] for file in files],
     }
     return sha256_json(facts)

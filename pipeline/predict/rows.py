@@ -13,7 +13,7 @@ from pipeline.data.names import safe_cell
 from pipeline.files import replacing
 
 FORMATS = (".csv", ".parquet")
-_TEXTS = ("path", "id", "label", "error")
+_TEXTS = ("path", "id", "label", "error", "note")
 _COMPRESSION = "zstd"
 
 
@@ -24,19 +24,21 @@ def schema_of(description: Mapping[str, Any]) -> pa.Schema:
         description: `Engine.describe`.
 
     Returns:
-        `path`, `id`; `label`, `confidence` and one `p_<class>` for each class, or `value`; `error`.
+        `path`, `id`; `label`, `confidence` and one `p_<class>` for each class, or `value`; `error`;
+        and `note`, which joins what was noted of the picture.
     """
     own = ["value"]
     if description["task"] == "classification":
         own = ["label", "confidence", *(f"p_{name}" for name in description["classes"])]
     return pa.schema(
         (name, pa.string() if name in _TEXTS else pa.float64())
-        for name in ("path", "id", *own, "error")
+        for name in ("path", "id", *own, "error", "note")
     )
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
     """Give rows as a table; what a row lacks is null."""
+    rows = [{**row, "note": "; ".join(row.get("notes") or ()) or None} for row in rows]
     columns = [[row.get(name) for row in rows] for name in schema.names]
     return pa.table(columns, schema=schema)
 

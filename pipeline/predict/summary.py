@@ -15,6 +15,7 @@ class Summary:
         self._files = 0
         self._reasons: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
+        self._notes: Counter[str] = Counter()
         self._lowest, self._highest = math.inf, -math.inf
 
     def add(self, table: pa.Table) -> None:
@@ -22,6 +23,8 @@ class Summary:
         self._files += table.num_rows
         errors = [text for text in table.column("error").to_pylist() if text is not None]
         self._reasons.update(text.partition(":")[0] for text in errors)
+        for text in table.column("note").drop_null().to_pylist():
+            self._notes.update(note.partition(":")[0] for note in text.split("; "))
         if "label" in table.column_names:
             self._labels.update(table.column("label").drop_null().to_pylist())
         elif values := table.column("value").drop_null().to_pylist():
@@ -38,6 +41,8 @@ class Summary:
             parts.append(f"values from {self._lowest:.6g} to {self._highest:.6g}")
         if n_bad:
             parts.append(f"errors: {_counted(self._reasons)}")
+        if self._notes:
+            parts.append(f"notes: {_counted(self._notes)}")
         return "; ".join(parts)
 
 

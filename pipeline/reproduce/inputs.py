@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.dvccache import cache_folder, object_path, read_listing
+from pipeline.dvccache import cache_folder, dvc_folder, object_path, read_listing
 from pipeline.errors import IntegrityError, MachineError
 from pipeline.files import md5_file, remove
 from pipeline.params import read_params
@@ -37,11 +37,14 @@ def set_up_dvc(root: Path, tree: Path) -> str:
     from dvc.config import Config, ConfigError  # slow to import
 
     try:
-        known = Config(str(root / ".dvc")).read()
-        with Config(str(tree / ".dvc")).edit("local") as config:
+        known = Config(str(dvc_folder(root))).read()
+        own = dvc_folder(tree)
+        if root.resolve().is_relative_to(own.parent.resolve()):  # that commit had none
+            own = tree / ".dvc"
+        with Config(str(own)).edit("local") as config:
             for name, settings in known.get("remote", {}).items():
                 config["remote"][name] = {**settings, "verify": False}
-            config["cache"]["dir"] = str(tree / ".dvc" / "cache")
+            config["cache"]["dir"] = str(own / "cache")
             remote = known.get("core", {}).get("remote")
             if remote is None:
                 config["remote"][_LOCAL] = {"url": str(cache_folder(root).resolve())}
@@ -105,7 +108,7 @@ def _check_content(tree: Path, path: str, md5: str) -> None:
     if not md5.endswith(".dir"):
         _check_file(tree, path, md5)
         return
-    cache = tree / ".dvc" / "cache"
+    cache = cache_folder(tree)
     listing = object_path(cache, md5)
     if not listing.is_file() or md5_file(listing) != md5.removesuffix(".dir"):
         raise IntegrityError(path, "the list of its files was altered, or is not there", got=md5)

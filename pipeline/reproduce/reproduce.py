@@ -9,7 +9,6 @@ from typing import TextIO
 
 from pipeline.errors import IntegrityError
 from pipeline.files import read_json
-from pipeline.git import ask_git
 from pipeline.reproduce.execute import REQUIREMENTS, Runner, choose_python, registry_for
 from pipeline.reproduce.inputs import bring_inputs, set_up_dvc
 from pipeline.reproduce.verdict import PREDICTIONS, Verdict, find_differences, judge
@@ -20,6 +19,7 @@ from pipeline.reproduce.worktree import (
     overlay,
     settle_code,
 )
+from pipeline.track.commits import project_diff
 from pipeline.track.lineage import LOCK
 from pipeline.track.lookup import Lookup
 from pipeline.track.recorded import Recorded
@@ -32,7 +32,7 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
     """Make a result again, and compare.
 
     Args:
-        root: The repository.
+        root: The project.
         what: As for `trace`.
         progress: Gets what is done, and what the stages print.
 
@@ -55,7 +55,7 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
     progress.write(f"making {found.what} again: key {recorded.keys.key[:12]}, "
                    f"commit {commit.sha[:12]}\n")  # fmt: skip
     with open_worktree(root, recorded.keys.key, commit.sha) as tree:
-        notes, is_patched = _settle(root, tree.path, found, recorded)
+        notes, is_patched = _settle(root, tree.project, found, recorded)
         verdict = _rebuild(root, tree, found, recorded, progress, (notes, is_patched))
         if not tree.is_kept:  # with packages of its own it is thousands of files
             progress.write(f"{verdict.judgment.outcome}; removing the worktree\n")
@@ -88,8 +88,7 @@ def _patch(root: Path, tree: Path, found: Trace, recorded: Recorded) -> bool:
             )  # fmt: skip
         patch = source / _PATCH if source else Path(name) / _PATCH
         if source is None:
-            diff = ask_git(root, "diff", "--no-ext-diff", "--binary", "HEAD") or ""
-            patch.write_text(diff, encoding="utf-8")
+            patch.write_bytes(project_diff(root))
         is_patched = patch.is_file() and patch.stat().st_size > 0
         if is_patched:
             apply_patch(tree, patch)
@@ -102,24 +101,24 @@ def _rebuild(
     settled: tuple[list[str], bool],
 ) -> Verdict:  # fmt: skip
     notes, is_patched = settled
-    python, is_own = choose_python(root, tree.path, progress)
+    python, is_own = choose_python(root, tree.project, progress)
     if is_own:
         notes.append(f"with the packages of that commit's {REQUIREMENTS}")
-    runner = Runner(tree.path, python, progress, registry=registry_for(recorded))
+    runner = Runner(tree.project, python, progress, registry=registry_for(recorded))
     runner.prove_imports()
-    progress.write(f"raw data and weights from {set_up_dvc(root, tree.path)}\n")
+    progress.write(f"raw data and weights from {set_up_dvc(root, tree.project)}\n")
     progress.flush()
-    taken = bring_inputs(root, tree.path, recorded, runner.dvc)
+    taken = bring_inputs(root, tree.project, recorded, runner.dvc)
     if taken:
         notes.append("folders that git and DVC lack, from the working tree: " + ", ".join(taken))
     runner.rebuild(recorded)
-    rebuilt = Recorded.read(tree.path / LOCK)
-    bundle = read_json(tree.path / BUNDLE)
+    rebuilt = Recorded.read(tree.project / LOCK)
+    bundle = read_json(tree.project / BUNDLE)
     judgment = judge(
         find_differences(recorded, rebuilt),
         artifacts=sum(len(recorded.lock.outs(stage)) for stage in recorded.stages),
         fingerprints=(found.fingerprint, bundle["fingerprint"]),
-        predictions=(_predictions(root, found, recorded, tree.path), tree.path / PREDICTIONS),
+        predictions=(_predictions(root, found, recorded, tree.project), tree.project / PREDICTIONS),
         bundle=bundle,
     )
     if judgment.outcome == "different":
@@ -133,7 +132,7 @@ def _rebuild(
         notes=tuple(notes),
         judgment=judgment,
         fingerprint=bundle["fingerprint"],
-        kept=tree.path if tree.is_kept else None,
+        kept=tree.project if tree.is_kept else None,
     )
 
 

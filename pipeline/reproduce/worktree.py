@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.errors import IntegrityError, MachineError, ParamsError
 from pipeline.files import md5_file, remove
-from pipeline.git import ask_git, run_git
+from pipeline.git import ask_git, ask_line, run_git
 from pipeline.params import read_params
 from pipeline.track.journal import state_folder
 from pipeline.track.lineage import GRAPH, LOCK, PARAMS
@@ -26,10 +26,16 @@ _TIMEOUT_S = 600
 
 
 class Worktree:
-    """A folder with the files of a commit; `keep` leaves it there."""
+    """A folder with the files of a commit; `keep` leaves it there.
 
-    def __init__(self, path: Path) -> None:
+    Args:
+        path: Its top.
+        place: The project, relative to it; the repository may hold others beside it.
+    """
+
+    def __init__(self, path: Path, place: Path) -> None:
         self.path = path
+        self.project = path / place
         self.is_kept = False
 
     def keep(self) -> None:
@@ -42,20 +48,26 @@ def open_worktree(root: Path, key: str, commit: str) -> Iterator[Worktree]:
     """Check out a commit in a folder of its own, and remove it at the end of the block.
 
     Args:
-        root: The repository.
+        root: The project.
         key: `dvc.key` of the result.
         commit: Its sha.
 
     Raises:
         MachineError: Another rebuild runs here, or git cannot make a worktree.
+        IntegrityError: The commit has no project at the place where it is now.
     """
     path = state_folder().resolve() / "reproduce" / key[:_KEY_CHARS]
     with exclusive("reproduce", timeout_s=_BUSY_S):
         _remove(root, path)
         path.parent.mkdir(parents=True, exist_ok=True)
-        tree = Worktree(path)
+        tree = Worktree(path, Path(ask_line(root, "rev-parse", "--show-prefix")))
         try:
             _git(root, "worktree", "add", "--quiet", "--detach", "--force", str(path), commit)
+            if not tree.project.is_dir():
+                raise IntegrityError(
+                    commit, "has no such folder, which holds the project now",
+                    got=tree.project.relative_to(path).as_posix(),
+                )  # fmt: skip
             yield tree
         finally:
             if not tree.is_kept:
@@ -63,7 +75,11 @@ def open_worktree(root: Path, key: str, commit: str) -> Iterator[Worktree]:
 
 
 def apply_patch(tree: Path, patch: Path) -> None:
-    """Apply what `git diff HEAD` said when a result was published.
+    """Apply what `git diff HEAD` said when a result was published, as far as it is of the project.
+
+    Args:
+        tree: The project in the worktree.
+        patch: Paths in it begin at the top of the repository.
 
     Raises:
         IntegrityError: It does not fit the commit.

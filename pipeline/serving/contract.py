@@ -45,6 +45,11 @@ _ROW = _object(
     confidence={**_NUMBER, "description": "Classification: probability of `label`."},
     value={**_NUMBER, "description": "Regression: the value, in the unit of the target."},
     error=_text("Null; or `code: reason`, and everything else is null.", is_null=True),
+    notes={
+        "type": "array",
+        "items": {"type": "string"},
+        "description": "What was noted of the picture, each as `code: meaning`.",
+    },
 )
 _ROW["patternProperties"] = {"^p_": {**_NUMBER, "description": "Probability of a class."}}
 

@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.audit.decisions import AUDIT
 from pipeline.errors import TrackingError
 from pipeline.files import canonical_json, sha256_json
+from pipeline.git import has_commit
 from pipeline.track.agree import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import GitFacts, find_lock, git_facts
 from pipeline.track.describe import run_name
@@ -118,7 +119,9 @@ def publish_branch(branch: Branch, lock: Lock, params: TrackingParams) -> None:
     Raises:
         TrackingError: The server is away, and `tracking.required` is true.
         ParamsError: The branch's dvc.lock is unfinished.
+        GitError: git cannot read the repository.
     """
+    has_commit(Path())
     try:
         with publishing_to(params.experiment) as tracking:
             settle_branch(tracking, branch, lock)
@@ -263,7 +266,7 @@ def _write(tracking: Tracking, branch: Branch, lock: Lock, run: "Run | None") ->
         branch.log_nested(tracking, run_id, now_ms)
     log_points(tracking, run_id, metric_points(branch.metrics, time_ms=now_ms))
     with tempfile.TemporaryDirectory() as scratch:
-        _copy(branch, Path(scratch), diff=git.diff if git else "")
+        _copy(branch, Path(scratch), diff=git.diff if git else b"")
         tracking.client.log_artifacts(run_id, scratch)
     tracking.client.set_terminated(run_id, "FINISHED", now_ms)
     return run_id
@@ -298,14 +301,14 @@ def _params(branch: Branch, lock: Lock) -> dict[str, Any]:
     return before | lock.params(branch.name)
 
 
-def _copy(branch: Branch, folder: Path, *, diff: str) -> None:
+def _copy(branch: Branch, folder: Path, *, diff: bytes) -> None:
     lineage = [Path(PARAMS), Path(GRAPH), Path(LOCK), branch.folder / GRAPH, branch.folder / LOCK]
     for path in lineage:
         if (branch.root / path).exists():
             (folder / "lineage" / path).parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(branch.root / path, folder / "lineage" / path)
     if diff:
-        (folder / "lineage" / "git-diff-HEAD.patch").write_text(diff, encoding="utf-8")
+        (folder / "lineage" / "git-diff-HEAD.patch").write_bytes(diff)
     (folder / "results").mkdir()
     for path in branch.files:
         shutil.copyfile(path, folder / "results" / path.name)

@@ -1,6 +1,6 @@
 """What git knows of a result: the commit it was made from, and the commit that records it.
 
-A working tree without git is a fact like others.
+A working tree without git is a fact like others; a repository that git cannot read is an error.
 """
 
 import hashlib
@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import MachineError, ParamsError
-from pipeline.git import ask_git
+from pipeline.errors import ParamsError
+from pipeline.git import ask_git, ask_line, has_commit, read_git
 from pipeline.params import parse_params
 from pipeline.track.lineage import LOCK, PARAMS, Lock, run_keys
 from pipeline.track.tracking import redact
@@ -19,6 +19,19 @@ from pipeline.track.tracking import redact
 _MAX_COMMITS = 100
 _REFS = (("--branches", "--tags", "--remotes", "HEAD"), ("--glob=refs/exps",))
 """Where commits are looked for: what people made first, then experiments."""
+
+_PLAIN = (
+    "-c", "diff.relative=false", "diff", "--no-ext-diff", "--no-textconv", "--no-color",
+    "--no-renames", "--binary", "--full-index", "--unified=3", "--inter-hunk-context=0",
+    "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=dirty", "HEAD",
+)  # fmt: skip
+"""A diff that `git apply` takes, whatever the user's settings of git say."""
+
+_OURS = (
+    "--", ".", ":(exclude).dvc",
+    *(f":(exclude,glob)**/{name}" for name in (".env*", ".netrc", "*.pem", "*.key", "id_rsa*")),
+)  # fmt: skip
+"""What belongs into a patch that others read: this project, without what holds secrets."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +48,8 @@ class GitFacts:
     is_dirty: bool
     """Whether files differ from the commit, other than what the pipeline itself writes."""
 
-    diff: str
-    """`git diff HEAD`."""
+    diff: bytes
+    """`git diff HEAD` of this project alone; paths begin at the top of the repository."""
 
     author: str
 
@@ -45,22 +58,39 @@ def git_facts(root: Path, *, written: Sequence[str]) -> GitFacts | None:
     """Look at the working tree; None where there is no git or no commit.
 
     Args:
-        root: A folder in the working tree.
+        root: The folder of the project, anywhere in the working tree.
         written: Paths, relative to `root`, that the pipeline writes: they, and all lock files,
             never make a tree dirty.
+
+    Raises:
+        GitError: git cannot read the repository.
     """
-    commit = _git(root, "rev-parse", "HEAD")
-    if commit is None:
+    if not has_commit(root):
         return None
     return GitFacts(
         # Under `dvc exp run`, HEAD may be a commit that DVC made up for the occasion.
-        commit=os.environ.get("DVC_EXP_BASELINE_REV") or commit.strip(),
-        branch=_line(root, "symbolic-ref", "--quiet", "--short", "HEAD"),
-        remote=redact(_line(root, "remote", "get-url", "origin")),
-        is_dirty=any(not _is_written(path, written) for path in _changed(root)),
-        diff=_git(root, "diff", "--no-ext-diff", "--binary", "HEAD") or "",
-        author=_line(root, "config", "user.name"),
+        commit=os.environ.get("DVC_EXP_BASELINE_REV") or ask_line(root, "rev-parse", "HEAD"),
+        branch=ask_line(root, "symbolic-ref", "--quiet", "--short", "HEAD"),
+        remote=redact(ask_line(root, "remote", "get-url", "origin")),
+        is_dirty=any(not _is_written(path, written) for path in changed_files(root)),
+        diff=project_diff(root),
+        author=ask_line(root, "config", "user.name"),
     )
+
+
+def project_diff(root: Path) -> bytes:
+    """Return the changes since HEAD of a project, as a patch for `git apply`.
+
+    What lies in the repository outside of the project is not in it, nor are files that usually hold
+    secrets, nor `.dvc`. A rename is told as a file that goes and one that comes.
+
+    Args:
+        root: The folder of the project.
+
+    Raises:
+        GitError: git cannot read the repository.
+    """
+    return read_git(root, *_PLAIN, *_OURS) or b""
 
 
 def find_commit(root: Path, key: str, lock: Lock) -> str | None:
@@ -111,14 +141,14 @@ def is_recorded(root: Path, commit: str, lock: Lock, stages: Iterable[str]) -> b
         lock: What the lock file says.
         stages: Their names.
     """
-    text = _git(root, "show", f"{commit}:./{PARAMS}")
+    text = ask_git(root, "show", f"{commit}:./{PARAMS}")
     params = parse_params(text, f"{PARAMS} of {commit[:12]}") if text else {}
     for stage in stages:
         if any(_value(params, name) != value for name, value in lock.params(stage).items()):
             return False
         code = {path: md5 for path, md5 in lock.deps(stage).items() if path.endswith(".py")}
         for path, md5 in code.items():
-            content = _git(root, "show", f"{commit}:./{path}")
+            content = ask_git(root, "show", f"{commit}:./{path}")
             if content is None or _md5(content) != md5:
                 return False
     return True
@@ -136,17 +166,22 @@ def _value(params: Any, name: str) -> Any:
 
 def _locks(root: Path, refs: Sequence[str], file: Path) -> Iterator[tuple[str, str]]:
     """Give (commit, text) of a lock file for commits that changed it, newest first."""
-    found = _git(root, "log", f"-{_MAX_COMMITS}", "--format=%H", *refs, "--", file.as_posix())
+    found = ask_git(root, "log", f"-{_MAX_COMMITS}", "--format=%H", *refs, "--", file.as_posix())
     for commit in (found or "").split():
-        text = _git(root, "show", f"{commit}:./{file.as_posix()}")
+        text = ask_git(root, "show", f"{commit}:./{file.as_posix()}")
         if text:
             yield commit, text
 
 
-def _changed(root: Path) -> list[str]:
-    """Give the changed and untracked files, relative to `root`."""
-    tracked = _git(root, "diff", "--name-only", "--relative", "-z", "HEAD") or ""
-    untracked = _git(root, "ls-files", "--others", "--exclude-standard", "-z") or ""
+def changed_files(root: Path) -> list[str]:
+    """Return the changed and untracked files of a project, relative to `root`.
+
+    Raises:
+        GitError: git cannot read the repository.
+    """
+    changed = ("--name-only", "--relative", "--no-renames", "--no-ext-diff", "-z", "HEAD")
+    tracked = ask_git(root, "diff", *changed) or ""
+    untracked = ask_git(root, "ls-files", "--others", "--exclude-standard", "-z") or ""
     return [path for path in (tracked + untracked).split("\0") if path]
 
 
@@ -154,15 +189,3 @@ def _is_written(path: str, written: Sequence[str]) -> bool:
     if Path(path).name == LOCK:
         return True
     return any(path == out or path.startswith(f"{out}/") for out in written)
-
-
-def _line(root: Path, *arguments: str) -> str:
-    return (_git(root, *arguments) or "").strip()
-
-
-def _git(root: Path, *arguments: str) -> str | None:
-    """Ask git; None where it fails, is not installed, or hangs."""
-    try:
-        return ask_git(root, *arguments)
-    except MachineError:
-        return None

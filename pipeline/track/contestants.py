@@ -18,6 +18,8 @@ if TYPE_CHECKING:
     from mlflow.entities.model_registry import ModelVersion
 
 _BUNDLE = "results/bundle.json"
+_SHOWN = 5
+"""Classes that a message names."""
 
 
 class Unfit(Exception):
@@ -115,4 +117,6 @@ def check_same_task(candidate: Contestant, champion: Contestant) -> None:
 
 
 def _names(names: list[str]) -> str:
-    return ", ".join(map(repr, names)) or "none"
+    rest = len(names) - _SHOWN
+    shown = ", ".join(map(repr, names[:_SHOWN])) or "none"
+    return f"{shown} and {rest} more" if rest > 0 else shown

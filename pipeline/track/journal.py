@@ -4,7 +4,7 @@ The journal is the only thing that training tells the outside. A follower proces
 streams it to the tracking server; `publish` reads it when training is done. A server that is away
 costs nothing: the journal stays.
 
-One file for each training, `$DVC_ROOT/.rootstock/journals/<key>.jsonl`; one JSON object a line,
+One file for each training, `<project>/.rootstock/journals/<key>.jsonl`; one JSON object a line,
 `kind` is `start`, `epoch` or `end`, `time_ms` is milliseconds since 1970. A training that was
 stopped and goes on appends a second `start`. While it is being written, the file is locked, so that
 anyone can tell a training that runs from one that died.
@@ -24,25 +24,41 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any, Literal
 
+from pipeline.dvccache import dvc_folder
 from pipeline.errors import DataError, Interrupted, MachineError
 from pipeline.files import canonical_json
 from pipeline.locks import try_lock, wait_for_lock
+from pipeline.track.lineage import GRAPH, PARAMS
 
 Status = Literal["running", "finished", "stopped", "failed"]
 """`stopped`: by a signal, to go on later. `running` is also what a killed training leaves."""
 
 log = logging.getLogger(__name__)
 
+_MARKS = (PARAMS, GRAPH)
+_STATE = ".rootstock"
 _LOCK_TIMEOUT_S = 5.0
 
 
-def state_folder() -> Path:
-    """Give the folder for what is neither versioned nor temporary: `.rootstock` in the repository.
+def find_project(start: Path) -> Path | None:
+    """Return the folder, `start` or above it, that has params.yaml and dvc.yaml; None without."""
+    folders = (start, *start.parents)
+    return next((each for each in folders if all((each / name).is_file() for name in _MARKS)), None)
 
-    Under `dvc exp run --temp` the working directory is thrown away, so it is the one that DVC
-    names in `DVC_ROOT`.
+
+def state_folder() -> Path:
+    """Return the folder for what is neither versioned nor temporary: `.rootstock` in the project.
+
+    Under `dvc exp run --temp` the working directory is thrown away, so it is the same project below
+    the folder that DVC names in `DVC_ROOT`: the one that has `.dvc`.
     """
-    return Path(os.environ.get("DVC_ROOT") or Path.cwd()) / ".rootstock"
+    here = Path.cwd()
+    root = os.environ.get("DVC_ROOT")
+    if not root:
+        return (find_project(here) or here) / _STATE
+    below = dvc_folder(here).parent
+    place = here.relative_to(below) if here.is_relative_to(below) else Path()
+    return Path(root) / place / _STATE
 
 
 def scratch_folder() -> Path:

@@ -231,7 +231,7 @@ class Outcome:
         for path in [*lineage, *(each for each in sources if (self.root / each).exists())]:
             _copy(self.root / path, folder / "lineage" / path)
         if self.git and self.git.diff:
-            (folder / "lineage" / "git-diff-HEAD.patch").write_text(self.git.diff, encoding="utf-8")
+            (folder / "lineage" / "git-diff-HEAD.patch").write_bytes(self.git.diff)
         files = self.files
         for path in (files.report, files.page, files.normalization, files.record, files.bundle,
                      files.history, files.metrics):  # fmt: skip

@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pipeline
-from pipeline.files import read_json
+from pipeline.files import link_file, read_json
 from pipeline.track.tracking import Tracking
 
 if TYPE_CHECKING:
@@ -102,20 +102,29 @@ def save_model(folder: Path, *, model: Path, bundle: Path, card: Any) -> None:
         bundle: The bundle.json.
         card: MLflow's `Model`, which says to what run the folder belongs.
     """
-    with quiet_mlflow():
+    with quiet_mlflow(), tempfile.TemporaryDirectory() as scratch:
         import mlflow.pyfunc
 
+        files = {"model": model, "bundle": bundle}
         mlflow.pyfunc.save_model(
             str(folder),
             mlflow_model=card,
             python_model=str(SERVED),
-            artifacts={"model": str(model), "bundle": str(bundle)},
+            artifacts={name: _without_link(path, scratch) for name, path in files.items()},
             code_paths=[str(Path(pipeline.__file__).parent)],
             pip_requirements=requirements(),
             signature=signature(read_json(bundle)),
         )
     for cache in folder.rglob("__pycache__"):
         shutil.rmtree(cache)
+
+
+def _without_link(path: Path, scratch: str) -> str:
+    """Return a path whose file MLflow takes: not a link, such as DVC puts there on request."""
+    if not path.is_symlink():
+        return str(path)
+    link_file(path, Path(scratch) / path.name)
+    return str(Path(scratch) / path.name)
 
 
 def put_code(folder: Path, code: Path) -> None:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.files import write_json
+from pipeline.git import has_commit
 from pipeline.track.contest import Arena
 from pipeline.track.describe import describe_version
 from pipeline.track.journal import state_folder
@@ -57,7 +58,9 @@ def publish(results: Results, tracking: TrackingParams, registry: RegistryParams
         IntegrityError: The registered model does not predict what was evaluated, or the audit is
             damaged.
         ParamsError: `registry.metric` is no metric of the task.
+        GitError: git cannot read the repository: a run is never without the commit that there is.
     """
+    has_commit(Path())
     note = state_folder() / "published.json"
     outcome = Outcome(results)
     if registry.metric not in outcome.metrics:

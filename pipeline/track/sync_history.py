@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.errors import PipelineError
-from pipeline.git import ask_git, ask_line
+from pipeline.git import ask_git, ask_line, has_commit
 from pipeline.params import parse_params
 from pipeline.track.commits import GitFacts
 from pipeline.track.lineage import LOCK, Lock
@@ -80,9 +80,10 @@ def read_history(root: Path, path: Path = Path(LOCK)) -> tuple[list[LockFile], l
         Lock files, oldest first, and a line for each that cannot be read.
 
     Raises:
-        MachineError: Git is not installed, or hangs.
+        GitError: git cannot read the repository.
     """
     found, faults = [], []
+    has_commit(root)
     for commit in _commits(root, path):
         text = ask_git(root, "show", f"{commit.sha}:./{path.as_posix()}")
         if not text:
@@ -110,7 +111,7 @@ def facts_of(root: Path, commit: Commit, *, is_dirty: bool) -> GitFacts:
         branch="" if commit.experiment else _branch(root, commit.sha),  # `dvc exp` detaches HEAD
         remote=redact(ask_line(root, "remote", "get-url", "origin")),
         is_dirty=is_dirty,
-        diff="",
+        diff=b"",
         author=commit.author,
     )
 

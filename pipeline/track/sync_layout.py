@@ -120,7 +120,7 @@ def lay_out_raw(
         cached = CachedFiles(cache, read_listing(cache, md5))
     except PipelineError:
         cached = CachedFiles(cache)
-    for path in choose_items(read_table(predictions), items)["path"]:
+    for path in sorted(choose_items(read_table(predictions), items)["path"]):
         content = cached.read(path) or _read_present(root / raw, path)
         if content is None:
             raise Missing(file.where, {raw.as_posix(): f"{path} is neither cached nor there"})

@@ -15,7 +15,7 @@ from pipeline.audit.decisions import AUDIT, Decision, read_audit
 from pipeline.dvccache import cache_folder, object_path
 from pipeline.errors import IntegrityError, ParamsError, PipelineError, TrackingError
 from pipeline.files import md5_file, read_json
-from pipeline.git import ask_git, ask_line
+from pipeline.git import ask_git, ask_line, has_commit
 from pipeline.params import read_params
 from pipeline.track.commits import find_lock
 from pipeline.track.lineage import LOCK, PARAMS, Lock, run_keys
@@ -86,6 +86,7 @@ def trace(root: Path, what: str | None) -> Trace:
         ParamsError: There is no such thing, or dvc.lock of the working tree cannot be read.
         IntegrityError: metrics.json is not the one that dvc.lock records.
         TrackingError: A run or version is asked for, and the tracking server is away.
+        GitError: git cannot read the repository.
     """
     unknown: dict[str, str] = {}
     here = _working_tree(root, what)
@@ -178,7 +179,7 @@ def _find(root: Path, key: str | None, model: str | None, tags: Mapping[str, str
     def key_of(lock: Lock) -> str:
         return "mine" if run_keys(lock).key in keys else ""
 
-    if not keys or ask_git(root, "rev-parse", "HEAD") is None:
+    if not has_commit(root) or not keys:
         return None
     for needed in ([model] if model else [], [tags.get("dvc.data", "")]):
         found = find_lock(root, "mine", file=Path(LOCK), needed=needed, key_of=key_of)

@@ -156,6 +156,8 @@ def _number(value: float | None) -> float:
 def own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
     """Check raw files, and copy them: a fresh process knows nothing of archives.
 
+    They are read in the order of their paths, as containers are fastest.
+
     Args:
         table: `path` and `id` of each.
         raw: The raw folder.
@@ -166,8 +168,8 @@ def own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
         IntegrityError: One has another digest than its `id`.
     """
     (folder / "items").mkdir()
-    paths: list[str] = []
-    for path, digest in zip(table["path"], table["id"], strict=True):
+    copies = [folder / "items" / str(number) for number in range(len(table))]
+    for path, digest, copy in sorted(zip(table["path"], table["id"], copies, strict=True)):
         try:
             content = read_raw(raw, path, most_bytes(MAX_PIXELS))
         except RawFault as fault:
@@ -178,10 +180,8 @@ def own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
             raise IntegrityError(
                 raw / path, "differs from the file that was evaluated", remedy="run `dvc repro`"
             )
-        copy = folder / "items" / str(len(paths))
         copy.write_bytes(content)
-        paths.append(str(copy))
-    return paths
+    return list(map(str, copies))
 
 
 def ask(

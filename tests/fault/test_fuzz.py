@@ -93,6 +93,23 @@ ARCHIVES = {
 }
 
 
+def picture_table(**options):
+    stream = io.BytesIO()
+    contents = [encoded("PNG"), encoded("JPEG"), None, b""] * 10
+    columns = {"image": pa.array([{"bytes": each, "path": "x"} for each in contents]),
+               "label": list(range(40))}  # fmt: skip
+    pq.write_table(pa.table(columns), stream, row_group_size=8, **options)
+    return stream.getvalue()
+
+
+TABLES_OF_PICTURES = {
+    "parquet": picture_table(),
+    "plain parquet": picture_table(compression="none", use_dictionary=False),
+}  # fmt: skip
+SAMPLES = [(f"{n}{end}", content) for n in range(6) for end, content in
+           ((".png", b"1"), (".cls", b"7"), (".json", b'{"label": "x", "a": [1]}'))]  # fmt: skip
+
+
 def mutate(content, seed):
     """Change, cut, double or shuffle some bytes; more of it near the beginning and the end."""
     rng = np.random.default_rng(seed)
@@ -224,6 +241,31 @@ def open_archive(place, name, content):
 def test_archives(tmp_path):
     outcomes = fuzz(open_archive, tmp_path, ARCHIVES, 150)
     assert {"listed", "refused with 3"} <= outcomes
+
+
+def open_table(place, name, content):
+    (place / "x.parquet").write_bytes(content)
+    found = find_items(place, place, target="label")
+    for item in found.items:
+        probe = probe_file(place, LIMITS, item.path)
+        assert probe.reason is None or probe.reason in REASONS
+    return found.layout
+
+
+def test_tables_of_pictures(tmp_path):
+    outcomes = fuzz(open_table, tmp_path, TABLES_OF_PICTURES, 100)
+    assert {"picture tables", "refused with 3"} <= outcomes
+
+
+def read_samples(place, name, content):
+    members = [(key, content if key == name else each) for key, each in SAMPLES]
+    (place / "0.tar").write_bytes(tar(members))
+    return find_items(place, place, target="label").layout
+
+
+def test_labels_beside_pictures(tmp_path):
+    outcomes = fuzz(read_samples, tmp_path, dict(SAMPLES[1:3]), 60)
+    assert outcomes == {"samples"}
 
 
 def test_a_fault_would_be_seen(tmp_path):

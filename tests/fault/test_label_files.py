@@ -17,17 +17,15 @@ FAULTS = {
         b"1.png,cat\n2.png,dog\n",
         r"the column 'path' is missing \(the first line must be a header, and looks like an item",
     ),
-    "utf-16": (GOOD.encode("utf-16"), r"must be UTF-8, and looks like UTF-16 \(save it as UTF-8"),
-    "utf-16-without-mark": (GOOD.encode("utf-16-le"), "looks like UTF-16"),
+    "utf-16-without-mark": (
+        GOOD.encode("utf-16-le"),
+        r"must be UTF-8, and looks like UTF-16 \(save it as UTF-8",
+    ),
+    "utf-16-cut": (GOOD.encode("utf-16")[:-1], "must be UTF-8, and is damaged UTF-16 at byte"),
     "latin-1": (
         GOOD.replace("dog", "caf\u00e9").encode("latin-1"),
         r"labels\.csv:3: must be UTF-8; byte 30 is 0xe9, as in Latin-1",
     ),
-    "semicolons": (
-        GOOD.replace(",", ";").encode(),
-        "must be separated by commas, and looks separated by semicolons",
-    ),
-    "tabs": (GOOD.replace(",", "\t").encode(), "looks separated by tabs"),
     "nul-bytes": (
         GOOD.encode() + b"\0\0\0",
         r"labels\.csv:4: must not hold NUL bytes; the first of 3 is byte 31",
@@ -54,12 +52,34 @@ FAULTS = {
         b"path,label,label\n1.png,cat,dog\n",
         r"labels\.csv: the column 'label' stands twice \(rename one\)",
     ),
-    "no-path": (b"file,label\n1.png,cat\n", r"the column 'path' is missing \(the file has 'file'"),
+    "no-path": (b"thing,label\n1,cat\n", r"the column 'path' is missing \(the file has 'thing'"),
+    "two-paths": (
+        b"image,photo,label\n1,1,cat\n",
+        r"'path' is missing, and several may be it: 'image', 'photo' \(rename the right one",
+    ),
     "no-target": (
         b"path,labels\n1.png,cat\n",
-        r"the column 'label' is missing \(did you mean 'labels'\?\)",
+        r"the column 'label' is missing \(write `data\.target: labels`, if that column holds",
     ),
-    "space-in-header": (b"path, label\n1.png,cat\n", r"did you mean ' label'\?"),
+    "target-of-another-name": (
+        b"path,age,Diagnosis\n1.png,40,cat\n",
+        r"the column 'label' is missing \(write `data\.target: Diagnosis`",
+    ),
+    "several-targets": (
+        b"path,class,category\n1.png,0,cat\n",
+        r"'label' is missing \(write one of these as `data\.target`: 'class', 'category'\)",
+    ),
+    "no-name-like-it": (
+        b"path,color\n1.png,red\n",
+        r"'label' is missing \(the file has 'path', 'color'; name the one with the labels in",
+    ),
+    "two-of-one-name": (b"path,Label,LABEL\n1.png,a,b\n", "several may be it: 'Label', 'LABEL'"),
+    "several-ones": (
+        b"path,cat,dog\n1.png,1,0\n2.png,1,1\n",
+        r"labels\.csv:3: an item must have one label, and 2 of the columns 'cat', 'dog' hold a 1",
+    ),
+    "no-paths-at-all": (b"path,label\n,cat\n,dog\n", "the column 'path' is empty in every row"),
+    "text-list-without-header": (b"1.png 0\n2.png 1\n", "the first line must be a header"),
     "unknown-split": (
         b"path,label,split\n1.png,cat,train\n2.png,dog,dev\n",
         r"labels\.csv:3: column 'split': must be one of train, val, .* in every row, got 'dev'",
@@ -119,7 +139,12 @@ def test_parquet(raw):
 
 @pytest.mark.parametrize(
     ("name", "message"),
-    [("labels.xlsx", r"must be a \.csv or \.parquet file"), ("none.csv", "no such file")],
+    [
+        ("labels.xlsx", r"must be a \.csv, .* or \.parquet file \(save the sheet as CSV\)"),
+        ("labels.json", r"file \(write it as CSV, or as JSON Lines"),
+        ("labels.csv.gz", r"file \(unpack it\)"),
+        ("none.csv", "no such file"),
+    ],
 )
 def test_other_files(raw, tmp_path, name, message):
     with pytest.raises(DataError, match=message):

@@ -98,7 +98,7 @@ BAD = {
     "08 JPEG with flipped bits": (flip(JPEG, JPEG.index(b"\xff\xc4") + 5), "damaged", ""),
     "09 PNG with a wrong checksum": (flip(PNG, len(PNG) // 2), "damaged", "wrong checksum"),
     "17 float TIFF": (encode("TIFF", Image.fromarray(np.ones((SIDE, SIDE), np.float32))),
-                      "unsupported_mode", "mode 'F'"),
+                      "unsupported_mode", "floating-point"),
     "21 bomb of which Pillow warns": (png_of_size(12_000, 12_000), "too_large", "over 50000000"),
     "22 bomb": (png_of_size(20_000, 20_000), "too_large", "over"),
     "23 text bomb": (png_of_size(SIDE, SIDE, chunk(b"zTXt", b"k\0\0" + zlib.compress(
@@ -111,6 +111,7 @@ BAD = {
     "28 EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "format_not_allowed", "an EPS or PostScript"),
     "29 HEIC": (b"\0\0\0\x18ftypheic\0\0\0\0heicmif1", "format_not_allowed", "convert it to JPEG"),
     "30 camera's raw": (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "format_not_allowed", "raw file"),
+    "18 nothing to see": (encode("PNG", Image.new("RGBA", (SIDE, SIDE))), "transparent", "nothing"),
     "30 DNG": (encode("TIFF", tiffinfo={50706: b"\1\4\0\0"}), "format_not_allowed", "raw file"),
 }  # fmt: skip
 """Contents, the reason, and what its detail says."""
@@ -131,9 +132,11 @@ GOOD = {
     "15 palette": (encode("PNG", PALETTE), ["other_extension"]),
     "16 gray of 16 bits, PNG": (encode("PNG", gray(np.uint16)), ["other_extension"]),
     "16 gray of 16 bits, TIFF": (encode("TIFF", gray(np.uint16)), ["other_extension"]),
-    "18 transparent": (encode("PNG", see_through(0)), ["alpha", "constant", "other_extension"]),
+    "18 transparent": (encode("PNG", see_through(np.repeat([[0, 255]], SIDE // 2, 1))),
+                       ["alpha", "other_extension"]),
+    "18 hidden": (encode("PNG", see_through(0)), ["alpha_ignored", "other_extension"]),
     "19 palette with transparency": (encode("PNG", PALETTE, transparency=bytes([9] * 16)),
-                                     ["alpha", "other_extension"]),
+                                     ["alpha", "constant", "other_extension"]),
     **{f"20 orientation {turn}": (oriented(turn), ["oriented"]) for turn in range(2, 9)},
     "31 wide gamut": (encode("JPEG", icc_profile=wide_gamut_profile()), ["icc_converted"]),
     "32 all black": (encode("PNG", constant(0)), ["constant", "other_extension"]),
@@ -238,7 +241,13 @@ def test_16_gray_of_16_bits_is_scaled_and_not_clipped(outcome):
 
 
 def test_18_what_is_transparent_lies_on_the_background(outcome):
-    assert not outcome.pixels("18 transparent").any()
+    pixels = outcome.pixels("18 transparent")
+    assert not pixels[..., : pixels.shape[2] // 2 - 2].any()
+    assert pixels[..., pixels.shape[2] // 2 + 2 :].any()
+
+
+def test_18_transparency_that_hides_all_is_not_believed(outcome):
+    assert outcome.pixels("18 hidden").mean() > 100
 
 
 def test_20_the_orientation_is_applied(outcome):

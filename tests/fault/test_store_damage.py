@@ -22,7 +22,12 @@ from pipeline.tables import write_table
 
 ROOT = Path(__file__).parents[2]
 PARAMS = TransformParams(
-    size_px=8, resize="squash", interpolation="bilinear", background=(0, 0, 0), shard_rows=4
+    size_px=8,
+    resize="squash",
+    interpolation="bilinear",
+    background=(0, 0, 0),
+    white16=65535,
+    shard_rows=4,
 )
 
 
@@ -145,7 +150,7 @@ from pipeline.parallel import MachineParams
 folder = Path(sys.argv[1])
 rows = pd.read_parquet(folder / "rows.parquet")
 params = TransformParams(size_px=64, resize="squash", interpolation="bilinear",
-                         background=(0, 0, 0), shard_rows=16)
+                         background=(0, 0, 0), white16=65535, shard_rows=16)
 if __name__ == "__main__":
     print("go", flush=True)
     write_store(folder / "store", rows, raw=folder / "raw", params=params,

@@ -113,13 +113,18 @@ def test_stages_that_do_not_compute_with_torch_do_not_import_it(stage):
     assert done.returncode == 0
 
 
-def test_a_foreign_python_says_what_is_missing():
-    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.append({str(ROOT)!r}); "
-               "import stages.clean"]  # fmt: skip
+@pytest.mark.parametrize("module", [name_of(path) for path in STAGES])
+@pytest.mark.parametrize("there", [(), ("pydantic", "yaml")], ids=["no-package", "those-of-dvc"])
+def test_a_foreign_python_says_what_is_missing(module, there, tmp_path):
+    for name in there:
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "__init__.py").write_text("")
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path += [{str(tmp_path)!r}, "
+               f"{str(ROOT)!r}]; import {module}"]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 4
     assert len(done.stderr.splitlines()) == 1
-    assert "lacks the project's packages" in done.stderr
+    assert f"lacks the project's packages, {'numpy' if there else 'pydantic'} first" in done.stderr
     assert ". .venv/bin/activate" in done.stderr
 
 

@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
 from pipeline.cli import main
 from pipeline.errors import MachineError
@@ -89,14 +90,41 @@ def test_csv_and_parquet_hold_the_same(resident, tmp_path):
         predict_to(tmp_path / name, resident, IMAGES)
     text = pd.DataFrame(rows_of(tmp_path / "a.csv"))
     binary = pd.read_parquet(tmp_path / "a.parquet")
-    assert list(binary.columns) == ["path", "id", "label", "confidence", "p_a/b", "p_c", "error"]
+    assert list(binary.columns) == [
+        "path",
+        "id",
+        "label",
+        "confidence",
+        "p_a/b",
+        "p_c",
+        "error",
+        "note",
+    ]
     assert list(binary["path"][:2]) == [f"{IMAGES}/0.png", f"{IMAGES}/1.png"]
     assert list(text.columns) == list(binary.columns)
     for name in ("confidence", "p_a/b", "p_c"):
         assert list(text[name].map(float)) == list(binary[name])
     assert list(text["path"]) == list(binary["path"])
     assert binary["error"].isna().all()
-    assert set(text["error"]) == {""}
+    assert set(text["error"]) == set(text["note"]) == {""}
+
+
+def test_what_was_noted_of_a_picture_stands_in_its_row(resident, tmp_path):
+    folder = tmp_path / "some"
+    folder.mkdir()
+    pages = [Image.open(IMAGES / f"{number}.png") for number in range(5)]
+    pages[0].save(folder / "pages.tif", save_all=True, append_images=pages[1:])
+    pages[0].save(folder / "plain.png")
+    hidden = pages[1].convert("RGB")
+    hidden.putalpha(0)
+    hidden.save(folder / "hidden.png")
+    told = predict_to(tmp_path / "a.csv", resident, folder)
+    assert told.endswith("; notes: alpha_ignored 1, animated 1")
+    rows = {Path(row["path"]).name: row for row in rows_of(tmp_path / "a.csv")}
+    assert rows["pages.tif"]["note"] == "animated: the first of 5 frames or pages was taken"
+    assert rows["hidden.png"]["note"].startswith("alpha_ignored: every pixel is transparent")
+    assert rows["plain.png"]["note"] == ""
+    assert rows["pages.tif"]["p_c"] == rows["plain.png"]["p_c"]
 
 
 @pytest.fixture
@@ -286,7 +314,7 @@ def test_a_regression_gives_values(tmp_path, monkeypatch):
     with tiny_resident(tmp_path, task="regression") as (resident, project):
         told = predict_to(tmp_path / "a.parquet", resident, project.folder / IMAGES)
         table = pd.read_parquet(tmp_path / "a.parquet")
-        assert list(table.columns) == ["path", "id", "value", "error"]
+        assert list(table.columns) == ["path", "id", "value", "error", "note"]
         expected = read_table(project.folder / RESULTS.predictions)["value"]
         assert np.array_equal(table["value"], expected)
         low, high = expected.min(), expected.max()

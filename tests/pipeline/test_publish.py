@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import ParamsError
+from pipeline.git import GitError
 from pipeline.track import agree, projection
 from pipeline.track.follow import Stream
 from pipeline.track.journal import Journal, journal_path, read_journal
@@ -363,6 +364,17 @@ def test_a_changed_file_makes_the_tree_dirty_and_the_diff_is_kept(tracking, comm
     name = "lineage/git-diff-HEAD.patch"
     path = tracking.client.download_artifacts(run.info.run_id, name, str(committed.folder / "got"))
     assert "+# not committed" in Path(path).read_text(encoding="utf-8")
+
+
+def test_nothing_is_published_without_the_commit_that_git_will_not_tell(
+    tracking, committed, monkeypatch
+):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    with pytest.raises(GitError, match=r"safe\.directory"):
+        publish(RESULTS, TRACKING, REGISTRY)
+    with pytest.raises(GitError, match=r"safe\.directory"):
+        committed.outcome().tags()
+    assert runs(tracking) == []
 
 
 def test_commits_with_damaged_lock_files_are_passed_over(tracking, committed):

@@ -1,4 +1,7 @@
-"""A result made again in another clone, from raw data alone, and what can stand in the way."""
+"""A result made again in another clone, from raw data alone, and what can stand in the way.
+
+The project lies in a subfolder of its repository, beside files of others.
+"""
 
 import json
 import shutil
@@ -20,11 +23,13 @@ STAGES = ["clean", "transform", "weights", "normalize", "features", "train", "ev
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
-    """A project with a committed result, pushed to a remote beside it."""
+    """A project with a committed result, pushed to a remote beside its repository."""
     base = tmp_path_factory.mktemp("re produce")
-    folder = small_project(base / "project", items=60)
+    (base / "mono/web").mkdir(parents=True)
+    (base / "mono/web/.env.example").write_text("TOKEN=\n")
+    folder = small_project(base / "mono/ml", items=60, top=base / "mono")
     (folder / "crossval" / "dvc.yaml").unlink()  # no side branch is pushed or pulled
-    run(folder, "dvc", "remote", "add", "--default", "store", "../remote")
+    run(folder, "dvc", "remote", "add", "--default", "store", "../../remote")
     (base / "remote").mkdir()
     run(folder, "dvc", "config", "cache.type", "copy")
     commit(folder, "a remote")
@@ -37,9 +42,9 @@ def project(tmp_path_factory):
 @pytest.fixture
 def second(project, tmp_path):
     """Another clone, whose only data are in the remote, and whose runs are the project's."""
-    folder = tmp_path / "second"
-    run(tmp_path, "git", "clone", "--quiet", str(project), str(folder))
-    remote = project.parent / "remote"
+    folder = tmp_path / "second/ml"
+    run(tmp_path, "git", "clone", "--quiet", str(project.parent), str(folder.parent))
+    remote = project.parents[1] / "remote"
     run(folder, "dvc", "remote", "modify", "--local", "store", "url", str(remote))
     return folder
 
@@ -58,7 +63,7 @@ def picture(project):
     listing = json.loads(object_path(project / ".dvc/cache", entry["md5"]).read_bytes())
     first = next(each for each in listing if each["relpath"].endswith(".png"))
     return f"data/small/raw/{first['relpath']}", object_path(
-        project.parent / "remote", first["md5"]
+        project.parents[1] / "remote", first["md5"]
     )
 
 
@@ -109,14 +114,15 @@ def test_the_first_artifact_that_differs_is_named_and_the_rebuild_kept(project, 
     assert last.startswith("error: artifacts/train/history.csv: different: the first artifact")
     kept = next((second / ".rootstock" / "reproduce").iterdir())
     assert str(kept) in last
-    journals = list((kept / ".rootstock" / "journals").iterdir())
+    journals = list((kept / "ml" / ".rootstock" / "journals").iterdir())
     assert '"status":"finished"' in journals[0].read_text()
     run(second, "dvc", "status", "publish")  # what is kept is in nobody's way
 
 
 def test_a_result_that_was_never_committed_is_made_from_its_patch(project, tmp_path):
-    folder = tmp_path / "copy"
-    shutil.copytree(project, folder, symlinks=True)
+    folder = tmp_path / "copy/ml"
+    shutil.copytree(project.parent, folder.parent, symlinks=True)
+    (folder.parent / "web/.env.example").write_text("TOKEN=secret\n")
     run(folder, "dvc", "remote", "remove", "--quiet", "store")  # from the cache, then
     run(folder, "git", "commit", "--quiet", "--all", "--message", "no remote")
     (folder / "mlflow.db").unlink()
@@ -143,7 +149,10 @@ def test_a_result_that_was_never_committed_is_made_from_its_patch(project, tmp_p
 
 
 def _break_patch(folder, run_id):
+    """Find the patch, which holds the project alone, and break it."""
     patch = next((folder / "mlflow-artifacts").glob(f"{run_id}/artifacts/lineage/*.patch"))
+    assert "secret" not in patch.read_text()
+    assert "web/" not in patch.read_text()
     patch.write_text(patch.read_text().replace("def main", "def other").replace("-  lr:", "-  x:"))
 
 
@@ -175,8 +184,8 @@ def test_a_killed_rebuild_is_replaced(project, second):
     while _users(tree) and time.monotonic() < deadline:
         time.sleep(0.2)
     assert not _users(tree)  # nothing goes on there
-    shutil.rmtree(tree / "data")
-    (tree / "stages" / "clean.py").write_text("")
+    shutil.rmtree(tree / "ml" / "data")
+    (tree / "ml" / "stages" / "clean.py").write_text("")
     process = subprocess.Popen(command, cwd=second, env=ENVIRONMENT | server(project),
                                stderr=subprocess.PIPE, text=True)  # fmt: skip
     for line in process.stderr:

@@ -16,7 +16,12 @@ from pipeline.files import sha256_file
 from pipeline.parallel import MachineParams
 
 PARAMS = TransformParams(
-    size_px=8, resize="squash", interpolation="bilinear", background=(0, 0, 0), shard_rows=3
+    size_px=8,
+    resize="squash",
+    interpolation="bilinear",
+    background=(0, 0, 0),
+    white16=65535,
+    shard_rows=3,
 )
 ONE = MachineParams(workers=1, progress="none")
 NAMES = [f"{folder}/{number:02d}.png" for folder in "abc" for number in range(8)]

@@ -8,11 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.data.near_duplicates import NearRule, find_near_duplicates
-from pipeline.data.split import SplitParams, assign_splits
+from pipeline.data.split import NOT_GIVEN, SplitParams, assign_splits
 from tests.scenes import scene, small
 
-PARAMS = SplitParams(seed=1, train=0.5, val=0.2, test=0.3)
-RULE = NearRule("drop", correlation=0.997, turns=False)
+PARAMS = SplitParams(seed=1, train=0.5, val=0.2, test=0.3, missing="carve", small_classes="train")
+RULE = NearRule("drop", correlation=0.997, turns=False, task="classification")
 PROTECTION = {"train": 0, "val": 1, "test": 2}
 
 # A picture by (scene, step): steps of one scene are a chain, in which only near ones are alike.
@@ -33,7 +33,7 @@ def table(items):
     ]  # fmt: skip
     names = ["path", "split", "group", "label", "pixel_hash", "thumbnail"]
     made = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[:-1], "str"))
-    made["split"] = assign_splits(made, PARAMS)
+    made["split"] = assign_splits(made, PARAMS, {NOT_GIVEN: ("train", "val", "test")})
     return made
 
 

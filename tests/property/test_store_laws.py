@@ -44,6 +44,7 @@ def make_params(size_px=8, how="pad", shard_rows=5):
         resize=how,
         interpolation="bicubic",
         background=(4, 5, 6),
+        white16=65535,
         shard_rows=shard_rows,
     )
 

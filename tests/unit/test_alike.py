@@ -39,7 +39,8 @@ def encoded(picture, quality):
 def find(*pictures, correlation=0.997, turns=False):
     thumbnails = [each if isinstance(each, np.ndarray) else small(each) for each in pictures]
     measured = Thumbnails.measure(np.stack(thumbnails))
-    return find_alike(measured, np.arange(len(thumbnails)), correlation=correlation, turns=turns)
+    numbers = np.arange(len(thumbnails))
+    return find_alike(measured, numbers, numbers * 0, correlation=correlation, turns=turns)
 
 
 def pairs(found):
@@ -127,7 +128,7 @@ def test_pictures_without_contrast_are_left_out_and_counted():
 
 def test_few_or_none_are_no_special_case():
     none = Thumbnails.measure(np.zeros((0, 32, 32), np.uint8))
-    none = find_alike(none, np.arange(0), correlation=0.997, turns=True)
+    none = find_alike(none, np.arange(0), np.arange(0), correlation=0.997, turns=True)
     assert (pairs(none), none.flat, none.crowded) == ([], 0, 0)
     assert pairs(find(scene(1), turns=True)) == []
 

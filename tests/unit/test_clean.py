@@ -184,7 +184,8 @@ def test_pictures_in_two_given_splits_stop_with_a_proof(tmp_path, monkeypatch):
     assert str(caught.value) == (
         ".rootstock/proofs/leaks.csv: no picture may stand in two of the given splits, and 2 pairs "
         "do; first: cat/23.png in test and cat/00.png in train, identical (give both one split, "
-        "remove one, or set clean.leaks to drop)"
+        "remove one, or set clean.leaks to drop; if they only look alike (one camera, forms), set "
+        "clean.near_duplicates to report, or raise clean.near_correlation)"
     )
     assert caught.value.exit_code == 3
     first, second = pd.read_csv(PROOF).to_dict("records")
@@ -241,7 +242,7 @@ def near_copies(raw):
 
 
 def test_near_duplicates_stay_in_the_most_protected_split_alone(tmp_path):
-    cleaned = clean_folder(near_copies(tmp_path))
+    cleaned = clean_folder(near_copies(tmp_path), max_near_frac=1.0)
     rows = [row for path, row in by_path(cleaned).items() if "near" in path]
     kept = [row for row in rows if row["status"] == "kept"]
     assert {row["split"] for row in kept} == {"test"}
@@ -258,14 +259,14 @@ def test_near_duplicates_stay_in_the_most_protected_split_alone(tmp_path):
 
 
 def test_near_duplicates_are_dropped_from_no_count_of_bad_items(tmp_path):
-    cleaned = clean_folder(near_copies(tmp_path), max_bad_frac=0.0)
+    cleaned = clean_folder(near_copies(tmp_path), max_bad_frac=0.0, max_near_frac=1.0)
     assert cleaned.report["bad_frac"] == 0.0
 
 
 def test_near_duplicates_with_two_labels_are_told(tmp_path):
     near_copies(tmp_path)
     (tmp_path / "cat/near00.png").rename(tmp_path / "dog/near00.png")
-    warnings = clean_folder(tmp_path).report["warnings"]
+    warnings = clean_folder(tmp_path, max_near_frac=1.0).report["warnings"]
     assert any(each.startswith("11 pairs of near-duplicates with two labels; first: cat/near01.png")
                for each in warnings)  # fmt: skip
 
@@ -324,7 +325,9 @@ def one_class(raw):
 def empty_split(raw):
     class_folders(raw, cats=3, dogs=3)
     rows = [f"{row},{'test' if '00' in row else 'train'}" for row in label_rows(raw)]
+    rows[1] = rows[1].replace("train", "val")
     write_labels(raw, rows, header="path,label,split")
+    (raw / "cat/01.png").write_bytes(b"text")
 
 
 def untrained_class(raw):
@@ -342,7 +345,11 @@ def untrained_class(raw):
         (all_bad, "none of 48 items is kept"),
         (lost_class, "the class 'dog' has lost all its 3 items: not_image 3"),
         (one_class, "there must be two classes or more, and all items are 'cat'"),
-        (empty_split, "the split 'val' is empty; 6 items are kept in all"),
+        (
+            empty_split,
+            "the split 'val' is empty; 5 items are kept in all; what was given to it is lost: "
+            "not_image 1",
+        ),
         (untrained_class, "the class 'cow' has 6 items, none of them in train"),
     ],
     ids=lambda value: getattr(value, "__name__", ""),

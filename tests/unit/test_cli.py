@@ -1,16 +1,20 @@
 """The command line looks before it runs, and its last line says what is wrong."""
 
+import os
 import signal
 import socket
 import subprocess
 import sys
 import time
+from pathlib import Path
 
 import psutil
 import pytest
 import yaml
 
-from pipeline.cli import main
+from pipeline.cli import _go_to_project, _parser, main
+from pipeline.commands import history, predict
+from pipeline.track.journal import state_folder
 from tests.closure import ROOT
 
 LOCK = "schema: '2.0'\nstages:\n  a:\n    cmd: x\n"
@@ -147,3 +151,136 @@ def is_running(pid):
         return psutil.Process(pid).status() != psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return False
+
+
+PLACES = ("data", "data/mine/raw/cat", "artifacts/evaluate")
+"""Subfolders of a project that a user may stand in."""
+
+
+@pytest.fixture
+def finished(project):
+    """A project with a result's metrics, and folders to stand in."""
+    for name in ("dvc.yaml", "artifacts/evaluate/metrics.json"):
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_bytes((ROOT / name).read_bytes())
+    for place in PLACES:
+        (project / place).mkdir(parents=True, exist_ok=True)
+    return project
+
+
+def caught(monkeypatch, module, name="run"):
+    """Give the list of what a command is called with, and where."""
+    calls = []
+    monkeypatch.setattr(module, name, lambda given: calls.append((given, Path.cwd())) or 0)
+    return calls
+
+
+@pytest.mark.parametrize("place", PLACES)
+def test_a_command_runs_in_the_project_above_and_paths_stay_what_they_mean(
+    finished, monkeypatch, place
+):
+    monkeypatch.chdir(finished / place)
+    calls = caught(monkeypatch, history, "_lineage")
+    metrics = os.path.relpath(finished / "artifacts/evaluate/metrics.json")
+    assert main(["lineage", metrics]) == 0
+    monkeypatch.chdir(finished / place)
+    assert main(["lineage", "models:/elpv@champion"]) == 0
+    assert [(given.what, cwd) for given, cwd in calls] == [
+        ("artifacts/evaluate/metrics.json", finished),
+        ("models:/elpv@champion", finished),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "names"),
+    [
+        (["export", "../../artifacts", "--format", "onnx", "-o", "out"],
+         {"model": "artifacts", "output": Path("data/mine/out")}),
+        (["data", "diff", "--sheet", "/tmp/sheet.png"], {"sheet": Path("/tmp/sheet.png")}),
+        (["data", "diff", "HEAD", "--sheet", "../x.png"], {"sheet": Path("data/x.png")}),
+        (["repro", "clean", "../small/dvc.yaml:fetch", "raw.dvc"],
+         {"rest": ["clean", "data/small/dvc.yaml:fetch", "data/mine/raw.dvc"]}),
+    ],
+    ids=["export", "absolute", "sheet", "targets-of-dvc"],
+)  # fmt: skip
+def test_every_path_that_is_given_begins_where_the_user_stands(finished, words, names, monkeypatch):
+    (finished / "data/small").mkdir()
+    for file in ("data/small/dvc.yaml", "data/mine/raw.dvc"):
+        (finished / file).write_text("")
+    monkeypatch.chdir(finished / "data/mine")
+    parsed = _parser().parse_known_args(words)
+    arguments, arguments.rest = parsed
+    _go_to_project(arguments)
+    assert Path.cwd() == finished
+    for name, value in names.items():
+        found = getattr(arguments, name)
+        if isinstance(value, Path):
+            assert found.resolve() == (finished / value).resolve()
+        else:
+            assert found == value
+
+
+def test_predict_names_files_as_they_were_given_and_keeps_its_state_in_the_project(
+    finished, monkeypatch
+):
+    monkeypatch.chdir(finished / "data/mine")
+    calls = caught(monkeypatch, predict, "_predict")
+    assert main(["predict", "models:/a@b", "raw/cat"]) == 0
+    ((given, cwd),) = calls
+    assert (given.paths, cwd) == (["raw/cat"], finished / "data/mine")
+    assert state_folder() == finished / ".rootstock"
+
+
+def test_the_nearest_of_two_projects_is_meant(finished, monkeypatch):
+    inner = finished / "other/below"
+    inner.mkdir(parents=True)
+    for name in ("params.yaml", "dvc.yaml"):
+        (finished / "other" / name).write_text("{}\n")
+    monkeypatch.chdir(inner)
+    calls = caught(monkeypatch, history, "_lineage")
+    assert main(["lineage"]) == 0
+    assert calls[0][1] == finished / "other"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [["repro"], ["doctor"], ["fsck"], ["sync"], ["data", "diff"], ["audit"], ["ui"], ["lineage"]],
+    ids="-".join,
+)
+def test_outside_of_any_project_one_line_says_so(tmp_path, monkeypatch, capsys, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(words) == 4
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"error: {tmp_path}: lies in no project")
+    assert "`cd` into a clone" in line
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_that_was_removed_is_one_line(tmp_path, monkeypatch, capsys):
+    (tmp_path / "gone").mkdir()
+    monkeypatch.chdir(tmp_path / "gone")
+    (tmp_path / "gone").rmdir()
+    assert main(["doctor"]) == 4
+    assert "this folder was removed (`cd` into another)" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("dvc_folder", "working", "root", "state"),
+    [
+        (".", ".", ".", ".rootstock"),
+        (".", "ml", ".", "ml/.rootstock"),
+        ("ml", "ml", "ml", "ml/.rootstock"),
+        (".dvc/tmp/exps/x", ".dvc/tmp/exps/x", ".", ".rootstock"),
+        (".dvc/tmp/exps/x", ".dvc/tmp/exps/x/ml", ".", "ml/.rootstock"),
+        ("ml/.dvc/tmp/exps/x/ml", "ml/.dvc/tmp/exps/x/ml", "ml", "ml/.rootstock"),
+    ],
+    ids=["top", "below-a-shared-dvc", "subdir", "temp", "temp-below", "temp-of-a-subdir"],
+)
+def test_a_stage_keeps_its_state_in_its_project(
+    tmp_path, monkeypatch, dvc_folder, working, root, state
+):
+    for folder in (f"{dvc_folder}/.dvc", working):
+        (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+    monkeypatch.chdir(tmp_path / working)
+    monkeypatch.setenv("DVC_ROOT", str(tmp_path / root))
+    assert state_folder() == tmp_path / state

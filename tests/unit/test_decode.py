@@ -172,13 +172,13 @@ def test_transparent_palette_entries_show_the_background(transparency):
 @pytest.mark.parametrize(
     ("mode", "pixel", "expected"),
     [
-        ("RGBA", (200, 100, 50, 0), (10, 20, 30)),
+        ("RGBA", (200, 100, 50, 4), (13, 21, 30)),
         ("RGBA", (200, 100, 50, 255), (200, 100, 50)),
         ("RGBA", (200, 100, 50, 51), (48, 36, 34)),
-        ("LA", (200, 0), (10, 20, 30)),
+        ("LA", (200, 51), (48, 56, 64)),
         ("LA", (200, 255), (200, 200, 200)),
     ],
-    ids=["clear", "opaque", "fifth", "gray clear", "gray opaque"],
+    ids=["nearly clear", "opaque", "fifth", "gray fifth", "gray opaque"],
 )
 def test_alpha_is_composited_on_the_background(mode, pixel, expected):
     raw = encode(Image.new(mode, (1, 1), pixel))
@@ -237,7 +237,9 @@ def test_an_embedded_profile_is_converted_to_srgb():
 
 
 def test_alpha_survives_the_color_conversion():
-    raw = encode(Image.new("RGBA", (2, 2), (200, 0, 0, 0)), icc_profile=wide_gamut_profile())
+    image = Image.new("RGBA", (2, 2), (200, 0, 0, 0))
+    image.putpixel((1, 1), (200, 0, 0, 255))
+    raw = encode(image, icc_profile=wide_gamut_profile())
     picture = see(raw, background=(1, 2, 3))
     assert picture.notes == ("alpha", "icc_converted")
     assert picture.pixels[0, 0].tolist() == [1, 2, 3]
@@ -343,6 +345,7 @@ class TestPixelHash:
 
     def test_it_sees_what_is_transparent(self):
         image = Image.new("L", (4, 4), 9)
+        image.putpixel((0, 0), 10)
         hashes = {see(encode(image, transparency=key)).pixel_hash for key in (9, 10)}
         assert len(hashes) == 2
 

@@ -14,6 +14,8 @@ from pipeline.data.difftext import moved_line, render_diff
 from pipeline.data.snapshots import CachedFiles, find_originals
 from pipeline.dvccache import object_path
 from tests.manifests import SETTINGS, manifest, row, snapshot
+from tests.packed import packed
+from tests.picturetables import write_table
 
 KEYS = {
     "added", "changed", "classes", "columns", "compared", "from", "items", "moved", "params",
@@ -303,6 +305,29 @@ def test_originals_are_known_by_bytes_by_the_report_or_by_the_pairs():
         "paired.png": "b in c.png",
     }
     assert "paired.png" not in find_originals(rows, details, None)
+
+
+@pytest.mark.parametrize(
+    ("name", "member", "write"),
+    [
+        ("a.zip", "in/b.png", lambda path: path.write_bytes(packed([("in/b.png", b"two")]))),
+        (
+            "a.parquet",
+            "00000001",
+            lambda path: write_table(
+                path, {"image": [b"\xff\xd8\xff", b"two"], "label": ["a", "b"]}
+            ),
+        ),
+    ],
+    ids=["zip", "table of pictures"],
+)
+def test_removed_members_of_other_containers_are_read_from_the_cache(tmp_path, name, member, write):
+    stored = object_path(tmp_path, "ab" + "0" * 30)
+    stored.parent.mkdir(parents=True)
+    write(stored)
+    files = CachedFiles(tmp_path, {f"x/{name}": "ab" + "0" * 30})
+    assert files.read(f"x/{name}/{member}") == b"two"
+    assert files.read(f"x/{name}/gone") is None
 
 
 def test_removed_members_of_a_tar_are_read_from_the_cache(tmp_path):

@@ -159,7 +159,7 @@ def break_pictures(raw):
 
 
 def break_label_file(raw):
-    write_labels(raw, ["cat/00.png;cat"], header="path;label")
+    (raw / "labels.csv").write_bytes("path,label\ncat/00.png,caf\u00e9\n".encode("latin-1"))
 
 
 def break_spelling(raw):
@@ -215,7 +215,7 @@ SAID = {
     "one class": break_one_class,
     "no layout": break_no_layout,
     "no pictures": break_pictures,
-    "semicolons": break_label_file,
+    "Latin-1": break_label_file,
     "spelling": break_spelling,
     "bad items": break_train,
     "empty split": break_val,

@@ -140,7 +140,7 @@ def test_the_outline_has_the_shapes_that_features_will_have(architecture, cut, s
         pooled=True, cut=cut, views=1, pooling="mean+max", batch_size=8, seed=1
     )
     transform = TransformParams(
-        size_px=224, resize="squash", interpolation="bilinear", background=(0, 0, 0),
+        size_px=224, resize="squash", interpolation="bilinear", background=(0, 0, 0), white16=65535,
         shard_rows=8,
     )  # fmt: skip
     outline = draw_outline(architecture, features, transform)

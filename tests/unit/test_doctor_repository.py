@@ -11,6 +11,7 @@ from pipeline.doctor.findings import gather
 from pipeline.doctor.remote import check_remotes, explain
 from pipeline.doctor.repository import check_repository, running_dvc
 from pipeline.params import read_params
+from tests.closure import ROOT
 from tests.project import ENVIRONMENT, run
 
 LOCK = "schema: '2.0'\nstages:\n  a:\n    cmd: echo a > a.txt\n"
@@ -68,7 +69,61 @@ def test_outside_of_git_and_dvc_one_line_says_what_to_do(tmp_path, monkeypatch):
     (tmp_path / "below").mkdir()
     monkeypatch.chdir(tmp_path / "below")
     (line,) = lines("error")
-    assert "must be the top of the repository" in line
+    assert "or `dvc init --subdir`" in line
+
+
+@pytest.mark.parametrize("shared", [False, True], ids=["own-dvc", "dvc-at-the-top"])
+def test_a_project_in_a_subfolder_is_looked_at_as_any_other(repository, monkeypatch, shared):
+    below = repository / "ml"
+    below.mkdir()
+    moved = ["dvc.yaml", "dvc.lock", *([] if shared else [".dvc"])]
+    for name in moved:
+        (repository / name).rename(below / name)
+    (repository / "dvc.lock").write_text("of another: project")
+    run(repository, "git", "add", "--all")
+    run(repository, "git", "commit", "--quiet", "--message", "moved")
+    monkeypatch.chdir(below)
+    assert lines("warning") == lines("error") == []
+    assert "dvc.yaml: 1 stages and tracked data, and no cycle" in lines("ok")
+    (below / "dvc.lock").write_text(LOCK[:25])
+    assert any("is restored from the last commit" in each for each in lines("ok", fix=True))
+    assert (below / "dvc.lock").read_text() == LOCK
+    rwlock = (repository if shared else below) / ".dvc/tmp/rwlock"
+    rwlock.parent.mkdir(exist_ok=True)
+    rwlock.write_text("")
+    (line,) = lines("error")
+    assert line.startswith(f"{'../' if shared else ''}.dvc/tmp/rwlock: is cut or damaged")
+
+
+def test_a_git_that_refuses_is_told_with_its_own_remedy(repository, monkeypatch):
+    monkeypatch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")
+    (error,) = [each for each in look()[0] if each.level == "error"]
+    assert error.exit_code == 4
+    assert "dubious ownership" in error.text
+    assert error.remedy == f"run `git config --global --add safe.directory {repository}`"
+
+
+WITHOUT_A_NAME = """
+import sys
+from pipeline.doctor.findings import gather
+from pipeline.doctor.repository import check_repository
+from pipeline.stage import begin_process
+
+begin_process()
+for each in gather("dvc", check_repository(fix=False, params_are_right=True))[0]:
+    print(each.level, each.line())
+"""
+
+
+def test_dvc_is_asked_also_as_a_user_without_a_name_or_a_home(repository):
+    command = ["unshare", "--user", "--map-user=54321", "--map-group=54321", "env", "-u", "HOME",
+               "-u", "USER", "-u", "LOGNAME", "-u", "USERNAME"]  # fmt: skip
+    if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine makes no user namespaces")
+    environment = {"PYTHONPATH": str(ROOT), "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "*",
+                   "GIT_CONFIG_KEY_0": "safe.directory"}  # fmt: skip
+    told = run(repository, *command, sys.executable, "-c", WITHOUT_A_NAME, env=environment).stdout
+    assert "ok dvc.yaml: 1 stages and tracked data, and no cycle" in told.splitlines()
 
 
 def test_settings_that_cost_privacy_or_data_are_warnings(repository):

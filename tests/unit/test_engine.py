@@ -36,7 +36,7 @@ def engine(made):
 
 def test_rows_are_the_predictor_s_to_the_bit(engine, made, files):
     expected = Predictor.load(*made).predict_bytes(files).to_dict("records")
-    assert engine.predict(files) == [row | {"error": None} for row in expected]
+    assert engine.predict(files) == [row | {"error": None, "notes": []} for row in expected]
     assert engine.predict(files[:3]) == engine.predict(files)[:3]
     assert engine.predict([]) == []
 
@@ -90,7 +90,17 @@ def test_a_picture_that_takes_too_long_or_is_too_large_costs_its_row(made, files
         ]
     with closing(Engine.load(*made, decoders=1, limits=DecodeLimits(max_pixels=2999))) as engine:
         (row,) = engine.predict(files[:1])  # 60 x 50
-        assert row["error"] == "too_large: 50 x 60 pixels, over 2999"
+        assert row["error"].startswith("too_large: 50 x 60 pixels, over 2999 (`clean.max_pixels`, ")
+
+
+def test_rows_say_what_was_noted_of_their_pictures(engine, files):
+    stream = io.BytesIO()
+    pages = [Image.effect_noise((40, 40), 90) for _ in range(12)]
+    pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
+    rows = engine.predict([files[0], stream.getvalue(), b"no picture"])
+    assert [row["notes"] for row in rows] == [
+        [], ["animated: the first of 12 frames or pages was taken"], [],
+    ]  # fmt: skip
 
 
 def is_decoder(process):

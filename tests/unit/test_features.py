@@ -46,7 +46,12 @@ AUGMENT = AugmentParams(
     hflip=0.5, vflip=0.5, transpose=0.5, crop_min_frac=0.8, brightness=0.1, contrast=0.1
 )
 TRANSFORM = TransformParams(
-    size_px=40, resize="squash", interpolation="bilinear", background=(0, 0, 0), shard_rows=3
+    size_px=40,
+    resize="squash",
+    interpolation="bilinear",
+    background=(0, 0, 0),
+    white16=65535,
+    shard_rows=3,
 )
 CPU = Runtime(torch.device("cpu"), "fp32", threads=1)
 

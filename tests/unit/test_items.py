@@ -220,12 +220,10 @@ def test_hidden_folders_are_told_and_what_a_row_names_there_too(tmp_path):
     assert gone.detail.endswith("labels.csv:4: no such file")
 
 
-def test_a_label_file_in_capitals_is_told(tmp_path):
+def test_the_name_of_a_label_file_may_be_in_any_case(tmp_path):
     touch(tmp_path, "cat/1.png")
     write_labels(tmp_path, ["cat/1.png,a"], name="Labels.CSV")
-    assert find(tmp_path).warnings == (
-        "'Labels.CSV' is not read: a label file is named labels.csv",
-    )
+    assert table(find(tmp_path)) == {"cat/1.png": ("a", None)}
 
 
 def test_links_pipes_and_bad_names_are_quarantined_unopened(tmp_path):

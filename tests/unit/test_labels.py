@@ -91,7 +91,23 @@ def test_labels_that_differ_stay_as_they_are():
     checked, warnings = check_labels(labeled(*labels, None), CLASSIFY)
     assert list(checked[:-1]) == labels
     assert pd.isna(checked.iloc[-1])
-    assert warnings == []
+    assert [each.partition(" is a class")[0] for each in warnings] == [
+        "the label 'NA'", "the label 'None'", "the label 'null'"
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("word", ["nan", "NaN", "None", "n/a", "?", "-", "--", "Unknown", "<NA>"])
+def test_a_class_that_reads_like_not_known_is_told(word):
+    _, warnings = check_labels(labeled("cat", word, word), CLASSIFY)
+    assert warnings == [
+        f"the label {word!r} is a class of 2 items, and reads like 'not known'; first: "
+        "labels.csv:3 (leave the cell empty where there is no label)"
+    ]
+
+
+@pytest.mark.parametrize("word", ["0", "nano", "noon", "minus-", "a.", "no", "-1"])
+def test_a_class_of_another_name_is_not(word):
+    assert check_labels(labeled("cat", word, word), CLASSIFY)[1] == []
 
 
 def test_one_number_as_two_classes_is_told():

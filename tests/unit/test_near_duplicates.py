@@ -8,7 +8,7 @@ from pipeline.data.near_duplicates import PAIR_COLUMNS, NearRule, find_near_dupl
 from pipeline.data.near_report import near_section, near_warnings
 from tests.scenes import brightness, scene, small
 
-RULE = NearRule("drop", correlation=0.997, turns=False)
+RULE = NearRule("drop", correlation=0.997, turns=False, task="classification")
 
 
 def table(*rows):
@@ -27,6 +27,8 @@ def table(*rows):
 
 
 def find(rows, *, rule=RULE, wanted=()):
+    """Search rows and one more in train, which no other resembles: the class is always trained."""
+    rows = pd.concat([rows, table(("~", "train", 99, 1.0)).set_axis([-1])])
     return find_near_duplicates(rows, rule, rows["path"].isin(wanted))
 
 
@@ -45,16 +47,16 @@ def test_what_is_more_protected_stays():
         "b": "alike to c in test",
         "d": "alike to e in val",
     }
-    section = near_section(near, RULE, "classification")
+    section = near_section(near, RULE)
     assert section == {
-        "policy": "drop", "correlation": 0.997, "turns": False, "compared": 10, "low_contrast": 0,
+        "policy": "drop", "correlation": 0.997, "turns": False, "compared": 11, "low_contrast": 0,
         "crowded": 0, "pairs": 6, "pairs_across_splits": 4,
         "pairs_inside_splits": {"train": 1, "val": 0, "test": 1},
         "clusters": 4, "clusters_across_splits": 2, "largest_cluster": 3,
         "dropped": {"train": 2, "val": 1, "test": 0}, "kept_by_review": [], "leaks_left": 0,
         "pairs_with_two_labels": 0, "two_labels": [],
     }  # fmt: skip
-    assert near_warnings(near, "classification") == []
+    assert near_warnings(near) == []
 
 
 def test_the_table_of_pairs():
@@ -80,7 +82,7 @@ def test_a_chain_is_one_cluster_and_its_far_end_goes_too():
         {"path": ["a", "b", "c"], "split": ["train", "train", "test"], "label": "x",
          "thumbnail": [each.tobytes() for each in steps]}
     )  # fmt: skip
-    rule = NearRule("drop", correlation=0.995, turns=False)
+    rule = NearRule("drop", correlation=0.995, turns=False, task="classification")
     near = find(rows, rule=rule)
     assert [(a, b) for a, b in zip(near.pairs["path_a"], near.pairs["path_b"], strict=True)] == [
         ("a", "b"), ("b", "c"),
@@ -99,18 +101,18 @@ def test_of_several_the_closest_is_named():
 
 def test_report_only_drops_nothing_and_counts_what_leaks():
     rows = table(("a", "train", 1, 1.0), ("b", "test", 1, 0.9))
-    rule = NearRule("report", correlation=0.997, turns=False)
+    rule = NearRule("report", correlation=0.997, turns=False, task="classification")
     near = find(rows, rule=rule)
     assert (dropped(near), near.leaks_left, list(near.pairs["dropped"])) == ({}, 1, ["none"])
-    assert near_warnings(near, "classification") == [
+    assert near_warnings(near) == [
         "1 pairs of near-duplicates stand in two splits, and both stay; first: a in train and b in "
         "test"
     ]
 
 
 def test_off_looks_at_nothing():
-    near = find(table(("a", "train", 1, 1.0), ("b", "test", 1, 0.9)),
-                rule=NearRule("off", correlation=0.997, turns=False))  # fmt: skip
+    rule = NearRule("off", correlation=0.997, turns=False, task="classification")
+    near = find(table(("a", "train", 1, 1.0), ("b", "test", 1, 0.9)), rule=rule)
     assert (len(near.pairs), near.compared, near.leaks_left) == (0, 0, 0)
 
 
@@ -119,7 +121,7 @@ def test_turned_copies_leak_only_where_turns_are_compared():
     turned = np.rot90(np.frombuffer(rows["thumbnail"][0], np.uint8).reshape(32, 32))
     rows.loc[1, "thumbnail"] = np.ascontiguousarray(turned).tobytes()
     assert dropped(find(rows)) == {}
-    near = find(rows, rule=NearRule("drop", correlation=0.997, turns=True))
+    near = find(rows, rule=NearRule("drop", correlation=0.997, turns=True, task="classification"))
     assert dropped(near) == {"a": "alike to b in test"}
     assert list(near.pairs["turn"]) == ["left turn"]
 
@@ -131,7 +133,7 @@ def test_a_person_may_keep_an_item_and_it_is_told():
     assert [(each.path, each.split) for each in near.wanted] == [("a", "train")]
     assert near.leaks_left == 0
     assert list(near.leaks["path_a"]) == ["b"]
-    assert near_section(near, RULE, "classification")["kept_by_review"] == ["a"]
+    assert near_section(near, RULE)["kept_by_review"] == ["a"]
 
 
 def test_two_labels_of_nearly_the_same_are_told_and_nothing_is_edited():
@@ -139,15 +141,14 @@ def test_two_labels_of_nearly_the_same_are_told_and_nothing_is_edited():
     rows.loc[1, "label"] = "y"
     near = find(rows)
     assert dropped(near) == {}
-    section = near_section(near, RULE, "classification")
+    section = near_section(near, RULE)
     assert section["pairs_with_two_labels"] == 2
     told = [[each[name] for name in ("path_a", "label_a", "path_b", "label_b")]
             for each in section["two_labels"]]  # fmt: skip
     assert told == [["a", "x", "b", "y"], ["b", "y", "c", "x"]]
-    assert near_warnings(near, "classification") == [
+    assert near_warnings(near) == [
         "2 pairs of near-duplicates with two labels; first: a in train and b in train, 'x' and 'y'"
     ]
-    assert near_section(near, RULE, "regression")["pairs_with_two_labels"] == 0
 
 
 def test_a_search_that_was_cut_short_goes_on_until_nothing_leaks(monkeypatch):
@@ -167,7 +168,7 @@ def test_a_search_that_was_cut_short_goes_on_until_nothing_leaks(monkeypatch):
     assert near.crowded == 60
     kept = rows[~rows["path"].isin([each.path for each in near.dropped])]
     assert find(kept).leaks.empty
-    assert "resemble so many others" in near_warnings(near, "classification")[0]
+    assert "resemble so many others" in near_warnings(near)[0]
 
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])

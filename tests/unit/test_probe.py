@@ -51,7 +51,7 @@ def test_notes(tmp_path):
     probe = probe_file(tmp_path, LIMITS, "flat.jpg")
     assert (probe.notes, probe.format) == (("constant", "other_extension"), "PNG")
     pixels = np.zeros((9, 9), np.uint8)
-    pixels[8, 8] = 1
+    pixels[8, 8] = 200
     Image.fromarray(pixels).save(tmp_path / "dot.png")
     assert probe_file(tmp_path, LIMITS, "dot.png").notes == ()
     assert set(probe.notes) <= set(NOTES)

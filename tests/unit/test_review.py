@@ -159,11 +159,14 @@ def test_keep_lifts_a_size_and_nothing_else(tmp_path):
 
 def test_keep_lifts_a_near_duplicate_and_the_report_says_so(tmp_path):
     class_folders(tmp_path)
+    many = {"max_near_frac": 1.0}
     for number in range(12):
         save_scene(tmp_path / f"cat/near{number:02}.png", 1, change=brightness(1.0 - number / 100))
-    lost = [row for row in by_path(clean_folder(tmp_path)).values() if row["status"] != "kept"]
+    lost = [
+        row for row in by_path(clean_folder(tmp_path, **many)).values() if row["status"] != "kept"
+    ]
     path = lost[0]["path"]
-    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, path, "keep"))
+    cleaned = clean_folder(tmp_path, decisions=decide(tmp_path, path, "keep"), **many)
     row = by_path(cleaned)[path]
     assert (row["status"], row["split"] in ("train", "val")) == ("kept", True)
     section = cleaned.report["near_duplicates"]

@@ -1,5 +1,6 @@
 """A stage as a process: options from its signature, exit codes, one last line, one at a time."""
 
+import errno
 import json
 import os
 import signal
@@ -11,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.errors import MachineError
-from pipeline.stage import run_stage, stage_lock
+from pipeline.stage import machine_error, run_stage, stage_lock
 
 SCRIPT = '''
 """Reads nothing. Writes --out."""
@@ -81,8 +82,8 @@ def test_sections_and_paths_arrive_by_name(project):
     [
         ("data", 3, "error: a.csv: x: must be good, got 1 (mend it)"),
         ("integrity", 5, "error: b: two lines"),
-        ("below", 4, "error: what/x: Not a directory (free space or mend access, then run again)"),
-        ("full", 4, "error: toy: No space left on device (free space or mend access, then run"),
+        ("below", 4, "error: what/x: Not a directory (use another path, then run again)"),
+        ("full", 4, "error: toy: No space left on device (free space there, then run"),
     ],
 )
 def test_what_the_user_can_mend_is_one_line(project, what, code, line):
@@ -192,12 +193,67 @@ def is_running(pid):
 def test_the_interpreter_ends_without_a_last_look_for_garbage():
     code = """if True:
         import atexit, gc
-        from pipeline.stage import end_soon
+        from pipeline.stage import begin_process
         atexit.register(lambda: print(gc.get_freeze_count() > 1000))  # runs after what comes next
-        end_soon()
+        begin_process()
         print(gc.get_freeze_count())
     """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[2])}
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
                           env=environment)  # fmt: skip
     assert done.stdout.split() == ["0", "True"]
+
+
+NAMES = ("USER", "LOGNAME", "USERNAME", "LNAME", "HOME")
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        ({}, ["uid-54321", "/"]),
+        ({"HOME": "/srv"}, ["uid-54321", "/srv"]),
+        ({"USER": "ada"}, ["ada", "/"]),
+        ({"LOGNAME": "ada", "HOME": "/srv"}, ["ada", "/srv"]),
+    ],
+    ids=["nothing", "home", "user", "both"],
+)
+def test_a_user_that_the_system_does_not_know_gets_a_name_and_a_home(given, told):
+    unshare = ["unshare", "--user", "--map-user=54321", "--map-group=54321"]
+    if subprocess.run([*unshare, "true"], check=False, capture_output=True).returncode:
+        pytest.skip("this machine makes no user namespaces")
+    code = """if True:
+        import getpass, pathlib
+        from pipeline.stage import begin_process
+        begin_process()
+        print(getpass.getuser(), pathlib.Path.home())
+    """
+    kept = {name: text for name, text in os.environ.items() if name not in NAMES}
+    environment = kept | given | {"PYTHONPATH": str(Path(__file__).parents[2])}
+    done = subprocess.run([*unshare, sys.executable, "-c", code], capture_output=True, text=True,
+                          check=True, env=environment)  # fmt: skip
+    assert done.stdout.split() == told
+
+
+@pytest.mark.parametrize(
+    ("name", "remedy"),
+    [
+        ("ENOSPC", "free space there"), ("EDQUOT", "free space there"),
+        ("EACCES", "mend its access"), ("EPERM", "mend its access"), ("EROFS", "mend its access"),
+        ("EMFILE", "`ulimit -n`"), ("ENOMEM", "free memory"), ("EAGAIN", "free memory"),
+        ("ESTALE", "network"), ("ENOTCONN", "network"), ("EIO", "look at the disk"),
+        ("ENAMETOOLONG", "another path"), ("ELOOP", "another path"),
+        ("ENOLCK", "a disk that can do this"), ("EBUSY", "wait for what uses it"),
+    ],
+)  # fmt: skip
+def test_errors_of_the_machine_have_a_remedy(name, remedy):
+    number = getattr(errno, name)
+    told = machine_error(OSError(number, "", "/a/b"), "toy", then="run again")
+    assert told.exit_code == 4
+    assert str(told).startswith(f"/a/b: {os.strerror(number)} (")
+    assert remedy in str(told)
+    assert str(told).endswith(", then run again)")
+
+
+@pytest.mark.parametrize("name", ["ENOENT", "EBADF", "EINVAL", "EEXIST"])
+def test_other_errors_of_the_system_are_our_own_bugs(name):
+    assert machine_error(OSError(getattr(errno, name), ""), "toy") is None

@@ -23,7 +23,7 @@ from stages.transform import main
 ONE = MachineParams(workers=1, progress="none")
 VALUES = {
     "size_px": 8, "resize": "squash", "interpolation": "bilinear", "background": [1, 2, 3],
-    "shard_rows": 3,
+    "white16": 65535, "shard_rows": 3,
 }  # fmt: skip
 PARAMS = TransformParams.model_validate(VALUES)
 
