@@ -29,6 +29,8 @@ TITLES = {
     "aspect": "Too long and thin",
     "outlier": "Unlike all others",
     "low_information": "Poor picture",
+    "untrained": "Class too small",
+    "transparent": "Nothing to see",
     "truncated": "Cut off",
     "damaged": "Damaged",
     "not_image": "Not a picture",
@@ -51,6 +53,7 @@ _ACTIONS = {
     "too_small": ("keep", "drop"),
     "aspect": ("keep", "drop"),
     "conflict": ("drop", "relabel"),
+    "untrained": ("drop", "relabel"),
     "no_label": ("drop", "relabel"),
     "review": ("keep", "drop", "relabel"),
 }

@@ -17,6 +17,7 @@ const QUESTIONS = {
   no_label: "It has no label. Which one is right?",
   too_small: "Left out as too small. Keep it all the same?",
   aspect: "Left out as too long and thin. Keep it all the same?",
+  untrained: "Its class has too few items to learn from. Is the label right?",
   outlier: "Does it belong into the data?",
   low_information: "Is there enough to learn from?",
 };

@@ -5,6 +5,7 @@ import pytest
 from starlette.exceptions import HTTPException
 
 from pipeline.cli import main
+from pipeline.data.manifest import REASONS
 from pipeline.data.near_duplicates import PAIR_COLUMNS
 from pipeline.data.probe import Limits
 from pipeline.files import sha256_file
@@ -15,6 +16,7 @@ from pipeline.reviewing.decisions import Decisions
 from pipeline.reviewing.neighbors import Nearest
 from pipeline.reviewing.pictures import Pictures, Wanted, render
 from pipeline.reviewing.sources import Sources, read_sources
+from pipeline.suspects.table import REASONS as SUSPICIONS
 from pipeline.tables import write_table
 from tests.closure import ROOT
 from tests.packed import packed
@@ -374,3 +376,8 @@ def test_what_the_stages_write_is_read(tmp_path):
         "truncated": 1,
     }
     assert "its chunk b'IDAT' is cut off" in [each.reasons[0][1] for each in queue.cases]
+
+
+def test_every_reason_has_a_name_on_the_page():
+    known = {*REASONS, *SUSPICIONS} - set(cases._SETTLED)
+    assert known - set(cases.TITLES) == {"unsafe_path", "missing_file"}, "which have no bytes"
