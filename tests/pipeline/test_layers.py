@@ -28,12 +28,13 @@ LAYERS = (
     {"metricsdiff", "summary"},
     {"doctor"},
     {"fsck"},
+    {"reviewing"},
     {"commands"},
     {"cli"},
 )
 HOMES = {
-    "fastapi": ("pipeline/serving/",),
-    "uvicorn": ("pipeline/serving/",),
+    "fastapi": ("pipeline/serving/", "pipeline/reviewing/"),
+    "uvicorn": ("pipeline/serving/", "pipeline/reviewing/"),
     "onnx": ("pipeline/export/",),
     "onnxruntime": ("pipeline/export/",),
     "cleanlab": ("pipeline/suspects/labels.py",),
