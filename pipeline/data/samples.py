@@ -14,7 +14,7 @@ from typing import Any
 from pipeline.data.classnames import names_of_classes
 from pipeline.data.folder import Folder
 from pipeline.data.item import Item, RawItems
-from pipeline.data.labelfile import OWN_COLUMNS, check_rows
+from pipeline.data.label_columns import OWN_COLUMNS, check_rows
 from pipeline.data.rawfiles import RawFault, read_raw
 from pipeline.data.shardnames import split_of_shard
 from pipeline.data.suffixes import is_picture
