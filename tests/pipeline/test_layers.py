@@ -40,7 +40,13 @@ HOMES = {
     "optuna": ("pipeline/tune/study.py",),
     "mlflow": ("pipeline/track/",),
     "timm": ("pipeline/model/backbones.py",),
-    "PIL": ("pipeline/data/counting.py", "pipeline/data/decode.py", "pipeline/data/preview.py"),
+    "PIL": (
+        "pipeline/data/counting.py",
+        "pipeline/data/decode.py",
+        "pipeline/data/deep.py",
+        "pipeline/data/preview.py",
+        "pipeline/data/tiff.py",
+    ),
     "matplotlib": ("pipeline/plots.py",),
     "yaml": ("pipeline/params.py",),
 }
