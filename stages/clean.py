@@ -49,7 +49,7 @@ def main(
 ) -> None:
     """Judge every item in the raw folder."""
     rules = Rules(task, clean, split, read_pins(review, raw))
-    found = find_items(raw, labels, target=data.target)
+    found = find_items(raw, labels, target=data.target, layout=data.layout, ignore=clean.ignore)
     source = made_from(clean.limits())
     with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
         known, decided = known_probes(old, spill), read_review(review, raw)

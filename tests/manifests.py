@@ -7,7 +7,12 @@ from pipeline.data.manifest import typed_manifest, validate
 
 SETTINGS = {
     "task": "classification",
-    "data": {"path": "data/small/raw", "labels": "data/small/raw", "target": "label"},
+    "data": {
+        "path": "data/small/raw",
+        "labels": "data/small/raw",
+        "target": "label",
+        "layout": "auto",
+    },
     "split": {"seed": 1, "train": 0.6, "val": 0.15, "test": 0.25},
 }
 

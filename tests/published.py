@@ -52,7 +52,12 @@ HISTORY = (
 )
 PARAMS = {
     "task": "classification",
-    "data": {"path": "data/cells/raw", "labels": "data/cells/raw", "target": "label"},
+    "data": {
+        "path": "data/cells/raw",
+        "labels": "data/cells/raw",
+        "target": "label",
+        "layout": "auto",
+    },
     "weights": {"source": "none", "architecture": "test_vit", "sha256": None},
     "train": {"strategy": "head", "epochs": 3},
     "optim": {"lr": 0.00001},

@@ -15,6 +15,7 @@ MACHINE = MachineParams(workers=1, progress="none")
 def clean_params(**changes):
     """Give the section `clean` as a user would start with it, but for `changes`."""
     usual = {
+        "ignore": [],
         "missing_label": "quarantine",
         "max_bad_frac": 0.5,
         "min_side_px": 8,

@@ -71,7 +71,7 @@ async def mixed(client: httpx.AsyncClient, cells: Cells, rng: random.Random) -> 
         refused(tally, answer, 422, reason)
         tally.kinds["hostile"] += 1
     else:
-        answer = await client.post("/predict", content=cells.files[0],
+        answer = await client.post("/predict", content=b"hello, world",
                                    headers={"content-type": rng.choice(WRONG)})  # fmt: skip
         refused(tally, answer, 415, "media_type")
         tally.kinds["wrong type"] += 1

@@ -1,16 +1,17 @@
 """Look at how data and numbers changed, and decide on suspects."""
 
 import argparse
+import sys
 from pathlib import Path
+from typing import Any
 
 from pipeline.commands.output import Commands, say
 from pipeline.data.params import DataParams
 from pipeline.data.pins import add_pins
 from pipeline.errors import ParamsError
-from pipeline.params import load_section, read_params
-from pipeline.stage import PARAMS
+from pipeline.params import Task, load_section, load_value, read_params
+from pipeline.stage import PARAMS, start_logging
 from pipeline.suspects.table import REASONS
-from pipeline.suspects.template import review_template
 
 REVIEW = Path("review")
 
@@ -35,12 +36,18 @@ def _add_data(commands: Commands) -> None:
         "diff",
         help="compare the data of a revision with those in the working tree, after `clean`",
     )
-    diff.add_argument("revision", nargs="?", default="HEAD", metavar="REV",
-                      help="a commit, branch or tag (default: HEAD)")  # fmt: skip
+    diff.add_argument(
+        "revision",
+        nargs="?",
+        default="HEAD",
+        metavar="REV",
+        help="a commit, branch or tag (default: HEAD)",
+    )
     diff.add_argument("--json", action="store_true", help="everything, for programs")
     diff.add_argument("--sheet", type=Path, metavar="FILE", help="draw what changed, as a PNG")
-    diff.add_argument("--fail-on-moved", action="store_true",
-                      help="end with 3 where an item changed its split")  # fmt: skip
+    diff.add_argument(
+        "--fail-on-moved", action="store_true", help="end with 3 where an item changed its split"
+    )
     diff.set_defaults(run=_data_diff)
 
 
@@ -50,17 +57,36 @@ def _add_metrics(commands: Commands) -> None:
     diff = kinds.add_parser(
         "diff", help="compare the metrics of a revision with those in the working tree, in Markdown"
     )
-    diff.add_argument("revision", nargs="?", default="HEAD", metavar="REV",
-                      help="a commit, branch or tag (default: HEAD)")  # fmt: skip
+    diff.add_argument(
+        "revision",
+        nargs="?",
+        default="HEAD",
+        metavar="REV",
+        help="a commit, branch or tag (default: HEAD)",
+    )
     diff.set_defaults(run=_metrics_diff)
 
 
 def _add_review(commands: Commands) -> None:
-    review = commands.add_parser("review", help="rows for review/<name>.csv, to decide on suspects")
-    review.add_argument("--reason", choices=REASONS, default="label", help="default: label")
-    review.add_argument("--first", type=int, default=20, help="rows at most (default: 20)")
-    review.add_argument("--test", action="store_true", help="the test split, in place of the rest")
-    review.add_argument("--append", action="store_true", help="write them into the file, undecided")
+    review = commands.add_parser(
+        "review",
+        help="decide in the browser on suspects, near-duplicates, conflicts and what was "
+        "quarantined; or rows for review/<name>.csv",
+    )
+    review.add_argument(
+        "--port",
+        type=int,
+        metavar="PORT",
+        help="on 127.0.0.1; 0: any free one (default: 8700, else any)",
+    )
+    review.add_argument("--no-browser", action="store_true", help="print the address alone")
+    review.add_argument("--by", metavar="NAME", help="who decides (default: git's user.name)")
+    rows = review.add_argument_group("rows, in place of the page")
+    rows.add_argument("--append", action="store_true", help="write them into the file, undecided")
+    rows.add_argument("--print", action="store_true", help="print them alone")
+    rows.add_argument("--reason", choices=REASONS, help="default: label")
+    rows.add_argument("--first", type=int, metavar="N", help="rows at most (default: 20)")
+    rows.add_argument("--test", action="store_true", help="the test split, in place of the rest")
     review.set_defaults(run=_review)
 
 
@@ -97,12 +123,55 @@ def _metrics_diff(arguments: argparse.Namespace) -> int:
 def _review(options: argparse.Namespace) -> int:
     raw = read_params(PARAMS)
     data = load_section(raw, "data", DataParams, path=PARAMS)
-    if options.first < 1:
-        raise ParamsError("rootstock review", "must be 1 or more", field="--first",
-                          got=options.first)  # fmt: skip
-    text = review_template(
-        REVIEW, Path(data.path), reason=options.reason, first=options.first, of_test=options.test,
-        append=options.append,
-    )  # fmt: skip
-    say(text)
+    of_rows = {"--reason": options.reason, "--first": options.first, "--test": options.test}
+    if options.append or options.print:
+        return _review_rows(options, Path(data.path))
+    for name, value in of_rows.items():
+        if value not in (None, False):
+            raise ParamsError(
+                "rootstock review",
+                "goes with --append or --print alone",
+                field=name,
+                remedy="the page has filters",
+            )
+    if not 0 <= (options.port or 0) < 65_536:
+        raise ParamsError(
+            "rootstock review", "must be 0 to 65535", field="--port", got=options.port
+        )
+    return _review_page(options, raw, Path(data.path))
+
+
+def _review_rows(options: argparse.Namespace, raw: Path) -> int:
+    from pipeline.reviewing.template import review_template  # slow to import
+
+    first = 20 if options.first is None else options.first
+    if first < 1:
+        raise ParamsError("rootstock review", "must be 1 or more", field="--first", got=first)
+    say(
+        review_template(
+            REVIEW,
+            raw,
+            reason=options.reason or "label",
+            first=first,
+            of_test=options.test,
+            append=options.append,
+        )
+    )
     return 0
+
+
+def _review_page(options: argparse.Namespace, params: dict[str, Any], raw: Path) -> int:
+    from pipeline.data.clean import CleanParams  # slow to import, all
+    from pipeline.reviewing.decisions import reviewer
+    from pipeline.reviewing.run import Data, run
+
+    start_logging(sys.stderr)
+    limits = load_section(params, "clean", CleanParams, path=PARAMS).limits()
+    data = Data(raw, REVIEW, load_value(params, "task", Task, path=PARAMS), limits)
+    return run(
+        data,
+        by=options.by or reviewer(),
+        port=options.port,
+        opens_browser=not options.no_browser,
+        say=say,
+    )

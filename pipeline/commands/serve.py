@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 from collections.abc import Callable
+from pathlib import Path
 
 from pipeline.commands.output import Commands, say
 from pipeline.stage import start_logging
@@ -23,6 +24,21 @@ def add(commands: Commands) -> None:
         "--host", default="127.0.0.1",
         help="where to listen; anybody who reaches it may ask (default: 127.0.0.1)",
     )  # fmt: skip
+    serve.add_argument(
+        "--token-file",
+        type=Path,
+        metavar="FILE",
+        help="who asks must send one of its lines as `Authorization: Bearer <token>`; or set "
+        "ROOTSTOCK_TOKEN (default: anybody may ask)",
+    )
+    serve.add_argument(
+        "--cors-origin",
+        action="append",
+        default=[],
+        metavar="ORIGIN",
+        help="web pages from there may read answers, such as https://example.org, or *: from "
+        "anywhere; may be given several times (default: none)",
+    )
     options: tuple[tuple[str, Callable[[str], float], float | None, str], ...] = (
         ("port", _count(0, 65_535), 8000, "0: any that is free"),
         ("decoders", _count(1, 1024), None, "processes that decode (default: one for each core)"),
@@ -61,13 +77,15 @@ def _seconds(text: str) -> float:
 
 
 def _serve(arguments: argparse.Namespace) -> int:
-    from pipeline.serving.limits import Limits  # slow to import, all
+    from pipeline.serving.access import read_access  # slow to import, all
+    from pipeline.serving.limits import Limits
     from pipeline.serving.opening import Opener
     from pipeline.serving.process import ResidentOptions
     from pipeline.serving.run import run
     from pipeline.serving.server import Address
 
     start_logging(sys.stderr)
+    access = read_access(arguments.token_file, arguments.cors_origin)
     limits = Limits(
         max_bytes=arguments.max_bytes,
         max_pictures=min(arguments.max_pictures, arguments.queue),
@@ -81,5 +99,5 @@ def _serve(arguments: argparse.Namespace) -> int:
         seconds=arguments.decode_timeout,
     )
     opener = Opener(arguments.model, options, queue=limits.queue, timeout_s=limits.timeout_s)
-    return run(opener, limits, Address(arguments.host, arguments.port),
-               poll_s=arguments.poll, say=say)  # fmt: skip
+    address = Address(arguments.host, arguments.port)
+    return run(opener, limits, address, access, poll_s=arguments.poll, say=say)

@@ -13,7 +13,7 @@ from typing import Any, Literal, NamedTuple
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.data.checks import refuse_too_many_bad, refuse_unusable, size_fault
 from pipeline.data.decode import MAX_PIXELS
@@ -94,6 +94,17 @@ class CleanParams(Section):
 
     leaks: Literal["refuse", "drop"]
     """Of equal or nearly equal pictures across given splits: stop, or mend as above."""
+
+    ignore: list[str]
+    """Patterns of files and folders that are left out: a name, or a path from the raw folder."""
+
+    @field_validator("ignore")
+    @classmethod
+    def _name_something(cls, value: list[str]) -> list[str]:
+        for glob in value:
+            if not glob.strip("/ ") or ".." in glob.split("/"):
+                raise ValueError(f"must be names or paths inside the raw folder, got {glob!r}")
+        return value
 
     def limits(self) -> Limits:
         """Give what decides whether a file is decoded."""

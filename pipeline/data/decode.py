@@ -1,8 +1,8 @@
 """The one decoder: encoded bytes to RGB uint8, for `transform` and for prediction alike.
 
-Pillow is used here and nowhere else. What it would do silently is done openly or refused: 16-bit
-gray is scaled and not clipped, float pixels are refused, transparency lies on a background, EXIF
-orientation comes first, and a picture that failed to load is never used.
+Pillow is used here, and in `tiff` and `deep` for this module. What it would do silently is done
+openly or refused: 16-bit gray is scaled and not clipped, float pixels are refused, transparency
+lies on a background, EXIF orientation comes first, and a picture that failed to load is never used.
 
 Axes: H = height, W = width, C = the channels red, green, blue.
 """

@@ -6,15 +6,16 @@ footer and some cells.
 
 import os
 from collections import Counter
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 
 from pipeline.data.containers import SUFFIXES, is_container, open_container
 from pipeline.data.guard import entry_fault, walk
+from pipeline.data.sidecars import PICTURES
+from pipeline.data.system_names import is_system_name
 from pipeline.errors import DataError
-
-_SYSTEM_NAMES = frozenset({"thumbs.db", "desktop.ini", "__macosx"})
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,15 @@ class Folder:
     hidden: tuple[str, ...] = ()
     """Folders among the hidden entries, on disk: nobody looked into them."""
 
+    folders: tuple[str, ...] = ()
+    """Folders on disk, empty ones too, but for hidden and system folders."""
+
+    system: Mapping[str, int] = field(default_factory=dict)
+    """Entries of systems, disks and viewers that are not hidden, counted by name."""
+
+    unwanted: Mapping[str, int] = field(default_factory=dict)
+    """Files and archives that a pattern of the user leaves out, counted by pattern."""
+
     def archive_of(self, path: str) -> str | None:
         """Return the container that holds a file, or None for a loose one."""
         if not self.archives:
@@ -55,8 +65,12 @@ class Folder:
         return frozenset(self.archives)
 
 
-def look_at(folder: Path) -> Folder:
+def look_at(folder: Path, *, unwanted: Callable[[str], str | None] = lambda _: None) -> Folder:
     """List a folder without opening any loose file or following any link to a folder.
+
+    Args:
+        folder: Where to look.
+        unwanted: Returns the user's pattern that leaves out a path, or None.
 
     Raises:
         DataError: The folder is missing, or no folder; a container is cut, corrupt, or of a kind
@@ -65,30 +79,87 @@ def look_at(folder: Path) -> Folder:
     if not folder.is_dir():
         rule = "must be a folder" if folder.exists() else "no such folder"
         raise DataError(folder, rule, field="data.path", remedy="run `dvc pull` or `dvc repro`")
-    files: list[str] = []
-    archives: list[str] = []
-    unsafe: list[tuple[str, str, str]] = []
-    hidden: list[str] = []
-    ignored = 0
+    seen = _Seen(folder, unwanted)
     for entry in walk(str(folder), skips=is_ignored):
-        path = os.fsencode(os.path.relpath(entry.path, folder)).decode("utf-8", "backslashreplace")
-        fault = None if is_ignored(entry.name) else _fault(entry, folder)
+        seen.add(entry)
+    for archive in sorted(seen.archives):
+        seen.add_archive(archive)
+    return seen.folder()
+
+
+class _Seen:
+    """What was seen of a folder so far."""
+
+    def __init__(self, root: Path, unwanted: Callable[[str], str | None]) -> None:
+        self.archives: list[str] = []
+        self._root = root
+        self._before = len(os.path.join(root, ""))  # noqa: PTH118
+        self._pattern_of = unwanted
+        self._files: list[str] = []
+        self._unsafe: list[tuple[str, str, str]] = []
+        self._ignored = 0
+        self._hidden: list[str] = []
+        self._folders: list[str] = []
+        self._system: Counter[str] = Counter()
+        self._unwanted: Counter[str] = Counter()
+
+    def add(self, entry: "os.DirEntry[str]") -> None:
+        """Add an entry on disk."""
+        path = entry.path[self._before :]
+        if not path.isascii():
+            path = os.fsencode(path).decode("utf-8", "backslashreplace")
+        is_folder = entry.is_dir(follow_symlinks=False)
         if is_ignored(entry.name):
-            ignored += 1
-            if entry.name.startswith(".") and entry.is_dir(follow_symlinks=False):
-                hidden.append(path)
-        elif fault:
-            unsafe.append((path, "unsafe_path", fault))
-        elif not entry.is_dir():
-            (archives if is_container(Path(entry.path)) else files).append(path)
-    archives.sort()
-    for archive in archives:
-        inside = look_into(folder, archive)
-        files += inside.files
-        unsafe += inside.unsafe
-        ignored += inside.ignored
-    return Folder(tuple(sorted(files)), tuple(sorted(unsafe)), ignored, tuple(archives),
-                  tuple(sorted(hidden)))  # fmt: skip
+            self._add_ignored(entry.name, path, is_folder=is_folder)
+        elif pattern := self._pattern_of(path):
+            self._unwanted[pattern] += not is_folder
+        elif is_folder and path.isascii():
+            self._folders.append(path)
+        elif fault := _fault(entry, self._root):
+            self._unsafe.append((path, "unsafe_path", fault))
+        elif is_folder:
+            self._folders.append(path)
+        else:
+            (self.archives if _is_archive(entry) else self._files).append(path)
+
+    def _add_ignored(self, name: str, path: str, *, is_folder: bool) -> None:
+        self._ignored += 1
+        if not name.startswith("."):
+            self._system[name] += 1
+        elif is_folder:
+            self._hidden.append(path)
+
+    def add_archive(self, archive: str) -> None:
+        """Add the members of an archive."""
+        inside = look_into(self._root, archive)
+        self._unsafe += [each for each in inside.unsafe if not self._is_unwanted(each[0])]
+        self._files += [path for path in inside.files if not self._is_unwanted(path)]
+        self._ignored += inside.ignored
+        self._system.update(inside.system)
+
+    def _is_unwanted(self, path: str) -> bool:
+        pattern = self._pattern_of(path)
+        if pattern:
+            self._unwanted[pattern] += 1
+        return bool(pattern)
+
+    def folder(self) -> Folder:
+        """Return all of it, sorted."""
+        return Folder(
+            files=tuple(sorted(self._files)),
+            unsafe=tuple(sorted(self._unsafe)),
+            ignored=self._ignored,
+            archives=tuple(sorted(self.archives)),
+            hidden=tuple(sorted(self._hidden)),
+            folders=tuple(sorted(self._folders)),
+            system=self._system,
+            unwanted=self._unwanted,
+        )
+
+
+def _is_archive(entry: "os.DirEntry[str]") -> bool:
+    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+    return suffix not in PICTURES and is_container(Path(entry.path))
 
 
 def look_into(folder: Path, archive: str) -> Folder:
@@ -123,12 +194,14 @@ def look_into(folder: Path, archive: str) -> Folder:
         taken.add(own)
         unsafe.append((f"{archive}/{own}", reason, detail))
     files = tuple(f"{archive}/{path}" for path, _ in good if times[path] == 1)
-    return Folder(files, tuple(unsafe), len(ignored), (archive,))
+    names = Counter(path.rpartition("/")[2] for path in ignored)
+    system = {name: n for name, n in names.items() if not name.startswith(".")}
+    return Folder(files, tuple(unsafe), len(ignored), (archive,), system=system)
 
 
 def is_ignored(name: str) -> bool:
     """Tell whether a file or folder of this name is hidden, or a system's own."""
-    return name.startswith(".") or name.lower() in _SYSTEM_NAMES
+    return name.startswith(".") or is_system_name(name)
 
 
 def _fault(entry: "os.DirEntry[str]", root: Path) -> str | None:

@@ -3,6 +3,7 @@
     labels.csv, or another name of `label_choice`                 the label file says it all
     <class>/**/<file>                                             the first folder is the label
     train|val|test/<class>/**/<file>                              the first is the split
+    ...                                                           see docs/layouts.md
 
 A folder may hold .tar and .zip files: their members are items, by paths such as `a.tar/cat/1.jpg`.
 Folders in and above an archive count as if it were unpacked where it lies, without a folder of its
@@ -16,12 +17,14 @@ folder, that folder merely stores them and does not count, unless it is named as
 A label file names a member by its item's path, or by its path in the archive where no other file
 has that.
 
-Every file becomes an item, whatever it holds: none is left out without a row in the manifest.
+Every file becomes an item, whatever it holds, but for those that a warning counts and names: what
+systems leave, what the user's patterns leave out, notes beside the pictures, and folders that mean
+nothing where others are splits.
 """
 
 import unicodedata
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -30,56 +33,105 @@ from pipeline.data.folder import Folder, look_at
 from pipeline.data.item import Item, RawItems
 from pipeline.data.label_choice import LABEL_NAMES, Labels, find_labels
 from pipeline.data.label_items import from_label_file
+from pipeline.data.labelfile import LabelFile
+from pipeline.data.layout import AUTO
 from pipeline.data.shard_items import SHARDED, from_shards
-from pipeline.data.split_words import split_name
+from pipeline.data.sidecars import (
+    compile_globs,
+    describe_sidecars,
+    find_sidecars,
+    some_counts,
+    some_files,
+)
+from pipeline.data.split_words import split_of_folder
 from pipeline.data.unread import refuse_unread
 from pipeline.errors import DataError
 
 
-def find_items(raw: Path, labels: Path, *, target: str) -> RawItems:
+def find_items(
+    raw: Path, labels: Path, *, target: str, layout: str = AUTO, ignore: Sequence[str] = ()
+) -> RawItems:
     """Look through the raw folder and read the labels; no item is opened.
 
     Args:
         raw: The folder.
         labels: The folder again, or a label file.
         target: The label file's column with the labels.
+        layout: What the folders name: `data.layout`.
+        ignore: Patterns of files and folders that are left out: `clean.ignore`.
 
     Raises:
-        DataError: There is nothing to work with, or the label file is wrong.
+        DataError: There is nothing to work with, what the folders mean is in doubt, or the label
+            file is wrong.
         ParamsError: `labels` is another folder.
     """
-    folder = look_at(raw)
+    folder = look_at(raw, unwanted=compile_globs(ignore))
     refuse_unread(raw, folder, labels if labels.is_file() else None)
     chosen = find_labels(raw, labels, folder, target=target)
     folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
     if not folder.files:
         raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
     if chosen.file is None:
-        found = from_shards(raw, folder, target=target) or _by_folders(raw, folder, chosen)
+        found = from_shards(raw, folder, target=target) or _by_folders(raw, folder, chosen, layout)
     else:
-        found = from_label_file(chosen.file, folder, raw)
+        found = _by_label_file(raw, folder, chosen.file)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
     items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
     return replace(
         found,
         items=tuple(items),
-        ignored=folder.ignored,
+        ignored=folder.ignored + sum(folder.unwanted.values()) + found.ignored,
         warnings=(
             *found.warnings,
+            *_idle_layout(layout, found),
             *_similar_names(folder),
             *_idle_names(folder, found),
+            *_unwanted(folder, ignore),
+            *_system(folder),
             *_hidden(folder),
         ),
     )
 
 
-def _by_folders(raw: Path, folder: Folder, labels: Labels) -> RawItems:
+def _by_folders(raw: Path, folder: Folder, labels: Labels, layout: str) -> RawItems:
+    pictures, notes = _without_notes(raw, folder)
     try:
-        found = from_folders(raw, folder)
+        found = from_folders(raw, pictures, layout=layout)
     except DataError as error:
         labels.refuse(raw, str(error).removeprefix(f"{raw}: "))
         raise
-    return replace(found, warnings=(*labels.check_folders(raw, found), *found.warnings))
+    warnings = (*labels.check_folders(raw, found), *found.warnings)
+    return _told(replace(found, warnings=warnings), notes)
+
+
+def _by_label_file(raw: Path, folder: Folder, labels: LabelFile) -> RawItems:
+    pictures, notes = _without_notes(raw, folder, but={row.path for row in labels.rows})
+    return _told(from_label_file(labels, pictures, raw), notes)
+
+
+def _without_notes(
+    raw: Path, folder: Folder, *, but: Collection[str] = ()
+) -> tuple[Folder, Collection[str]]:
+    """Return the folder without the files that are notes on pictures, and these.
+
+    Raises:
+        DataError: There is nothing else.
+    """
+    notes = find_sidecars(folder.files, but=but)
+    if len(notes) == len(folder.files):
+        raise DataError(
+            raw, f"has no pictures: {describe_sidecars(notes)[0]}",
+            remedy="put pictures there, or pull them",
+        )  # fmt: skip
+    if not notes:
+        return folder, notes
+    return replace(folder, files=tuple(path for path in folder.files if path not in notes)), notes
+
+
+def _told(found: RawItems, notes: Collection[str]) -> RawItems:
+    """Count what was left out as notes, and tell of it."""
+    warnings = (*found.warnings, *describe_sidecars(notes))
+    return replace(found, ignored=found.ignored + len(notes), warnings=warnings)
 
 
 def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str, str]]) -> list[Item]:
@@ -102,7 +154,7 @@ def _similar_names(folder: Folder) -> list[str]:
 def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     """Tell of names that would mean something where they do not stand."""
     is_idle = found.layout not in SHARDED
-    splits = [path for path in folder.archives if is_idle and split_name(Path(path).stem)]
+    splits = [path for path in folder.archives if is_idle and split_of_folder(Path(path).stem)]
     labels = [
         path
         for path in folder.files
@@ -117,6 +169,27 @@ def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     if labels:
         warnings.append(f"{labels[0]!r} is not read: a label file must lie beside the archive")
     return warnings
+
+
+def _idle_layout(layout: str, found: RawItems) -> list[str]:
+    if layout == AUTO or found.layout in ("class folders", "split folders"):
+        return []
+    return [f"data.layout: {layout} has no effect: the labels come from the {found.layout}"]
+
+
+def _unwanted(folder: Folder, ignore: Sequence[str]) -> list[str]:
+    """Tell how many files each pattern of the user leaves out; one may leave out none."""
+    counts = Counter({repr(glob): folder.unwanted.get(glob, 0) for glob in ignore})
+    if not counts:
+        return []
+    return [f"{some_files(counts.total())} left out by clean.ignore: {some_counts(counts)}"]
+
+
+def _system(folder: Folder) -> list[str]:
+    if not folder.system:
+        return []
+    counts = Counter({repr(name): n for name, n in folder.system.items()})
+    return [f"left out as what systems and viewers leave: {some_counts(counts)}"]
 
 
 def _hidden(folder: Folder) -> list[str]:

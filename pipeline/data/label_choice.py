@@ -16,7 +16,7 @@ from pipeline.data.item import RawItems
 from pipeline.data.label_columns import find_path_column
 from pipeline.data.labelfile import LabelFile, merge_label_files, read_label_file
 from pipeline.data.path_matching import FileNames
-from pipeline.data.split_words import split_name
+from pipeline.data.split_words import split_of_folder
 from pipeline.data.texttable import TABLE_SUFFIXES, UNREAD_SUFFIXES, read_text_table
 from pipeline.errors import DataError, ParamsError
 
@@ -154,7 +154,7 @@ def _nested(folder: Folder) -> list[str]:
     homes = [path.rpartition("/")[0] for path in found]
     if len(set(homes)) < len(homes):
         return []
-    if all(any(map(split_name, home.split("/"))) for home in homes):
+    if all(any(map(split_of_folder, home.split("/"))) for home in homes):
         return found
     covered = tuple(f"{home}/" for home in homes)
     return found if all(path.startswith(covered) for path in folder.files if "/" in path) else []

@@ -10,7 +10,7 @@ from pipeline.data.folder import Folder, is_ignored
 from pipeline.data.item import Item, RawItems
 from pipeline.data.labelfile import LabelFile, LabelRow
 from pipeline.data.path_matching import Written, home_of, match_paths
-from pipeline.data.split_words import split_name
+from pipeline.data.split_words import split_of_folder
 from pipeline.errors import DataError
 
 _LARGE_GROUP = 1 / 3
@@ -160,8 +160,9 @@ def _large_groups(items: Iterable[Item]) -> list[str]:
 
 def _split_folders(items: Iterable[Item]) -> list[str]:
     """Tell of folders that are named as splits, and that say nothing beside a label file."""
-    tops = {item.path.partition("/")[0] for item in items if not item.reason and not item.split}
-    splits = {split_name(top) for top in tops}
+    above = {item.path.rpartition("/")[0] for item in items if not item.reason and not item.split}
+    tops = {each.partition("/")[0] for each in above}
+    splits = {split_of_folder(top) for top in tops}
     if None in splits or "train" not in splits or len(splits) < 2:
         return []
     return [

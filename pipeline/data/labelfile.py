@@ -10,7 +10,7 @@ from pipeline.data.guard import safe_path
 from pipeline.data.label_columns import OWN_COLUMNS, LabelColumns, find_columns
 from pipeline.data.missing_words import is_placeholder
 from pipeline.data.path_matching import FileNames
-from pipeline.data.split_words import SPLIT_NAMES, split_name
+from pipeline.data.split_words import SPLIT_NAMES, split_name, split_of_folder
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import DataError, ParamsError
 
@@ -74,7 +74,7 @@ def check_rows(table: TextTable, *, target: str, names: FileNames = NO_NAMES) ->
     """
     columns = find_columns(table, target, names)
     rows = tuple(_rows(table, columns))
-    if not rows:
+    if table.rows and not rows:
         raise DataError(table.path, f"the column {columns.own['path']!r} is empty in every row")
     warnings = (
         *table.notes,
@@ -94,7 +94,7 @@ def merge_label_files(raw: Path, files: Sequence[LabelFile]) -> LabelFile:
     rows = []
     for file in files:
         home = file.path.parent.relative_to(raw)
-        split = next(filter(None, map(split_name, home.parts)), None)
+        split = next(filter(None, map(split_of_folder, home.parts)), None)
         places = [file.meta_names.index(name) if name in file.meta_names else None for name in meta]
         rows += [
             replace(

@@ -19,6 +19,16 @@ class DataParams(Section):
     target: str = Field(min_length=1)
     """The label file's column with the labels."""
 
+    layout: str = Field(pattern=r"^(auto|(any/|split/)*class(/any|/split)*)$")
+    """What the folders name, from the top, joined by `/`: class, split or any; auto: found out."""
+
+    @field_validator("layout")
+    @classmethod
+    def _have_one_split(cls, value: str) -> str:
+        if value.split("/").count("split") > 1:
+            raise ValueError(f"must name split once at most, got {value!r}")
+        return value
+
     @field_validator("path", "labels")
     @classmethod
     def _stay_inside(cls, value: str) -> str:

@@ -235,7 +235,7 @@ def _picture_columns(path: Path, file: pq.ParquetFile) -> list[PictureColumn]:
 
 
 def _is_binary(kind: pa.DataType) -> bool:
-    return pa.types.is_binary(kind) or pa.types.is_large_binary(kind)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _kind(file: pq.ParquetFile, leaf: str) -> str:

@@ -15,7 +15,7 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.data.texttable import read_text_table
+from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import DataError
 
 COLUMNS = ("id", "decision", "by", "when", "note")
@@ -55,9 +55,19 @@ def read_review(folder: Path, raw: Path) -> dict[str, Decision]:
         DataError: The file is wrong, or one item has two decisions.
     """
     path = review_file(folder, raw)
-    if not path.exists():
-        return {}
-    table = read_text_table(path, may_be_empty=True)
+    return decisions_of(read_text_table(path, may_be_empty=True)) if path.exists() else {}
+
+
+def decisions_of(table: TextTable, *, may_be_open: bool = False) -> dict[str, Decision]:
+    """Read the decisions of a review file by item id.
+
+    Args:
+        table: The file.
+        may_be_open: Leave out rows in which nothing is decided yet, instead of refusing them.
+
+    Raises:
+        DataError: The file is wrong, or one item has two decisions.
+    """
     decisions: dict[str, Decision] = {}
     ids, texts = table.column("id"), table.column("decision")
     by, when, note = (
@@ -65,7 +75,9 @@ def read_review(folder: Path, raw: Path) -> dict[str, Decision]:
     )
     for row, (each, text) in enumerate(zip(ids, texts, strict=True)):
         where, key = table.where(row), each.strip().lower()
-        decision = _parse(where, text.strip())
+        if may_be_open and not text.strip():
+            continue
+        decision = parse_decision(where, text.strip())
         decision = replace(decision, by=by[row], when=when[row], note=note[row])
         earlier = decisions.setdefault(key, decision)
         if (earlier.action, earlier.label) != (decision.action, decision.label):
@@ -102,18 +114,16 @@ def describe_decisions(table: pd.DataFrame, decisions: Mapping[str, Decision]) -
     }  # fmt: skip
 
 
-def listed_ids(path: Path) -> set[str]:
-    """Give the ids that a review file names, decided or not; none where there is no file.
+def parse_decision(where: str, text: str) -> Decision:
+    """Read the cell `decision`.
+
+    Args:
+        where: Its place, for the error.
+        text: Without blanks around it.
 
     Raises:
-        DataError: The file is no table with a column `id`.
+        DataError: It is something else than keep, drop or relabel:<label>.
     """
-    if not path.exists():
-        return set()
-    return {each.strip().lower() for each in read_text_table(path, may_be_empty=True).column("id")}
-
-
-def _parse(where: str, text: str) -> Decision:
     if text == "keep":
         return Decision("keep", None, where)
     if text == "drop":

@@ -14,7 +14,8 @@ from typing import Any
 from pipeline.data.classnames import names_of_classes
 from pipeline.data.folder import Folder
 from pipeline.data.item import Item, RawItems
-from pipeline.data.labelfile import OWN_COLUMNS, check_rows
+from pipeline.data.label_columns import OWN_COLUMNS
+from pipeline.data.labelfile import check_rows
 from pipeline.data.rawfiles import RawFault, read_raw
 from pipeline.data.shardnames import split_of_shard
 from pipeline.data.suffixes import is_picture
@@ -99,7 +100,7 @@ def from_samples(raw: Path, folder: Folder, *, target: str) -> RawItems | None:
     lost = {
         key: each
         for key, each in samples.items()
-        if not each.pictures and {*wanted, "cls", "json"} & set(each.parts)
+        if not each.pictures and {*map(str.lower, wanted), "cls", "json"} & set(each.parts)
     }
     used = {
         path
@@ -121,7 +122,7 @@ def _group(files: Iterable[str]) -> dict[str, _Sample]:
     by_key: dict[str, list[str]] = defaultdict(list)
     for path in files:
         by_key[_key(path)].append(path)
-    samples = {}
+    samples: dict[str, _Sample] = {}
     for key, paths in by_key.items():
         stems = defaultdict(list)
         for path in paths:
@@ -176,7 +177,8 @@ def _have_folders(folder: Folder, keys: Iterable[str]) -> bool:
 
 def _read(raw: Path, sample: _Sample, wanted: Sequence[str]) -> _Known:
     """Read the label and the JSON of a sample."""
-    found, fault = {}, ""
+    found: dict[str, Any] = {}
+    fault = ""
     if "json" in sample.parts:
         found, fault = _read_json(raw, sample.parts["json"])
     fields = {_plain(name): _plain(value) for name, value in found.items() if _is_plain(value)}

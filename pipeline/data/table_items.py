@@ -75,7 +75,8 @@ def items_of_shards(
         for shard, each in rows.items()
         for path, row in zip(paths[shard], each.rows, strict=True)
     ]
-    return tuple(_item(number, *each) for number, each in enumerate(pairs)), warnings
+    told = dict.fromkeys(warning for each in rows.values() for warning in each.warnings)
+    return tuple(_item(number, *each) for number, each in enumerate(pairs)), [*told, *warnings]
 
 
 def _item(number: int, path: str, row: LabelRow, split: str | None) -> Item:
@@ -164,7 +165,7 @@ def _is_plain(kind: pa.DataType) -> bool:
     types = pa.types
     is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_boolean(kind)
     is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
-    return is_text or is_number or types.is_temporal(kind)
+    return bool(is_text or is_number or types.is_temporal(kind))
 
 
 def _named(path: Path, column: str, texts: Sequence[str], names: Sequence[str]) -> list[str]:

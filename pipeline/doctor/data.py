@@ -100,7 +100,13 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     if len(sizes) > _MANY_FILES:
         yield warn(raw, f"has {len(sizes)} files, and DVC treats each by itself, slowly",
                    "pack them into some tar files of 1 to 10 GB")  # fmt: skip
-    found = find_items(raw, labels, target=wanted.data.target)
+    found = find_items(
+        raw,
+        labels,
+        target=wanted.data.target,
+        layout=wanted.data.layout,
+        ignore=wanted.clean.ignore,
+    )
     openable = [each.path for each in found.items if each.reason in (None, "conflict")]
     yield ok(raw, _counted(found, wanted.task))
     probes = _look(raw, openable, wanted, is_fast=sum(sizes) < _FAST_BYTES)

@@ -1,98 +1,94 @@
 """The HTTP interface: what may be asked, and in what form it is answered."""
 
-import asyncio
-from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any, Literal
+from typing import Any
 from urllib.parse import quote
 
-from fastapi import FastAPI, Request, Response
+from fastapi import APIRouter, Depends, FastAPI, Request, Response
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
+from starlette.routing import Match
 
 from pipeline.serving import contract
-from pipeline.serving.body import JSON, Held, media_type, read_body, unpack
+from pipeline.serving.access import Access
+from pipeline.serving.asking import Asker
 from pipeline.serving.guard import Guard
 from pipeline.serving.lane import Identity, Lane
 from pipeline.serving.limits import Limits
+from pipeline.serving.metrics import CONTENT_TYPE, Metrics
 from pipeline.serving.pages import docs_page, predict_page
-from pipeline.serving.refusals import Refusal, too_late
+from pipeline.serving.protocols import (
+    add_models,
+    add_predictions,
+    add_states,
+    named,
+    refusal_in_form,
+)
+from pipeline.serving.refusals import Refusal
 from pipeline.serving.service import Service
-from pipeline.serving.waiting import Job, Row
+from pipeline.serving.waiting import Row
+
+_ALIVE = ("/healthz", "/livez")
+_READY = ("/ready", "/readyz", "/ping")
+"""What Kubernetes, SageMaker and MLflow call the same."""
 
 
-def make_app(service: Service, limits: Limits) -> FastAPI:
-    """Give the application."""
-    app = FastAPI(title="rootstock serve", version=contract.VERSION, docs_url=None, redoc_url=None,
-                  openapi_url=None, description=contract.ABOUT)  # fmt: skip
-    held = Held(limits.max_bytes_held)
-    _add_predictions(app, service, limits, held)
-    _add_status(app, service, limits)
-    _add_pages(app)
-    _add_refusals(app, service)
+def make_app(service: Service, limits: Limits, access: Access, metrics: Metrics) -> FastAPI:
+    """Return the application.
+
+    Args:
+        service: What is served.
+        limits: Of requests.
+        access: Who may ask.
+        metrics: Counts requests; the service counts its batches there too.
+    """
+    app = FastAPI(
+        title="rootstock serve",
+        version=contract.VERSION,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url=None,
+        redirect_slashes=False,
+        description=contract.ABOUT,
+    )
+    asker = Asker(service, limits, metrics)
+    check = [Depends(access.check)] if access.tokens else []
+    closed, opened = APIRouter(dependencies=check), APIRouter()
+    _add_predictions(closed, asker)
+    add_predictions(closed, service, asker)
+    add_models(closed, service)
+    _add_model(closed, service, limits, metrics)
+    add_states(opened, service)
+    _add_status(opened, service)
+    app.include_router(closed)
+    app.include_router(opened)
+    _add_pages(app, service, access)
+    _add_refusals(app, service, metrics)
     # Within Starlette's own catcher of errors, which would answer 500 before it is asked.
-    app.add_middleware(Guard, named=lambda: _named(service.identity))
+    app.add_middleware(Guard, named=lambda: named(service.identity), metrics=metrics)
+    if access.origins:  # around all: a page must be let read refusals too
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=access.origins,
+            allow_methods=("GET", "HEAD", "POST"),
+            allow_headers=("*",),
+            expose_headers=("X-Model", "X-Model-Version", "Retry-After", "WWW-Authenticate"),
+        )
     return app
 
 
-def _add_predictions(app: FastAPI, service: Service, limits: Limits, held: Held) -> None:
-    async def answer(
-        request: Request, kind: Literal["predict", "explain"]
-    ) -> tuple[Lane, list[Row], bool]:
-        ends = asyncio.get_running_loop().time() + limits.timeout_s
-        is_list = media_type(request) == JSON
-        async with read_body(request, limits, held) as body:
-            files = await unpack(body, limits) if is_list else [body]
-            if kind == "explain" and len(files) > 1:
-                raise Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, "too_many_pictures",
-                              "one picture is explained at a time")  # fmt: skip
-            lane = service.lane  # of now: until here another version may have come
-            if kind == "explain" and not lane.facts.get("explains"):
-                raise Refusal(HTTPStatus.NOT_FOUND, "no_explanation",
-                              "this version cannot explain itself")  # fmt: skip
-            rows = await _wait(request, lane.submit(files, kind), ends, limits.timeout_s)
-        return lane, rows, is_list
-
-    @app.post("/predict", **contract.PREDICT)
+def _add_predictions(router: APIRouter, asker: Asker) -> None:
+    @router.post("/predict", **contract.PREDICT)
     async def predict(request: Request) -> Response:
-        lane, rows, is_list = await answer(request, "predict")
-        return _list(lane, rows) if is_list else _single(lane, rows[0])
+        lane, rows, asked = await asker.ask(request)
+        return _list(lane, rows) if asked.is_list else _single(lane, rows[0])
 
-    @app.post("/explain", **contract.EXPLAIN)
+    @router.post("/explain", **contract.EXPLAIN)
     async def explain(request: Request) -> Response:
-        lane, rows, _ = await answer(request, "explain")
+        lane, rows, _ = await asker.ask(request, "explain")
         return _single(lane, rows[0])
-
-
-async def _wait(request: Request, jobs: list[Job], ends: float, timeout_s: float) -> list[Row]:
-    """Wait for answers, while the client is there and there is time; give the jobs up else."""
-    answers: asyncio.Future[list[Row]] = asyncio.gather(*(job.answer for job in jobs))
-    answers.add_done_callback(_look_at)
-    gone = asyncio.ensure_future(_disconnect(request))
-    try:
-        left = max(0.0, ends - asyncio.get_running_loop().time())
-        either: set[asyncio.Future[Any]] = {answers, gone}
-        await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
-        if answers.done():
-            return answers.result()
-        if gone.done():
-            raise ClientDisconnect
-        raise too_late(timeout_s)
-    finally:
-        gone.cancel()
-        answers.cancel()
-
-
-def _look_at(answers: "asyncio.Future[list[Row]]") -> None:
-    """Take note of an error that nobody waits for any more, lest asyncio complains."""
-    if not answers.cancelled():
-        answers.exception()
-
-
-async def _disconnect(request: Request) -> None:
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
 
 
 def _single(lane: Lane, row: Row) -> Response:
@@ -100,37 +96,86 @@ def _single(lane: Lane, row: Row) -> Response:
     status = HTTPStatus.OK if row.get("error") is None else HTTPStatus.UNPROCESSABLE_ENTITY
     if status != HTTPStatus.OK:
         content = {"error": row["error"], **_fields(lane.identity)}
-    return JSONResponse(content, status, headers=_named(lane.identity))
+    return JSONResponse(content, status, headers=named(lane.identity))
 
 
 def _list(lane: Lane, rows: list[Row]) -> Response:
     content = {"predictions": rows, **_fields(lane.identity)}
-    return JSONResponse(content, headers=_named(lane.identity))
+    return JSONResponse(content, headers=named(lane.identity))
 
 
-def _add_status(app: FastAPI, service: Service, limits: Limits) -> None:
-    @app.get("/health", **contract.HEALTH)
+def _add_status(router: APIRouter, service: Service) -> None:
     async def health() -> Response:
         return JSONResponse({"status": "alive"})
 
-    @app.get("/ready", **contract.READY)
     async def ready() -> Response:
         status = service.status()
         is_ready = status["status"] == "ready"
         return JSONResponse(status, HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE)
 
-    @app.get("/model", **contract.MODEL)
+    router.get("/health", **contract.HEALTH)(health)
+    for path in _ALIVE:
+        router.get(path, include_in_schema=False)(health)
+    router.get(_READY[0], **contract.READY)(ready)
+    for path in _READY[1:]:
+        router.get(path, include_in_schema=False)(ready)
+
+    @router.get("/version", **contract.SHOW_VERSION)
+    async def version() -> Response:
+        versions = {"server": contract.SERVER, "interface": contract.VERSION}
+        return JSONResponse({**versions, **_fields(service.identity)})
+
+
+def _add_model(router: APIRouter, service: Service, limits: Limits, metrics: Metrics) -> None:
+    @router.get("/model", **contract.MODEL)
     async def model() -> Response:
         lane = service.lane
         facts = {name: lane.facts.get(name) for name in contract.FACTS}
-        more = {"waiting": lane.waiting, "pictures_per_second": lane.speed,
-                "restarts": lane.restarts, "swaps": service.swaps}  # fmt: skip
+        more = {
+            "waiting": lane.waiting,
+            "pictures_per_second": lane.speed,
+            "restarts": lane.restarts,
+            "swaps": service.swaps,
+        }
         return JSONResponse({**service.status(), **facts, **more, "limits": contract.told(limits)})
 
+    @router.get("/metrics", **contract.METRICS)
+    async def show_metrics() -> Response:
+        status = service.status()
+        is_loaded = status["model"] is not None
+        now = {
+            "rootstock_ready": (
+                "gauge",
+                "1 where a picture would be predicted now.",
+                status["status"] == "ready",
+            ),
+            "rootstock_queue_pictures": (
+                "gauge",
+                "Pictures that wait.",
+                service.lane.waiting if is_loaded else 0,
+            ),
+            "rootstock_queue_limit": ("gauge", "Pictures that may wait.", limits.queue),
+            "rootstock_restarts_total": (
+                "counter",
+                "New starts of the process that predicts.",
+                service.restarts,
+            ),
+            "rootstock_swaps_total": (
+                "counter",
+                "Versions that followed the first one.",
+                service.swaps,
+            ),
+        }
+        info = {key: status[key] for key in ("model", "version")} if is_loaded else {}
+        return Response(metrics.write(now, info), headers={"content-type": CONTENT_TYPE})
 
-def _add_pages(app: FastAPI) -> None:
+
+def _add_pages(app: FastAPI, service: Service, access: Access) -> None:
     def document() -> dict[str, Any]:
-        return contract.describe(app)
+        return contract.describe(app, has_tokens=bool(access.tokens))
+
+    def model_name() -> str:
+        return service.identity.model if service.identity else "NAME"
 
     @app.get("/openapi.json", include_in_schema=False)
     async def openapi() -> Response:
@@ -138,40 +183,53 @@ def _add_pages(app: FastAPI) -> None:
 
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
-        return docs_page(document(), str(request.base_url).rstrip("/"))
+        base = str(request.base_url).rstrip("/")
+        return docs_page(document(), base=base, model=quote(model_name()))
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
         return predict_page()
 
 
-def _add_refusals(app: FastAPI, service: Service) -> None:
-    def refuse(status: int, error: str, headers: Mapping[str, str] | None = None) -> JSONResponse:
-        return JSONResponse({"error": error, **_fields(service.identity)}, status,
-                            headers=dict(headers or {}))  # fmt: skip
+def _add_refusals(app: FastAPI, service: Service, metrics: Metrics) -> None:
+    def refuse(request: Request, status: int, error: str, **headers: str) -> JSONResponse:
+        metrics.refuse(error.partition(": ")[0])
+        content = refusal_in_form(request.url.path, status, error)
+        content = content or {"error": error, **_fields(service.identity)}
+        return JSONResponse(content, status, headers=headers)
 
     @app.exception_handler(Refusal)
-    async def refused(_: Request, error: Refusal) -> Response:
-        later = error.retry_after_s
-        return refuse(error.status, str(error), {"retry-after": str(later)} if later else None)
+    async def refused(request: Request, error: Refusal) -> Response:
+        return refuse(request, error.status, str(error), **error.headers)
 
     @app.exception_handler(HTTPException)
-    async def unknown(_: Request, error: HTTPException) -> Response:
+    async def unknown(request: Request, error: HTTPException) -> Response:
+        headers = dict(error.headers or {})
+        if error.status_code == HTTPStatus.METHOD_NOT_ALLOWED:
+            headers = {"allow": ", ".join(_methods(app, request))}
+            if request.method == "OPTIONS":
+                return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         code = HTTPStatus(error.status_code).name.lower()
-        return refuse(error.status_code, f"{code}: see /docs", error.headers)
+        return refuse(request, error.status_code, f"{code}: see /docs", **headers)
 
     @app.exception_handler(ClientDisconnect)
-    async def left(_: Request, error: ClientDisconnect) -> Response:
+    async def left(request: Request, error: ClientDisconnect) -> Response:
         del error
-        return refuse(HTTPStatus.BAD_REQUEST, "client_left: nobody waits for the answer")
+        return refuse(request, HTTPStatus.BAD_REQUEST, "client_left: nobody waits for the answer")
+
+
+def _methods(app: FastAPI, request: Request) -> list[str]:
+    """Return what may be asked of a path."""
+    found = {"OPTIONS"}
+    for method in ("GET", "POST"):
+        scope = {**request.scope, "method": method}
+        if any(route.matches(scope)[0] is Match.FULL for route in app.router.routes):
+            found |= {"GET", "HEAD"} if method == "GET" else {method}
+    return sorted(found)
 
 
 def _fields(identity: Identity | None) -> dict[str, str | None]:
-    return {"model": identity.model if identity else None,
-            "version": identity.version if identity else None}  # fmt: skip
-
-
-def _named(identity: Identity | None) -> dict[str, str]:
-    if identity is None:
-        return {}
-    return {"x-model": quote(identity.model), "x-model-version": quote(identity.version)}
+    return {
+        "model": identity.model if identity else None,
+        "version": identity.version if identity else None,
+    }

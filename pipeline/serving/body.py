@@ -1,24 +1,24 @@
-"""The body of a request: read no further than the limit, and its pictures taken out."""
+"""The body of a request: read and unpacked no further than the limit."""
 
 import asyncio
-import base64
-import binascii
-import json
+import zlib
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from http import HTTPStatus
-from typing import Any
 
 from starlette.requests import Request
 
 from pipeline.serving.limits import Limits
-from pipeline.serving.refusals import Refusal, too_many_bytes
+from pipeline.serving.refusals import Refusal, malformed, too_many_bytes
 
-JSON = "application/json"
-BYTES = "application/octet-stream"
-_KEY = "images"
-_INLINE_BYTES = 256_000
-"""Smaller lists are unpacked at once, larger ones in a thread: others are answered meanwhile."""
+_GZIP = 16 + zlib.MAX_WBITS
+_CODINGS = ("gzip", "x-gzip", "deflate")
+_MOST_CODINGS = 2
+"""One around another: a proxy may pack what a client has packed."""
+
+
+_MOST_MEMBERS = 100
+"""Of a gzip body, one after another; each costs a look at all that follows."""
 
 
 class Held:
@@ -35,8 +35,12 @@ class Held:
             Refusal: There are too many.
         """
         if self.now + size > self.most:
-            raise Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "busy",
-                          "too many large requests at once", retry_after_s=1)  # fmt: skip
+            raise Refusal(
+                HTTPStatus.SERVICE_UNAVAILABLE,
+                "busy",
+                "too many large requests at once",
+                retry_after_s=1,
+            )
         self.now += size
 
     def give(self, size: int) -> None:
@@ -44,36 +48,19 @@ class Held:
         self.now -= size
 
 
-def media_type(request: Request) -> str:
-    """Give what the body is: `application/json`, or anything else that is a picture's bytes.
-
-    Raises:
-        Refusal: Neither a picture nor JSON, or compressed.
-    """
-    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
-    if request.headers.get("content-encoding", "identity").strip().lower() != "identity":
-        raise Refusal(HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "content_encoding",
-                      "the body must not be compressed")  # fmt: skip
-    if kind in (JSON, BYTES) or (kind.startswith("image/") and len(kind) > len("image/")):
-        return kind
-    raise Refusal(
-        HTTPStatus.UNSUPPORTED_MEDIA_TYPE, "media_type",
-        f"Content-Type must be image/*, {BYTES} or {JSON}, "
-        + (f"got {kind[:80]!r}" if kind else "and is missing"),
-    )  # fmt: skip
-
-
 @asynccontextmanager
 async def read_body(request: Request, limits: Limits, held: Held) -> AsyncIterator[bytes]:
-    """Read a body; its bytes count as held until the block is left.
+    """Read a body, and unpack it; its bytes count as held until the block is left.
 
     Raises:
-        Refusal: It has more bytes than it may, or none came for too long.
+        Refusal: It has more bytes than it may, none came for too long, or it cannot be unpacked.
     """
+    codings = _codings(request)
     declared = request.headers.get("content-length", "")
     if declared.isdecimal() and int(declared) > limits.max_bytes:
         raise too_many_bytes(limits.max_bytes)
     content = bytearray()
+    unpacked = b""
     try:
         try:
             async with asyncio.timeout(limits.timeout_s):
@@ -84,55 +71,70 @@ async def read_body(request: Request, limits: Limits, held: Held) -> AsyncIterat
                         raise too_many_bytes(limits.max_bytes)
         except TimeoutError:
             raise Refusal(
-                HTTPStatus.REQUEST_TIMEOUT, "body_timeout",
+                HTTPStatus.REQUEST_TIMEOUT,
+                "body_timeout",
                 f"the body did not arrive within {limits.timeout_s:g} s",
-            ) from None  # fmt: skip
-        yield bytes(content)
+            ) from None
+        if codings:
+            found = await asyncio.to_thread(_unpack, bytes(content), codings, limits.max_bytes)
+            held.take(len(found))
+            unpacked = found
+        yield unpacked if codings else bytes(content)
     finally:
-        held.give(len(content))
+        held.give(len(content) + len(unpacked))
 
 
-async def unpack(body: bytes, limits: Limits) -> list[bytes]:
-    """Take the pictures out of `{"images": ["<base64>", ...]}`.
+def _codings(request: Request) -> list[str]:
+    """Return how the body is packed, the last coding first.
 
     Raises:
-        Refusal: It is no JSON, not of this form, or has too many pictures.
+        Refusal: It is packed in a way that is not read here.
     """
-    if len(body) < _INLINE_BYTES:
-        return _unpack(body, limits.max_pictures)
-    return await asyncio.to_thread(_unpack, body, limits.max_pictures)
+    names = request.headers.get("content-encoding", "").lower().split(",")
+    codings = [name.strip() for name in names if name.strip() not in ("", "identity")]
+    unknown = [name for name in codings if name not in _CODINGS]
+    if unknown or len(codings) > _MOST_CODINGS:
+        raise Refusal(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            "content_encoding",
+            f"Content-Encoding must be gzip or deflate, got {', '.join(codings)[:80]!r}",
+            headers={"accept-encoding": "gzip, deflate"},
+        )
+    return codings[::-1]
 
 
-def _unpack(body: bytes, most: int) -> list[bytes]:
-    texts = _parse(body)
-    if len(texts) > most:
-        raise Refusal(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, "too_many_pictures",
-                      f"a request may have {most} pictures, got {len(texts)}")  # fmt: skip
-    if not texts:
-        raise _unprocessable("json_form", f'"{_KEY}" must not be empty')
-    return [_decode(text, number) for number, text in enumerate(texts)]
+def _unpack(content: bytes, codings: list[str], most: int) -> bytes:
+    for coding in codings:
+        content = _inflate(content, coding, most)
+    return content
 
 
-def _parse(body: bytes) -> list[Any]:
-    try:
-        content = json.loads(body)
-    except (ValueError, RecursionError):
-        raise Refusal(HTTPStatus.BAD_REQUEST, "json", "the body is not JSON") from None
-    if not isinstance(content, dict) or not isinstance(content.get(_KEY), list):
-        raise _unprocessable("json_form", f'the body must be {{"{_KEY}": ["<base64>", ...]}}')
-    if unknown := [key for key in content if key != _KEY]:
-        raise _unprocessable("json_form", f'the only key is "{_KEY}", got {unknown[0][:80]!r} too')
-    return list(content[_KEY])
+def _inflate(content: bytes, coding: str, most: int) -> bytes:
+    """Unpack one coding, to `most` bytes and no further: a small body may stand for a huge one.
+
+    Raises:
+        Refusal: It is damaged, cut off, or has more bytes.
+    """
+    found = bytearray()
+    for _ in range(_MOST_MEMBERS):
+        if not content.strip(b"\0"):  # padding
+            return bytes(found)
+        engine = zlib.decompressobj(_GZIP if "gzip" in coding else _deflate_bits(content))
+        try:
+            found += engine.decompress(content, most + 1 - len(found))
+        except zlib.error as error:
+            raise malformed(
+                "content_encoding", f"the body is no {coding}: {str(error).partition(': ')[2]}"
+            ) from None
+        if len(found) > most:
+            raise too_many_bytes(most)
+        if not engine.eof:
+            raise malformed("content_encoding", f"the body is cut off: its {coding} has no end")
+        content = engine.unused_data
+    raise malformed("content_encoding", f"the body has over {_MOST_MEMBERS} members")
 
 
-def _decode(text: Any, number: int) -> bytes:
-    try:
-        if not isinstance(text, str):
-            raise TypeError
-        return base64.b64decode(text, validate=True)
-    except (TypeError, ValueError, binascii.Error):
-        raise _unprocessable("base64", f"{_KEY}[{number}] is not base64") from None
-
-
-def _unprocessable(code: str, detail: str) -> Refusal:
-    return Refusal(HTTPStatus.UNPROCESSABLE_ENTITY, code, detail)
+def _deflate_bits(content: bytes) -> int:
+    """Tell zlib's form, which `deflate` means, from the bare one, which some clients send."""
+    is_zlib = content[0] & 15 == zlib.DEFLATED and int.from_bytes(content[:2], "big") % 31 == 0
+    return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS

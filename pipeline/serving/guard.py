@@ -4,6 +4,7 @@ import asyncio
 import json
 import logging
 import secrets
+import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from typing import Any
@@ -11,8 +12,11 @@ from typing import Any
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pipeline.serving.metrics import Metrics
+
 log = logging.getLogger(__name__)
 
+_METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _DRAIN_S = 1.0
 _DRAIN_BYTES = 8_000_000
 """Read of a refused body, and thrown away, so that the client gets to read the answer."""
@@ -32,25 +36,41 @@ class Guard:
 
     Args:
         app: What answers.
-        named: Gives the headers that name the model; an answer that has them keeps its own.
+        named: Returns the headers that name the model; an answer that has them keeps its own.
+        metrics: Counts requests.
     """
 
-    def __init__(self, app: ASGIApp, named: Callable[[], Mapping[str, str]]) -> None:
+    def __init__(
+        self, app: ASGIApp, named: Callable[[], Mapping[str, str]], metrics: Metrics
+    ) -> None:
         self._app = app
         self._named = named
+        self._metrics = metrics
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer one request."""
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
+        method, started = scope["method"], time.perf_counter()
+        if method == "HEAD":  # as GET; the server that speaks HTTP leaves the body out
+            scope = {**scope, "method": "GET"}
         exchange = _Exchange(scope, receive, send, self._named)
+        try:
+            await self._answer(scope, exchange)
+        finally:
+            path = getattr(scope.get("route"), "path", "other")
+            known = method if method in _METHODS else "other"
+            self._metrics.requests.add(path, known, str(exchange.status))
+            self._metrics.seconds.observe(time.perf_counter() - started, path)
+
+    async def _answer(self, scope: Scope, exchange: "_Exchange") -> None:
         try:
             await self._app(scope, exchange.receive, exchange.send)
         except Exception:  # logged whole; the client gets the number of the entry
             number = secrets.token_hex(4)
             log.exception("request %s failed", number)
-            if exchange.is_started:
+            if exchange.status:
                 raise
             await exchange.fail(number)
 
@@ -62,7 +82,9 @@ class _Exchange:
         self, scope: Scope, receive: Receive, send: Send, named: Callable[[], Mapping[str, str]]
     ) -> None:
         headers = dict(scope["headers"])
-        self.is_started = False
+        self.status = 0
+        """Of the answer; 0 before it begins."""
+
         self._receive = receive
         self._send = send
         self._named = named
@@ -80,7 +102,7 @@ class _Exchange:
 
     async def send(self, message: Message) -> None:
         if message["type"] == "http.response.start":
-            self.is_started = True
+            self.status = message["status"]
             headers = MutableHeaders(scope=message)
             for name, value in {**_HEADERS, **self._named()}.items():
                 headers.setdefault(name, value)

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Literal, Protocol, TypeVar
+from urllib.parse import quote
 
 from pipeline.errors import PipelineError
 from pipeline.serving.refusals import Refusal
@@ -67,6 +68,11 @@ class Identity:
     model: str
     version: str
 
+    @property
+    def headers(self) -> dict[str, str]:
+        """Return the headers that name it in every answer."""
+        return {"x-model": quote(self.model), "x-model-version": quote(self.version)}
+
 
 class Lane:
     """Answers with one version.
@@ -94,6 +100,9 @@ class Lane:
         self.identity = identity
         self.facts: dict[str, Any] = {}
         self.restarts = 0
+        self.on_batch: Callable[[int, float], None] = _pass
+        """Called after each batch with its pictures and the seconds that it took."""
+
         self._start_resident = start
         self._find_stuck_s = stuck_s
         self._stuck_s = 0.0
@@ -108,6 +117,13 @@ class Lane:
     def is_answering(self) -> bool:
         """Tell whether a picture would be worked on now."""
         return self._resident is not None and self._resident.alive
+
+    @property
+    def columns(self) -> list[str]:
+        """Names in a row but for `error`."""
+        if self.facts["task"] == "classification":
+            return ["label", "confidence", *(f"p_{name}" for name in self.facts["classes"])]
+        return ["value"]
 
     @property
     def waiting(self) -> int:
@@ -205,7 +221,9 @@ class Lane:
             if rows[0]["error"] is None:
                 rows = [{**await self._watched(lambda: resident.explain(files[0])), **rows[0]}]
         else:
-            self._queue.measure(len(batch), time.monotonic() - started)
+            seconds = time.monotonic() - started
+            self._queue.measure(len(batch), seconds)
+            self.on_batch(len(batch), seconds)
         for job, row in zip(batch, rows, strict=True):
             if job.is_wanted:
                 job.answer.set_result(row)
@@ -235,10 +253,7 @@ class Lane:
 
     def _lost_row(self) -> Row:
         error = "decoder_crashed: the process that predicts died with it, twice"
-        columns = ["value"]
-        if self.facts["task"] == "classification":
-            columns = ["label", "confidence", *(f"p_{name}" for name in self.facts["classes"])]
-        return {**dict.fromkeys(columns), "error": error}
+        return {**dict.fromkeys(self.columns), "error": error}
 
     async def _revive(self) -> None:
         """Start the resident anew, again and again; what waits longer than that is refused."""
@@ -274,6 +289,10 @@ class Lane:
     @property
     def _name(self) -> str:
         return f"{self.identity.model} version {self.identity.version}"
+
+
+def _pass(pictures: int, seconds: float) -> None:
+    """Count nothing."""
 
 
 def _not_starting() -> Refusal:

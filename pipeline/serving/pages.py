@@ -35,11 +35,28 @@ th { color: var(--soft); font-weight: 500; }
 summary { cursor: pointer; }
 """
 _EXAMPLES = {
-    "/predict": "curl --data-binary @cell.png -H 'Content-Type: image/png' {base}/predict\n"
-    "curl -H 'Content-Type: application/json' {base}/predict \\\n"
-    '  -d "{{\\"images\\": [\\"$(base64 -w0 cell.png)\\"]}}"',
-    "/explain": "curl --data-binary @cell.png -H 'Content-Type: image/png' {base}/explain",
+    "/predict": """
+curl -F file=@cell.png {base}/predict
+curl -F file=@cell.png -F file=@other.png {base}/predict
+curl --data-binary @cell.png {base}/predict
+echo '{{"images": ["'$(base64 < cell.png)'"]}}' | curl -d @- {base}/predict
+""",
+    "/explain": """
+curl -F file=@cell.png {base}/explain
+""",
+    "/invocations": """
+echo '{{"instances": ["'$(base64 < cell.png)'"]}}' | curl -d @- {base}/invocations
+""",
+    "/v1/models/{name}:predict": """
+echo '{{"instances": [{{"b64": "'$(base64 < cell.png)'"}}]}}' \\
+  | curl -d @- {base}/v1/models/{model}:predict
+""",
+    "/v2/models/{name}/infer": """
+echo '{{"inputs": [{{"name": "image", "datatype": "BYTES", "shape": [1],' \\
+     '"data": ["'$(base64 < cell.png)'"]}}]}}' | curl -d @- {base}/v2/models/{model}/infer
+""",
 }
+"""Commands as they are typed."""
 
 
 @cache
@@ -64,12 +81,12 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def docs_page(openapi: dict[str, Any], base: str) -> HTMLResponse:
-    """Give the page that shows the OpenAPI document.
+def docs_page(openapi: dict[str, Any], **names: str) -> HTMLResponse:
+    """Return the page that shows the OpenAPI document.
 
     Args:
         openapi: The document.
-        base: Where the server is, for the examples.
+        names: Of the examples: `base`, where the server is, and `model`.
     """
     head = tag(
         "head",
@@ -85,7 +102,7 @@ def docs_page(openapi: dict[str, Any], base: str) -> HTMLResponse:
         tag("p", tag("a", "Try it in the browser", href="./"), " or read ",
             tag("a", "openapi.json", href="openapi.json"), "."),
         [
-            _operation(path, method, operation, base)
+            _operation(path, method, operation, names)
             for path, methods in openapi["paths"].items()
             for method, operation in methods.items()
         ],
@@ -100,13 +117,15 @@ def docs_page(openapi: dict[str, Any], base: str) -> HTMLResponse:
     return HTMLResponse(document("en", head, body), headers={"content-security-policy": policy})
 
 
-def _operation(path: str, method: str, operation: dict[str, Any], base: str) -> list[Html | None]:
+def _operation(
+    path: str, method: str, operation: dict[str, Any], names: dict[str, str]
+) -> list[Html | None]:
     body = operation.get("requestBody")
     example = _EXAMPLES.get(path)
     return [
         tag("h2", tag("code", f"{method.upper()} {path}")),
         tag("p", operation["summary"], " ", _prose(operation.get("description", ""))),
-        _lines(example.format(base=base)) if example else None,
+        _lines(example.strip().format(**names)) if example else None,
         tag("p", "Content-Type: ", ", ".join(body["content"])) if body else None,
         tag("table", tag("tr", tag("th", "Status"), tag("th", "Meaning"), tag("th", "Body")),
             [_status(code, each) for code, each in operation["responses"].items()]),

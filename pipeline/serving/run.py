@@ -2,22 +2,31 @@
 
 from collections.abc import Callable
 
+from pipeline.serving.access import Access
 from pipeline.serving.app import make_app
 from pipeline.serving.limits import Limits
+from pipeline.serving.metrics import Metrics
 from pipeline.serving.opening import Opener
 from pipeline.serving.server import Address, address_of, listen, serve
 from pipeline.serving.service import Service
 
 
 def run(
-    opener: Opener, limits: Limits, address: Address, *, poll_s: float, say: Callable[[str], None]
+    opener: Opener,
+    limits: Limits,
+    address: Address,
+    access: Access,
+    *,
+    poll_s: float,
+    say: Callable[[str], None],
 ) -> int:
-    """Serve until a signal comes; give the exit code.
+    """Serve until a signal comes; return the exit code.
 
     Args:
         opener: What is served.
         limits: Of requests.
         address: Where.
+        access: Who may ask.
         poll_s: Between two looks at where an alias leads.
         say: Prints.
 
@@ -27,12 +36,16 @@ def run(
         PipelineError: There is no such model, or it cannot be loaded.
     """
     taken = listen(address)
-    service = Service(opener, poll_s=poll_s if opener.is_moving else None)
+    metrics = Metrics()
+    service = Service(opener, poll_s=poll_s if opener.is_moving else None, metrics=metrics)
 
     def ready() -> None:
         lane = service.lane
         url = address_of(taken)
-        say(f"{url} serves {lane.identity.model} version {lane.identity.version} "
-            f"({opener.what}); how to ask: {url}/docs (Ctrl-C ends it)\n")  # fmt: skip
+        say(
+            f"{url} serves {lane.identity.model} version {lane.identity.version} "
+            f"({opener.what}); how to ask: {url}/docs (Ctrl-C ends it)\n"
+        )
 
-    return serve(make_app(service, limits), service, taken, timeout_s=limits.timeout_s, ready=ready)
+    app = make_app(service, limits, access, metrics)
+    return serve(app, service, taken, timeout_s=limits.timeout_s, ready=ready)

@@ -12,6 +12,7 @@ from typing import Any
 
 from pipeline.errors import PipelineError
 from pipeline.serving.lane import Identity, Lane
+from pipeline.serving.metrics import Metrics
 from pipeline.serving.opening import Opener, Target
 from pipeline.serving.refusals import not_ready
 
@@ -36,13 +37,16 @@ class Service:
     Args:
         opener: Knows what the reference leads to, and opens it.
         poll_s: Between two looks; None: look once.
+        metrics: Counts batches.
     """
 
-    def __init__(self, opener: Opener, *, poll_s: float | None) -> None:
+    def __init__(self, opener: Opener, *, poll_s: float | None, metrics: Metrics) -> None:
         self.pending: Pending | None = None
         self.swaps = 0
         self._opener = opener
         self._poll_s = poll_s
+        self._metrics = metrics
+        self._restarts_before = 0
         self._lane: Lane | None = None
         self._served: Target | None = None
         self._refused: str | None = None
@@ -67,6 +71,11 @@ class Service:
         """What takes new requests; None while the first version is loaded."""
         return self._lane.identity if self._lane else None
 
+    @property
+    def restarts(self) -> int:
+        """Of all processes of versions, from the start of the server."""
+        return self._restarts_before + (self._lane.restarts if self._lane else 0)
+
     async def open(self) -> None:
         """Load the first version, then follow.
 
@@ -74,8 +83,7 @@ class Service:
             PipelineError: It cannot be found or loaded.
         """
         found = await asyncio.to_thread(self._opener.look)
-        self._lane = await self._opener.open(found)
-        self._served = found
+        self._adopt(await self._opener.open(found), found)
         if self._poll_s is not None:
             self._follower = asyncio.create_task(self._follow(self._poll_s))
 
@@ -129,7 +137,8 @@ class Service:
         except Exception as error:  # noqa: BLE001 - whatever it is, the old version goes on
             self._refuse(found, error)
             return
-        old, self._lane, self._served = self._lane, lane, found
+        old = self._lane
+        self._adopt(lane, found)
         self.pending = self._refused = None
         self.swaps += 1
         log.info("version %s is served now", found.version)
@@ -137,6 +146,11 @@ class Service:
             task = asyncio.create_task(old.close())
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
+
+    def _adopt(self, lane: Lane, found: Target) -> None:
+        self._restarts_before = self.restarts
+        lane.on_batch = self._metrics.batch
+        self._lane, self._served = lane, found
 
     def _refuse(self, found: Target, error: Exception) -> None:
         if not self._failures:

@@ -142,7 +142,11 @@ def requirements() -> list[str]:
 
 
 def signature(bundle: dict[str, Any]) -> "ModelSignature":
-    """Give the input and output columns of the model that a bundle describes."""
+    """Return the input and output columns of the model that a bundle describes.
+
+    Pictures are text by the signature, and may be bytes too: MLflow's server would decode base64 of
+    binary columns in two of its forms alone, and damage what it does not know, as `data:` URLs.
+    """
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
@@ -155,7 +159,7 @@ def signature(bundle: dict[str, Any]) -> "ModelSignature":
     if bundle["task"] == "classification":
         columns.insert(0, ColSpec(DataType.string, "label", required=False))
     columns.append(ColSpec(DataType.string, "error", required=False))
-    return ModelSignature(Schema([ColSpec(DataType.binary, "image")]), Schema(columns))
+    return ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(columns))
 
 
 @contextmanager

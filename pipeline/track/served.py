@@ -1,12 +1,16 @@
 """The registered model as MLflow runs it: encoded pictures in, labels and probabilities out.
 
 MLflow executes this file when it loads the model; `pipeline` is then the copy that was logged with
-it. The input has one column, `image`, of encoded bytes (base64 in JSON, which MLflow decodes). The
-output has a row for each picture: `label`, `confidence` and one `p_<class>` for each class, or
-`value` for a regression; and `error`, which is null. A picture that cannot be decoded costs its own
-row only: its `error` says why, and everything else in the row is null.
+it. The input has one column, `image`: a cell is an encoded picture, as bytes or as text (base64, or
+a `data:` URL), which is what JSON and csv hold. The output has a row for each picture: `label`,
+`confidence` and one `p_<class>` for each class, or `value` for a regression; and `error`, which is
+null. A picture that cannot be decoded costs its own row only: its `error` says why, and everything
+else in the row is null.
 """
 
+import ast
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -16,9 +20,14 @@ from mlflow.models import set_model
 from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.data.decoders import try_decode
+from pipeline.data.picture import DecodeSpec, Pixels
+from pipeline.data.picture_text import PictureTextError, from_cell
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.model.engine import choose_device
 from pipeline.model.rows import predict_table
+
+_HOLDER = re.compile(r"\{'b64': '[^']*'\}")
+"""TensorFlow's `{"b64": ...}`, as MLflow's server hands it on: as Python shows it."""
 
 
 class ServedModel(PythonModel):
@@ -42,10 +51,20 @@ class ServedModel(PythonModel):
         return self._predictor.runtime.fingerprint()
 
 
-def predict_rows(predictor: Predictor, files: Sequence[Any]) -> pd.DataFrame:
+def predict_rows(predictor: Predictor, cells: Sequence[Any]) -> pd.DataFrame:
     """Predict encoded pictures; rows of those that cannot be decoded are null but for `error`."""
-    spec = predictor.bundle.decode
-    return predict_table(predictor, [try_decode(spec, raw) for raw in files])
+    return predict_table(predictor, [_decode(predictor.bundle.decode, cell) for cell in cells])
+
+
+def _decode(spec: DecodeSpec, cell: Any) -> Pixels | str:
+    if isinstance(cell, float) and math.isnan(cell):  # as pandas reads null
+        cell = None
+    if isinstance(cell, str) and _HOLDER.fullmatch(cell):
+        cell = ast.literal_eval(cell)["b64"]
+    try:
+        return try_decode(spec, from_cell(cell))
+    except PictureTextError as error:
+        return str(error)
 
 
 set_model(ServedModel())

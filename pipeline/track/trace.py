@@ -89,6 +89,7 @@ def trace(root: Path, what: str | None) -> Trace:
         GitError: git cannot read the repository.
     """
     unknown: dict[str, str] = {}
+    is_committed = has_commit(root)
     here = _working_tree(root, what)
     lookup, found = _look(what, here, unknown)
     if lookup and found and found.run is None and found.version is not None:
@@ -96,7 +97,7 @@ def trace(root: Path, what: str | None) -> Trace:
     tags = _tags(found)
     key = here.keys.key if here else tags.get("dvc.key")
     model = here.keys.model if here else tags.get("dvc.model")
-    sha = _find(root, key, model, tags)
+    sha = _find(root, key, model, tags) if is_committed else None
     recorded = here or _recorded(root, sha, model, lookup, found)
     if recorded is None:
         unknown["dvc.lock"] = "no commit of this repository has it, and the run keeps none"
@@ -179,7 +180,7 @@ def _find(root: Path, key: str | None, model: str | None, tags: Mapping[str, str
     def key_of(lock: Lock) -> str:
         return "mine" if run_keys(lock).key in keys else ""
 
-    if not has_commit(root) or not keys:
+    if not keys:
         return None
     for needed in ([model] if model else [], [tags.get("dvc.data", "")]):
         found = find_lock(root, "mine", file=Path(LOCK), needed=needed, key_of=key_of)

@@ -81,8 +81,8 @@ FAULTS = {
     "no-paths-at-all": (b"path,label\n,cat\n,dog\n", "the column 'path' is empty in every row"),
     "text-list-without-header": (b"1.png 0\n2.png 1\n", "the first line must be a header"),
     "unknown-split": (
-        b"path,label,split\n1.png,cat,train\n2.png,dog,dev\n",
-        r"labels\.csv:3: column 'split': must be one of train, val, .* in every row, got 'dev'",
+        b"path,label,split\n1.png,cat,train\n2.png,dog,later\n",
+        r"labels\.csv:3: column 'split': must be one of train, val, .* in every row, got 'later'",
     ),
     "split-for-some": (
         b"path,label,split\n1.png,cat,train\n2.png,dog,\n",

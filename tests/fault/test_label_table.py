@@ -95,8 +95,8 @@ STOPS = {
         r"error: raw: the class 'bird' has 1 items, none of them in train"),
     "66 empty split": (with_splits(lambda n, label, split: (label, split.replace("val", "test"))),
                        3, r"error: raw: the split 'val' is empty"),
-    "68 unknown split": (with_splits(lambda n, label, split: (label, split if n else "dev")), 3,
-                         WHERE + r":2: column 'split': must be one of train, val, .*got 'dev'"),
+    "68 unknown split": (with_splits(lambda n, label, split: (label, split if n else "later")), 3,
+                         WHERE + r":2: column 'split': must be one of train, val, .*got 'later'"),
     "71 several labels": (labels("p00.png,cat|dog"), 3,
                           WHERE + r":2: an item must have one label, and not several"),
     "73 a class for each item": (labels("p00.png,name", *(f"x{n},name{n}" for n in range(200))), 3,
@@ -118,6 +118,15 @@ def test_a_file_that_is_wrong_as_a_whole(project, capsys, content, code, message
     assert run_clean(project) == code
     assert re.search(message, last_line(capsys))
     assert not (project / "out").exists()
+
+
+def test_what_a_stop_may_come_from_is_told_before_it(project, capsys):
+    content = labels(*(f"p{n:02},cat" for n in range(6)), "gone,cat")
+    (project / "raw/labels.csv").write_text(content, encoding="utf-8")
+    assert run_clean(project, clean={"max_bad_frac": 0.05}) == 3
+    told = capsys.readouterr().err
+    assert "7 of 48 paths in labels.csv name no file as they are written; 6 of them would" in told
+    assert re.search(r"error: raw: \d+ of 55 items are bad: ", told.splitlines()[-1])
 
 
 def test_67_fractions_that_do_not_sum_to_one_are_a_wrong_param(project, capsys):

@@ -23,7 +23,7 @@ from tests.trainable import SECTIONS, make_sources
 OUTS = ("model", "bundle", "history")
 PARAMS = {
     "task": "classification",
-    "data": {"path": "raw", "labels": "raw", "target": "label"},
+    "data": {"path": "raw", "labels": "raw", "target": "label", "layout": "auto"},
     **SECTIONS,
     "machine": {"workers": 1, "progress": "lines"},
 }

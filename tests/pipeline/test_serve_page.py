@@ -2,11 +2,13 @@
 
 import base64
 import io
+import re
 
 import pytest
 from PIL import Image
 
 from tests.browser import browser_page
+from tests.closure import ROOT
 from tests.published import RESULTS, Project, use_real_model
 from tests.serving import predictions, serving
 
@@ -14,6 +16,8 @@ pytestmark = pytest.mark.slow
 
 SHOWN = "#result:not([hidden])"
 TROUBLE = "#trouble:not([hidden])"
+LOCKED = "#locked:not([hidden])"
+TOKEN = "0123456789abcdef"
 EXPLAINED = "#explained:not([hidden])"
 
 
@@ -24,7 +28,9 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(project):
-    with serving("artifacts/train", "--decoders", "1", cwd=project.folder) as running:
+    with serving(
+        "artifacts/train", "--decoders", "1", cwd=project.folder, env={"ROOTSTOCK_TOKEN": TOKEN}
+    ) as running:
         yield running
 
 
@@ -36,9 +42,19 @@ def tab(server):
         page.on("filechooser", lambda _: None)
         page.goto(server.url)
         page.set_default_timeout(60_000)
+        give_token(page, "another-token-of-24-letters")
+        give_token(page, TOKEN)
+        page.wait_for_selector(LOCKED, state="hidden")
         yield page
         # The browser itself tells of answers that are refusals.
         assert [each for each in complaints if "status of 4" not in each] == []
+
+
+def give_token(page, token):
+    page.wait_for_selector(LOCKED)
+    page.fill("#token", token)
+    with page.expect_response("**/model"):
+        page.press("#token", "Enter")
 
 
 @pytest.fixture
@@ -64,6 +80,22 @@ def test_it_names_the_model(tab, server):
     tab.wait_for_selector("h1:text-is('local')")
     assert tab.title() == f"local {version}"
     assert version in tab.inner_text("#about")
+
+
+def test_it_shows_how_programs_ask(tab, server):
+    tab.click("#code summary")
+    for name in ("#curl", "#python", "#script"):
+        assert f"{server.url}/predict" in tab.inner_text(name)
+    tab.click("#code summary")
+
+
+def test_what_is_drawn_on_a_canvas_is_predicted_as_the_documentation_shows(tab):
+    page = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
+    (text,) = re.findall(r"^```browser\n(.*?)^```", page, re.DOTALL | re.MULTILINE)
+    text = text.replace("http://127.0.0.1:8000", "")
+    text = text.replace("headers: {", f'headers: {{ Authorization: "Bearer {TOKEN}",')
+    row = tab.evaluate(f"(async () => {{ {text} }})()")
+    assert row["label"] in ("a/b", "c"), row
 
 
 def test_a_chosen_picture_is_shown_predicted_and_explained(tab, picture):

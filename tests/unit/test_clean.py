@@ -399,7 +399,8 @@ def test_the_order_of_files_and_rows_changes_no_byte(tmp_path):
 def run_stage(folder, raw):
     out = folder / "out"
     main(
-        "classification", DataParams(path="r", labels="r", target="label"), clean_params(), SPLIT,
+        "classification", DataParams(path="r", labels="r", target="label", layout="auto"),
+        clean_params(), SPLIT,
         MACHINE, raw=raw, labels=raw, review=folder / "review", manifest=out / "manifest.parquet",
         report=out / "report.json", near_duplicates=out / "near_duplicates.parquet",
         plots=out / "plots", page=out / "report.html", probes=out / "probes.parquet",

@@ -54,7 +54,7 @@ def look(params, tmp_path, monkeypatch):
     def look_at(*, task="classification", labels=RAW, target="label", **clean):
         wanted = Expectations(
             task,
-            DataParams(path=RAW, labels=labels, target=target),
+            DataParams(path=RAW, labels=labels, target=target, layout="auto"),
             clean_params(**clean),
             params.find(CLASSES["split"]),
             MachineParams(workers=1, progress="none"),
@@ -66,6 +66,19 @@ def look(params, tmp_path, monkeypatch):
 
 def lines(found, level):
     return [each.line() for each in found if each.level == level]
+
+
+@pytest.mark.parametrize("linked", ["raw", "above"])
+def test_a_linked_folder_is_not_advised_to_be_added_which_dvc_refuses(raw, look, tmp_path, linked):
+    place = raw if linked == "raw" else raw.parent
+    place.rename(tmp_path / "disk")
+    place.symlink_to(tmp_path / "disk")
+    found, _ = look()
+    assert lines(found, "error") == []
+    (line,) = lines(found, "warning")
+    assert line.startswith(f"{RAW}: is not under DVC, which refuses a folder that is a link")
+    assert "`mount --bind`" in line
+    assert f"`dvc add {RAW}`" not in line
 
 
 def test_a_good_folder_is_counted_and_its_pictures_are_looked_at(raw, look):
@@ -367,7 +380,7 @@ def test_too_large_a_batch_is_an_error_of_params(params, tmp_path, monkeypatch, 
 def test_a_registered_name_of_other_data_is_told(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/elpv").mkdir(parents=True)
-    data = DataParams(path=RAW, labels=RAW, target="label")
+    data = DataParams(path=RAW, labels=RAW, target="label", layout="auto")
     changed = replace(params, sections=dict(params.sections) | {"data": data})
     told = lines(check_fit(changed, None), "warning")
     assert any("registry.name: 'elpv' is the name of other data" in line for line in told)

@@ -58,7 +58,8 @@ def project(request, tmp_path_factory):
 def run(project, out, *, data="data/cells/raw", changed=None, **params):
     _, given, inputs = project
     explain_stage.main(
-        DataParams(path=data, labels=data, target="label"), given.recipe.train, given.recipe.optim,
+        DataParams(path=data, labels=data, target="label", layout="auto"),
+        given.recipe.train, given.recipe.optim,
         given.loss, given.augment, EVALUATE, ExplainParams.model_validate(EXPLAIN | params),
         RUNTIME, QUIET, **{**inputs, **(changed or {})}, report=out / "report.json",
         heat=out / "heat.parquet", card=out / "card.md", page=out / "card.html",

@@ -142,9 +142,6 @@ COMMANDS = (["repro"], ["lineage"], ["fsck"], ["data", "diff"], ["metrics", "dif
 def test_every_command_ends_with_exit_4_and_one_line(repository, monkeypatch, capsys, command):
     (repository / "data/elpv").mkdir(parents=True)
     shutil.copyfile(ROOT / "data/elpv/dvc.yaml", repository / "data/elpv/dvc.yaml")
-    for name in ("dvc.lock", "artifacts/evaluate/metrics.json"):
-        (repository / name).parent.mkdir(parents=True, exist_ok=True)
-        shutil.copyfile(ROOT / name, repository / name)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"sqlite:///{repository}/no.db")
     of_another_owner(repository, monkeypatch)
     assert main(command) == 4

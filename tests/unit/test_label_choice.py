@@ -3,7 +3,8 @@
 import pytest
 
 from pipeline.data.items import find_items
-from pipeline.errors import DataError
+from pipeline.errors import DataError, ParamsError
+from tests.packed import tar
 
 ROWS = "file_name,label\n1.png,cat\n2.png,dog\n"
 
@@ -149,6 +150,12 @@ def test_beside_class_folders_such_a_table_is_told(tmp_path):
         f"instead: data.labels: {tmp_path}/train.csv"
     )
     assert [each for each in found.warnings if "to read it" in each] == [told]
+
+
+def test_an_archive_is_no_label_file(tmp_path):
+    (tmp_path / "a.tar").write_bytes(tar([("cat/1.png", b"x")]))
+    with pytest.raises(ParamsError, match=r"data\.labels: must be data\.path where a file holds"):
+        find_items(tmp_path, tmp_path / "a.tar", target="label")
 
 
 def test_a_table_of_something_else_changes_no_word(tmp_path):

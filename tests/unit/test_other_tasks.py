@@ -4,6 +4,7 @@ import json
 
 import pytest
 
+from pipeline.data.folder import look_at
 from pipeline.data.items import find_items
 from pipeline.errors import DataError
 from tests.packed import packed, tar
@@ -187,7 +188,8 @@ def test_a_set_for_another_task_is_named(tmp_path, name):
     assert "one label for a whole picture" in text
     assert "write labels.csv with the columns path and label" in text
     assert "\n" not in text
-    (tmp_path / "labels.csv").write_text("path,label\nx/1.jpg,cat\n")
+    first = next(path for path in look_at(tmp_path).files if path.endswith((".jpg", ".png")))
+    (tmp_path / "labels.csv").write_text(f"path,label\n{first},cat\n")
     assert find_items(tmp_path, tmp_path, target="label").layout == "label file"
 
 

@@ -358,6 +358,14 @@ def test_splits_in_doubt_stop_the_look(tmp_path, files, what):
         find(tmp_path)
 
 
+def test_groups_that_stand_for_nothing_are_told(tmp_path):
+    columns = {"image": cells(CONTENTS), "label": LABELS, "group": ["nan", "nan", "g", "nan"]}
+    write_table(tmp_path / "x.parquet", columns)
+    found = find(tmp_path)
+    assert [item.group for item in found.items] == [None, None, "g", None]
+    assert "nan" in found.warnings[0]
+
+
 def test_a_test_table_without_labels_has_unlabeled_pictures(tmp_path):
     hub_table(tmp_path / "train.parquet", 2)
     write_table(tmp_path / "test.parquet", {"image": cells(CONTENTS), "id": [1, 2, 3, 4]})

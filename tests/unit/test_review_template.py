@@ -7,7 +7,7 @@ from pipeline.cli import main
 from pipeline.data.review import read_review
 from pipeline.data.texttable import read_text_table
 from pipeline.errors import DataError
-from pipeline.suspects.template import SUSPECTS
+from pipeline.reviewing.template import SUSPECTS
 from pipeline.tables import write_table
 from tests.closure import ROOT
 
@@ -33,7 +33,8 @@ def project(tmp_path, monkeypatch):
 
 
 def review(capsys, *options, code=0):
-    assert main(["review", *options]) == code
+    rows = () if "--append" in options else ("--print",)
+    assert main(["review", *rows, *options]) == code
     return capsys.readouterr()
 
 

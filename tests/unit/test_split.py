@@ -150,7 +150,8 @@ def test_a_group_in_two_given_splits_is_refused():
 @pytest.mark.parametrize(
     ("text", "name"),
     [("train", "train"), (" Valid ", "val"), ("VALIDATION", "val"), ("test", "test"),
-     ("dev", None), ("", None), ("training", None)],
+     ("dev", "val"), ("", None), ("Training", "train"), ("hold-out", "test"), ("train_set", None),
+     ("contest", None)],
 )  # fmt: skip
 def test_names(text, name):
     assert split_name(text) == name

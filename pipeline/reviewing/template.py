@@ -6,17 +6,16 @@ file in which a decision is missing.
 
 import csv
 import io
-from collections.abc import Hashable, Sequence
+from collections.abc import Hashable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
 from pipeline.data.names import safe_line
-from pipeline.data.review import COLUMNS, listed_ids, review_file
-from pipeline.data.texttable import read_text_table
+from pipeline.data.review import COLUMNS, review_file
 from pipeline.errors import DataError
-from pipeline.files import replacing
+from pipeline.reviewing.sheet import Sheet, editing
 from pipeline.suspects.table import TEST
 from pipeline.tables import read_table
 
@@ -43,14 +42,19 @@ def review_template(
         raise DataError(SUSPECTS, "no such file", remedy="run `dvc repro suspects/dvc.yaml`")
     table = read_table(SUSPECTS)
     file = review_file(folder, raw)
-    rows = _undecided(table, listed_ids(file), reason, of_test=of_test)[:first]
-    if append and rows:
-        _append(file, rows)
-        note = f"{len(rows)} rows are in {file}: write each decision, or delete the row.\n"
-        return note + (_WARNING if of_test else "")
+    if not append:
+        rows = _undecided(table, Sheet(file).ids, reason, of_test=of_test)[:first]
+        text = ",".join(COLUMNS) + "\n" + _lines(rows)
+    else:
+        with editing(file) as sheet:
+            rows = _undecided(table, sheet.ids, reason, of_test=of_test)[:first]
+            for row in rows:
+                sheet.put(row["id"], row)
+        text = f"{len(rows)} rows are in {file}: write each decision, or delete the row.\n"
     if not rows:
         return f"no suspect for this reason is missing from {file}\n"
-    return (_WARNING if of_test else "") + ",".join(COLUMNS) + "\n" + _lines(rows, COLUMNS)
+    note = _WARNING if of_test else ""
+    return text + note if append else note + text
 
 
 _WARNING = (
@@ -65,33 +69,27 @@ def _undecided(
     mine = table[(table["reason"] == reason) & ((table["split"] == TEST) == of_test)]
     mine = mine[~mine["id"].isin(listed)].drop_duplicates("id")
     return [
-        {"id": each["id"], "decision": "", "by": "", "when": "", "note": _note(each)}
+        {"id": each["id"], "decision": "", "by": "", "when": "", "note": suspect_note(each)}
         for each in mine.to_dict("records")
     ]
 
 
-def _note(suspect: dict[Hashable, Any]) -> str:
+def suspect_note(suspect: Mapping[Hashable, Any]) -> str:
     """Say what is suspected of which file; in one line, and never a formula."""
     suggested = suspect["suggested"]
     expected = f", expected {suggested!r}" if isinstance(suggested, str) else ""
-    text = (f"{suspect['path']}: {suspect['reason']} {suspect['rank']}, labeled "
-            f"{suspect['label']!r}{expected}; {suspect['detail']}")  # fmt: skip
+    return note_line(
+        f"{suspect['path']}: {suspect['reason']} {suspect['rank']}, labeled "
+        f"{suspect['label']!r}{expected}; {suspect['detail']}"
+    )
+
+
+def note_line(text: str) -> str:
+    """Return a note in one line, and never a formula."""
     return safe_line(" ".join(text.split()))
 
 
-def _lines(rows: list[dict[str, str]], columns: Sequence[str]) -> str:
+def _lines(rows: list[dict[str, str]]) -> str:
     stream = io.StringIO()
-    writer = csv.DictWriter(stream, columns, lineterminator="\n", extrasaction="ignore")
-    writer.writerows(rows)
+    csv.DictWriter(stream, COLUMNS, lineterminator="\n").writerows(rows)
     return stream.getvalue()
-
-
-def _append(file: Path, rows: list[dict[str, str]]) -> None:
-    """Write rows after what is there, in the columns that the file has; other bytes stay."""
-    columns: Sequence[str] = COLUMNS
-    old = (",".join(COLUMNS) + "\n").encode()
-    if file.exists():
-        columns, old = read_text_table(file, may_be_empty=True).columns, file.read_bytes()
-    gap = b"" if old.endswith(b"\n") else b"\n"
-    with replacing(file) as scratch:
-        scratch.write_bytes(old + gap + _lines(rows, columns).encode())

@@ -1,0 +1,76 @@
+"""What the stages left for a person to look at, read once; what is not there is None."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from pipeline.data.manifest import read_manifest
+from pipeline.files import read_json
+from pipeline.params import Task
+from pipeline.tables import read_table, reading_parquet
+
+ARTIFACTS = Path("artifacts")
+SUSPECTS_COMMAND = "dvc repro suspects/dvc.yaml"
+
+_SEEN = ["id", "pixel_hash", "reason", "detail"]
+
+
+@dataclass(frozen=True)
+class Sources:
+    """The tables of one data set.
+
+    Attributes:
+        task: What labels are.
+        manifest: One row for each raw item; its index is the row number.
+        details: Why an item is not kept, in words, by path; the first ones only.
+        seen: By id: pixel_hash, reason and detail of each file that was opened.
+        near: Pairs of near-duplicates; None where the stage left none.
+        suspects: None where the side branch never ran.
+        predictions: Of the test split; None before `evaluate` ran.
+    """
+
+    task: Task
+    manifest: pd.DataFrame
+    details: Mapping[str, str]
+    seen: pd.DataFrame
+    near: pd.DataFrame | None
+    suspects: pd.DataFrame | None
+    predictions: pd.DataFrame | None
+
+
+def read_sources(task: Task, folder: Path = ARTIFACTS) -> Sources:
+    """Read all that is there.
+
+    Raises:
+        DataError: `clean` never ran here.
+        IntegrityError: A file is damaged.
+    """
+    clean = folder / "clean"
+    return Sources(
+        task=task,
+        manifest=read_manifest(clean / "manifest.parquet"),
+        details=_details(clean / "report.json"),
+        seen=_seen(clean / "probes.parquet"),
+        near=_optional(clean / "near_duplicates.parquet"),
+        suspects=_optional(folder / "suspects" / "suspects.parquet"),
+        predictions=_optional(folder / "evaluate" / "predictions.parquet"),
+    )
+
+
+def _optional(path: Path) -> pd.DataFrame | None:
+    return read_table(path) if path.exists() else None
+
+
+def _details(path: Path) -> dict[str, str]:
+    report: dict[str, Any] = read_json(path) if path.exists() else {}
+    return {each["path"]: each["detail"] for each in report.get("not_kept", [])}
+
+
+def _seen(path: Path) -> pd.DataFrame:
+    if not path.exists():
+        return pd.DataFrame(columns=_SEEN).set_index("id")
+    with reading_parquet(path):
+        return pd.read_parquet(path, columns=_SEEN).set_index("id")
