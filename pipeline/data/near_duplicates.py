@@ -216,9 +216,9 @@ def _untrained(items: _Items, is_dropped: Bools, task: Task) -> Bools:
     """Tell which items are in train, and of a class that would lose all that it has there."""
     is_train = items.ranks == 0
     if task == "regression" or not is_dropped.any():
-        return is_train & False
+        return np.zeros(len(is_train), dtype=bool)
     trained = np.unique(items.labels[is_train & ~is_dropped])
-    return is_train & ~np.isin(items.labels, trained)
+    return np.asarray(is_train & ~np.isin(items.labels, trained), dtype=bool)
 
 
 def _connect(pairs: pd.DataFrame, ranks: Ints) -> _Clusters:

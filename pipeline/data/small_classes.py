@@ -68,7 +68,7 @@ def place_small_classes(
     """
     rows = table.assign(
         unit=table["pixel_hash"].where(table["group"].isna(), "group\0" + table["group"]),
-        among=[dealing.get(each, ()) for each in table["given"].fillna(NOT_GIVEN)],
+        among=table["given"].fillna(NOT_GIVEN).map(lambda each: dealing.get(each, ())),
     )
     pinned, idle = _pinned(rows[rows["unit"].notna()], pins)
     rows = rows[rows["status"] == KEPT]
@@ -143,9 +143,9 @@ def _nearest(rows: pd.DataFrame, untrained: set[str], params: SplitParams) -> pd
 def _moved(
     rows: pd.DataFrame, splits: pd.Series, pinned: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    changed = rows[splits != rows["split"]].sort_values("path")
+    changed = rows.assign(now=splits)[splits != rows["split"]].sort_values("path")
     return [
-        {"path": row.path, "id": row.id, "label": row.label, "split": splits[row.Index],
+        {"path": row.path, "id": row.id, "label": row.label, "split": row.now,
          "own": row.split, "pinned": row.unit in pinned}
         for row in changed.itertuples()
     ]  # fmt: skip
