@@ -78,6 +78,7 @@ class SplitFolder(NamedTuple):
     may_be_either: bool
 
 
+@lru_cache(maxsize=4096)
 def split_name(text: str) -> str | None:
     """Return `train`, `val` or `test` for one word that stands for it, in any case, else None."""
     found = re.fullmatch(_WORD, _plain(text))
@@ -137,10 +138,10 @@ def is_beside_pictures(name: str) -> bool:
 
 def _plain(name: str) -> str:
     """Return a name's words in small letters, without accents, with a blank between them."""
-    letters = "".join(
-        each for each in unicodedata.normalize("NFKD", name) if not unicodedata.combining(each)
-    )
-    return " ".join(_PARTS.findall(letters)).lower()
+    if not name.isascii():
+        letters = unicodedata.normalize("NFKD", name)
+        name = "".join(each for each in letters if not unicodedata.combining(each))
+    return " ".join(_PARTS.findall(name)).lower()
 
 
 def _folder(word: str, rest: str) -> SplitFolder:
