@@ -80,7 +80,7 @@ def place_small_classes(
     if len(lacking) and params.small_classes == "drop":
         dropped = list(lacking.index)
         warnings.append(
-            f"{_classes(lacking['label'])} no item whose own split is train, and are left out with "
+            f"{_classes(lacking['label'])} no item whose own split is train, left out with "
             f"all {len(lacking)} items (split.small_classes: drop)"
         )
     nearest = _nearest(rows, set(lacking["label"]), params)
@@ -154,4 +154,5 @@ def _moved(
 def _classes(labels: pd.Series) -> str:
     names = sorted(set(labels))
     named = ", ".join(map(repr, names[:_NAMED])) + (", ..." if len(names) > _NAMED else "")
-    return f"{len(names)} {'class' if len(names) == 1 else 'classes'} ({named}) have"
+    one = len(names) == 1
+    return f"{len(names)} {'class' if one else 'classes'} ({named}) {'has' if one else 'have'}"

@@ -13,6 +13,7 @@ from pipeline.data.small_classes import place_small_classes
 from pipeline.data.split import assign_splits, plan_splits
 from pipeline.errors import DataError
 from pipeline.files import write_json
+from tests.closure import ROOT
 from tests.rawfolder import (
     MACHINE,
     SPLIT,
@@ -222,7 +223,8 @@ def test_pins_that_tear_a_group_or_a_given_split_are_told(tmp_path):
 def test_the_command_writes_the_file_and_says_how_many(tmp_path, monkeypatch, capsys):
     report = clean_folder(long_tail(tmp_path / "raw")).report
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "params.yaml").write_text("data: {path: data/mine/raw, labels: x, target: y}\n")
+    params = (ROOT / "params.yaml").read_text(encoding="utf-8")
+    (tmp_path / "params.yaml").write_text(params.replace("data/elpv/raw", "data/mine/raw"))
     (tmp_path / "artifacts/clean").mkdir(parents=True)
     write_json(tmp_path / "artifacts/clean/report.json", report)
     assert main(["data", "pin"]) == 0
