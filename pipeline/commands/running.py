@@ -9,7 +9,9 @@ import time
 from pathlib import Path
 from typing import Any
 
+from pipeline.commands.data import REVIEW
 from pipeline.commands.output import Commands, say
+from pipeline.data.params import DataParams
 from pipeline.doctor.preflight import preflight, refuse_conflict
 from pipeline.errors import MachineError, ParamsError
 from pipeline.files import read_json
@@ -24,6 +26,7 @@ _DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
 
 
 _PULL = "--pull"
+_REPORT = Path("artifacts/clean/report.json")
 
 _UI_HOST = "rootstock.localhost"
 """This machine by a name of its own: on `localhost` MLflow's page opens its assistant by itself."""
@@ -67,10 +70,29 @@ def _repro(dvc_args: list[str], *, wait_s: float) -> int:
         code = _run_dvc(dvc_args, wait_s)
         if _PULL in dvc_args:
             _refuse_damaged(start_s)
+        if code == 0 and _pin_placed():
+            code = _run_dvc(dvc_args, wait_s)
     if code != 0:
         return _tell_failure(code, is_pulling=_PULL in dvc_args)
     say(summarize(elapsed_s=time.monotonic() - start))
     return 0
+
+
+def _pin_placed() -> bool:
+    """Write down where small classes got an item in train; return whether that is new.
+
+    So an item never moves: without the file, the next item of its class may take its place.
+    """
+    from pipeline.data.pins import add_pins  # slow to import
+
+    if not _REPORT.exists():
+        return False
+    data = load_section(read_params(PARAMS), "data", DataParams, path=PARAMS)
+    file, new = add_pins(REVIEW, Path(data.path), read_json(_REPORT))
+    if new:
+        sys.stderr.write(f"{file}: {new} items of small classes keep their place in train from now "
+                         "on; commit the file. `clean` runs once more, and reads it\n")  # fmt: skip
+    return bool(new)
 
 
 def _run_dvc(dvc_args: list[str], wait_s: float) -> int:

@@ -66,7 +66,7 @@ def from_folders(raw: Path, folder: Folder, *, layout: str = AUTO) -> RawItems:
     unlabeled = _unlabeled(top, roots)
     places = {holder: _place(each, roots, unlabeled) for holder, each in parts.items()}
     items = tuple(
-        Item(path, label=place.label, split=place.split, where=str(raw / path))
+        Item(path, label=place.label, split=place.split, where=f"{raw}/{path}")
         for path, holder in zip(folder.files, holders, strict=True)
         if (place := places[holder])
     )

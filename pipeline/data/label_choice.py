@@ -25,6 +25,7 @@ _OTHER_TOOLS = ("metadata.csv", "metadata.jsonl", "metadata.parquet", "_classes.
 LABEL_NAMES = (*LABEL_FILES, *_OTHER_TOOLS)
 """Names, in any case, by which a label file is read where `data.labels` is the raw folder."""
 
+_TABLES = frozenset((*TABLE_SUFFIXES, *UNREAD_SUFFIXES))
 _PEEKED_BYTES = 64 << 20
 _SHOWN = 3
 _ALIKE = 0.5
@@ -164,8 +165,8 @@ def _unread(raw: Path, folder: Folder) -> tuple[str, ...]:
     """Return tables that name files of the folder; of kinds that nobody reads, those at its top."""
     found, names = [], FileNames(folder.files)
     for path in folder.files:
-        suffix = Path(path).suffix.lower()
-        if folder.archive_of(path) is not None or path.count("/") > 1:
+        suffix = f".{path.rpartition('.')[2].lower()}"
+        if suffix not in _TABLES or folder.archive_of(path) is not None or path.count("/") > 1:
             continue
         is_kind_unread = suffix in UNREAD_SUFFIXES and "/" not in path
         if is_kind_unread or (suffix in TABLE_SUFFIXES and _names_files(raw / path, names)):

@@ -8,6 +8,7 @@ pass.
 import re
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from pathlib import Path
 
 from pipeline.data.folder import Folder
@@ -255,18 +256,27 @@ def _refuse_masks(raw: Path, pictures: Mapping[str, Place]) -> None:
 def _mask_key(place: Place) -> tuple[bool, tuple[Place, str]]:
     """Return whether a picture is called a mask, and what its name shares with its picture's."""
     *folders, name = place
-    words = [[word.removesuffix("annot") for word in _words(part)] for part in folders]
-    rest = [
-        " ".join(word for word in each if word not in _IMAGE_WORDS | _MASK_WORDS) for each in words
-    ]
+    rest, is_in_masks = _folder_key(tuple(folders))
     stem = name.rpartition(".")[0] or name
     base = _MASK_STEM.sub("", stem)
-    is_mask = (
-        base != stem
-        or any(_MASK_WORDS & set(_words(part)) for part in folders)
-        or any(word.endswith("annot") for part in folders for word in _words(part))
-    )
-    return is_mask, (tuple(filter(None, rest)), _IMAGE_STEM.sub("", base).lower())
+    return base != stem or is_in_masks, (rest, _IMAGE_STEM.sub("", base).lower())
+
+
+@lru_cache(maxsize=4096)
+def _folder_key(folders: Place) -> tuple[Place, bool]:
+    """Return what the names of folders say but "images" and "masks", and whether of masks."""
+    words = [_words(part) for part in folders]
+    plain = [
+        " ".join(
+            word
+            for word in (each.removesuffix("annot") for each in part)
+            if word not in _IMAGE_WORDS | _MASK_WORDS
+        )
+        for part in words
+    ]
+    named = {word for part in words for word in part}
+    is_mask = bool(_MASK_WORDS & named) or any(word.endswith("annot") for word in named)
+    return tuple(filter(None, plain)), is_mask
 
 
 def _pattern(place: Place) -> str:

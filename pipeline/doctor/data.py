@@ -24,7 +24,9 @@ from pipeline.data.item import RawItems
 from pipeline.data.items import find_items
 from pipeline.data.manifest import KEPT, REASONS, SPLITS
 from pipeline.data.params import DataParams
-from pipeline.data.probe import NOTES, Limits, Probe
+from pipeline.data.pins import read_pins
+from pipeline.data.placeholders import causes
+from pipeline.data.probe import ALARMS, NOTES, Limits, Probe
 from pipeline.data.probes import known_probes, made_from
 from pipeline.data.probing import probe_all
 from pipeline.data.review import read_review
@@ -239,13 +241,13 @@ def _judged(
     if len(probes) < len(openable):
         unseen = set(decisions) - {str(each.id) for each in probes.values()}
         decisions = {key: each for key, each in decisions.items() if key not in unseen}
-    rules = Rules(wanted.task, wanted.clean, wanted.split)
+    rules = Rules(wanted.task, wanted.clean, wanted.split, read_pins(_REVIEW, raw))
     presumed = {path: probes.get(path) or _presumed(path, probes) for path in openable}
+    table = tabulate(found, presumed)
     try:
-        cleaned = judge(
-            tabulate(found, presumed), found, decisions=decisions, rules=rules, where=str(raw)
-        )
+        cleaned = judge(table, found, decisions=decisions, rules=rules, where=str(raw))
     except DataError as error:
+        yield from (warn(raw, each) for each in causes(table))
         yield from _foreseen(error, unseen)
         return None
     yield from _told(raw, cleaned)
@@ -285,8 +287,9 @@ def _told(raw: Path, cleaned: Cleaned) -> Iterator[Finding]:
         yield warn(raw, f"{len(rows)} items will be {status} as {reason}; first: "
                    f"{first['path']!r}: {first['detail'] or REASONS[str(reason)]}")  # fmt: skip
     for note, seen in cleaned.report["notes"].items():
-        yield warn(raw, f"{seen['n']} pictures: {NOTES.get(note, note)}; first: "
-                   f"{seen['first']!r}")  # fmt: skip
+        if note not in ALARMS:  # those are among the warnings
+            first = seen["first"]
+            yield warn(raw, f"{seen['n']} pictures: {NOTES[note]}; first: {first!r}")
 
 
 def expectations() -> Expectations | None:

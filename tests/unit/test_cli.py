@@ -284,3 +284,13 @@ def test_a_stage_keeps_its_state_in_its_project(
     monkeypatch.chdir(tmp_path / working)
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / root))
     assert state_folder() == tmp_path / state
+
+
+def test_what_small_classes_got_in_train_is_pinned_once(project, capsys):
+    placed = [{"id": "ab" * 32, "split": "train", "path": "emu/1.png"}]
+    write_json(project / "artifacts/clean/report.json", {"placed": placed})
+    assert _pin_placed()
+    assert "keep their place in train from now on; commit the file" in capsys.readouterr().err
+    text = (project / "review/splits/elpv.csv").read_text()
+    assert text.splitlines()[1] == f"{'ab' * 32},train,emu/1.png"
+    assert not _pin_placed()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from pipeline.data.params import DataParams
-from pipeline.data.probe import NOTES
+from pipeline.data.probe import ALARMS, NOTES
 from pipeline.data.probes import made_from, write_probes
 from pipeline.doctor import data as doctor_data
 from pipeline.doctor.data import Expectations, check_data
@@ -296,6 +296,8 @@ def test_the_doctor_warns_of_what_clean_reports(raw, look, case):
         assert any(f"{n} items will be " in line and f" as {reason}; first: " in line
                    for line in told), reason  # fmt: skip
     for note, seen in report["notes"].items():
+        if note in ALARMS:
+            continue
         assert any(f"{seen['n']} pictures: {NOTES[note]}; first: {seen['first']!r}" in line
                    for line in told)  # fmt: skip
 
