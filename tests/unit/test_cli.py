@@ -14,6 +14,8 @@ import yaml
 
 from pipeline.cli import _go_to_project, _parser, main
 from pipeline.commands import history, predict
+from pipeline.commands.running import _pin_placed
+from pipeline.files import write_json
 from pipeline.track.journal import state_folder
 from tests.closure import ROOT
 
