@@ -16,6 +16,7 @@ from pipeline.doctor.data import RawFolder
 from pipeline.doctor.device import check_device, check_packages
 from pipeline.doctor.disk import check_disk
 from pipeline.doctor.findings import Finding, fault, gather, warn
+from pipeline.doctor.oneatatime import check_locks
 from pipeline.doctor.outline import draw_outline
 from pipeline.doctor.params import Params, check_params
 from pipeline.doctor.remote import check_remotes
@@ -119,6 +120,7 @@ def _examine_sharing(options: Options, *, is_right: bool) -> Iterator[Finding]:
         yield from gather("remote", check_remotes(config, try_default=options.remote))[0]
         has_remote = options.remote and config["core"].get("remote") is not None
         yield from gather("sharing", check_sharing(ask_remote=has_remote))[0]
+    yield from gather("locks", check_locks())[0]
     yield from gather("packages", check_packages())[0]
 
 

@@ -6,12 +6,14 @@ process for a dead one, and two hosts then write the same outputs.
 
 import platform
 import sys
+import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TextIO
 
+from pipeline.doctor.findings import Finding, ok
 from pipeline.doctor.repository import running_dvc
 from pipeline.errors import MachineError
 from pipeline.locks import (
@@ -44,6 +46,19 @@ def repro_lock(wait_s: float = 0.0) -> Iterator[None]:
             yield
         finally:
             clear_holder(stream)
+
+
+def check_locks() -> Generator[Finding, None, None]:
+    """Try a lock, as every stage takes one.
+
+    Raises:
+        MachineError: The file system has no locks.
+        OSError: The folder cannot be written.
+    """
+    folder = LOCK.parent if LOCK.parent.is_dir() else Path()
+    with tempfile.TemporaryFile(dir=folder) as stream:
+        try_lock(stream, folder / "a new file")
+    yield ok("locks", "files can be locked")
 
 
 def wait_for_dvc(wait_s: float) -> bool:

@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.doctor.findings import gather
+from pipeline.doctor.oneatatime import check_locks
 from pipeline.errors import MachineError, TrackingError
 from pipeline.locks import try_lock
 from pipeline.track import tracking
@@ -57,6 +59,19 @@ def test_a_disk_without_locks_is_an_error_of_the_machine(project, tmp_path, comm
     last = done.stderr.splitlines()[-1]
     assert "has no file locks (mount it with locks" in last
     assert "Traceback" not in done.stderr
+
+
+def test_the_doctor_tries_a_lock(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert [each.level for each in gather("locks", check_locks())[0]] == ["ok"]
+
+    def refuse(*_):
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refuse)
+    (error,) = gather("locks", check_locks())[0]
+    assert error.exit_code == 4
+    assert "has no file locks" in error.line()
 
 
 @pytest.mark.parametrize("number", [errno.ENOLCK, errno.ENOSYS, errno.ENOTSUP, errno.EINVAL])
