@@ -29,7 +29,8 @@ def test_a_fresh_clone_with_own_data_is_ready(project):
     assert not [line for line in lines if line.startswith("error")]
     checks = {line.split()[1] for line in lines if line.startswith(("ok", "warning"))}
     assert checks == {
-        "params", "data", "disk", "weights", "device", "tracking", "dvc", "remote", "locks", "packages",
+        "params", "data", "disk", "weights", "device", "tracking", "dvc", "remote", "locks",
+        "packages",
     }  # fmt: skip
     assert lines[-1].startswith("no errors, 2 warnings: nothing stands against `rootstock repro`")
     assert state(project) == before
