@@ -17,6 +17,10 @@ _LETTERS = (string.ascii_letters + string.digits).encode()
 _BASE64 = _LETTERS + b"+/-_"  # of the usual alphabet, and of the one for URLs
 _TO_USUAL = bytes.maketrans(b"-_", b"+/")
 _ADDRESS = re.compile(r"(?:[a-z][a-z0-9+.-]*://|blob:|file:)", re.IGNORECASE)
+_OBJECT = re.compile(r"\[object\W\w+\]|<\S+ object at |<_io\.|<PIL\.")
+_FILE_NAME = re.compile(
+    r"@|[^\n]{1,300}\.(?:png|jpe?g|gif|bmp|webp|tiff?|avif|heic|p[bgp]m)", re.IGNORECASE
+)
 _BYTES_REPR = re.compile(r"b['\"]")
 _HEAD = 64
 """First bytes that nearly always tell a picture from text."""
@@ -56,6 +60,12 @@ def from_text(text: str) -> bytes:
         raise PictureTextError(
             "base64", f"begins with {text[:2]}, as Python shows bytes: send what .decode() returns"
         )
+    if _OBJECT.match(text):
+        raise PictureTextError(
+            "base64", f"is {text[:40]!r}, the name of a program's object: send its bytes"
+        )
+    if _FILE_NAME.match(text) and (text[0] == "@" or _FILE_NAME.fullmatch(text)):
+        raise PictureTextError("base64", "is the name of a file: send what the file holds")
     return _from_base64(text)
 
 

@@ -210,7 +210,8 @@ def _add_refusals(app: FastAPI, service: Service, metrics: Metrics) -> None:
             if request.method == "OPTIONS":
                 return Response(status_code=HTTPStatus.NO_CONTENT, headers=headers)
         code = HTTPStatus(error.status_code).name.lower()
-        return refuse(request, error.status_code, f"{code}: see /docs", **headers)
+        known = f"this path takes {headers['allow']}; " if "allow" in headers else ""
+        return refuse(request, error.status_code, f"{code}: {known}see /docs", **headers)
 
     @app.exception_handler(ClientDisconnect)
     async def left(request: Request, error: ClientDisconnect) -> Response:

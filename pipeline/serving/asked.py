@@ -13,7 +13,7 @@ from pipeline.data.picture_text import from_bytes
 from pipeline.data.sniff import HEAD_BYTES, picture_format, sniff_picture
 from pipeline.serving.multipart import Part, split_form
 from pipeline.serving.refusals import Refusal, malformed, too_many_pictures, unprocessable
-from pipeline.serving.shapes import choose_column, read_cells, read_json, read_text
+from pipeline.serving.shapes import COLUMN, choose_column, read_cells, read_json, read_text
 
 JSON = "application/json"
 BYTES = "application/octet-stream"
@@ -30,6 +30,9 @@ _MOST_FIELDS = 100
 _FIELDS = {"image", "images", "images[]", "file", "files", "files[]", "picture", "instances", "b64"}
 """Names of text fields that hold a picture; others do where their value is a `data:` URL."""
 
+
+_LOST = frozenset(b"\0\r\n")
+"""Bytes that `curl -d` takes out of a file; a picture has some of them."""
 
 _TEXTS = (b"data:", b"http://", b"https://")
 """How a text begins that is read as one, if only to say what is wrong with it."""
@@ -95,11 +98,11 @@ def _guess_reader(kind: str, body: bytes) -> _Reader | None:
         return _read_json
     if start.startswith(_TEXTS):
         return _read_text
+    if kind == _URLENCODED and not body.isascii() and not _LOST.intersection(body):
+        return _read_urlencoded
     if picture_format(head) or sniff_picture(head) or from_bytes(body) is not body:
         return _read_bytes
-    if kind == _URLENCODED and b"=" in head:
-        return _read_urlencoded
-    return None
+    return _read_urlencoded if kind == _URLENCODED and b"=" in head else None
 
 
 def _read_bytes(body: bytes, content_type: str, most: int) -> Asked:
@@ -136,7 +139,8 @@ def _read_part(part: Part) -> bytes | None:
     """Return the picture in a part of a form; None for other fields, and no chosen file."""
     if part.filename == "" and not part.content:
         return None
-    if part.filename is not None or part.kind == BYTES or part.kind.startswith(_IMAGE):
+    is_file = part.filename is not None or part.kind == BYTES or part.kind.startswith(_IMAGE)
+    if is_file or picture_format(part.content[:HEAD_BYTES]):
         return from_bytes(part.content)
     return _read_field(part.name, part.content.decode("utf-8", "replace"))
 
@@ -148,7 +152,11 @@ def _read_urlencoded(body: bytes, content_type: str, most: int) -> Asked:
             body.decode("ascii"), strict_parsing=True, max_num_fields=most + _MOST_FIELDS
         )
     except ValueError:
-        raise malformed("urlencoded", "the body is no form of fields and values") from None
+        raise malformed(
+            "urlencoded",
+            "the body is no form of ASCII fields and values (send a file as `curl -F file=@FILE` "
+            "does; `curl -d` takes line ends out of it)",
+        ) from None
     # A plus sign that was not escaped arrives as a blank; base64 has no blanks of its own.
     found = (_read_field(name, value.replace(" ", "+")) for name, value in fields)
     return _files((each for each in found if each is not None), [name for name, _ in fields], most)
@@ -170,6 +178,11 @@ def _files(found: Iterable[bytes], names: list[str], most: int) -> Asked:
     return Asked(pictures, is_list=len(pictures) > 1)
 
 
+def _is_text_of_picture(text: str) -> bool:
+    raw = text.encode()
+    return from_bytes(raw) is not raw
+
+
 def _read_csv(body: bytes, content_type: str, most: int) -> Asked:
     del content_type
     csv.field_size_limit(max(csv.field_size_limit(), len(body)))  # of all; the body is bounded
@@ -181,6 +194,8 @@ def _read_csv(body: bytes, content_type: str, most: int) -> Asked:
     except (ValueError, csv.Error):
         raise malformed("csv", "the body is no table of comma-separated values") from None
     at = header.index(choose_column("the header", header))
+    if _is_text_of_picture(header[at]):
+        raise unprocessable("csv", f'the first line must name the column, "{COLUMN}"')
     if any(len(row) != len(header) for row in rows):
         raise unprocessable("csv", f"each line must have {len(header)} cells, as the header has")
     cells = [(f"line {number} of the table", row[at]) for number, row in enumerate(rows, 1)]

@@ -9,6 +9,7 @@ from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 
 from pipeline.serving.limits import Limits
+from pipeline.serving.shapes import HOLDERS
 
 VERSION = "1"
 """Of the interface; models have versions of their own."""
@@ -114,8 +115,13 @@ SCHEMAS: dict[str, Any] = {
         _only(images=_CELLS), _only(image=_CELL), _only(instances=_CELLS),
         _only(inputs={"anyOf": [_CELLS, _CELL]}), _only(dataframe_records=_CELLS),
         _only(dataframe_split=_object(["data"], columns=_LIST, index=_LIST, data=_LIST)),
-        {"$ref": _REF + "Text"}, _CELLS,
+        {"$ref": _REF + "Text"}, _CELLS, {"$ref": _REF + "Holder"},
     ]},
+    "Holder": {
+        "type": "object",
+        "description": "An object that holds one picture, beside other keys.",
+        "anyOf": [{"required": [key]} for key in HOLDERS if key != "image"],
+    },
     "Form": {
         "type": "object",
         "description": "One file or several, in fields of any name; a text field may hold a "

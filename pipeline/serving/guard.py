@@ -3,6 +3,7 @@
 import asyncio
 import json
 import logging
+import re
 import secrets
 import time
 from collections.abc import Callable, Mapping
@@ -17,6 +18,7 @@ from pipeline.serving.metrics import Metrics
 log = logging.getLogger(__name__)
 
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
+_ADDRESS = re.compile(r"https?://[^/]*", re.IGNORECASE)
 _DRAIN_S = 1.0
 _DRAIN_BYTES = 8_000_000
 """Read of a refused body, and thrown away, so that the client gets to read the answer."""
@@ -53,6 +55,7 @@ class Guard:
             await self._app(scope, receive, send)
             return
         method, started = scope["method"], time.perf_counter()
+        scope = {**scope, "path": _clean_path(scope["path"], method)}
         if method == "HEAD":  # as GET; the server that speaks HTTP leaves the body out
             scope = {**scope, "method": "GET"}
         exchange = _Exchange(scope, receive, send, self._named)
@@ -73,6 +76,16 @@ class Guard:
             if exchange.status:
                 raise
             await exchange.fail(number)
+
+
+def _clean_path(path: str, method: str) -> str:
+    """Return a path without the scheme and host that a client of a proxy puts before it.
+
+    Of a POST, slashes too many are left out, as `http://host/` + `/predict/` makes them; the links
+    of pages would lead elsewhere from another depth.
+    """
+    path = _ADDRESS.sub("", path) or "/"
+    return re.sub("/+", "/", path).rstrip("/") or "/" if method == "POST" else path
 
 
 class _Exchange:

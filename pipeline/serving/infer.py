@@ -99,7 +99,9 @@ def _elements(place: str, tensor: Mapping[str, Any], binary: bytes | None) -> li
         )
     found = list(_flat(tensor.get("data")) if binary is None else _split(place, binary))
     if not isinstance(shape, list) or not all(_is_size(each) for each in shape):
-        raise unprocessable("infer_form", f"{place}.shape must be a list of numbers")
+        raise unprocessable(
+            "infer_form", f"{place}.shape must be a list of whole numbers from 0, got {shape!s:.80}"
+        )
     if (size := math.prod(shape)) != len(found):
         raise unprocessable(
             "infer_form", f"{place}.shape {shape} is of {size}, and data has {len(found)}"

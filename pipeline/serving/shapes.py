@@ -15,7 +15,10 @@ Cells: TypeAlias = list[tuple[str, Any]]
 """Where each picture stands in the body, and what stands there."""
 
 COLUMN = "image"
-_HOLDERS = ("b64", COLUMN, "image_bytes", "image_url", "url", "content", "data", "bytes")
+HOLDERS = (
+    "b64", COLUMN, "image_bytes", "image_base64", "base64", "image_url", "url", "file", "picture",
+    "content", "data", "bytes",
+)  # fmt: skip
 """Keys of an object that holds a picture, beside others; an object's only key may be any."""
 
 _MOST_NESTED = 4
@@ -49,8 +52,14 @@ def parse_json(body: bytes) -> Any:
     """
     try:
         return json.loads(body)
-    except (ValueError, RecursionError):
-        raise malformed("json", "the body is not JSON") from None
+    except (ValueError, RecursionError) as error:
+        raise malformed("json", f"the body is not JSON{_where(body, error)}") from None
+
+
+def _where(body: bytes, error: Exception) -> str:
+    if body.startswith(b"--"):
+        return ", but a form (do not set Content-Type: your client writes it)"
+    return f": {error}" if isinstance(error, json.JSONDecodeError) else ""
 
 
 def read_cells(cells: Cells, most: int) -> list[bytes]:
@@ -77,7 +86,10 @@ def _read_cell(place: str, value: Any) -> bytes:
             place, value = f"{place}[0]", value[0]
         else:
             break
-    raise unprocessable("base64", f"{place} must be text, got {_noun(value)}")
+    detail = f"{place} must be text, got {_noun(value)}"
+    if isinstance(value, list) and value:
+        detail += " (send the file itself in base64, no lists of its bytes or pixels)"
+    raise unprocessable("base64", detail)
 
 
 def read_text(place: str, text: str) -> bytes:
@@ -95,7 +107,7 @@ def read_text(place: str, text: str) -> bytes:
 def _holder(place: str, value: Mapping[str, Any]) -> str:
     if len(value) == 1:
         return next(iter(value))
-    found = next((key for key in _HOLDERS if key in value), None)
+    found = next((key for key in HOLDERS if key in value), None)
     if found is None:
         raise unprocessable(
             "json_form", f'{place} must have a key "{COLUMN}" or "b64", got {_names(value)}'
@@ -109,6 +121,8 @@ def _find_cells(content: Any) -> tuple[Cells, bool]:
     if isinstance(content, list):
         return _listed("", content), True
     keys = [key for key in _SHAPES if isinstance(content, Mapping) and key in content]
+    if not keys and isinstance(content, Mapping) and any(key in content for key in HOLDERS):
+        return [("the body", content)], False
     if not keys:
         raise unprocessable(
             "json_form",

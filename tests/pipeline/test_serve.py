@@ -87,7 +87,7 @@ def test_a_list_gives_rows_in_order_and_a_bad_picture_costs_its_row(
     rows = promise.check(answer)["predictions"]
     for row, each in zip([*rows[:3], rows[4]], expected[:4], strict=True):
         assert_equal(row, each)
-    assert rows[3] == {"label": None, "confidence": None, "p_a/b": None, "p_c": None,
+    assert rows[3] == {"label": None, "confidence": None, "p_a/b": None, "p_c": None, "notes": [],
                        "error": rows[3]["error"]}  # fmt: skip
     assert rows[3]["error"].startswith("not_image: it is an HTML page")
     alone = server.post(b"<html>")

@@ -89,6 +89,9 @@ def bare_deflate(raw):
 
 
 FILE = b'name="file"; filename="a.png"'
+TINY = base64.b64decode(
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR4nGNgAAAAAgABSK+kcQAAAABJRU5ErkJggg=="
+)
 ONE = {
     "no type": lambda raw: (raw, None),
     "curl's type": lambda raw: (raw, "application/x-www-form-urlencoded"),
@@ -107,6 +110,7 @@ ONE = {
         form((b"name=\"f\"; filename*=UTF-8''gr%C3%B6%C3%9Fe.png", raw)),
         FORM,
     ),
+    "a form, bytes in a field": lambda raw: (form((b'name="file"', raw)), FORM),
     "a form with other fields": lambda raw: (
         form((b'name="note"', b"hello"), (FILE, raw), (b'name="empty"; filename=""', b"")),
         FORM,
@@ -129,6 +133,15 @@ ONE = {
     "a data URL as text": lambda raw: (b"data:image/png;base64," + base64.b64encode(raw), None),
     "JSON, image": lambda raw: (json.dumps({"image": b64(raw)}), JSON),
     "JSON, image in an object": lambda raw: (json.dumps({"image": {"b64": b64(raw)}}), JSON),
+    "JSON, an object with b64": lambda raw: (json.dumps({"b64": b64(raw)}), JSON),
+    "JSON, a file": lambda raw: (json.dumps({"file": b64(raw), "name": "a.png"}), JSON),
+    "JSON, a block of a chat": lambda raw: (
+        json.dumps(
+            {"type": "image_url", "image_url": {"url": "data:image/png;base64," + b64(raw)}}
+        ),
+        JSON,
+    ),
+    "JSON, Gradio's data": lambda raw: (json.dumps({"data": [b64(raw)]}), JSON),
     "JSON, a text": lambda raw: (json.dumps("data:image/png;base64," + b64(raw)), JSON),
     "JSON sent by fetch as text": lambda raw: (
         json.dumps({"image": b64(raw)}),
@@ -298,6 +311,33 @@ REFUSED = {
         422,
         'json_form: "dataframe_split.data" must be rows of 1',
     ),
+    "pixels": (
+        {"instances": [[[0.1, 0.2], [0.3, 0.4]]]},
+        JSON,
+        422,
+        "base64: instances[0] must be text, got a list (send the file itself in base64",
+    ),
+    "a name of a file": ({"image": "cell.png"}, JSON, 422, "base64: image is the name of a file"),
+    "Python's dict": (b"{'image': ''}", JSON, 400, "json: the body is not JSON: Expecting prop"),
+    "a form with JSON's type": (form((FILE, b"x")), JSON, 400, "json: the body is not JSON, but a"),
+    "csv without a header": (
+        (b64(TINY) + "\n" + b64(TINY) + "\n").encode(),
+        "text/csv",
+        422,
+        'csv: the first line must name the column, "image"',
+    ),
+    "curl -d @a.png": (
+        TINY.translate(None, b"\0\r\n"),
+        "application/x-www-form-urlencoded",
+        400,
+        "urlencoded: the body is no form of ASCII fields and values (send a file as `curl -F",
+    ),
+    "curl -d @a.jpg": (
+        b"\xff\xd8\xff\xe0\x10JFIF",
+        "application/x-www-form-urlencoded",
+        400,
+        "urlencoded: the body is no form",
+    ),
     "no rows": ({"dataframe_records": []}, JSON, 422, "json_form: the list of pictures must not"),
     "params": (
         {"instances": ["AA=="], "params": {"a": 1}},
@@ -436,6 +476,11 @@ INFER_REFUSED = {
     ),
     "another shape": (infer(["AA=="], shape=[2]), 422, "infer_form: inputs[0].shape [2] is of 2"),
     "no shape": (infer(["AA=="], shape=None), 422, "infer_form: inputs[0].shape must be"),
+    "a shape of any size": (
+        infer(["AA=="], shape=[-1]),
+        422,
+        "infer_form: inputs[0].shape must be a list of whole numbers from 0, got [-1]",
+    ),
     "two inputs, none an image": ({"inputs": [{"name": "a"}, {"name": "b"}]}, 422, "json_form: "),
     "no base64": (infer(["*"]), 422, "base64: inputs[0].data[0] has a character"),
     "null": (infer([None]), 422, "base64: inputs[0].data[0] must be text, got null"),
@@ -520,6 +565,24 @@ def test_states_are_told_to_get_and_to_head(server, path):
 def test_other_methods_and_paths(server, method, path, status, allow):
     answer = server.client.request(method, path)
     assert (answer.status_code, answer.headers.get("allow")) == (status, allow)
+
+
+@pytest.mark.parametrize("path", ["/predict/", "/predict//", "/v1//models/local:predict/"])
+def test_slashes_too_many_cost_a_post_nothing(server, project, path):
+    answer = server.post(picture(project.folder), "image/png", path=path)
+    assert answer.status_code == 200, answer.text
+
+
+def test_a_wrong_method_is_told_the_right_one(server):
+    error = server.client.put("/predict", content=b"x").json()["error"]
+    assert error == "method_not_allowed: this path takes OPTIONS, POST; see /docs"
+
+
+def test_a_target_with_scheme_and_host_is_the_same_path(server):
+    with socket.create_connection(server.client.base_url.netloc.decode().split(":")) as line:
+        line.settimeout(30)
+        line.sendall(b"GET http://x.org/health HTTP/1.1\r\nhost: x\r\nconnection: close\r\n\r\n")
+        assert line.recv(65_536).startswith(b"HTTP/1.1 200 ")
 
 
 def test_a_head_is_answered_without_a_body_on_the_wire(server):
