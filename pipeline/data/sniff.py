@@ -43,6 +43,7 @@ _OTHER_PICTURES = (
     (b"\0\0\x02\0\x01", f"a cursor ({_TO_PNG})"),
     (b"icns", f"an icon ({_TO_PNG})"),
     (b"DDS ", f"a DDS texture ({_TO_PNG})"),
+    (b"\x0a\x05\x01\x08", f"a PCX picture ({_TO_PNG})"),
     (b"qoif", f"a QOI picture ({_TO_PNG})"),
     (b"v/1\x01", f"an OpenEXR picture of floats ({_TO_PNG})"),
     (b"#?RADIANCE", f"a Radiance picture of floats ({_TO_PNG})"),
@@ -67,6 +68,8 @@ _OTHER_PICTURES = (
 )
 _NO_PICTURES = (
     (b"version https://git-lfs", "a git-LFS pointer (run `git lfs pull`)"),
+    (b"/annex/objects/", "a git-annex pointer (run `git annex get .`)"),
+    (b"\0\x05\x16\x07", "a file that macOS keeps beside another (delete it)"),
     (b"PK\x03\x04", "a zip archive"),
     (b"\x1f\x8b", "a gzip archive"),
     (b"Rar!\x1a\x07", "a RAR archive"),
@@ -90,6 +93,7 @@ _MARKUP = re.compile(
 
 _TGA = re.compile(rb".\0[\x02\x03\x0a\x0b]\0{5}.{8}[\x08\x0f\x10\x18\x20][\0-\x2f]", re.DOTALL)
 _NEAR_START = 64
+_JSON = re.compile(r"\{\s*[\"}]|\{$|\[\s*[][{\"\d-]|\[$")
 
 
 def picture_format(head: bytes) -> str | None:
@@ -178,7 +182,7 @@ def _sniff_text(head: bytes) -> str | None:
         return "an HTML page"
     if start.startswith("<"):
         return "an XML file"
-    return "a JSON file" if start.startswith(("{", "[")) else "a text file"
+    return "a JSON file" if _JSON.match(start) else "a text file"
 
 
 def _sniff_behind(head: bytes) -> str | None:

@@ -138,3 +138,18 @@ def test_too_many_pixels_name_the_setting():
         UndecodableImage, match=r"24 pixels, over 99 \(`clean.max_pixels`, or --max"
     ):
         open_picture(stream.getvalue(), background=(0, 0, 0), max_pixels=99, animated="first")
+
+
+NO_PICTURES = {
+    "git-annex": (b"/annex/objects/SHA256E-s12--ab.jpg\n", "a git-annex pointer (run `git annex"),
+    "macOS": (b"\0\x05\x16\x07\0\x02\0\0Mac OS X", "a file that macOS keeps beside another"),
+    "PCX": (b"\x0a\x05\x01\x08" + bytes(60), "a PCX picture (convert it"),
+    "settings": (b"[InternetShortcut]\r\nURL=x", "a text file"),
+    "JSON": (b'{"error": 1}', "a JSON file"),
+    "a list in JSON": (b"[\n 1, 2]", "a JSON file"),
+}
+
+
+@pytest.mark.parametrize(("raw", "what"), NO_PICTURES.values(), ids=NO_PICTURES)
+def test_what_is_no_picture_is_named(raw, what):
+    assert sniff(raw).startswith(what)
