@@ -22,6 +22,7 @@ from pipeline.data.item import RawItems
 from pipeline.data.labels import MissingLabel, check_labels, fill_labels
 from pipeline.data.leaks import PROOF, identical_leaks, refuse_leaks
 from pipeline.data.manifest import DROPPED, KEPT, META, QUARANTINED, TEXT, typed_manifest
+from pipeline.data.names import visible
 from pipeline.data.near_duplicates import (
     NearDuplicates,
     NearPolicy,
@@ -451,7 +452,7 @@ def _tell_lost(table: pd.DataFrame) -> None:
     """Log what is not kept, before a rule stops the stage."""
     lost = table[table["status"] != KEPT]
     for row in lost[:_LOGGED].itertuples():
-        log.info("%s: %s, %s: %s", row.path, row.status, row.reason, row.detail)
+        log.info("%s", visible(f"{row.path}: {row.status}, {row.reason}: {row.detail}"))
     if len(lost) > _LOGGED:
         log.info("... and %d more", len(lost) - _LOGGED)
 

@@ -5,6 +5,7 @@ footer and some cells.
 """
 
 import os
+import sys
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -15,7 +16,10 @@ from pipeline.data.containers import SUFFIXES, is_container, open_container
 from pipeline.data.guard import entry_fault, walk
 from pipeline.data.sidecars import PICTURES
 from pipeline.data.system_names import is_system_name
-from pipeline.errors import DataError
+from pipeline.errors import DataError, MachineError
+
+FOREIGN_FOLDER = "a link to a folder that lies elsewhere"
+"""What is said of a link behind which there may be many items."""
 
 
 @dataclass(frozen=True)
@@ -107,7 +111,7 @@ class _Seen:
         """Add an entry on disk."""
         path = entry.path[self._before :]
         if not path.isascii():
-            path = os.fsencode(path).decode("utf-8", "backslashreplace")
+            path = _decode_name(path)
         is_folder = entry.is_dir(follow_symlinks=False)
         if is_ignored(entry.name):
             self._add_ignored(entry.name, path, is_folder=is_folder)
@@ -204,8 +208,24 @@ def is_ignored(name: str) -> bool:
     return name.startswith(".") or is_system_name(name)
 
 
+def _decode_name(path: str) -> str:
+    """Return a name of the disk as the text that it is in UTF-8.
+
+    Raises:
+        MachineError: Python takes names for another encoding, and could not open the file again.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        raise MachineError(
+            "file names",
+            "must be taken for UTF-8, which those here are not all ASCII for",
+            got=sys.getfilesystemencoding(),
+            remedy="unset PYTHONUTF8, or set PYTHONUTF8=1",
+        )
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
 def _fault(entry: "os.DirEntry[str]", root: Path) -> str | None:
     fault = entry_fault(entry.path, root)
-    if fault is None and entry.is_symlink() and entry.is_dir():
-        return "a link to a folder"
+    if entry.is_symlink() and entry.is_dir():
+        return "a link to a folder" if fault is None else FOREIGN_FOLDER
     return fault

@@ -29,7 +29,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.data.class_folders import from_folders
-from pipeline.data.folder import Folder, look_at
+from pipeline.data.folder import FOREIGN_FOLDER, Folder, look_at
 from pipeline.data.item import Item, RawItems
 from pipeline.data.label_choice import LABEL_NAMES, Labels, find_labels
 from pipeline.data.label_items import from_label_file
@@ -66,6 +66,7 @@ def find_items(
         ParamsError: `labels` is another folder.
     """
     folder = look_at(raw, unwanted=compile_globs(ignore))
+    _refuse_foreign(raw, folder)
     refuse_unread(raw, folder, labels if labels.is_file() else None)
     chosen = find_labels(raw, labels, folder, target=target)
     folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
@@ -91,6 +92,21 @@ def find_items(
             *_hidden(folder),
         ),
     )
+
+
+def _refuse_foreign(raw: Path, folder: Folder) -> None:
+    """Stop at links behind which there may be a whole class: they are not followed.
+
+    Raises:
+        DataError: There are such.
+    """
+    foreign = [path for path, _, fault in folder.unsafe if fault == FOREIGN_FOLDER]
+    if foreign:
+        raise DataError(
+            raw / foreign[0],
+            f"must not be {FOREIGN_FOLDER}" + (f", as {n} are" if (n := len(foreign)) > 1 else ""),
+            remedy="copy the folder to its place, or name the link in `clean.ignore`",
+        )
 
 
 def _by_folders(raw: Path, folder: Folder, labels: Labels, layout: str) -> RawItems:

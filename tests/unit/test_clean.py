@@ -476,3 +476,11 @@ def test_cleaning_loads_neither_torch_nor_mlflow_nor_scipy():
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert done.stdout == "[]\n"
+
+
+def test_a_name_with_a_line_break_is_logged_in_one_line(tmp_path, caplog):
+    caplog.set_level("INFO")
+    class_folders(tmp_path)
+    (tmp_path / "cat/a\nb.png").write_bytes(b"")
+    clean_folder(tmp_path)
+    assert "cat/a\\nb.png: quarantined, empty: the file has no bytes" in caplog.messages

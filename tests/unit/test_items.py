@@ -12,7 +12,7 @@ from pipeline.data.folder import look_at
 from pipeline.data.guard import safe_path
 from pipeline.data.items import find_items
 from pipeline.data.params import DataParams
-from pipeline.errors import DataError, ParamsError
+from pipeline.errors import DataError, MachineError, ParamsError
 from tests.packed import packed, tar
 from tests.rawfolder import write_labels
 
@@ -23,8 +23,8 @@ def touch(raw, *names):
         (raw / name).write_bytes(b"x")
 
 
-def find(raw, labels=None, target="label"):
-    return find_items(raw, labels or raw, target=target)
+def find(raw, labels=None, target="label", ignore=()):
+    return find_items(raw, labels or raw, target=target, ignore=ignore)
 
 
 def table(found):
@@ -224,6 +224,28 @@ def test_links_pipes_and_bad_names_are_quarantined_unopened(tmp_path):
     }
     assert all(item.reason in (None, "unsafe_path") for item in found.values())
     assert found["cat/in.png"].label == "cat"
+
+
+@pytest.mark.parametrize(("names", "more"), [(["dog"], ""), (["cow", "dog"], ", as 2 are")])
+def test_a_link_to_a_folder_elsewhere_stops_as_a_class_may_be_behind_it(tmp_path, names, more):
+    raw = tmp_path / "raw"
+    touch(raw, "cat/1.png")
+    touch(tmp_path, "far/1.png")
+    for name in names:
+        (raw / name).symlink_to(tmp_path / "far")
+    with pytest.raises(DataError) as raised:
+        find(raw)
+    assert str(raised.value).startswith(
+        f"{raw / names[0]}: must not be a link to a folder that lies elsewhere{more} (copy the"
+    )
+    assert {item.path for item in find(raw, ignore=names).items} == {"cat/1.png"}
+
+
+def test_names_that_python_takes_for_another_encoding_stop_with_a_remedy(tmp_path, monkeypatch):
+    touch(tmp_path, "cät/1.png")
+    monkeypatch.setattr("sys.getfilesystemencoding", lambda: "iso8859-1")
+    with pytest.raises(MachineError, match=r"file names: must be taken for UTF-8.*PYTHONUTF8=1"):
+        find(tmp_path)
 
 
 def test_a_row_that_names_an_unsafe_entry_does_not_open_it(tmp_path):
