@@ -59,6 +59,7 @@ _DATABASES = ("sqlite", "postgresql", "mysql", "mssql")
 
 _PORTS = {"postgresql": 5432, "mysql": 3306, "mssql": 1433}
 _HOST_AND_PORT = re.compile(r"[\w.-]+:\d+(/.*)?|\[[0-9a-fA-F:]+\]:\d+(/.*)?")
+_AROUND = " \t\r\n\"'"
 _SQLITE = b"SQLite format 3\0"
 _PROBE_TIMEOUT_S = 2.0
 _LOCK_TIMEOUT_S = 120.0
@@ -103,7 +104,7 @@ def artifact_folder() -> Path:
 
 def redact(uri: str) -> str:
     """Give an address without user name, password and query, for messages and tags."""
-    return re.sub(r"(?<=://)[^/]*@", "", re.split(r"[?#]", uri)[0])
+    return re.sub(r"^([\w+.-]+:/*)[^/]*@", r"\1", re.split(r"[?#]", uri)[0])
 
 
 def configure() -> None:
@@ -155,7 +156,10 @@ def address_kind(uri: str) -> str:
     """
     scheme = uri.partition(":")[0].lower() if ":" in uri else ""
     kind = scheme.partition("+")[0]
-    if kind in (*SERVERS, *_DATABASES):
+    rest = uri[len(scheme) :]
+    if kind in SERVERS and re.match("://[^/?#]", rest):
+        return kind
+    if kind in _DATABASES and rest.startswith(":///" if kind == "sqlite" else "://"):
         return kind
     raise TrackingError(
         ADDRESS,
@@ -166,11 +170,15 @@ def address_kind(uri: str) -> str:
 
 
 def _address_remedy(uri: str, kind: str) -> str:
+    if uri != uri.strip(_AROUND):
+        return "take away the blanks or quotes around it"
+    if kind in (*SERVERS, *_DATABASES) and (rest := uri.partition(":")[2].lstrip("/")):
+        return f"write {redact(kind + ('://', ':///')[kind == 'sqlite'] + rest)}"
     if kind == "postgres":
         return "write postgresql:// before the same address"
     if _HOST_AND_PORT.fullmatch(uri):
         return f"write http://{uri}"
-    if kind in ("", "file"):
+    if kind == "file" or (kind == "" and re.search(r"[./]", uri)):
         return "MLflow keeps no new runs in folders; name a database, as sqlite:///mlflow.db"
     return "name a server or a database, or unset it: runs then go to mlflow.db"
 

@@ -94,12 +94,20 @@ def test_every_way_to_say_that_there_are_no_locks(tmp_path, monkeypatch, number)
         ("file:///srv/mlruns", "name a database, as sqlite:///mlflow.db"),
         ("postgres://db/mlflow", "write postgresql://"),
         ("htp://tracking", "name a server or a database"),
+        ("databricks", "name a server or a database"),
+        ("http:/tracking:5000", "write http://tracking:5000"),
+        ("https:eva:secret@tracking", "write https://tracking)"),
+        ("sqlite:/runs.db", "write sqlite:///runs.db"),
+        ("sqlite://", "name a server or a database"),  # in memory: no run would be kept
+        (" http://tracking\n", "take away the blanks or quotes"),
+        ("'http://tracking'", "take away the blanks or quotes"),
     ],
 )
 def test_an_address_of_no_server_says_what_to_write(uri, remedy):
     with pytest.raises(TrackingError, match="must begin with http://") as raised:
         probe(uri)
     assert remedy in str(raised.value)
+    assert "secret" not in str(raised.value)
 
 
 def test_an_environment_with_a_percent_sign_opens_no_database(tmp_path, monkeypatch):
