@@ -100,7 +100,12 @@ def _look(given: str) -> Iterable[Input]:
     if path.is_dir():
         return _from_folder(path, look_at(path))
     if not os.path.lexists(path):
-        raise ParamsError(_shown(path), "no such file or folder")
+        is_address = "://" in given
+        raise ParamsError(
+            given if is_address else _shown(path),
+            "no such file or folder",
+            remedy="nothing is fetched: download it first" if is_address else None,
+        )
     fault = entry_fault(str(path), Path("/"))
     if path.suffix.lower() in _TABLES and (fault or not is_container(path)):
         return _from_table(path, read_text_table(path, any_form=True))

@@ -29,6 +29,7 @@ _WEIGHTS, _BUNDLE = "model.safetensors", "bundle.json"
 _CONTENTS = "contents.json"
 """Of a downloaded folder: `dvc.model`, and the SHA-256 of every file by its path."""
 
+_ADDRESS = re.compile(r"[a-z][a-z0-9+.-]*:")
 _NUMBERED = re.compile(r"models:/(?P<name>[^/@]+)/(?P<version>\d+)")
 _MD5_DIGITS = 12
 
@@ -127,7 +128,10 @@ def _home() -> Path:
 
 def _local(what: str) -> ModelFolder | None:
     folder = Path(what)
-    if what.startswith("models:") or not folder.is_dir():
+    if what.startswith("models:"):
+        return None
+    if not folder.is_dir():
+        _refuse_path(what)
         return None
     is_logged = (folder / "MLmodel").is_file()
     place = "artifacts/" if is_logged else ""
@@ -152,6 +156,22 @@ def _local(what: str) -> ModelFolder | None:
         bundle=folder / _BUNDLE,
         code=Path(pipeline.__file__).parents[1],
     )
+
+
+def _refuse_path(what: str) -> None:
+    """Refuse a path that is no folder, before it is looked for among runs.
+
+    Raises:
+        ParamsError: It is a file, or names what is not there.
+    """
+    is_file = Path(what).is_file()
+    if is_file or ("/" in what and not _ADDRESS.match(what)):
+        raise ParamsError(
+            what,
+            f"must be a folder with {_WEIGHTS} and {_BUNDLE}, and "
+            + ("is a file" if is_file else "is not there"),
+            remedy="name such a folder, as artifacts/train, or models:/<name>@<alias>",
+        )
 
 
 def _model_folder(folder: Path, resolved: Resolved) -> ModelFolder:

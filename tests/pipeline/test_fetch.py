@@ -129,3 +129,19 @@ def test_a_folder_without_our_files_is_exit_2(tmp_path, name, place, is_there):
         (tmp_path / place / name).mkdir()
     with pytest.raises(ParamsError, match=f"must hold .*, and has no {place}{name} "):
         fetch_model(str(tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("what", "message"),
+    [
+        ("artifacts/nothing", "must be a folder .*, and is not there"),
+        ("./nothing", "and is not there"),
+        ("model.safetensors", "and is a file"),
+    ],
+)
+def test_a_path_that_is_no_folder_needs_no_server_either(tmp_path, monkeypatch, what, message):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "http://127.0.0.1:9")
+    (tmp_path / "model.safetensors").touch()
+    with pytest.raises(ParamsError, match=message):
+        fetch_model(what)

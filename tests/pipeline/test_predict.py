@@ -327,6 +327,10 @@ def test_a_regression_gives_values(tmp_path, monkeypatch):
         (["-"], "rootstock predict: must be a path; standard input is not read, got '-' (name"),
         (["empty"], "empty: there is no file to predict (name pictures, folders"),
         (["gone"], "gone: no such file or folder"),
+        (
+            ["https://x.org/a.png"],
+            "https://x.org/a.png: no such file or folder (nothing is fetched",
+        ),
         (["a.png", "-o", "a.png"], "--output: must end in .csv or .parquet, got 'a.png'"),
         (["a.png", "-o", "there.csv"], "there.csv: is there already (name another file, or add"),
         (["a.png", "-o", "nowhere.csv"], "nowhere.csv: is there already (name another file, or"),
