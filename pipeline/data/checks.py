@@ -78,7 +78,8 @@ def refuse_unusable(
             raise DataError(
                 where,
                 f"the split {split!r} is empty; {len(kept)} items are kept in all"
-                + (told if len(mine) else ""),
+                + (told if len(mine) else "")
+                + _in_groups(kept, is_given=is_given),
                 remedy=_EMPTY_SPLIT[is_given],
             )
     if is_classification:
@@ -95,6 +96,19 @@ _UNTRAINED = {
     True: "give some of its items the split train, or set split.small_classes to drop",
 }
 """What helps, by whether the splits are given."""
+
+
+def _in_groups(kept: pd.DataFrame, *, is_given: bool) -> str:
+    """Return how few groups hold the items, where these leave a split empty."""
+    groups = kept["group"].dropna() if "group" in kept and not is_given else ()
+    if not len(groups):
+        return ""
+    n = groups.nunique()
+    return (
+        f", {len(groups)} of them in {n} {'group' if n == 1 else 'groups'}: a group is never "
+        "divided, so that no seed helps where one holds nearly all items, or all of a class (leave "
+        "cells of the column 'group' empty where they name no one thing)"
+    )
 
 
 def _reasons(rows: pd.DataFrame) -> str:

@@ -110,6 +110,31 @@ def refuse_lost_pictures(raw: Path, top: Node, roots: Sequence[Root]) -> None:
         )
 
 
+def refuse_classes_of_splits(raw: Path, node: Node) -> None:
+    """Refuse folders that name a class and a split each: `cat_train`, `cat_test`, `trainA`.
+
+    Raises:
+        DataError: Of one class there are train and another split, with pictures directly in them.
+    """
+    by_class: dict[str, dict[str, str]] = {}
+    for name, each in read_split_folders(node.folders).items():
+        if each.rest and node.folders[name].files:
+            by_class.setdefault(each.rest, {})[name] = each.split
+    found = {
+        name
+        for splits in by_class.values()
+        if "train" in splits.values() and len(set(splits.values())) > 1
+        for name in splits
+    }
+    if found:
+        levels = "/".join([*[ANY] * len(node.path), CLASS])
+        raise DataError(
+            raw,
+            f"{named(found)} seem to name a class and a split each",
+            remedy=f"{_LABELS}, or write data.layout: {levels} if each is a class",
+        )
+
+
 def refuse_one_folder(raw: Path, top: Node) -> None:
     """Refuse one folder around all others: it would be the only class.
 

@@ -80,9 +80,13 @@ class SplitFolder(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def split_name(text: str) -> str | None:
-    """Return `train`, `val` or `test` for one word that stands for it, in any case, else None."""
-    found = re.fullmatch(_WORD, _plain(text))
-    return _meaning(found.group()) if found else None
+    """Return `train`, `val` or `test` for a text that says nothing else, in any case, else None.
+
+    It may have words that change nothing: `training set`, `test_images`.
+    """
+    plain = _plain(text)
+    found = next((whole for pattern in _WHOLE if (whole := pattern.fullmatch(plain))), None)
+    return _meaning(found["word"]) if found else None
 
 
 @lru_cache(maxsize=4096)
