@@ -78,9 +78,8 @@ def refuse_unusable(
             raise DataError(
                 where,
                 f"the split {split!r} is empty; {len(kept)} items are kept in all"
-                + (told if len(mine) else "")
-                + _in_groups(kept, is_given=is_given),
-                remedy=_EMPTY_SPLIT[is_given],
+                + (told if len(mine) else ""),
+                remedy=_EMPTY_SPLIT[is_given] + _by_groups(kept, is_given=is_given),
             )
     if is_classification:
         _refuse_untrained_classes(kept, is_given=is_given, where=where)
@@ -98,16 +97,16 @@ _UNTRAINED = {
 """What helps, by whether the splits are given."""
 
 
-def _in_groups(kept: pd.DataFrame, *, is_given: bool) -> str:
-    """Return how few groups hold the items, where these leave a split empty."""
-    groups = kept["group"].dropna() if "group" in kept and not is_given else ()
-    if not len(groups):
+def _by_groups(kept: pd.DataFrame, *, is_given: bool) -> str:
+    """Return what else helps where groups, which are never divided, may leave a split empty."""
+    if is_given or "group" not in kept or kept["group"].isna().all():
         return ""
+    groups = kept["group"].dropna()
     n = groups.nunique()
     return (
-        f", {len(groups)} of them in {n} {'group' if n == 1 else 'groups'}: a group is never "
-        "divided, so that no seed helps where one holds nearly all items, or all of a class (leave "
-        "cells of the column 'group' empty where they name no one thing)"
+        f"; no seed helps where a group holds nearly all items, or all of a class: {len(groups)} "
+        f"items are in {n} {'group' if n == 1 else 'groups'}, which are never divided: leave empty "
+        "the cells of the column 'group' that name no one thing"
     )
 
 

@@ -279,7 +279,9 @@ def _without_labels(
         holders = {each for each, its in parts.items() if its[: len(root.path)] == root.path}
         n = sum(path.rpartition("/")[0] in holders for path in folder.files)
         places = {folder.archive_of(f"{each}/") or "/".join(root.path) for each in holders}
-        command = shlex.join(["rootstock", "predict", *(f"{raw}/{each}" for each in sorted(places))])
+        command = shlex.join(
+            ["rootstock", "predict", *(f"{raw}/{each}" for each in sorted(places))]
+        )
         yield (
             f"{some_files(n)} of {_shown(root.path)} in no class folder: without a label, left "
             f"out; score them with `{command}`"
@@ -310,7 +312,7 @@ def _odd_classes(top: Node) -> Iterator[str]:
     splits = [
         name for name, each in read_split_folders(sorted(top.folders)).items() if not each.rest
     ]
-    others = [name for name in sorted(top.folders) if is_beside_pictures(name)]
+    others = [name for name in sorted(top.folders) if is_beside_pictures(name) or is_filler(name)]
     inner = folders_in_all(top)
     if inner:
         yield (

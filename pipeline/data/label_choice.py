@@ -17,7 +17,7 @@ from pipeline.data.item import RawItems
 from pipeline.data.label_columns import find_path_column
 from pipeline.data.labelfile import LabelFile, merge_label_files, read_label_file
 from pipeline.data.path_matching import FileNames
-from pipeline.data.split_words import split_of_folder
+from pipeline.data.split_words import split_folder, split_of_folder
 from pipeline.data.texttable import TABLE_SUFFIXES, UNREAD_SUFFIXES, read_text_table
 from pipeline.errors import DataError, ParamsError
 
@@ -67,6 +67,7 @@ class Labels:
             f"{table!r} names files and is not read, since folders name the classes; to read it "
             f"instead: data.labels: {raw / table}"
             for table in self.unread[:_SHOWN]
+            if table.lower().endswith(TABLE_SUFFIXES)
         )
 
     def refuse(self, raw: Path, rule: str) -> None:
@@ -86,7 +87,7 @@ class Labels:
             named = ", ".join(map(repr, self.unread[:_SHOWN])) + (f", {more} more" * (more > 0))
             remedy = f"write `data.labels: {raw / first}`"
             if len(self.unread) > 1:
-                remedy += ", or join them into labels.csv, with a column split where they are splits"
+                remedy += ", or join them into labels.csv, with a column split for splits"
             if not first.lower().endswith(TABLE_SUFFIXES):
                 remedy = f"save it as {raw / LABEL_FILES[0]}, with the columns path and label"
             are = "label files, and are" if len(self.unread) > 1 else "a label file, and is"
@@ -183,8 +184,8 @@ def _unread(raw: Path, folder: Folder) -> tuple[str, ...]:
 
 def _likelihood(path: str) -> tuple[bool, bool, str]:
     """Return the place of a table among others: those that are read, and of train, come first."""
-    stem = path.rpartition("/")[2].rpartition(".")[0]
-    is_of_others = split_of_folder(stem) in ("val", "test")
+    named = split_folder(path.rpartition("/")[2].rpartition(".")[0])
+    is_of_others = named is not None and named.split != "train"
     return path.lower().endswith(UNREAD_SUFFIXES), is_of_others, path
 
 

@@ -49,12 +49,12 @@ def from_label_file(labels: LabelFile, folder: Folder, raw: Path) -> RawItems:
     warnings += _split_folders(items.values())
     without_row = [path for path in folder.files if path not in items]
     unlabeled = _unlabeled_folders(without_row, items.values())
-    for top, paths in unlabeled.items():
+    for top, files in unlabeled.items():
         warnings.append(
-            f"{len(paths)} files of {top!r} have no row in {labels.path.name}: without a label, "
+            f"{len(files)} files of {top!r} have no row in {labels.path.name}: without a label, "
             f"left out; score them with `{shlex.join(['rootstock', 'predict', str(raw / top)])}`"
         )
-    left_out = {path for paths in unlabeled.values() for path in paths}
+    left_out = {path for files in unlabeled.values() for path in files}
     without_row = [path for path in without_row if path not in left_out]
     if without_row:
         warnings.append(
@@ -62,7 +62,9 @@ def from_label_file(labels: LabelFile, folder: Folder, raw: Path) -> RawItems:
             f"first: {without_row[0]!r}"
         )
     items |= {path: Item(path, where=str(labels.path)) for path in without_row}
-    return RawItems(tuple(items.values()), "label file", labels.meta_names, len(left_out), tuple(warnings))
+    return RawItems(
+        tuple(items.values()), "label file", labels.meta_names, len(left_out), tuple(warnings)
+    )
 
 
 def _unlabeled_folders(without_row: Iterable[str], items: Iterable[Item]) -> dict[str, list[str]]:

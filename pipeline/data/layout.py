@@ -149,6 +149,6 @@ def _agree(node: Node, others: Collection[Root], classes: set[str], *, by_classe
     for split in {root.split for root in others}:
         own = _labels(node, [root for root in others if root.split == split])
         shared = len(own & classes)
-        if 2 * shared >= len(own | classes) if by_classes else (shared > 0 or not own):
+        if not own or (2 * shared >= len(own | classes) if by_classes else shared > 0):
             return True
     return False

@@ -80,13 +80,15 @@ class SplitFolder(NamedTuple):
 
 @lru_cache(maxsize=4096)
 def split_name(text: str) -> str | None:
-    """Return `train`, `val` or `test` for a text that says nothing else, in any case, else None.
+    """Return `train`, `val` or `test` for one word that stands for it, in any case, else None."""
+    found = re.fullmatch(_WORD, _plain(text))
+    return _meaning(found.group()) if found else None
 
-    It may have words that change nothing: `training set`, `test_images`.
-    """
-    plain = _plain(text)
-    found = next((whole for pattern in _WHOLE if (whole := pattern.fullmatch(plain))), None)
-    return _meaning(found["word"]) if found else None
+
+def split_in_column(cell: str) -> str | None:
+    """Return the split that a cell says, perhaps with words that add nothing: `training set`."""
+    folder = split_folder(cell)
+    return split_name(cell) or (folder.split if folder and not folder.rest else None)
 
 
 @lru_cache(maxsize=4096)
