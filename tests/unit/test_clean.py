@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from pipeline.data.checks import refuse_unusable
 from pipeline.data.clean import Rules
 from pipeline.data.clean_plots import write_plots
 from pipeline.data.leaks import COLUMNS as LEAK_COLUMNS
@@ -476,3 +477,15 @@ def test_cleaning_loads_neither_torch_nor_mlflow_nor_scipy():
         [sys.executable, "-c", code], cwd=ROOT, check=True, capture_output=True, text=True
     )
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(("groups", "told"), [("AAAA", "4 items are in 1 group"), (None, "")])
+def test_an_empty_split_names_the_groups_that_are_never_divided(groups, told):
+    table = pd.DataFrame(
+        {"label": [*"abab"], "split": "train", "given": None, "status": "kept", "reason": None,
+         "group": [*groups] if groups else None}
+    )  # fmt: skip
+    with pytest.raises(DataError, match="the split 'val' is empty") as caught:
+        refuse_unusable(table, is_classification=True, is_given=False, where="raw")
+    assert told in str(caught.value)
+    assert ("never divided" in str(caught.value)) == bool(told)
