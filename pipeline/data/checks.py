@@ -79,7 +79,7 @@ def refuse_unusable(
                 where,
                 f"the split {split!r} is empty; {len(kept)} items are kept in all"
                 + (told if len(mine) else ""),
-                remedy=_EMPTY_SPLIT[is_given],
+                remedy=_EMPTY_SPLIT[is_given] + _by_groups(kept, is_given=is_given),
             )
     if is_classification:
         _refuse_untrained_classes(kept, is_given=is_given, where=where)
@@ -95,6 +95,19 @@ _UNTRAINED = {
     True: "give some of its items the split train, or set split.small_classes to drop",
 }
 """What helps, by whether the splits are given."""
+
+
+def _by_groups(kept: pd.DataFrame, *, is_given: bool) -> str:
+    """Return what else helps where groups, which are never divided, may leave a split empty."""
+    if is_given or "group" not in kept or kept["group"].isna().all():
+        return ""
+    groups = kept["group"].dropna()
+    n = groups.nunique()
+    return (
+        f"; no seed helps where a group holds nearly all items, or all of a class: {len(groups)} "
+        f"items are in {n} {'group' if n == 1 else 'groups'}, which are never divided: leave empty "
+        "the cells of the column 'group' that name no one thing"
+    )
 
 
 def _reasons(rows: pd.DataFrame) -> str:

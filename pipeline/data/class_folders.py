@@ -1,10 +1,12 @@
 """Items of a raw folder whose folders name the classes, and perhaps the splits."""
 
+import shlex
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from pipeline.data.archive import SUFFIXES
 from pipeline.data.folder import Folder
 from pipeline.data.item import Item, RawItems
 from pipeline.data.layout import AUTO, find_roots
@@ -73,7 +75,7 @@ def from_folders(raw: Path, folder: Folder, *, layout: str = AUTO) -> RawItems:
     warnings = (
         *_read_as([root for root in roots if root not in unlabeled]),
         *_beside(top, roots),
-        *_without_labels(raw, top, unlabeled),
+        *_without_labels(raw, folder, parts, unlabeled),
         *_empty(folder, top, roots),
         *(_odd_classes(top) if layout == AUTO and roots == [Root(())] else ()),
     )
@@ -94,12 +96,64 @@ def _parts(folder: Folder, holders: Mapping[str, int]) -> dict[str, Parts]:
     is_loose = any(holder and archive is None for holder, archive in archives.items())
     if len(places) == 1 and not is_loose and not any(map(split_of_folder, *places)):
         above = dict.fromkeys(above, ())
+    above = _through_splits(above, archives)
     return {
         holder: tuple(holder.split("/")) if holder and archive is None
         else (*above[archive], *filter(None, holder[len(archive) + 1 :].split("/"))) if archive
         else ()
         for holder, archive in archives.items()
     }  # fmt: skip
+
+
+def _through_splits(
+    above: Mapping[str, Parts], archives: Mapping[str, str | None]
+) -> dict[str, Parts]:
+    """Return the folders of each archive, with one of its own where its name is a split's.
+
+    `train.zip` beside `test.zip`, or beside a folder `test`, is read as a folder `train`, but where
+    the outermost folders in it say a split themselves. One split alone does not count.
+
+    Args:
+        above: The folders above each archive.
+        archives: The archive of each folder with files, or None for a loose one.
+    """
+    inside: dict[str, set[str]] = {}
+    beside: dict[Parts, set[str]] = {}
+    for holder, archive in archives.items():
+        if archive:
+            inside.setdefault(archive, set()).add(holder[len(archive) + 1 :].partition("/")[0])
+        else:
+            beside.setdefault((), set()).add(holder.partition("/")[0])
+    for archive, place in above.items():
+        beside.setdefault(place, set()).add(_stem(archive))
+    named_so = {place: _train_and_others(names) for place, names in beside.items()}
+    return {
+        archive: (*place, _stem(archive))
+        if _stem(archive) in named_so[place] and not _say_splits(inside.get(archive, ()))
+        else place
+        for archive, place in above.items()
+    }
+
+
+def _stem(archive: str) -> str:
+    return Path(archive).stem
+
+
+def _train_and_others(names: Iterable[str]) -> set[str]:
+    """Return the names that say train and another split, each with the same other words."""
+    by_rest: dict[str, dict[str, str]] = {}
+    for name, each in read_split_folders(names).items():
+        by_rest.setdefault(each.rest, {})[name] = each.split
+    return {
+        name
+        for splits in by_rest.values()
+        if "train" in splits.values() and len(set(splits.values())) > 1
+        for name in splits
+    }
+
+
+def _say_splits(names: Collection[str]) -> bool:
+    return bool(names) and len(read_split_folders(names)) == len(names)
 
 
 def _by_parts(counts: Mapping[str, int], parts: Mapping[str, Parts]) -> Counter[Parts]:
@@ -130,6 +184,17 @@ def _refuse_flat(raw: Path, folder: Folder, top: Node, layout: str) -> None:
     remedy = "add labels.csv with the columns path and label"
     if not top.folders:
         fault = "has neither a label file nor folders that name the classes"
+        nested = [path for path in folder.files if path.lower().endswith(SUFFIXES)]
+        if nested:
+            fault += f"; {nested[0]!r} is an archive in an archive, and is not looked into"
+            remedy = f"unpack {raw / (folder.archive_of(nested[0]) or '')}"
+        elif folder.archives:
+            first = folder.archives[0]
+            fault += f", nor do the names of archives, such as {first!r}"
+            remedy = (
+                f"unpack each into a folder of its class, or put it there as it is: "
+                f"{raw / _stem(first) / Path(first).name}; or {remedy}"
+            )
     elif node.folders:
         fault = f"the pictures in {named(plain)}, named as splits, lie in no class folder"
         remedy += ", or write data.layout: class if these folders are the classes"
@@ -207,14 +272,20 @@ def _beside(top: Node, roots: Sequence[Root]) -> Iterator[str]:
         )
 
 
-def _without_labels(raw: Path, top: Node, roots: Sequence[Root]) -> Iterator[str]:
+def _without_labels(
+    raw: Path, folder: Folder, parts: Mapping[str, Parts], roots: Sequence[Root]
+) -> Iterator[str]:
     for root in roots:
-        node, place = top.find(root.path), raw.joinpath(*root.path)
-        if node:
-            yield (
-                f"{some_files(node.total)} of {_shown(root.path)} in no class folder: without a "
-                f"label, left out; score them with `rootstock predict {place}`"
-            )
+        holders = {each for each, its in parts.items() if its[: len(root.path)] == root.path}
+        n = sum(path.rpartition("/")[0] in holders for path in folder.files)
+        places = {folder.archive_of(f"{each}/") or "/".join(root.path) for each in holders}
+        command = shlex.join(
+            ["rootstock", "predict", *(f"{raw}/{each}" for each in sorted(places))]
+        )
+        yield (
+            f"{some_files(n)} of {_shown(root.path)} in no class folder: without a label, left "
+            f"out; score them with `{command}`"
+        )
 
 
 def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
@@ -241,7 +312,7 @@ def _odd_classes(top: Node) -> Iterator[str]:
     splits = [
         name for name, each in read_split_folders(sorted(top.folders)).items() if not each.rest
     ]
-    others = [name for name in sorted(top.folders) if is_beside_pictures(name)]
+    others = [name for name in sorted(top.folders) if is_beside_pictures(name) or is_filler(name)]
     inner = folders_in_all(top)
     if inner:
         yield (

@@ -136,13 +136,22 @@ class _Seen:
     def add_archive(self, archive: str) -> None:
         """Add the members of an archive."""
         inside = look_into(self._root, archive)
-        self._unsafe += [each for each in inside.unsafe if not self._is_unwanted(each[0])]
-        self._files += [path for path in inside.files if not self._is_unwanted(path)]
+        self._unsafe += [
+            each for each in inside.unsafe if not self._is_unwanted(each[0], archive=archive)
+        ]
+        self._files += [
+            path for path in inside.files if not self._is_unwanted(path, archive=archive)
+        ]
         self._ignored += inside.ignored
         self._system.update(inside.system)
 
-    def _is_unwanted(self, path: str) -> bool:
-        pattern = self._pattern_of(path)
+    def _is_unwanted(self, path: str, *, archive: str) -> bool:
+        """Count a member if a pattern matches it as it is, or as if its archive were unpacked."""
+        place, _, name = archive.rpartition("/")
+        inner = path[len(archive) + 1 :]
+        unpacked = (f"{place}/{inner}", f"{place}/{Path(name).stem}/{inner}")
+        forms = (path, *(each.lstrip("/") for each in unpacked))
+        pattern = next(filter(None, map(self._pattern_of, forms)), None)
         if pattern:
             self._unwanted[pattern] += 1
         return bool(pattern)

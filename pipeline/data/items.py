@@ -7,12 +7,14 @@
 
 A folder may hold .tar and .zip files: their members are items, by paths such as `a.tar/cat/1.jpg`.
 Folders in and above an archive count as if it were unpacked where it lies, without a folder of its
-name. But where every file that is in a folder lies in an archive, and all archives lie in one
-folder, that folder merely stores them and does not count, unless it is named as a split:
+name, unless archives are named as train and another split. But where every file that is in a folder
+lies in an archive, and all archives lie in one folder, that folder merely stores them and does not
+count, unless it is named as a split:
 
     a.tar with cat/1.jpg, cat/b.tar with 1.jpg                    both have the label cat
     shards/a.tar with cat/1.jpg, shards/b.tar with dog/1.jpg      cat and dog
     train/a.tar with cat/1.jpg, test/a.tar with cat/1.jpg         cat in train, cat in test
+    train.tar with cat/1.jpg, test.tar with cat/1.jpg             the same
 
 A label file names a member by its item's path, or by its path in the archive where no other file
 has that.
@@ -169,7 +171,7 @@ def _similar_names(folder: Folder) -> list[str]:
 
 def _idle_names(folder: Folder, found: RawItems) -> list[str]:
     """Tell of names that would mean something where they do not stand."""
-    is_idle = found.layout not in SHARDED
+    is_idle = found.layout not in (*SHARDED, "split folders")
     splits = [path for path in folder.archives if is_idle and split_of_folder(Path(path).stem)]
     labels = [
         path

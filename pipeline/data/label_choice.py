@@ -7,6 +7,7 @@
 One lies in the raw folder; or several lie in its folders, each for its own: train/metadata.csv.
 """
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +17,7 @@ from pipeline.data.item import RawItems
 from pipeline.data.label_columns import find_path_column
 from pipeline.data.labelfile import LabelFile, merge_label_files, read_label_file
 from pipeline.data.path_matching import FileNames
-from pipeline.data.split_words import split_of_folder
+from pipeline.data.split_words import split_folder, split_of_folder
 from pipeline.data.texttable import TABLE_SUFFIXES, UNREAD_SUFFIXES, read_text_table
 from pipeline.errors import DataError, ParamsError
 
@@ -26,6 +27,9 @@ LABEL_NAMES = (*LABEL_FILES, *_OTHER_TOOLS)
 """Names, in any case, by which a label file is read where `data.labels` is the raw folder."""
 
 _TABLES = frozenset((*TABLE_SUFFIXES, *UNREAD_SUFFIXES))
+_SUBMISSIONS = re.compile(r"(?:.*/)?[^/]*submission[^/]*", re.IGNORECASE)
+"""Names of tables that a contest ships to show a form: their labels are made up."""
+
 _PEEKED_BYTES = 64 << 20
 _SHOWN = 3
 _ALIKE = 0.5
@@ -63,6 +67,7 @@ class Labels:
             f"{table!r} names files and is not read, since folders name the classes; to read it "
             f"instead: data.labels: {raw / table}"
             for table in self.unread[:_SHOWN]
+            if table.lower().endswith(TABLE_SUFFIXES)
         )
 
     def refuse(self, raw: Path, rule: str) -> None:
@@ -81,11 +86,12 @@ class Labels:
             first, more = self.unread[0], len(self.unread) - _SHOWN
             named = ", ".join(map(repr, self.unread[:_SHOWN])) + (f", {more} more" * (more > 0))
             remedy = f"write `data.labels: {raw / first}`"
+            if len(self.unread) > 1:
+                remedy += ", or join them into labels.csv, with a column split for splits"
             if not first.lower().endswith(TABLE_SUFFIXES):
                 remedy = f"save it as {raw / LABEL_FILES[0]}, with the columns path and label"
-            raise DataError(
-                raw, f"{rule}; {named} may be a label file, and is not read", remedy=remedy
-            )
+            are = "label files, and are" if len(self.unread) > 1 else "a label file, and is"
+            raise DataError(raw, f"{rule}; {named} may be {are} not read", remedy=remedy)
 
 
 def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labels:
@@ -168,10 +174,19 @@ def _unread(raw: Path, folder: Folder) -> tuple[str, ...]:
         suffix = f".{path.rpartition('.')[2].lower()}"
         if suffix not in _TABLES or folder.archive_of(path) is not None or path.count("/") > 1:
             continue
+        if _SUBMISSIONS.fullmatch(path):
+            continue
         is_kind_unread = suffix in UNREAD_SUFFIXES and "/" not in path
         if is_kind_unread or (suffix in TABLE_SUFFIXES and _names_files(raw / path, names)):
             found.append(path)
-    return tuple(sorted(found, key=lambda path: (path.lower().endswith(UNREAD_SUFFIXES), path)))
+    return tuple(sorted(found, key=_likelihood))
+
+
+def _likelihood(path: str) -> tuple[bool, bool, str]:
+    """Return the place of a table among others: those that are read, and of train, come first."""
+    named = split_folder(path.rpartition("/")[2].rpartition(".")[0])
+    is_of_others = named is not None and named.split != "train"
+    return path.lower().endswith(UNREAD_SUFFIXES), is_of_others, path
 
 
 def _names_files(path: Path, names: FileNames) -> bool:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeline.data.path_matching import FileNames, is_picture_name
-from pipeline.data.split_words import split_name
+from pipeline.data.split_words import split_in_column
 from pipeline.data.texttable import TextTable
 from pipeline.errors import DataError
 
@@ -31,6 +31,16 @@ _TARGET_NAMES = frozenset({
 """Names that other tools use for the labels."""
 
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
+_IS_SPLIT = re.compile(r"(?:^|[_ -])(?:is|in)[_ -]?(?:train|test|val)", re.IGNORECASE)
+"""In the name of a column of 0 and 1 that says whether an item is of a split."""
+
+_GROUP_NAMES = frozenset({
+    "groups", "groupid", "patient", "patientid", "patients", "subject", "subjectid", "participant",
+    "participantid", "person", "personid", "case", "caseid", "lesionid", "studyid", "individual",
+    "individualid", "animalid", "sessionid", "sequenceid", "videoid",
+})  # fmt: skip
+"""Names of columns that say which pictures show one thing, as `_folded` writes them."""
+
 _LOOKED_AT = 100
 """Cells that tell whether a column names files."""
 
@@ -92,12 +102,13 @@ def find_columns(table: TextTable, target: str, names: FileNames) -> LabelColumn
             f"{table.path.name} has no column {target!r}, and one of 0 and 1 for each class: "
             f"{_some(flags)}; the name of the column with the 1 is the label"
         )
+        notes += _rows_of_zeros(table, labels)
     meta = tuple(name for name in table.columns if name not in {*own.values(), *used})
     if table.nested:
         notes.append(f"{len(table.nested)} columns of {table.path.name} hold neither text nor "
                      f"numbers, and are left out: {_some(tuple(table.nested))}")  # fmt: skip
-    if "split" not in own:
-        notes += _looks_like_split(table, meta)
+    notes += [] if "split" in own else _looks_like_split(table, meta)
+    notes += [] if "group" in own else _looks_like_group(table, meta)
     return LabelColumns(own, labels, meta, tuple(notes))
 
 
@@ -202,6 +213,16 @@ def _read_one_hot(table: TextTable, flags: Sequence[str], target: str) -> tuple[
     return tuple(labels)
 
 
+def _rows_of_zeros(table: TextTable, labels: Sequence[str]) -> list[str]:
+    if "" not in labels:
+        return []
+    return [
+        f"{labels.count('')} rows of {table.path.name} have no 1 in these columns, so no label; "
+        f"first: {table.where(labels.index(''))} (if that is a class of its own, add a column for "
+        "it, with a 1 in these rows)"
+    ]
+
+
 def _without_target(table: TextTable, target: str, named: Sequence[str]) -> DataError:
     rule = f"the column {target!r} is missing"
     if table.is_headless:
@@ -217,10 +238,22 @@ def _without_target(table: TextTable, target: str, named: Sequence[str]) -> Data
 
 def _looks_like_split(table: TextTable, meta: Sequence[str]) -> list[str]:
     for name in meta:
-        words = {split_name(cell) for cell in set(table.column(name))}
-        if None not in words and "train" in words and len(words) > 1:
+        cells = set(table.column(name))
+        words = {split_in_column(cell) for cell in cells}
+        says_words = None not in words and "train" in words and len(words) > 1
+        flags = {_FLAGS.get(cell.lower()) for cell in cells}
+        if says_words or (flags == {False, True} and _IS_SPLIT.search(name)):
             return [f"the column {name!r} of {table.path.name} names splits, and is not read as "
                     "such: a column 'split' is"]  # fmt: skip
+    return []
+
+
+def _looks_like_group(table: TextTable, meta: Sequence[str]) -> list[str]:
+    for name in meta:
+        cells = [cell for cell in table.column(name) if cell]
+        if _folded(name) in _GROUP_NAMES and len(set(cells)) < len(cells):
+            return [f"the column {name!r} of {table.path.name} is not read as groups: call it "
+                    "'group' if pictures of one of them must not stand in two splits"]  # fmt: skip
     return []
 
 

@@ -1,11 +1,13 @@
 """Items of a raw folder by the rows of a label file."""
 
+import shlex
 import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
+from pipeline.data.archive import SUFFIXES
 from pipeline.data.folder import Folder, is_ignored
 from pipeline.data.item import Item, RawItems
 from pipeline.data.labelfile import LabelFile, LabelRow
@@ -46,13 +48,35 @@ def from_label_file(labels: LabelFile, folder: Folder, raw: Path) -> RawItems:
     warnings += _large_groups(items.values())
     warnings += _split_folders(items.values())
     without_row = [path for path in folder.files if path not in items]
+    unlabeled = _unlabeled_folders(without_row, items.values())
+    for top, files in unlabeled.items():
+        warnings.append(
+            f"{len(files)} files of {top!r} have no row in {labels.path.name}: without a label, "
+            f"left out; score them with `{shlex.join(['rootstock', 'predict', str(raw / top)])}`"
+        )
+    left_out = {path for files in unlabeled.values() for path in files}
+    without_row = [path for path in without_row if path not in left_out]
     if without_row:
         warnings.append(
             f"{len(without_row)} of {len(folder.files)} files have no row in {labels.path.name}; "
             f"first: {without_row[0]!r}"
         )
     items |= {path: Item(path, where=str(labels.path)) for path in without_row}
-    return RawItems(tuple(items.values()), "label file", labels.meta_names, 0, tuple(warnings))
+    return RawItems(
+        tuple(items.values()), "label file", labels.meta_names, len(left_out), tuple(warnings)
+    )
+
+
+def _unlabeled_folders(without_row: Iterable[str], items: Iterable[Item]) -> dict[str, list[str]]:
+    """Return the files of folders at the top that are named as a val or test, and have no row."""
+    listed = {item.path.partition("/")[0] for item in items}
+    found: dict[str, list[str]] = {}
+    for path in without_row:
+        top, _, inner = path.partition("/")
+        name = Path(top).stem if top.lower().endswith(SUFFIXES) else top
+        if inner and top not in listed and split_of_folder(name) in ("val", "test"):
+            found.setdefault(top, []).append(path)
+    return found
 
 
 def _find_files(labels: LabelFile, folder: Folder, raw: Path) -> tuple[list[str | None], list[str]]:

@@ -10,7 +10,7 @@ from pipeline.data.guard import safe_path
 from pipeline.data.label_columns import OWN_COLUMNS, LabelColumns, find_columns
 from pipeline.data.missing_words import is_placeholder
 from pipeline.data.path_matching import FileNames
-from pipeline.data.split_words import SPLIT_NAMES, split_name, split_of_folder
+from pipeline.data.split_words import SPLIT_NAMES, split_in_column, split_of_folder
 from pipeline.data.texttable import TextTable, read_text_table
 from pipeline.errors import DataError, ParamsError
 
@@ -154,7 +154,7 @@ def _lost_groups(table: TextTable, columns: LabelColumns) -> list[str]:
 
 
 def _split(where: str, cell: str) -> str:
-    name = split_name(cell)
+    name = split_in_column(cell)
     if name is None:
         raise DataError(
             where,

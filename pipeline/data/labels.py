@@ -22,6 +22,11 @@ MissingLabel = Literal[
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)
+_WITH_UNIT = re.compile(r"(?P<number>[+-]?[0-9]+(?:\.[0-9]+)?) ?(?:%|°[CF]?|[^\W\d_]{1,6})")
+_THOUSANDS = re.compile(r"[+-]?[0-9]{1,3}(?:[.,' ][0-9]{3})+(?:[.,][0-9]+)?")
+_NOT_KNOWN = frozenset({-1.0, *(sign * (10.0**n - 1) for sign in (1, -1) for n in range(1, 7))})
+"""Numbers that tables hold where a value is not known: -1, and 9, 99, 999 ... with either sign."""
+
 _INVISIBLE = ("Cc", "Cf")
 _MANY_CLASSES = 100
 """So many different labels are told from names of items: a class has two items on average."""
@@ -49,14 +54,16 @@ def check_labels(table: pd.DataFrame, task: Task) -> tuple[pd.Series, list[str]]
             None if pd.isna(text) else repr(parse_number(place, text))
             for text, place in zip(labels, where, strict=True)
         ]
-        return pd.Series(numbers, index=table.index, dtype=TEXT), []
+        known = [float(number) for number in numbers if number is not None]
+        return pd.Series(numbers, index=table.index, dtype=TEXT), _number_placeholders(known)
     first = {text: place for text, place in zip(labels[::-1], where[::-1], strict=True)
              if not pd.isna(text)}  # fmt: skip
     counts = Counter(labels.dropna())
     _refuse_names(first, counts)
     _refuse_collisions(first)
     _refuse_lists(first)
-    return labels, [*_numeric_twins(first), *_placeholders(counts, first), *_imbalance(counts)]
+    warnings = [*_numeric_twins(first), *_seeming_lists(first), *_placeholders(counts, first)]
+    return labels, [*warnings, *_imbalance(counts)]
 
 
 def parse_number(where: str, text: str) -> float:
@@ -71,6 +78,10 @@ def parse_number(where: str, text: str) -> float:
     hint = "leave the cell empty where there is no label"
     if _DECIMAL_COMMA.fullmatch(plain):
         hint = f"write a decimal point: {plain.replace(',', '.')}"
+    elif unit := _WITH_UNIT.fullmatch(plain):
+        hint = f"write the number alone: {unit['number']}"
+    elif _THOUSANDS.fullmatch(plain):
+        hint = "write no mark between thousands, and a decimal point"
     raise DataError(where, "the label must be a finite number", got=text, remedy=hint)
 
 
@@ -170,6 +181,22 @@ def _placeholders(counts: Counter[str], first: dict[str, str]) -> list[str]:
     ]
 
 
+def _number_placeholders(numbers: Sequence[float]) -> list[str]:
+    """Tell of a number that recurs, reads like "not known", and lies far from all others."""
+    counts = Counter(numbers)
+    for number in sorted(_NOT_KNOWN & counts.keys()):
+        others = [each for each in counts if each != number]
+        if counts[number] < 2 or len(others) < 2:
+            continue
+        low, high = min(others), max(others)
+        if max(low - number, number - high) > high - low:
+            return [
+                f"{counts[number]} items have the label {number:g}, far from all others ({low:g} "
+                f"to {high:g}): if it stands for 'not known', leave these cells empty"
+            ]
+    return []
+
+
 def _imbalance(counts: Counter[str]) -> list[str]:
     if len(counts) < 2:
         return []
@@ -207,6 +234,18 @@ def _refuse_lists(first: dict[str, str]) -> None:
                     where, "an item must have one label, and not several", got=label,
                     remedy="choose one, or make each combination a class under a name of its own",
                 )  # fmt: skip
+
+
+def _seeming_lists(first: dict[str, str]) -> list[str]:
+    for label, where in first.items():
+        for separator in ("|", ";", ","):
+            parts = [part.strip() for part in label.split(separator)]
+            if len(parts) > 1 and any(part in first for part in parts):
+                return [
+                    f"the label {label!r} ({where}) is a class of its own, and reads like a list "
+                    "of several: an item has one label here"
+                ]
+    return []
 
 
 def _numeric_twins(labels: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from pipeline.data.layout_doubts import (
+    refuse_classes_of_splits,
     refuse_doubt,
     refuse_half_split_classes,
     refuse_lost_pictures,
@@ -20,7 +21,7 @@ from pipeline.data.layout_doubts import (
     refuse_strange_classes,
 )
 from pipeline.data.split_words import SplitFolder, is_filler, name_splits, read_split_folders
-from pipeline.data.tree import CLASS, SPLIT, Node, Root
+from pipeline.data.tree import CLASS, SPLIT, Node, Root, only_way
 
 AUTO = "auto"
 
@@ -46,6 +47,7 @@ def find_roots(raw: Path, top: Node, layout: str) -> list[Root]:
         refuse_lost_pictures(raw, top, roots)
         refuse_strange_classes(raw, top, roots)
         return roots
+    refuse_classes_of_splits(raw, only_way(top))
     refuse_one_folder(raw, top)
     refuse_doubt(raw, top)
     return [Root(())]
@@ -147,6 +149,6 @@ def _agree(node: Node, others: Collection[Root], classes: set[str], *, by_classe
     for split in {root.split for root in others}:
         own = _labels(node, [root for root in others if root.split == split])
         shared = len(own & classes)
-        if 2 * shared >= len(own | classes) if by_classes else (shared > 0 or not own):
+        if not own or (2 * shared >= len(own | classes) if by_classes else shared > 0):
             return True
     return False

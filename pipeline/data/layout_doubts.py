@@ -110,6 +110,35 @@ def refuse_lost_pictures(raw: Path, top: Node, roots: Sequence[Root]) -> None:
         )
 
 
+def refuse_classes_of_splits(raw: Path, node: Node) -> None:
+    """Refuse folders that name a class and a split each: `cat_train`, `cat_test`, `trainA`.
+
+    Raises:
+        DataError: Of one other word there are train and another split.
+    """
+    by_class: dict[str, dict[str, str]] = {}
+    for name, each in read_split_folders(node.folders).items():
+        if each.rest:
+            by_class.setdefault(each.rest, {})[name] = each.split
+    found = {
+        name
+        for splits in by_class.values()
+        if "train" in splits.values() and len(set(splits.values())) > 1
+        for name in splits
+    }
+    if found:
+        above = [ANY] * len(node.path)
+        ways = [f"write data.layout: {'/'.join([*above, CLASS])} if each is a class", _LABELS]
+        if all(node.folders[name].folders for name in found):
+            levels = "/".join([*above, "split", CLASS])
+            ways.insert(0, f"write data.layout: {levels} if the folders in them are the classes")
+        raise DataError(
+            raw,
+            f"{named(found)} seem to name a split each, and something else",
+            remedy=", or ".join(ways),
+        )
+
+
 def refuse_one_folder(raw: Path, top: Node) -> None:
     """Refuse one folder around all others: it would be the only class.
 
@@ -150,13 +179,37 @@ def refuse_doubt(raw: Path, top: Node) -> None:
     for name in plain:
         if words[name].split == "train":
             _refuse_train_beside(raw, top, name, plain)
-    if len(top.folders) > 1 and all(
-        is_filler(each) or is_beside_pictures(each) for each in top.folders
-    ):
+    _refuse_siblings_inside(raw, top)
+    _refuse_names_without_classes(raw, top)
+
+
+def _refuse_siblings_inside(raw: Path, top: Node) -> None:
+    """Refuse a folder that holds folders named as those beside it: a copy, or a split."""
+    for name, node in sorted(top.folders.items()):
+        same = set(node.folders) & (set(top.folders) - {name})
+        if len(same) > 1:
+            raise DataError(
+                raw,
+                f"{name!r} holds folders that are named as those beside it: {named(same)}",
+                remedy=f"leave it out with {ignore_line([name])}, or write data.layout: class if "
+                f"{name!r} is a class too, or {_LABELS}",
+            )
+
+
+def _refuse_names_without_classes(raw: Path, top: Node) -> None:
+    """Refuse folders whose names say nothing of classes, or all but one that holds the classes."""
+    beside = [name for name in top.folders if is_beside_pictures(name)]
+    others = [name for name in top.folders if name not in beside]
+    holds_all = [name for name in others if len(top.folders[name].folders) > 1
+                 and not top.folders[name].files]  # fmt: skip
+    say_nothing = all(map(is_filler, others))
+    if len(top.folders) > 1 and (say_nothing or (beside and others == holds_all[:1])):
+        leave_out = f"leave out what is no class with {ignore_line(beside)}, or "
         raise DataError(
             raw,
             f"{named(top.folders)} say nothing of classes",
-            remedy=f"write data.layout: class if they are the classes, or {_LABELS}",
+            remedy=(leave_out if beside and others else "")
+            + f"write data.layout: class if they are the classes, or {_LABELS}",
         )
 
 
@@ -205,7 +258,7 @@ def _refuse_train_beside(raw: Path, top: Node, train: str, plain: Sequence[str])
     held, others = top.folders[train].folders, sorted(set(top.folders) - {train})
     if top.folders[train].files or len(held) < 2 or not others:
         return
-    if len(plain) > 1 or not any(top.folders[name].folders for name in others):
+    if len(plain) > 1 or not any(len(top.folders[name].folders) > 1 for name in others):
         rest = sorted(set(others) - set(plain)) or others
         raise DataError(
             raw,

@@ -85,6 +85,12 @@ def split_name(text: str) -> str | None:
     return _meaning(found.group()) if found else None
 
 
+def split_in_column(cell: str) -> str | None:
+    """Return the split that a cell says, perhaps with words that add nothing: `training set`."""
+    folder = split_folder(cell)
+    return split_name(cell) or (folder.split if folder and not folder.rest else None)
+
+
 @lru_cache(maxsize=4096)
 def split_folder(name: str) -> SplitFolder | None:
     """Read the name of a folder as that of a split, else return None.

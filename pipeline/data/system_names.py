@@ -19,10 +19,13 @@ _WITH_BLANKS = (
 )  # fmt: skip
 _STARTS = ("~$", "~syncthing~", "@gmt-")
 
+_ENDS = ("zone.identifier",)
+"""Of files that Windows writes beside a download where a disk has no other place for them."""
+
 _NAMES = {name for names in _EVERYWHERE.values() for name in names.split(" ")} | {*_WITH_BLANKS}
 
 
 def is_system_name(name: str) -> bool:
     """Return whether a system, a disk or a viewer made a file or folder of this name by itself."""
     lower = name.lower()
-    return lower in _NAMES or lower.startswith(_STARTS)
+    return lower in _NAMES or lower.startswith(_STARTS) or lower.endswith(_ENDS)

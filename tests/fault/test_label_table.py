@@ -88,13 +88,11 @@ STOPS = {
     "63 no usable row": (labels(*(f"x{n}.png,cat" for n in range(N))), 3,
                          WHERE + r": none of its 48 paths names a file in raw; first: 'x0\.png' "
                          r"\(raw/labels\.csv:2\) \(write paths relative to raw, as 'p00\.png'"),
-    "64 a class of one item": (labels("p00.png,bird"), 3,
-                               r"error: raw: the class 'bird' has 1 items, none of them in train"),
     "65 label in test alone": (
         with_splits(lambda n, label, split: ("bird" if n == 3 else label, split)), 3,
         r"error: raw: the class 'bird' has 1 items, none of them in train"),
-    "66 empty split": (with_splits(lambda n, label, split: (label, split.replace("val", "test"))),
-                       3, r"error: raw: the split 'val' is empty"),
+    "66 no train": (with_splits(lambda n, label, split: (label, split.replace("train", "test"))),
+                    3, r"the given splits must have a train, and there is only val"),
     "68 unknown split": (with_splits(lambda n, label, split: (label, split if n else "later")), 3,
                          WHERE + r":2: column 'split': must be one of train, val, .*got 'later'"),
     "71 several labels": (labels("p00.png,cat|dog"), 3,

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from pipeline.data.checks import refuse_unusable
 from pipeline.data.clean import Rules
 from pipeline.data.clean_plots import write_plots
 from pipeline.data.leaks import COLUMNS as LEAK_COLUMNS
@@ -484,3 +485,15 @@ def test_a_name_with_a_line_break_is_logged_in_one_line(tmp_path, caplog):
     (tmp_path / "cat/a\nb.png").write_bytes(b"")
     clean_folder(tmp_path)
     assert "cat/a\\nb.png: quarantined, empty: the file has no bytes" in caplog.messages
+
+
+@pytest.mark.parametrize(("groups", "told"), [("AAAA", "4 items are in 1 group"), (None, "")])
+def test_an_empty_split_names_the_groups_that_are_never_divided(groups, told):
+    table = pd.DataFrame(
+        {"label": [*"abab"], "split": "train", "given": None, "status": "kept", "reason": None,
+         "group": [*groups] if groups else None}
+    )  # fmt: skip
+    with pytest.raises(DataError, match="the split 'val' is empty") as caught:
+        refuse_unusable(table, is_classification=True, is_given=False, where="raw")
+    assert told in str(caught.value)
+    assert ("never divided" in str(caught.value)) == bool(told)

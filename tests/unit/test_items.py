@@ -375,11 +375,60 @@ def test_a_folder_that_merely_stores_archives_does_not_count(tmp_path):
     assert table(find(tmp_path))["shards/a.tar/cat/1.png"] == ("shards", None)
 
 
-def test_archives_named_as_splits_and_label_files_inside_are_told(tmp_path):
-    pack(tmp_path, train=["cat/1.png", "labels.csv"], test=["dog/2.png"])
+ARCHIVED_SPLITS = {
+    "class folders": {"train": ["cat/1.png", "dog/1.png"], "test": ["cat/2.png", "dog/2.png"]},
+    "one of them named inside": {
+        "train": ["train/cat/1.png", "train/dog/1.png"], "test": ["cat/2.png", "dog/2.png"],
+    },
+    "other words": {
+        "seg_train": ["cat/1.png", "dog/1.png"], "seg_test": ["cat/2.png", "dog/2.png"],
+    },
+    "in a folder of archives": {
+        "zips__Training": ["cat/1.png", "dog/1.png"], "zips__Testing": ["cat/2.png", "dog/2.png"],
+    },
+    "in parts": {
+        "train-0": ["cat/1.png"], "train-1": ["dog/1.png"], "test-0": ["cat/2.png", "dog/2.png"],
+    },
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("archives", ARCHIVED_SPLITS.values(), ids=ARCHIVED_SPLITS)
+def test_archives_named_as_train_and_test_act_as_folders_of_these_names(tmp_path, archives):
+    pack(tmp_path, **archives)
+    found = find(tmp_path)
+    assert sorted(table(found).values()) == [
+        ("cat", "test"), ("cat", "train"), ("dog", "test"), ("dog", "train"),
+    ]  # fmt: skip
+    assert not any("an archive's name" in warning for warning in found.warnings)
+
+
+def test_an_archive_of_test_beside_a_folder_of_train_is_test(tmp_path):
+    touch(tmp_path, "train/cat/1.png", "train/dog/1.png")
+    pack(tmp_path, test=["cat/2.png", "dog/2.png"])
+    assert table(find(tmp_path))["test.tar/dog/2.png"] == ("dog", "test")
+
+
+def test_an_archive_of_unlabeled_pictures_is_left_out_and_named(tmp_path):
+    pack(tmp_path, train=["cat/1.png", "dog/1.png"], test=["1.png", "2.png"])
+    found = find(tmp_path)
+    assert len(found.items) == 2
+    assert f"score them with `rootstock predict {tmp_path}/test.tar`" in found.warnings[0]
+
+
+def test_archives_of_classes_and_archives_in_archives_are_told(tmp_path):
+    pack(tmp_path / "a", cats=["1.png"], dogs=["2.png"])
+    with pytest.raises(DataError, match=r"put it there as it is: .*/cats/cats\.tar; or add"):
+        find(tmp_path / "a")
+    pack(tmp_path / "b", all=["train.zip", "test.zip"])
+    with pytest.raises(DataError, match=r"'all\.tar/test\.zip' is an archive in an archive"):
+        find(tmp_path / "b")
+
+
+def test_an_archive_of_one_split_alone_and_label_files_inside_are_told(tmp_path):
+    pack(tmp_path, train=["cat/1.png", "dog/2.png", "labels.csv"])
     *_, splits, labels = find(tmp_path).warnings
-    assert splits.startswith("'test.tar' is named as a split, and an archive's name says")
-    assert splits.endswith("test/test.tar")
+    assert splits.startswith("'train.tar' is named as a split, and an archive's name says")
+    assert splits.endswith("train/train.tar")
     assert labels == "'train.tar/labels.csv' is not read: a label file must lie beside the archive"
 
 

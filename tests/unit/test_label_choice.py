@@ -163,3 +163,15 @@ def test_a_table_of_something_else_changes_no_word(tmp_path):
     (tmp_path / "prices.csv").write_text("item,euro\na,1\nb,1\nc,2\n", encoding="utf-8")
     with pytest.raises(DataError, match="neither a label file nor folders"):
         labeled(tmp_path)
+
+
+def test_a_form_for_answers_is_no_label_file_and_the_table_of_train_comes_first(tmp_path):
+    for name in ("train/1.png", "train/2.png", "test/3.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_bytes(b"x")
+    for name in ("sample_submission.csv", "test.csv", "train.csv"):
+        (tmp_path / name).write_text("image,label\n1.png,a\n2.png,b\n")
+    with pytest.raises(DataError) as caught:
+        find_items(tmp_path, tmp_path, target="label")
+    assert "'train.csv', 'test.csv' may be label files" in str(caught.value)
+    assert f"write `data.labels: {tmp_path}/train.csv`, or join them" in str(caught.value)

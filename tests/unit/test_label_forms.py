@@ -219,8 +219,9 @@ def test_a_column_for_each_class_is_read_as_classes(raw, content):
 
 def test_a_row_without_a_one_has_no_label(raw):
     (raw / "3.png").write_bytes(b"x")
-    labels, _, _ = read(raw, "path,cat,dog\n1.png,1,0\n2.png,0,1\n3.png,0,0\n")
+    labels, warnings, _ = read(raw, "path,cat,dog\n1.png,1,0\n2.png,0,1\n3.png,0,0\n")
     assert labels == BOTH | {"3.png": None}
+    assert warnings[-1].startswith("1 rows of labels.csv have no 1 in these columns")
 
 
 def test_the_target_wins_over_columns_of_0_and_1(raw):
@@ -249,6 +250,49 @@ def test_a_group_of_another_name_is_one(raw, word):
     _, warnings, found = read(raw, f"path,label,group\n1.png,cat,{word}\n2.png,dog,a\n")
     assert [item.group for item in found.items] == [word, "a"]
     assert warnings == ()
+
+
+@pytest.mark.parametrize("top", ["test", "test_images", "Validation"])
+def test_pictures_without_rows_in_a_folder_named_as_a_split_are_left_out_and_told(raw, top):
+    (raw / top).mkdir()
+    (raw / top / "9.png").write_bytes(b"x")
+    labels, warnings, found = read(raw, GOOD, name="train.csv")
+    assert labels == BOTH
+    assert found.ignored == 1
+    assert warnings == (
+        f"1 files of {top!r} have no row in train.csv: without a label, left out; score them with "
+        f"`rootstock predict {raw / top}`",
+    )
+
+
+def test_a_folder_named_as_a_split_with_some_rows_keeps_its_pictures(raw):
+    (raw / "test").mkdir()
+    for name in ("8.png", "9.png"):
+        (raw / "test" / name).write_bytes(b"x")
+    labels, _, _ = read(raw, GOOD + "test/8.png,cat\n")
+    assert labels == BOTH | {"test/8.png": "cat", "test/9.png": None}
+
+
+@pytest.mark.parametrize("word", ["training set", "Train Data", "train_images"])
+def test_words_around_a_split_change_nothing(raw, word):
+    rows = f"path,label,split\n1.png,cat,{word}\n2.png,dog,test set\n"
+    assert [item.split for item in read(raw, rows)[2].items] == ["train", "test"]
+
+
+@pytest.mark.parametrize("name", ["is_test", "isTrain", "is_training_img", "in_val"])
+def test_a_column_of_flags_for_a_split_is_told(raw, name):
+    _, warnings, _ = read(raw, f"path,label,{name}\n1.png,cat,0\n2.png,dog,1\n")
+    assert [f"the column {name!r} of labels.csv names splits" in each for each in warnings] == [
+        True
+    ]
+
+
+@pytest.mark.parametrize("name", ["patient_id", "Patient", "subject", "lesion id"])
+def test_a_column_of_what_pictures_share_is_told(raw, name):
+    _, warnings, _ = read(raw, f"path,label,{name}\n1.png,cat,7\n2.png,dog,7\n")
+    assert [f"the column {name!r} of labels.csv is not read as groups" in each
+            for each in warnings] == [True]  # fmt: skip
+    assert read(raw, f"path,label,{name}\n1.png,cat,7\n2.png,dog,8\n")[1] == ()
 
 
 def test_folders_named_as_splits_are_told(raw):

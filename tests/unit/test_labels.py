@@ -148,3 +148,35 @@ def test_numbers_take_one_form():
 def test_what_is_no_finite_number_is_refused(text, hint):
     with pytest.raises(DataError, match=rf"x\.csv:7: the label must be a finite number.*{hint}"):
         parse_number("x.csv:7", text)
+
+
+@pytest.mark.parametrize(
+    ("label", "remedy"),
+    [("3 kg", "the number alone: 3)"), ("12.5cm", "the number alone: 12.5)"), ("40%", "alone: 40)"),
+     ("1.000,5", "no mark between thousands"), ("1,234,567", "no mark between thousands")],
+)  # fmt: skip
+def test_a_number_in_another_form_is_refused_with_the_form_to_write(label, remedy):
+    with pytest.raises(DataError) as caught:
+        parse_number("labels.csv:2", label)
+    assert remedy in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("placeholder", "n"), [("-999", 2), ("-1", 3), ("9999", 2), ("-1", 1), ("-99999", 1)]
+)
+def test_a_recurring_number_far_from_all_others_is_told(placeholder, n):
+    _, warnings = check_labels(labeled("0.1", "0.2", "0.3", *[placeholder] * n), REGRESS)
+    assert [each.startswith(f"{n} items have the label {placeholder}, far from all others "
+                            "(0.1 to 0.3)") for each in warnings] == [True] * (n > 1)  # fmt: skip
+
+
+@pytest.mark.parametrize("labels", [("-1", "-1", "0", "1"), ("9", "9", "2", "12"), ("9", "9", "1")])
+def test_a_recurring_number_among_others_is_no_placeholder(labels):
+    assert check_labels(labeled(*labels), REGRESS)[1] == []
+
+
+@pytest.mark.parametrize("label", ["cat|dog", "cat, dog", "old;cat"])
+def test_a_class_that_reads_like_a_list_is_told(label):
+    _, warnings = check_labels(labeled("cat", "bird", label), CLASSIFY)
+    assert [f"the label {label!r} (labels.csv:4) is a class of its own" in each
+            for each in warnings] == [True]  # fmt: skip

@@ -215,6 +215,15 @@ DOUBTS = {
     "an unknown word": (classes("train", "pruefung"), "'train' is named as a split, 'pruefung'"),
     "no words": (classes("siteA", "siteB"), "'siteA', 'siteB' hold the same folders"),
     "words with others": (classes("train_a", "test_b"), "write data.layout: split/class if"),
+    "classes of splits": (flat("cat_train", "cat_test", "dog_train", "dog_test"), "a split each"),
+    "splits of classes": (flat("train-cat", "train-dog", "val-cat", "val-dog"), "a split each"),
+    "domains": (flat("x/trainA", "x/trainB", "x/testA", "x/testB"), "data.layout: any/class"),
+    "other classes in test": (classes("a_train", names="abcd") + classes("a_test", names="ax"),
+                              "write data.layout: split/class if the folders in them"),
+    "the classes and all": (classes("", "set"), "clean.ignore: ['/set']"),
+    "all in one beside notes": (classes("101_Categories", "Annotations", names="ab")
+                                + classes("101_Categories", names="cdefg"), "'/Annotations'"),
+    "pictures and notes": (classes("images/Images") + flat("annotations/x"), "'/annotations'"),
     "folds": (classes("f1/train", "f1/test", "f2/train", "f2/test"), "'f1', 'f2' hold splits with"),
     "a copy": (classes("x/train", "x/test", "x/x/train", "x/x/test"), "clean.ignore: ['/x/x']"),
     "the classes again": (classes("train", "test", "more"), "clean.ignore: ['/more']"),
@@ -222,6 +231,7 @@ DOUBTS = {
     "a class without": ([*classes("cat", names=TWO), *flat("dog")], "'dog' none"),
     "other classes": (classes("train") + classes("test", names="ab"), "none of the classes"),
     "more beside": ([*classes("a/train", "a/test"), *flat("b", n=20)], "hold more files: 20 to 12"),
+    "train and a doubled one": ([*classes("train"), *flat("a_test/a_test")], "'/a_test'"),
     "train and a flat one": ([*classes("train"), *flat("pictures")], "'/pictures'"),
     "no class folders": (flat("train", "test"), "'test', 'train', named as splits, lie in no"),
     "nothing but words": (flat("images", "photos"), "'images', 'photos' say nothing of classes"),
@@ -403,7 +413,7 @@ SYSTEMS = (
     "Thumbs.db ehthumbs.db ehthumbs_vista.db desktop.ini Icon\r $RECYCLE.BIN/1.png @eaDir/1.png "
     "#recycle/1.png #snapshot/a/1.png @Recycle/1.png @Recently-Snapshot/1.png @__thumb/1.png "
     "lost+found/1.png Picasa.ini ZbThumbnail.info __pycache__/a.pyc ~$list.xlsx ~snapshot/1.png "
-    "__MACOSX/1.png"
+    "__MACOSX/1.png 1.png:Zone.Identifier 1.pngZone.Identifier"
 )
 BLANKS = (
     "System Volume Information/1.png", "Network Trash Folder/1.png", "Temporary Items/1.png",
@@ -490,3 +500,24 @@ def test_params_refuse_a_layout_without_one_class(layout):
 def test_params_refuse_a_pattern_that_names_nothing_in_the_raw_folder(glob):
     with pytest.raises(ValidationError):
         clean_params(ignore=[glob])
+
+
+def test_a_folder_that_says_nothing_of_a_class_is_one_and_is_named(tmp_path):
+    found = find(tmp_path, [*classes(""), *flat("unlabeled")])
+    assert told(found, "'unlabeled' is taken for a class; if it is none, leave it out with "
+                "clean.ignore: ['/unlabeled']")  # fmt: skip
+
+
+@pytest.mark.parametrize("pattern", ["/extra", "extra/", "/extra/cat", "/all.zip/extra"])
+def test_a_pattern_names_a_folder_in_an_archive_as_if_it_were_unpacked(tmp_path, pattern):
+    (tmp_path / "all.zip").write_bytes(
+        packed([(path, b"x") for path in [*classes(""), *classes("extra", names=["cat"])]])
+    )
+    assert counts(find(tmp_path, (), ignore=[pattern])) == dealt(None)
+
+
+def test_a_pattern_names_an_archive_of_a_split_as_its_folder(tmp_path):
+    for name in ("train", "val", "test"):
+        members = [(path, b"x") for path in classes("")]
+        (tmp_path / f"{name}.zip").write_bytes(packed(members))
+    assert counts(find(tmp_path, (), ignore=["/val"])) == dealt("train", "test")
