@@ -40,14 +40,17 @@ def _add_fsck(commands: Commands) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from pipeline.doctor import findings  # slow to import, all three
-    from pipeline.doctor.examine import Options, examine
+    from pipeline.doctor import findings
+    from pipeline.doctor.beside import looking_at_data
 
     found = []
-    for each in examine(Options(fix=arguments.fix, remote=arguments.remote)):
-        found.append(each)
-        if not arguments.json:
-            say(findings.as_line(each) + "\n")
+    with looking_at_data() as data:
+        from pipeline.doctor.examine import Options, examine  # takes seconds to import
+
+        for each in examine(Options(fix=arguments.fix, remote=arguments.remote), data):
+            found.append(each)
+            if not arguments.json:
+                say(findings.as_line(each) + "\n")
     say(findings.as_json(found) if arguments.json else findings.summary(found))
     return _tell_first(found)
 

@@ -7,11 +7,10 @@ from typing import Any
 
 from pipeline.commands.output import Commands, say
 from pipeline.data.params import DataParams
-from pipeline.data.pins import add_pins
 from pipeline.errors import ParamsError
 from pipeline.params import Task, load_section, load_value, read_params
 from pipeline.stage import PARAMS, start_logging
-from pipeline.suspects.table import REASONS
+from pipeline.suspects.reasons import REASONS
 
 REVIEW = Path("review")
 
@@ -103,7 +102,8 @@ def _data_diff(arguments: argparse.Namespace) -> int:
 
 
 def _data_pin(arguments: argparse.Namespace) -> int:
-    from pipeline.data.snapshots import read_report  # slow to import
+    from pipeline.data.pins import add_pins  # slow to import, both
+    from pipeline.data.snapshots import read_report
 
     data = load_section(read_params(PARAMS), "data", DataParams, path=PARAMS)
     report = read_report(Path(), arguments.revision)

@@ -32,6 +32,7 @@ from pipeline.data.probing import probe_all
 from pipeline.data.review import read_review
 from pipeline.data.split import SplitParams, count_splits
 from pipeline.data.thumbnail import SIDE_PX
+from pipeline.doctor.beside import RawFolder
 from pipeline.doctor.findings import Finding, demoted, gather, ok, warn
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
 from pipeline.errors import DataError, ParamsError
@@ -54,18 +55,6 @@ _MANY_FILES = 100_000
 
 _SHOWN = 8
 """Warnings, and classes, that are named."""
-
-
-@dataclass(frozen=True)
-class RawFolder:
-    """What other checks want to know."""
-
-    items: int
-    files_bytes: int
-    """Of all files in the folder."""
-
-    in_train: int | None = None
-    """Kept items of train; None where nobody looked."""
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 from pipeline.data.shard_writer import COPIES
 from pipeline.data.store import layout
 from pipeline.data.store_writer import TransformParams
-from pipeline.doctor.data import RawFolder
+from pipeline.doctor.beside import RawFolder
 from pipeline.doctor.findings import Finding, ok
 from pipeline.doctor.outline import Outline
 from pipeline.doctor.preflight import dvc_file, graph_file

@@ -1,10 +1,6 @@
 """All checks, one after the other; none stops another."""
 
-import json
-import subprocess
-import sys
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -12,7 +8,7 @@ from pipeline.data.normalization import NormalizeParams
 from pipeline.data.params import DataParams
 from pipeline.data.store_writer import TransformParams
 from pipeline.device import RuntimeParams
-from pipeline.doctor.data import RawFolder
+from pipeline.doctor.beside import DataFindings, RawFolder
 from pipeline.doctor.device import check_device, check_packages
 from pipeline.doctor.disk import check_disk
 from pipeline.doctor.findings import Finding, fault, gather, warn
@@ -28,7 +24,6 @@ from pipeline.errors import ParamsError
 from pipeline.model.features import FeaturesParams
 from pipeline.model.weights import WeightsParams
 from pipeline.parallel import MachineParams
-from pipeline.processes import end_with_children
 from pipeline.stage import PARAMS
 from pipeline.track.registry import RegistryParams
 from pipeline.track.tracking import TrackingParams, configure
@@ -46,53 +41,32 @@ class Options:
     """Write, read and delete a file on DVC's default remote."""
 
 
-def examine(options: Options) -> Iterator[Finding]:
+def examine(options: Options, data: DataFindings) -> Iterator[Finding]:
     """Look at everything in the present folder; a finding comes when its check is done.
 
     What needs a section of params.yaml that is wrong is passed over: its error is told already.
     """
     told: set[str] = set()
-    for each in _examine(options):
+    for each in _examine(options, data):
         if each.line() not in told:
             told.add(each.line())
             yield each
 
 
-def _examine(options: Options) -> Iterator[Finding]:
+def _examine(options: Options, data: DataFindings) -> Iterator[Finding]:
     configure()
-    with looking_at_data() as data:
-        found, params = gather("params", check_params(PARAMS))
-        yield from found
-        is_right = all(each.level == "ok" for each in found)
-        later = list(_examine_machine(params, options)) + list(
-            _examine_sharing(options, is_right=is_right)
-        )
-        told, raw = data()
+    found, params = gather("params", check_params(PARAMS))
+    yield from found
+    is_right = all(each.level == "ok" for each in found)
+    later = list(_examine_machine(params, options)) + list(
+        _examine_sharing(options, is_right=is_right)
+    )
+    told, raw = data()
     yield from told
     if params is not None:
         yield from check_fit(params, raw)
         yield from _disk(params, raw)
     yield from later
-
-
-@contextmanager
-def looking_at_data() -> Iterator[Callable[[], tuple[list[Finding], RawFolder | None]]]:
-    """Check the data in another process; the function that is given waits for what it finds."""
-    command = [sys.executable, "-m", "pipeline.doctor.data"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-
-        def wait() -> tuple[list[Finding], RawFolder | None]:
-            text, _ = process.communicate()
-            if process.returncode != 0:
-                raise RuntimeError("the check of the data has ended with an error")
-            content = json.loads(text)
-            raw = content["raw"]
-            return [Finding(**each) for each in content["findings"]], raw and RawFolder(**raw)
-
-        try:
-            yield wait
-        finally:
-            end_with_children(process)
 
 
 def _examine_machine(params: Params | None, options: Options) -> Iterator[Finding]:

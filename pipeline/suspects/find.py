@@ -22,8 +22,9 @@ from pipeline.suspects.labels import LabelVerdicts, judge_classes, judge_values
 from pipeline.suspects.neighbors import Neighbors, find_neighbors
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.pictures import find_poor, measure_pictures
+from pipeline.suspects.reasons import REASONS
 from pipeline.suspects.robust import robust_deviations
-from pipeline.suspects.table import REASONS, TEST, Suspect, tabulate
+from pipeline.suspects.table import TEST, Suspect, tabulate
 from pipeline.train.parts import Parts
 
 log = logging.getLogger(__name__)

@@ -10,7 +10,8 @@ from pipeline.data.picture import Pixels
 from pipeline.data.store import Store
 from pipeline.files import replacing_folder
 from pipeline.plots import contact_sheet
-from pipeline.suspects.table import REASONS, TEST
+from pipeline.suspects.reasons import REASONS
+from pipeline.suspects.table import TEST
 
 _SHOWN = 48
 _GAP_PX = 4

@@ -7,7 +7,6 @@ advises makes the model's own errors right, and the test metric too good.
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import pandas as pd
@@ -15,17 +14,8 @@ import pandas as pd
 from pipeline.data.manifest import TEXT
 from pipeline.data.names import safe_line
 from pipeline.files import write_rows
+from pipeline.suspects.reasons import REASONS, Reason
 from pipeline.tables import write_table
-
-Reason = Literal["label", "look_alike", "low_information", "outlier"]
-
-REASONS: dict[str, str] = {
-    "label": "a model that did not see the label expects another one",
-    "look_alike": "an item of another split has nearly the same features",
-    "low_information": "the picture holds little to learn from",
-    "outlier": "no other item's features are near",
-}
-"""Every code that `reason` can hold, in the table's order, and what it says."""
 
 COLUMNS = ("rank", "path", "id", "split", "label", "suggested", "reason", "score", "detail")
 TEST = "test"

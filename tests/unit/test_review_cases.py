@@ -16,7 +16,7 @@ from pipeline.reviewing.decisions import Decisions
 from pipeline.reviewing.neighbors import Nearest
 from pipeline.reviewing.pictures import Pictures, Wanted, render
 from pipeline.reviewing.sources import Sources, read_sources
-from pipeline.suspects.table import REASONS as SUSPICIONS
+from pipeline.suspects.reasons import REASONS as SUSPICIONS
 from pipeline.tables import write_table
 from tests.closure import ROOT
 from tests.packed import packed
