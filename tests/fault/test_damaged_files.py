@@ -199,6 +199,8 @@ def test_the_audit_is_hashed_and_what_was_removed_is_missed(repository, capsys):
     place.write_text(content.replace("better", "worse"))
     (error,) = look("error")
     assert (error.exit_code, error.subject) == (5, str(place))
+    for name in ("params.yaml", "dvc.yaml"):
+        (repository / name).touch()  # commands run in a project
     assert main(["fsck"]) == 5
     assert capsys.readouterr().err.startswith(f"error: {place}: ")
     place.unlink()

@@ -334,7 +334,6 @@ def test_35_a_picture_in_two_given_splits_does_not_stay_in_both(tmp_path):
 def test_37_to_41_entries(tmp_path):
     raw = fine(tmp_path / "raw")
     (raw / "cat/37 out.jpg").symlink_to("/etc/hostname")
-    (raw / "cat/37 folder").symlink_to(tmp_path)
     (raw / "cat/37 in.png").symlink_to("0.png")
     os.mkfifo(raw / "cat/38 pipe.jpg")
     (raw / "cat/40 folder.jpg").mkdir()
@@ -351,7 +350,6 @@ def test_37_to_41_entries(tmp_path):
     reasons = {path: row["reason"] for path, row in rows.items() if row["status"] != "kept"}
     assert reasons == {
         "cat/37 out.jpg": "unsafe_path",
-        "cat/37 folder": "unsafe_path",
         "cat/37 in.png": "duplicate",
         "cat/38 pipe.jpg": "unsafe_path",
         "cat/41 \\xff.jpg": "unsafe_path",

@@ -109,8 +109,8 @@ def test_a_server_that_never_answers_is_given_up_soon(project, monkeypatch):
 @pytest.mark.parametrize(
     ("uri", "message"),
     [
-        ("file:///tmp/nowhere", "cannot be used"),
-        ("nonsense://x", "cannot be used"),
+        ("file:///tmp/nowhere", "must begin with http"),
+        ("nonsense://x", "must begin with http"),
         ("sqlite:////proc/nowhere/mlflow.db", None),
         ("http://[::1", "cannot be used|Invalid"),
     ],
