@@ -90,7 +90,7 @@ def test_hostile_bytes_cost_their_own_row(made, resident):
     ]  # fmt: skip
     assert rows[0] == rows[5]
     assert rows[1] == {"label": None, "confidence": None, "p_a/b": None, "p_c": None,
-                       "error": "empty: the file has no bytes"}  # fmt: skip
+                       "error": "empty: the file has no bytes", "notes": []}  # fmt: skip
     assert resident.predict([]) == []
 
 
@@ -206,7 +206,10 @@ Engine.explain = explain
 def other_code(folder):
     """Decode pictures to their negatives, and say another architecture."""
     path = folder / "code/pipeline/data/decoders.py"
-    path.write_text(path.read_text().replace("return decode(raw,", "return 255 - decode(raw,"))
+    old = "return Decoded(*decode_noted(raw, spec, max_pixels=max_pixels))"
+    new = "p, n = decode_noted(raw, spec, max_pixels=max_pixels); return Decoded(255 - p, n)"
+    assert old in path.read_text()
+    path.write_text(path.read_text().replace(old, new))
     path = folder / "code/pipeline/model/engine.py"
     text = path.read_text().replace('"task": bundle.task', '"task": "other " + bundle.task')
     path.write_text(text + EXPLAIN)
@@ -243,7 +246,8 @@ def test_a_version_of_before_the_engine_predicts_the_same_bits(made, resident):
     good = pictures(made)
     expected = resident.predict([*good, b"", good[0]])
     with edited(made, before_the_engine) as old:
-        assert old.predict([*good, b"", good[0]]) == expected
+        rows = old.predict([*good, b"", good[0]])
+        assert [row | {"notes": []} for row in rows] == expected
         assert old.describe() == resident.describe() | {"explains": False}
         with pytest.raises(ParamsError, match="explain: this version was registered before"):
             old.explain(b"")
