@@ -7,13 +7,14 @@ import httpx
 import pytest
 
 from pipeline.serving.guard import Guard
+from pipeline.serving.metrics import Metrics
 
 NAMED = {"x-model": "cells", "x-model-version": "3"}
 
 
 def ask(app, **options):
     async def run():
-        transport = httpx.ASGITransport(Guard(app, lambda: NAMED))
+        transport = httpx.ASGITransport(Guard(app, lambda: NAMED, Metrics()))
         async with httpx.AsyncClient(transport=transport, base_url="http://server") as client:
             return await client.post("/predict", **options)
 
@@ -80,8 +81,8 @@ def test_what_a_client_goes_on_sending_is_read_before_the_end(expects, looks, re
         sent.append((message["type"], message.get("more_body", False), len(parts)))
 
     headers = [(b"content-length", b"4"), *([(b"expect", b"100-continue")] if expects else [])]
-    scope = {"type": "http", "headers": headers}
-    asyncio.run(Guard(looking(looks), lambda: NAMED)(scope, receive, send))
+    scope = {"type": "http", "method": "POST", "path": "/predict", "headers": headers}
+    asyncio.run(Guard(looking(looks), lambda: NAMED, Metrics())(scope, receive, send))
     assert sent == [
         ("http.response.start", False, 4 - looks),
         ("http.response.body", True, 4 - looks),

@@ -48,11 +48,11 @@ async def test_a_request_waits_whole_or_is_refused_whole():
     queue.put([b"1", b"2"], "predict")
     with pytest.raises(Refusal, match="queue_full: 2 pictures wait, and 3 may") as refused:
         queue.put([b"3", b"4"], "predict")
-    assert (refused.value.status, refused.value.retry_after_s) == (429, 1)
+    assert (refused.value.status, refused.value.headers) == (429, {"retry-after": "1"})
     queue.measure(10, seconds=20.0)
     with pytest.raises(Refusal) as refused:
         queue.put([b"3", b"4"], "predict")
-    assert refused.value.retry_after_s == 4, "two pictures at one in two seconds"
+    assert refused.value.headers == {"retry-after": "4"}, "two pictures at one in two seconds"
     assert raws(await queue.next_batch(1)) == [b"1", b"2"]
 
 
@@ -63,7 +63,7 @@ async def test_what_would_be_too_late_is_refused_at_once():
     queue.put([b"first"] * 30, "predict")  # nothing waits: it is how the speed is measured anew
     with pytest.raises(Refusal, match="queue_full: 30 pictures wait, and take too") as refused:
         queue.put([b"1"], "predict")
-    assert refused.value.retry_after_s == 60
+    assert refused.value.headers == {"retry-after": "60"}
     queue.speed = 3.1
     queue.put([b"1"], "predict")
 
