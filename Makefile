@@ -43,7 +43,7 @@ check: $(INSTALLED) ## lint, format, types, import rules
 	@$(BIN)/python -m pytest -q tests/pipeline/test_layers.py tests/pipeline/test_dvc_yaml.py
 
 deps: $(INSTALLED) ## write what each stage imports into its dvc.yaml
-	@$(BIN)/python -m tests.code_deps
+	@$(BIN)/python -m tests.support.code_deps
 
 bench: $(INSTALLED) ## side-by-side measurements; never part of the tests
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python -m "bench.$$(basename "$$script" .py)"; done

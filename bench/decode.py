@@ -30,10 +30,10 @@ from PIL import Image
 
 from bench.incremental import make_picture
 from data.elpv.fetch import _package_folder
-from pipeline.data.store import Store
-from pipeline.data.store_writer import TransformParams, write_store
-from pipeline.files import sha256_file
-from pipeline.parallel import MachineParams
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import sha256_file
+from pipeline.picture.shelf.store import Store
+from pipeline.picture.shelf.writer import TransformParams, write_store
 
 SIZE_PX = 224
 ROUNDS = 3

@@ -23,10 +23,10 @@ import timm
 import torch
 from torch import nn
 
-from pipeline.data.normalization import Normalization
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.model.backbones import build_backbone
+from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.model.network import Trunk
+from pipeline.picture.net.backbones import build_backbone
+from pipeline.picture.shelf.normalization import Normalization
 
 ARCHITECTURE = "tf_efficientnet_lite0"
 BATCH, SIZE_PX, ROUNDS, THREADS = 32, 224, 7, 2

@@ -19,14 +19,14 @@ from statistics import mean
 
 import numpy as np
 
-from pipeline.device import Runtime, open_runtime
-from pipeline.parallel import MachineParams
-from pipeline.params import load_section, read_params
-from pipeline.seeds import numpy_generator
+from pipeline.compute.device import Runtime, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.params import load_section, read_params
+from pipeline.ground.seeds import numpy_generator
 from pipeline.suspects.find import judge_labels
 from pipeline.suspects.heldout import head_plan, predict_held_out
 from pipeline.suspects.params import SuspectsParams
-from pipeline.train.parts import Parts, Plan, Rows, Sources, open_parts
+from pipeline.train.inputs import Parts, Plan, Rows, Sources, open_parts
 from pipeline.train.trainer import open_training
 from pipeline.tune.search import build_plan
 

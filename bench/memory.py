@@ -20,7 +20,7 @@ import numpy as np
 import psutil
 from PIL import Image
 
-from tests.project import clone, commit, run, set_params
+from tests.support.project import clone, commit, run, set_params
 
 PICTURES, TIMES, SIDE_PX = 500, 4, 128
 EVERY_S = 0.05

@@ -28,11 +28,11 @@ import pandas as pd
 from PIL import Image, ImageEnhance
 
 from data.elpv.fetch import _package_folder
-from pipeline.data.alike import find_alike
-from pipeline.data.manifest import SPLITS
-from pipeline.data.near_duplicates import NearRule, find_near_duplicates
-from pipeline.data.similarity import Thumbnails
-from pipeline.data.thumbnail import SIDE_PX, thumbnail
+from pipeline.clean.near import NearRule, find_near_duplicates
+from pipeline.manifest.manifest import SPLITS
+from pipeline.picture.read.near_search import find_alike
+from pipeline.picture.read.thumbnail import SIDE_PX, thumbnail
+from pipeline.picture.read.thumbnail_match import Thumbnails
 
 PLANTED = 200
 CORRELATIONS = (0.999, 0.997, 0.995, 0.99)

@@ -22,17 +22,17 @@ import numpy as np
 import psutil
 import torch
 
-from pipeline.data.augment import orient
-from pipeline.data.decode import MAX_PIXELS
-from pipeline.data.decoders import SECONDS
-from pipeline.data.store import Store
-from pipeline.files import read_json, write_json
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import read_json, write_json
 from pipeline.model.bundle import Predictor
-from pipeline.parallel import MachineParams
+from pipeline.picture.net.augment import orient
+from pipeline.picture.read.decode import MAX_PIXELS
+from pipeline.picture.read.decoders import SECONDS
+from pipeline.picture.shelf.store import Store
 from pipeline.predict.inputs import find_inputs
-from pipeline.predict.predict import Options, predict_files
-from pipeline.serving.process import Resident, ResidentOptions
-from pipeline.track.fetch import fetch_model
+from pipeline.predict.run import Options, predict_files
+from pipeline.version.fetch import fetch_model
+from pipeline.version.resident import Resident, ResidentOptions
 
 TRAINED, STORE, RAW = Path("artifacts/train"), Path("artifacts/transform/store"), "data/elpv/raw"
 IMAGES, ROUNDS = 4096, 3

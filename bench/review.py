@@ -27,9 +27,9 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageDraw, ImageFilter
 
-from pipeline.files import sha256_file
-from pipeline.params import replace_values
-from tests.browser import browser_page
+from pipeline.ground.files import sha256_file
+from pipeline.ground.params import replace_values
+from tests.support.browser import browser_page
 
 CLASSES = ("cross", "disc", "ring")
 ITEMS, WRONG, SIDE = 600, 50, 96

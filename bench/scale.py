@@ -24,13 +24,13 @@ import psutil
 from PIL import Image
 
 from bench.memory import EVERY_S
-from tests.project import clone, set_params
+from tests.support.project import clone, set_params
 
 CLASSES = 10
 INDEX = """
 import sys, time
 from pathlib import Path
-from pipeline.data.items import find_items
+from pipeline.raw.items import find_items
 start = time.perf_counter()
 found = find_items(Path(sys.argv[1]), Path(sys.argv[1]), target="label")
 print(len(found.items), time.perf_counter() - start)

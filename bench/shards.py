@@ -11,8 +11,8 @@ import random
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
 
-from pipeline.data.shards import shard_sizes
-from pipeline.seeds import derive
+from pipeline.ground.seeds import derive
+from pipeline.store.shards import shard_sizes
 
 ITEMS = 100_000
 EDIT = ITEMS // 100

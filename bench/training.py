@@ -16,12 +16,12 @@ from statistics import median
 import torch
 from torch import nn
 
-from pipeline.data.normalization import Normalization
-from pipeline.device import start_runtime
-from pipeline.model.backbones import build_backbone
-from pipeline.model.depthwise import speed_up_gradients
+from pipeline.compute.device import start_runtime
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
+from pipeline.picture.net.backbones import build_backbone
+from pipeline.picture.net.cpu.depthwise import speed_up_gradients
+from pipeline.picture.shelf.normalization import Normalization
 
 ARCHITECTURE, CUT, SHAPE = "tf_efficientnet_lite0", "blocks.4", (32, 80, 14, 14)
 WARM, STEPS, ROUNDS, THREADS = 5, 30, 3, 2

@@ -18,9 +18,9 @@ from pipeline.commands import (
     search,
     serve,
 )
-from pipeline.errors import MachineError, PipelineError
-from pipeline.stage import begin_process, machine_error
-from pipeline.track.journal import find_project
+from pipeline.ground.errors import MachineError, PipelineError
+from pipeline.ground.stage import begin_process, machine_error
+from pipeline.keys.journal import find_project
 
 _ANYWHERE = ("predict", "serve", "export")
 """Commands that need no project: a model and pictures will do."""

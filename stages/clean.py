@@ -10,23 +10,23 @@ Writes  --manifest         one row for every raw item, kept or not, with the rea
 
 from pathlib import Path
 
-from pipeline.data.clean import CleanParams, Rules, clean_items
-from pipeline.data.clean_plots import write_plots
-from pipeline.data.items import find_items
-from pipeline.data.manifest import write_manifest
-from pipeline.data.page import write_page
-from pipeline.data.params import DataParams
-from pipeline.data.pins import read_pins
-from pipeline.data.probes import known_probes, made_from, write_probes
-from pipeline.data.review import read_review
-from pipeline.data.spill import Spill
-from pipeline.data.split import SplitParams
-from pipeline.earlier import earlier_build
-from pipeline.files import write_json
-from pipeline.parallel import MachineParams
-from pipeline.params import Task
-from pipeline.stage import run_stage
-from pipeline.tables import write_table
+from pipeline.clean.page.plots import write_plots
+from pipeline.clean.page.render import write_page
+from pipeline.clean.probe_cache import known_probes, made_from, write_probes
+from pipeline.clean.run import CleanParams, Rules, clean_items
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import write_json
+from pipeline.ground.params import Task
+from pipeline.ground.stage import run_stage
+from pipeline.ground.tables import write_table
+from pipeline.manifest.manifest import write_manifest
+from pipeline.manifest.pins import read_pins
+from pipeline.manifest.review import read_review
+from pipeline.manifest.split import SplitParams
+from pipeline.raw.items import find_items
+from pipeline.raw.params import DataParams
+from pipeline.store.previous_build import earlier_build
+from pipeline.store.spill import Spill
 
 
 def main(

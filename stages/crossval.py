@@ -9,23 +9,23 @@ Beside them, not versioned: finished folds and checkpoints, until all is written
 
 from pathlib import Path
 
-from pipeline.data.augment import AugmentParams
-from pipeline.data.params import DataParams
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.parallel import MachineParams
-from pipeline.params import Task
-from pipeline.stage import run_stage
-from pipeline.tables import read_table
-from pipeline.track.journal import state_folder
-from pipeline.track.lineage import stage_key
-from pipeline.train.crossval import Setting, clear, run_folds, write
-from pipeline.train.evaluation import EvaluateParams
-from pipeline.train.folds import CrossvalParams
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.crossval.folds import CrossvalParams
+from pipeline.crossval.run import Setting, clear, run_folds, write
+from pipeline.ground.params import Task
+from pipeline.ground.stage import run_stage
+from pipeline.ground.tables import read_table
+from pipeline.judge.evaluation import EvaluateParams
+from pipeline.keys.journal import state_folder
+from pipeline.keys.lock import stage_key
+from pipeline.picture.net.augment import AugmentParams
+from pipeline.raw.params import DataParams
+from pipeline.train.inputs import Plan, Sources, open_parts
 from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.losses import LossParams
-from pipeline.train.optim import OptimParams
-from pipeline.train.parts import Plan, Sources, open_parts
-from pipeline.train.schedule import ScheduleParams
+from pipeline.train.recipe.losses import LossParams
+from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.recipe.schedule import ScheduleParams
 
 
 def main(

@@ -10,15 +10,15 @@ Writes  --metrics         numbers, intervals and baselines
 import logging
 from pathlib import Path
 
-from pipeline.data.store import Store
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.files import replacing_folder, write_json
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import replacing_folder, write_json
+from pipeline.ground.stage import run_stage
+from pipeline.ground.tables import write_table
+from pipeline.judge.drawing import draw
+from pipeline.judge.evaluation import EvaluateParams, judge, summary
 from pipeline.model.bundle import Predictor
-from pipeline.parallel import MachineParams
-from pipeline.stage import run_stage
-from pipeline.tables import write_table
-from pipeline.train.drawing import draw
-from pipeline.train.evaluation import EvaluateParams, judge, summary
+from pipeline.picture.shelf.store import Store
 
 log = logging.getLogger(__name__)
 

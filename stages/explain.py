@@ -11,22 +11,22 @@ Writes  --report --heat  what was found, in numbers; a row for each item with a 
 
 from pathlib import Path
 
-from pipeline.data.augment import AugmentParams
-from pipeline.data.params import DataParams
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.explain.answers import open_subject
-from pipeline.explain.cardtext import read_card_text
-from pipeline.explain.explain import draw, explain_answers
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.explain.card_text import read_card_text
 from pipeline.explain.params import ExplainParams
+from pipeline.explain.run import draw, explain_answers
 from pipeline.explain.writing import Sources, write_card
-from pipeline.files import write_json
-from pipeline.parallel import MachineParams
-from pipeline.stage import run_stage
-from pipeline.tables import write_table
-from pipeline.train.evaluation import EvaluateParams
+from pipeline.ground.files import write_json
+from pipeline.ground.stage import run_stage
+from pipeline.ground.tables import write_table
+from pipeline.judge.answers import open_subject
+from pipeline.judge.evaluation import EvaluateParams
+from pipeline.picture.net.augment import AugmentParams
+from pipeline.raw.params import DataParams
 from pipeline.train.loop import TrainParams
-from pipeline.train.losses import LossParams
-from pipeline.train.optim import OptimParams
+from pipeline.train.recipe.losses import LossParams
+from pipeline.train.recipe.optim import OptimParams
 
 
 def main(

@@ -10,12 +10,10 @@ Writes  --out            pooled features and activations at a cut; empty if not 
 
 from pathlib import Path
 
-from pipeline.data.augment import AugmentParams
-from pipeline.data.normalization import Normalization
-from pipeline.data.store import Store
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.earlier import earlier_build
-from pipeline.files import write_json
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import write_json
+from pipeline.ground.stage import run_stage
 from pipeline.model.extraction import (
     Extraction,
     extract,
@@ -25,9 +23,11 @@ from pipeline.model.extraction import (
 )
 from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
-from pipeline.model.weights import load_backbone
-from pipeline.parallel import MachineParams
-from pipeline.stage import run_stage
+from pipeline.picture.net.augment import AugmentParams
+from pipeline.picture.shelf.normalization import Normalization
+from pipeline.picture.shelf.store import Store
+from pipeline.store.previous_build import earlier_build
+from pipeline.weights.weights import load_backbone
 
 
 def main(

@@ -8,18 +8,18 @@ Writes  --normalization  mode, scale, mean and std by channel; every split befor
 
 from pathlib import Path
 
-from pipeline.data.counting import count_values
-from pipeline.data.normalization import (
+from pipeline.ground.files import replacing_folder, write_json
+from pipeline.ground.plots import channel_histograms
+from pipeline.ground.stage import run_stage
+from pipeline.picture.shelf.histograms import count_values
+from pipeline.picture.shelf.normalization import (
     NormalizeParams,
     fit,
     load_pretrained,
     measure,
     normalized_levels,
 )
-from pipeline.data.store import Store
-from pipeline.files import replacing_folder, write_json
-from pipeline.plots import channel_histograms
-from pipeline.stage import run_stage
+from pipeline.picture.shelf.store import Store
 
 
 def main(

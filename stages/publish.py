@@ -7,12 +7,12 @@ run, the registered model, its aliases, `.rootstock/published.json` for the summ
 
 from pathlib import Path
 
-from pipeline.stage import run_stage
-from pipeline.track.lineage import LOCK
-from pipeline.track.outcome import Results
-from pipeline.track.publish import publish
-from pipeline.track.registry import RegistryParams
-from pipeline.track.tracking import TrackingParams
+from pipeline.ground.stage import run_stage
+from pipeline.keys.lock import LOCK
+from pipeline.publish import publish
+from pipeline.track.connection import TrackingParams
+from pipeline.track.result import Results
+from pipeline.version.registry import RegistryParams
 
 
 def main(

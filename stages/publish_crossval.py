@@ -5,9 +5,9 @@ Reads what the stage `crossval` wrote, and crossval/dvc.lock. Writes nothing tha
 
 from pathlib import Path
 
-from pipeline.stage import run_stage
+from pipeline.ground.stage import run_stage
+from pipeline.track.connection import TrackingParams
 from pipeline.track.crossval import FoldResults, publish_folds
-from pipeline.track.tracking import TrackingParams
 
 
 def main(

@@ -5,9 +5,9 @@ Reads what the stage `suspects` wrote, and suspects/dvc.lock. Writes nothing tha
 
 from pathlib import Path
 
-from pipeline.stage import run_stage
+from pipeline.ground.stage import run_stage
+from pipeline.track.connection import TrackingParams
 from pipeline.track.suspects import SuspectFiles, publish_suspects
-from pipeline.track.tracking import TrackingParams
 
 
 def main(tracking: TrackingParams, *, table: Path, csv: Path, report: Path, sheets: Path) -> None:

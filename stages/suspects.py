@@ -10,17 +10,17 @@ Writes  --table      one row for each suspect, for programs
 
 from pathlib import Path
 
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.files import write_json
-from pipeline.parallel import MachineParams
-from pipeline.params import Task
-from pipeline.stage import run_stage
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import write_json
+from pipeline.ground.params import Task
+from pipeline.ground.stage import run_stage
+from pipeline.ground.tables import read_table
 from pipeline.suspects.find import find_suspects
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.sheets import draw_sheets
 from pipeline.suspects.table import write_suspects
-from pipeline.tables import read_table
-from pipeline.train.parts import Sources, open_parts
+from pipeline.train.inputs import Sources, open_parts
 
 
 def main(

@@ -10,21 +10,21 @@ Beside them, not versioned: a journal and checkpoints, named by the training's k
 
 from pathlib import Path
 
-from pipeline.data.augment import AugmentParams
-from pipeline.data.params import DataParams
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.parallel import MachineParams
-from pipeline.params import Task
-from pipeline.stage import run_stage
-from pipeline.track.journal import Journal, start_follower, state_folder
-from pipeline.track.lineage import train_key
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.params import Task
+from pipeline.ground.stage import run_stage
+from pipeline.keys.journal import Journal, start_follower, state_folder
+from pipeline.keys.lock import train_key
+from pipeline.picture.net.augment import AugmentParams
+from pipeline.raw.params import DataParams
 from pipeline.train.checkpoint import Checkpoints
+from pipeline.train.inputs import Plan, Sources, open_parts
 from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.losses import LossParams
-from pipeline.train.optim import OptimParams
-from pipeline.train.parts import Plan, Sources, open_parts
 from pipeline.train.progress import show
-from pipeline.train.schedule import ScheduleParams
+from pipeline.train.recipe.losses import LossParams
+from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.recipe.schedule import ScheduleParams
 from pipeline.train.trainer import open_training
 
 

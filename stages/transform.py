@@ -8,12 +8,12 @@ Writes  --store     the tensor store: uint8 shards, index.parquet, store.json
 
 from pathlib import Path
 
-from pipeline.data.manifest import kept, read_manifest
-from pipeline.data.store_writer import TransformParams, made_from, write_store
-from pipeline.earlier import earlier_build
-from pipeline.files import write_json
-from pipeline.parallel import MachineParams
-from pipeline.stage import run_stage
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import write_json
+from pipeline.ground.stage import run_stage
+from pipeline.manifest.manifest import kept, read_manifest
+from pipeline.picture.shelf.writer import TransformParams, made_from, write_store
+from pipeline.store.previous_build import earlier_build
 
 
 def main(

@@ -7,9 +7,9 @@ Writes  --backbone  the backbone's tensors under timm's names, without a classif
 
 from pathlib import Path
 
-from pipeline.model.weights import WeightsParams, fetch_weights, save_backbone
-from pipeline.stage import run_stage
-from pipeline.track.download import download_model_file
+from pipeline.ground.stage import run_stage
+from pipeline.version.download import download_model_file
+from pipeline.weights.weights import WeightsParams, fetch_weights, save_backbone
 
 
 def main(weights: WeightsParams, *, local: Path, backbone: Path, record: Path) -> None:

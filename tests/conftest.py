@@ -28,7 +28,7 @@ def clean_environment():
 @pytest.fixture(scope="session")
 def mlflow_template(tmp_path_factory):
     """Give an empty MLflow database; to make one takes ten seconds, to copy it none."""
-    from pipeline.track.tracking import configure, ensure_schema
+    from pipeline.track.connection import configure, ensure_schema
 
     shared = tmp_path_factory.getbasetemp()
     if os.environ.get("PYTEST_XDIST_WORKER"):
@@ -63,8 +63,8 @@ def _close_databases(folder):
 
 @pytest.fixture
 def tracking(repository):
-    """Give the way to the experiment that the results of `tests.published` go to."""
-    from pipeline.track.tracking import connect
-    from tests.published import TRACKING
+    """Give the way to the experiment that the results of `tests.support.published` go to."""
+    from pipeline.track.connection import connect
+    from tests.support.published import TRACKING
 
     return connect(TRACKING.experiment)

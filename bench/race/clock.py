@@ -143,7 +143,7 @@ def judge_with(model: nn.Module, data: Data) -> Predict:
 
 
 def keep_freed_memory() -> None:
-    """Have glibc keep large blocks that were freed; see pipeline/device.py."""
+    """Have glibc keep large blocks that were freed; see pipeline/compute/device.py."""
     libc = ctypes.CDLL(None)
     libc.mallopt(-4, 0)
     libc.mallopt(-1, 2**31 - 1)

@@ -7,11 +7,11 @@ from pathlib import Path
 import numpy as np
 from safetensors.torch import save_file
 
-from pipeline.data.manifest import class_names
-from pipeline.data.normalization import Normalization
-from pipeline.data.store import Store
-from pipeline.files import read_json, replacing_folder
-from pipeline.model.tensors import load_tensors
+from pipeline.ground.files import read_json, replacing_folder
+from pipeline.manifest.manifest import class_names
+from pipeline.picture.shelf.normalization import Normalization
+from pipeline.picture.shelf.store import Store
+from pipeline.weights.tensors import load_tensors
 
 
 def export(artifacts: Path, out: Path) -> None:

@@ -16,21 +16,21 @@ import torch
 from torch import Tensor
 
 from bench.race.clock import Clock, Data, race_arguments
-from pipeline.data.augment import AugmentParams
-from pipeline.data.normalization import Normalization
-from pipeline.data.store import Store
-from pipeline.device import open_runtime
+from pipeline.compute.device import open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.params import load_section, read_params
 from pipeline.model.extraction import Extraction, extract
 from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
-from pipeline.model.weights import load_backbone
-from pipeline.parallel import MachineParams
-from pipeline.params import load_section, read_params
+from pipeline.picture.net.augment import AugmentParams
+from pipeline.picture.shelf.normalization import Normalization
+from pipeline.picture.shelf.store import Store
+from pipeline.train.inputs import Rows, Sources, open_parts
 from pipeline.train.loop import predict
-from pipeline.train.parts import Rows, Sources, open_parts
 from pipeline.train.trainer import Training, open_training
 from pipeline.tune.search import PARAMS, build_plan
 from pipeline.tune.space import with_values
+from pipeline.weights.weights import load_backbone
 
 HEAD: dict[str, Any] = {
     "features.cut": "none", "features.views": 1, "train.strategy": "head", "train.epochs": 40,

@@ -25,7 +25,7 @@ from pathlib import Path
 
 from bench.serve.cells import bare, predict, read_cells, registry, scale_head
 from bench.serve.servers import ours, theirs
-from pipeline.files import read_json
+from pipeline.ground.files import read_json
 
 
 def main() -> None:

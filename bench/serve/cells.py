@@ -9,13 +9,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.decode import decode
-from pipeline.files import md5_file
+from pipeline.ground.files import md5_file
 from pipeline.model.bundle import Bundle, Predictor
-from pipeline.model.tensors import load_tensors, save_tensors
-from pipeline.track.package import Content, log_model
-from pipeline.track.registry import MODEL
-from pipeline.track.tracking import configure, connect, ensure_schema
+from pipeline.picture.read.decode import decode
+from pipeline.track.connection import configure, connect, ensure_schema
+from pipeline.version.package import Content, log_model
+from pipeline.version.registry import MODEL
+from pipeline.weights.tensors import load_tensors, save_tensors
 
 NAME, ALIAS = "bench", "champion"
 CELLS = 160

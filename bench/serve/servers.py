@@ -16,8 +16,8 @@ import psutil
 
 from bench.serve.cells import ALIAS, NAME, Cells, load
 from bench.serve.load import TOLERANCE, Tally, at_once, join, mixed, one_by_one, picture
-from pipeline.track.tracking import connect
-from tests.servers import answers, free_port, until
+from pipeline.track.connection import connect
+from tests.support.servers import answers, free_port, until
 
 SHARE = 0.8
 

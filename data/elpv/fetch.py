@@ -8,9 +8,9 @@ import importlib.metadata
 import shutil
 from pathlib import Path
 
-from pipeline.errors import IntegrityError, MachineError
-from pipeline.files import replacing_folder, sha256_file, write_rows
-from pipeline.stage import run_stage
+from pipeline.ground.errors import IntegrityError, MachineError
+from pipeline.ground.files import replacing_folder, sha256_file, write_rows
+from pipeline.ground.stage import run_stage
 
 PACKAGE = "elpv-dataset"
 SOURCE_SHA256 = "0abe6fe7700aea571717d7d7dfec005a47c6207b4cde26a4556b6807a115483d"

@@ -5,7 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from pipeline.commands.output import Commands, say
-from pipeline.doctor.findings import Finding
+from pipeline.ground.findings import Finding
 
 
 def add(commands: Commands) -> None:
@@ -40,8 +40,8 @@ def _add_fsck(commands: Commands) -> None:
 
 
 def _doctor(arguments: argparse.Namespace) -> int:
-    from pipeline.doctor import findings
-    from pipeline.doctor.beside import looking_at_data
+    from pipeline.doctor.data_process import looking_at_data
+    from pipeline.ground import findings
 
     found = []
     with looking_at_data() as data:
@@ -56,8 +56,8 @@ def _doctor(arguments: argparse.Namespace) -> int:
 
 
 def _fsck(arguments: argparse.Namespace) -> int:
-    from pipeline.doctor import findings  # slow to import, all three
     from pipeline.fsck.check import Scope, check_files, machine_params
+    from pipeline.ground import findings  # slow to import, all three
 
     scope = Scope(every_revision=arguments.all, whole_cache=arguments.cache, fix=arguments.fix)
     found, _ = findings.gather("fsck", check_files(scope, machine_params()))

@@ -6,10 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.output import Commands, say
-from pipeline.data.params import DataParams
-from pipeline.errors import ParamsError
-from pipeline.params import Task, load_section, load_value, read_params
-from pipeline.stage import PARAMS, start_logging
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.params import Task, load_section, load_value, read_params
+from pipeline.ground.stage import PARAMS, start_logging
+from pipeline.raw.params import DataParams
 from pipeline.suspects.reasons import REASONS
 
 REVIEW = Path("review")
@@ -90,7 +90,7 @@ def _add_review(commands: Commands) -> None:
 
 
 def _data_diff(arguments: argparse.Namespace) -> int:
-    from pipeline.data.compare import compare_data, refuse_moved  # slow to import
+    from pipeline.diff.compare import compare_data, refuse_moved  # slow to import
 
     text, diff = compare_data(
         Path(), arguments.revision, as_json=arguments.json, sheet=arguments.sheet
@@ -102,8 +102,8 @@ def _data_diff(arguments: argparse.Namespace) -> int:
 
 
 def _data_pin(arguments: argparse.Namespace) -> int:
-    from pipeline.data.pins import add_pins  # slow to import, both
-    from pipeline.data.snapshots import read_report
+    from pipeline.diff.snapshots import read_report
+    from pipeline.manifest.pins import add_pins  # slow to import, both
 
     data = load_section(read_params(PARAMS), "data", DataParams, path=PARAMS)
     report = read_report(Path(), arguments.revision)
@@ -114,7 +114,7 @@ def _data_pin(arguments: argparse.Namespace) -> int:
 
 
 def _metrics_diff(arguments: argparse.Namespace) -> int:
-    from pipeline.metricsdiff import diff_metrics  # slow to import
+    from pipeline.diff.metrics_diff import diff_metrics  # slow to import
 
     say(diff_metrics(Path(), arguments.revision))
     return 0
@@ -161,7 +161,7 @@ def _review_rows(options: argparse.Namespace, raw: Path) -> int:
 
 
 def _review_page(options: argparse.Namespace, params: dict[str, Any], raw: Path) -> int:
-    from pipeline.data.clean import CleanParams  # slow to import, all
+    from pipeline.clean.run import CleanParams  # slow to import, all
     from pipeline.reviewing.decisions import reviewer
     from pipeline.reviewing.run import Data, run
 

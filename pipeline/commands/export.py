@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.commands.output import Commands, say
-from pipeline.stage import signals, start_logging
+from pipeline.ground.stage import signals, start_logging
 
 FORMATS = ("safetensors", "pt2", "onnx", "state_dict", "pickle")
 _NAME = "rootstock export"
@@ -42,9 +42,9 @@ def add(commands: Commands) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from pipeline.export.export import Request, export  # slow to import
-    from pipeline.files import canonical_json
-    from pipeline.track.fetch import fetch_model
+    from pipeline.export.run import Request, export  # slow to import
+    from pipeline.ground.files import canonical_json
+    from pipeline.version.fetch import fetch_model
 
     start_logging(sys.stderr)
     with signals(_NAME, remedy="run the same command again"):

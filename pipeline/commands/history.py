@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 from pipeline.commands.output import Commands, say
-from pipeline.errors import IntegrityError
-from pipeline.stage import start_logging
+from pipeline.ground.errors import IntegrityError
+from pipeline.ground.stage import start_logging
 
 _WHAT = (
     "models:/NAME@ALIAS, models:/NAME/VERSION, a run (id, its beginning, or name), or "
@@ -56,8 +56,8 @@ def _add_reproduce(commands: Commands) -> None:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
-    from pipeline.track.sync import Sync, as_json, as_line, summary  # slow to import, both
-    from pipeline.tune.restore import restore_searches
+    from pipeline.past.searches import restore_searches
+    from pipeline.past.sync import Sync, as_json, as_line, summary  # slow to import, both
 
     start_logging(sys.stderr)
     found = []
@@ -74,8 +74,8 @@ def _sync(arguments: argparse.Namespace) -> int:
 
 
 def _lineage(arguments: argparse.Namespace) -> int:
-    from pipeline.track.trace import trace  # slow to import, both
-    from pipeline.track.tracetext import as_json, as_text
+    from pipeline.past.trace import trace  # slow to import, both
+    from pipeline.past.trace_text import as_json, as_text
 
     found = trace(Path(), arguments.what)
     text = json.dumps(as_json(found), indent=2) + "\n" if arguments.json else as_text(found)
@@ -84,7 +84,7 @@ def _lineage(arguments: argparse.Namespace) -> int:
 
 
 def _reproduce(arguments: argparse.Namespace) -> int:
-    from pipeline.reproduce.reproduce import reproduce  # slow to import
+    from pipeline.reproduce.run import reproduce  # slow to import
 
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # and clean up
     verdict = reproduce(Path().resolve(), arguments.what, progress=sys.stderr)

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from pipeline.commands.output import Commands
-from pipeline.stage import machine_error, signals, start_logging
+from pipeline.ground.stage import machine_error, signals, start_logging
 
 _NAME = "rootstock predict"
 _BROKEN_PIPE = 141
@@ -38,10 +38,10 @@ def add(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from pipeline.data.decode import MAX_PIXELS  # slow to import, all
-    from pipeline.data.decoders import SECONDS
-    from pipeline.parallel import MachineParams
-    from pipeline.predict.predict import Options, predict
+    from pipeline.compute.engine import MachineParams
+    from pipeline.picture.read.decode import MAX_PIXELS  # slow to import, all
+    from pipeline.picture.read.decoders import SECONDS
+    from pipeline.predict.run import Options, predict
 
     options = Options(
         output=arguments.output,

@@ -4,7 +4,7 @@ import argparse
 import sys
 
 from pipeline.commands.output import Commands, say
-from pipeline.stage import start_logging
+from pipeline.ground.stage import start_logging
 
 
 def add(commands: Commands) -> None:
@@ -50,7 +50,7 @@ def _add_audit(commands: Commands) -> None:
 
 
 def _promote(arguments: argparse.Namespace) -> int:
-    from pipeline.track.audit_commands import refusal, run_promote  # slow to import
+    from pipeline.promotion.audit_commands import refusal, run_promote  # slow to import
 
     start_logging(sys.stderr)
     text, refused = run_promote(arguments.version, reason=arguments.reason,
@@ -62,7 +62,7 @@ def _promote(arguments: argparse.Namespace) -> int:
 
 
 def _rollback(arguments: argparse.Namespace) -> int:
-    from pipeline.track.audit_commands import run_rollback  # slow to import
+    from pipeline.promotion.audit_commands import run_rollback  # slow to import
 
     start_logging(sys.stderr)
     say(run_rollback(arguments.reason, is_json=arguments.json))
@@ -70,7 +70,7 @@ def _rollback(arguments: argparse.Namespace) -> int:
 
 
 def _audit(arguments: argparse.Namespace) -> int:
-    from pipeline.track.audit_commands import drifted, run_audit  # slow to import
+    from pipeline.promotion.audit_commands import drifted, run_audit  # slow to import
 
     start_logging(sys.stderr)
     text, wrong = run_audit(is_offline=arguments.offline, is_json=arguments.json)

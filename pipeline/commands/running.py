@@ -11,15 +11,15 @@ from typing import Any
 
 from pipeline.commands.data import REVIEW
 from pipeline.commands.output import Commands, say
-from pipeline.data.params import DataParams
+from pipeline.commands.summary import summarize
 from pipeline.doctor.preflight import preflight, refuse_conflict
-from pipeline.errors import MachineError, ParamsError
-from pipeline.files import read_json
 from pipeline.fsck.edited import keep_edited
-from pipeline.params import load_section, read_params
-from pipeline.processes import QUIET, end_with_children
-from pipeline.stage import FAILURE, PARAMS
-from pipeline.summary import summarize
+from pipeline.ground.errors import MachineError, ParamsError
+from pipeline.ground.files import read_json
+from pipeline.ground.params import load_section, read_params
+from pipeline.ground.processes import QUIET, end_with_children
+from pipeline.ground.stage import FAILURE, PARAMS
+from pipeline.raw.params import DataParams
 
 _DVC_USAGE, _DVC_FAILED = 254, (251, 252, 253, 255)
 """What DVC ends with: arguments that it does not know, and everything else."""
@@ -59,7 +59,7 @@ def _add_ui(commands: Commands) -> None:
 
 
 def _repro(dvc_args: list[str], *, wait_s: float) -> int:
-    from pipeline.doctor.oneatatime import repro_lock  # slow to import
+    from pipeline.doctor.repro_lock import repro_lock  # slow to import
 
     refuse_conflict(PARAMS)
     read_params(PARAMS)  # nothing is written where there is no project
@@ -83,7 +83,7 @@ def _pin_placed() -> bool:
 
     So an item never moves: without the file, the next item of its class may take its place.
     """
-    from pipeline.data.pins import add_pins  # slow to import
+    from pipeline.manifest.pins import add_pins  # slow to import
 
     if not _REPORT.exists():
         return False
@@ -97,7 +97,7 @@ def _pin_placed() -> bool:
 
 def _run_dvc(dvc_args: list[str], wait_s: float) -> int:
     """Run `dvc repro`; again, where a DVC that was started meanwhile stood in its way and ended."""
-    from pipeline.doctor.oneatatime import wait_for_dvc  # slow to import
+    from pipeline.doctor.repro_lock import wait_for_dvc  # slow to import
 
     while True:
         FAILURE.unlink(missing_ok=True)
@@ -136,7 +136,7 @@ def _tell_failure(code: int, *, is_pulling: bool) -> int:
 
 
 def _ui(port: int) -> int:
-    from pipeline.track.tracking import (  # slow to import, all
+    from pipeline.track.connection import (  # slow to import, all
         SERVERS,
         TrackingParams,
         address_kind,

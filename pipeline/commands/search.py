@@ -3,8 +3,8 @@
 import sys
 
 from pipeline.commands.output import Commands, say
-from pipeline.errors import ParamsError
-from pipeline.stage import start_logging
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.stage import start_logging
 
 
 def add(commands: Commands) -> None:

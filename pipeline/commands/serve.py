@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pipeline.commands.output import Commands, say
-from pipeline.stage import start_logging
+from pipeline.ground.stage import start_logging
 
 
 def add(commands: Commands) -> None:
@@ -78,11 +78,11 @@ def _seconds(text: str) -> float:
 
 def _serve(arguments: argparse.Namespace) -> int:
     from pipeline.serving.access import read_access  # slow to import, all
-    from pipeline.serving.limits import Limits
-    from pipeline.serving.opening import Opener
-    from pipeline.serving.process import ResidentOptions
+    from pipeline.serving.replicas.limits import Limits
+    from pipeline.serving.replicas.loader import Opener
     from pipeline.serving.run import run
     from pipeline.serving.server import Address
+    from pipeline.version.resident import ResidentOptions
 
     start_logging(sys.stderr)
     access = read_access(arguments.token_file, arguments.cors_origin)

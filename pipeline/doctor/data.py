@@ -18,29 +18,29 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.clean import Cleaned, CleanParams, Rules, judge, tabulate
-from pipeline.data.guard import refuse_unsafe_entries, walk
-from pipeline.data.item import RawItems
-from pipeline.data.items import find_items
-from pipeline.data.manifest import KEPT, REASONS, SPLITS
-from pipeline.data.params import DataParams
-from pipeline.data.pins import read_pins
-from pipeline.data.placeholders import causes
-from pipeline.data.probe import ALARMS, NOTES, Limits, Probe
-from pipeline.data.probes import known_probes, made_from
-from pipeline.data.probing import probe_all
-from pipeline.data.review import read_review
-from pipeline.data.split import SplitParams, count_splits
-from pipeline.data.thumbnail import SIDE_PX
-from pipeline.doctor.beside import RawFolder
-from pipeline.doctor.findings import Finding, demoted, gather, ok, warn
+from pipeline.clean.placeholders import causes
+from pipeline.clean.probe_all import probe_all
+from pipeline.clean.probe_cache import known_probes, made_from
+from pipeline.clean.run import Cleaned, CleanParams, Rules, judge, tabulate
+from pipeline.compute.engine import MachineParams
+from pipeline.doctor.data_process import RawFolder
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
-from pipeline.errors import DataError, ParamsError
-from pipeline.files import read_json
-from pipeline.git import ask_git
-from pipeline.parallel import MachineParams
-from pipeline.params import Task, load_section, load_value, read_params
-from pipeline.stage import PARAMS
+from pipeline.ground.errors import DataError, ParamsError
+from pipeline.ground.files import read_json
+from pipeline.ground.findings import Finding, demoted, gather, ok, warn
+from pipeline.ground.git import ask_git
+from pipeline.ground.params import Task, load_section, load_value, read_params
+from pipeline.ground.stage import PARAMS
+from pipeline.manifest.manifest import KEPT, REASONS, SPLITS
+from pipeline.manifest.pins import read_pins
+from pipeline.manifest.review import read_review
+from pipeline.manifest.split import SplitParams, count_splits
+from pipeline.picture.read.probe import ALARMS, NOTES, Limits, Probe
+from pipeline.picture.read.thumbnail import SIDE_PX
+from pipeline.raw.item import RawItems
+from pipeline.raw.items import find_items
+from pipeline.raw.params import DataParams
+from pipeline.raw.unsafe_entries import refuse_unsafe_entries, walk
 
 _REVIEW = Path("review")
 _PROBES, _KEY = Path("artifacts/clean/probes.parquet"), Path("artifacts/clean/key.json")

@@ -9,10 +9,10 @@ from pathlib import Path
 import psutil
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.doctor.findings import Finding, ok, warn
-from pipeline.errors import MachineError
-from pipeline.parallel import MachineParams
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.errors import MachineError
+from pipeline.ground.findings import Finding, ok, warn
 from pipeline.train.loop import TrainParams
 
 _FEW_BYTES = 2 * 2**30

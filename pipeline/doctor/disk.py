@@ -4,15 +4,15 @@ import shutil
 from collections.abc import Generator
 from pathlib import Path
 
-from pipeline.data.shard_writer import COPIES
-from pipeline.data.store import layout
-from pipeline.data.store_writer import TransformParams
-from pipeline.doctor.beside import RawFolder
-from pipeline.doctor.findings import Finding, ok
-from pipeline.doctor.outline import Outline
+from pipeline.doctor.data_process import RawFolder
 from pipeline.doctor.preflight import dvc_file, graph_file
-from pipeline.errors import MachineError
+from pipeline.doctor.shapes import Outline
+from pipeline.ground.errors import MachineError
+from pipeline.ground.findings import Finding, ok
 from pipeline.model.features import FeaturesParams, features_bytes
+from pipeline.picture.shelf.store import layout
+from pipeline.picture.shelf.writer import TransformParams
+from pipeline.store.shard_writer import COPIES
 
 _STORE = Path("artifacts/transform/store")
 _FEATURES = Path("artifacts/features/cache")

@@ -4,30 +4,30 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.data.normalization import NormalizeParams
-from pipeline.data.params import DataParams
-from pipeline.data.store_writer import TransformParams
-from pipeline.device import RuntimeParams
-from pipeline.doctor.beside import DataFindings, RawFolder
+from pipeline.compute.device import RuntimeParams
+from pipeline.compute.engine import MachineParams
+from pipeline.doctor.data_process import DataFindings, RawFolder
 from pipeline.doctor.device import check_device, check_packages
 from pipeline.doctor.disk import check_disk
-from pipeline.doctor.findings import Finding, fault, gather, warn
-from pipeline.doctor.oneatatime import check_locks
-from pipeline.doctor.outline import draw_outline
 from pipeline.doctor.params import Params, check_params
 from pipeline.doctor.remote import check_remotes
 from pipeline.doctor.repository import check_repository
+from pipeline.doctor.repro_lock import check_locks
+from pipeline.doctor.shapes import draw_outline
 from pipeline.doctor.sharing import check_sharing
 from pipeline.doctor.tracking import check_tracking
 from pipeline.doctor.weights import check_weights
-from pipeline.errors import ParamsError
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.findings import Finding, fault, gather, warn
+from pipeline.ground.stage import PARAMS
 from pipeline.model.features import FeaturesParams
-from pipeline.model.weights import WeightsParams
-from pipeline.parallel import MachineParams
-from pipeline.stage import PARAMS
-from pipeline.track.registry import RegistryParams
-from pipeline.track.tracking import TrackingParams, configure
+from pipeline.picture.shelf.normalization import NormalizeParams
+from pipeline.picture.shelf.writer import TransformParams
+from pipeline.raw.params import DataParams
+from pipeline.track.connection import TrackingParams, configure
 from pipeline.train.loop import TrainParams
+from pipeline.version.registry import RegistryParams
+from pipeline.weights.weights import WeightsParams
 
 
 @dataclass(frozen=True)

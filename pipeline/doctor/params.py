@@ -10,24 +10,16 @@ from typing import Any, TypeVar
 
 import numpy as np
 
-from pipeline.data.augment import AugmentParams
-from pipeline.data.clean import CleanParams
-from pipeline.data.label_columns import OWN_COLUMNS
-from pipeline.data.labels import check_policy
-from pipeline.data.normalization import NormalizeParams
-from pipeline.data.params import DataParams
-from pipeline.data.split import SplitParams
-from pipeline.data.store_writer import TransformParams
-from pipeline.device import RuntimeParams
-from pipeline.doctor.findings import Finding, fault, ok
-from pipeline.doctor.outline import draw_outline
-from pipeline.errors import ParamsError
+from pipeline.clean.labels import check_policy
+from pipeline.clean.run import CleanParams
+from pipeline.compute.device import RuntimeParams
+from pipeline.compute.engine import MachineParams
+from pipeline.crossval.folds import CrossvalParams
+from pipeline.doctor.shapes import draw_outline
 from pipeline.explain.params import ExplainParams
-from pipeline.model.bundle import prediction_views
-from pipeline.model.features import FeaturesParams
-from pipeline.model.weights import WeightsParams
-from pipeline.parallel import MachineParams
-from pipeline.params import (
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.findings import Finding, fault, ok
+from pipeline.ground.params import (
     SECTIONS,
     Section,
     Task,
@@ -36,19 +28,27 @@ from pipeline.params import (
     read_params,
     refuse_unknown_sections,
 )
+from pipeline.judge.evaluation import EvaluateParams
+from pipeline.judge.metrics import METRICS, value_scores
+from pipeline.manifest.split import SplitParams
+from pipeline.model.bundle import prediction_views
+from pipeline.model.features import FeaturesParams
+from pipeline.picture.net.augment import AugmentParams
+from pipeline.picture.shelf.normalization import NormalizeParams
+from pipeline.picture.shelf.writer import TransformParams
+from pipeline.raw.labels.columns import OWN_COLUMNS
+from pipeline.raw.params import DataParams
 from pipeline.suspects.params import SuspectsParams
-from pipeline.track.registry import RegistryParams
-from pipeline.track.tracking import TrackingParams
-from pipeline.train.best import check_monitor
-from pipeline.train.evaluation import EvaluateParams
-from pipeline.train.folds import CrossvalParams
+from pipeline.track.connection import TrackingParams
+from pipeline.train.best_epoch import check_monitor
 from pipeline.train.loop import TrainParams
-from pipeline.train.losses import LossParams, check_loss
-from pipeline.train.metrics import METRICS, value_scores
-from pipeline.train.optim import OptimParams
-from pipeline.train.recipe import check_recipe
-from pipeline.train.schedule import ScheduleParams
+from pipeline.train.recipe.losses import LossParams, check_loss
+from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.recipe_rules import check_recipe
 from pipeline.tune.space import TuneParams, check_space
+from pipeline.version.registry import RegistryParams
+from pipeline.weights.weights import WeightsParams
 
 S = TypeVar("S", bound=Section)
 

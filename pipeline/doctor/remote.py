@@ -9,9 +9,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from pipeline.doctor.findings import Finding, ok, warn
-from pipeline.errors import MachineError
-from pipeline.track.tracking import redact
+from pipeline.ground.errors import MachineError
+from pipeline.ground.findings import Finding, ok, warn
+from pipeline.track.connection import redact
 
 _PLUGINS = {
     "s3": "dvc_s3", "gs": "dvc_gs", "azure": "dvc_azure", "ssh": "dvc_ssh", "oss": "dvc_oss",

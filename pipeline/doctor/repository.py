@@ -10,12 +10,12 @@ from typing import Any
 
 import psutil
 
-from pipeline.doctor.findings import Finding, fault, fixed, ok, warn
 from pipeline.doctor.preflight import backup_of, check_lock, lock_files
-from pipeline.dvccache import dvc_folder
-from pipeline.errors import MachineError, ParamsError
-from pipeline.files import write_text
-from pipeline.git import GitError, ask_git, find_repository, has_commit
+from pipeline.ground.errors import MachineError, ParamsError
+from pipeline.ground.files import write_text
+from pipeline.ground.findings import Finding, fault, fixed, ok, warn
+from pipeline.ground.git import GitError, ask_git, find_repository, has_commit
+from pipeline.repo.cache import dvc_folder
 
 _RWLOCK = Path("tmp") / "rwlock"
 _LEFTOVERS = ".*.tmp"

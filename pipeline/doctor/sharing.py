@@ -7,9 +7,9 @@ from collections.abc import Generator, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.doctor.findings import Finding, ok, warn
 from pipeline.doctor.remote import explain
-from pipeline.git import ask_git, has_commit
+from pipeline.ground.findings import Finding, ok, warn
+from pipeline.ground.git import ask_git, has_commit
 from pipeline.track.commits import changed_files
 
 _TIMEOUT_S = 300

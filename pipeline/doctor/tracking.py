@@ -13,10 +13,9 @@ from dataclasses import replace
 from http import HTTPStatus
 from http.client import HTTPException
 
-from pipeline.doctor.findings import Finding, demoted, fault, fixed, ok, warn
-from pipeline.errors import TrackingError
-from pipeline.track.database import Condition, is_deleted_experiment, look_at_database, set_aside
-from pipeline.track.tracking import (
+from pipeline.ground.errors import TrackingError
+from pipeline.ground.findings import Finding, demoted, fault, fixed, ok, warn
+from pipeline.track.connection import (
     ADDRESS,
     SERVERS,
     TrackingParams,
@@ -28,6 +27,7 @@ from pipeline.track.tracking import (
     refuse_percent_sign,
     tracking_uri,
 )
+from pipeline.track.database import Condition, is_deleted_experiment, look_at_database, set_aside
 
 _TIMEOUT_S = 2.0
 

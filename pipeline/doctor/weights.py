@@ -7,17 +7,17 @@ from collections.abc import Generator, Iterator
 from http.client import HTTPException
 from pathlib import Path
 
-from pipeline.data.normalization import NormalizeParams
-from pipeline.data.store_writer import TransformParams
-from pipeline.doctor.findings import Finding, ok, warn
-from pipeline.errors import DataError, IntegrityError, MachineError, ParamsError
-from pipeline.files import read_json
-from pipeline.model.backbones import preprocessing
-from pipeline.model.matching import match_tensors, rename_in_order
-from pipeline.model.sources import Remote, cached_file, locate, remote_file
-from pipeline.model.weight_files import check_file, read_state_dict
-from pipeline.model.weights import WeightsParams
-from pipeline.track.tracking import redact, tracking_uri
+from pipeline.ground.errors import DataError, IntegrityError, MachineError, ParamsError
+from pipeline.ground.files import read_json
+from pipeline.ground.findings import Finding, ok, warn
+from pipeline.picture.net.backbones import preprocessing
+from pipeline.picture.shelf.normalization import NormalizeParams
+from pipeline.picture.shelf.writer import TransformParams
+from pipeline.track.connection import redact, tracking_uri
+from pipeline.weights.files import check_file, read_state_dict
+from pipeline.weights.matching import match_tensors, rename_in_order
+from pipeline.weights.sources import Remote, cached_file, locate, remote_file
+from pipeline.weights.weights import WeightsParams
 
 _LOCAL = Path("weights")
 _RECORD = Path("artifacts/weights/backbone.json")

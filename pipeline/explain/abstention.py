@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.explain.answers import Answers
-from pipeline.train import metrics
-from pipeline.train.metrics import Bootstrap, Scores
+from pipeline.judge import metrics
+from pipeline.judge.answers import Answers
+from pipeline.judge.metrics import Bootstrap, Scores
 
 GRID_P = np.arange(1, 101) / 100
 """Shares of the items that are answered."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.explain.answers import Answers
-from pipeline.train import metrics
-from pipeline.train.metrics import Bootstrap, Scores
-from pipeline.train.temperature import probabilities
+from pipeline.judge import metrics
+from pipeline.judge.answers import Answers
+from pipeline.judge.metrics import Bootstrap, Scores
+from pipeline.judge.temperature import probabilities
 
 
 def judge_calibration(answers: Answers, bins: int, bootstrap: Bootstrap) -> dict[str, Any]:

@@ -9,12 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.explain.cardtext import CardText
+from pipeline.explain.card_text import CardText
 from pipeline.explain.findings import findings, number
 from pipeline.explain.sheets import Sheet
 from pipeline.explain.slices import Slice
 from pipeline.model.bundle import Bundle
-from pipeline.model.weights import BackboneRecord
+from pipeline.weights.weights import BackboneRecord
 
 NOT_STATED = "not stated"
 

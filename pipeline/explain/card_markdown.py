@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from pathlib import Path
 
-from pipeline.data.names import visible
 from pipeline.explain.card import Block, Card, Chart, Gallery, Table, Words
+from pipeline.raw.visible import visible
 
 
 def card_markdown(card: Card, folder: Path) -> str:

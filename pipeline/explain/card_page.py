@@ -3,13 +3,13 @@
 import base64
 from collections.abc import Sequence
 
-from pipeline.data.markup import Html, document, style_sheet, tag
-from pipeline.data.page_charts import shorten
-from pipeline.data.page_style import CSS
-from pipeline.data.picture import Pixels
-from pipeline.data.preview import encode_jpeg, shrink
+from pipeline.clean.page.charts import shorten
+from pipeline.clean.page.markup import Html, document, style_sheet, tag
+from pipeline.clean.page.style import CSS
 from pipeline.explain.card import Block, Card, Chart, Gallery, Table, Words
 from pipeline.explain.sheets import Example, Sheet, legend_strip
+from pipeline.picture.read.spec import Pixels
+from pipeline.picture.show.preview import encode_jpeg, shrink
 
 _POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 _SIDE_PX = 176

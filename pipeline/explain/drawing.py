@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.plots import (
+from pipeline.ground.plots import (
     COLORS,
     INK,
     PALE,

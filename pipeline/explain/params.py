@@ -4,7 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.params import Section
+from pipeline.ground.params import Section
 
 
 class ExplainParams(Section):

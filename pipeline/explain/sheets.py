@@ -14,14 +14,14 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.heat import heat_colors, lay_over
-from pipeline.data.names import visible
-from pipeline.data.picture import Pixels
-from pipeline.data.preview import encode_jpeg
-from pipeline.data.store import Store
-from pipeline.explain.answers import Answers
 from pipeline.explain.drawing import heat_sheet
-from pipeline.explain.looking import Look
+from pipeline.explain.heat_maps import Look
+from pipeline.judge.answers import Answers
+from pipeline.picture.read.spec import Pixels
+from pipeline.picture.shelf.store import Store
+from pipeline.picture.show.heat_colors import heat_colors, lay_over
+from pipeline.picture.show.preview import encode_jpeg
+from pipeline.raw.visible import visible
 
 MOST_CLASSES = 24
 """Classes with a sheet; with more these are the ones with the most wrong answers."""

@@ -15,10 +15,10 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.errors import ParamsError
-from pipeline.explain.answers import Answers
-from pipeline.train import metrics
-from pipeline.train.metrics import Bootstrap, Scores
+from pipeline.ground.errors import ParamsError
+from pipeline.judge import metrics
+from pipeline.judge.answers import Answers
+from pipeline.judge.metrics import Bootstrap, Scores
 
 META = "meta."
 MOST_VALUES = 20

@@ -7,17 +7,17 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.manifest import SPLITS
-from pipeline.explain.answers import Subject
 from pipeline.explain.card import Facts, make_card
 from pipeline.explain.card_markdown import card_markdown
 from pipeline.explain.card_page import card_page
-from pipeline.explain.cardtext import CardText
-from pipeline.explain.explain import Explained
-from pipeline.files import read_json, sha256_file, write_text
+from pipeline.explain.card_text import CardText
+from pipeline.explain.run import Explained
+from pipeline.ground.files import read_json, sha256_file, write_text
+from pipeline.ground.params import Section
+from pipeline.judge.answers import Subject
+from pipeline.manifest.manifest import SPLITS
 from pipeline.model.bundle import Bundle
-from pipeline.model.weights import BackboneRecord
-from pipeline.params import Section
+from pipeline.weights.weights import BackboneRecord
 
 _TOLD = {
     "train": ("strategy", "start", "epochs", "batch_size", "dropout", "batch_norm", "ema", "mixup",

@@ -12,9 +12,9 @@ from torch import Tensor, nn
 
 from pipeline.export.modules import PictureModel, PooledClassifier
 from pipeline.model.bundle import Bundle
-from pipeline.model.folding import relative_change
 from pipeline.model.head import Head
 from pipeline.model.network import Network
+from pipeline.picture.net.cpu.folding import relative_change
 
 _TIMM_POOLING = {"mean": "avg", "max": "max", "mean+max": "catavgmax"}
 """What timm calls them, where an architecture has them at all."""

@@ -8,9 +8,9 @@ from typing import Any
 from pipeline.export.compare import Difference
 from pipeline.export.formats import Written, output_name
 from pipeline.export.pictures import Pictures
-from pipeline.files import sha256_file
+from pipeline.ground.files import sha256_file
 from pipeline.model.bundle import Bundle
-from pipeline.track.fetch import ModelFolder
+from pipeline.version.fetch import ModelFolder
 
 VERSION = 1
 CARD, USE = "export.json", "use.py"

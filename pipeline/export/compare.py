@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.data.decode import decode
-from pipeline.data.picture import Pixels, UndecodableImage
-from pipeline.device import Precision, start_runtime
-from pipeline.errors import DataError, IntegrityError
+from pipeline.compute.device import Precision, start_runtime
 from pipeline.export.pictures import Pictures
+from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.model.bundle import Bundle, Predictor, Values, load_network
+from pipeline.picture.read.decode import decode
+from pipeline.picture.read.spec import Pixels, UndecodableImage
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from pipeline.export.usage import (
     use_safetensors,
     use_state_dict,
 )
-from pipeline.files import replacing
+from pipeline.ground.files import replacing
 from pipeline.model.bundle import Bundle, load_network
 
 

@@ -14,8 +14,8 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from pipeline.errors import IntegrityError
-from pipeline.files import replacing
+from pipeline.ground.errors import IntegrityError
+from pipeline.ground.files import replacing
 
 WARNING = (
     "a pickle can run any program when it is loaded: load it only where you trust everyone who "

@@ -10,17 +10,17 @@ from typing import Literal
 
 import numpy as np
 
-from pipeline.data.decode import MAX_PIXELS
-from pipeline.data.folder import look_at
-from pipeline.data.label_choice import LABEL_NAMES
-from pipeline.data.params import DataParams
-from pipeline.data.preview import encode_jpeg
-from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
-from pipeline.errors import DataError, IntegrityError, ParamsError
-from pipeline.params import load_section, read_params
-from pipeline.seeds import numpy_generator
-from pipeline.tables import read_table
-from pipeline.track.verify import choose_items, own_files
+from pipeline.ground.errors import DataError, IntegrityError, ParamsError
+from pipeline.ground.params import load_section, read_params
+from pipeline.ground.seeds import numpy_generator
+from pipeline.ground.tables import read_table
+from pipeline.picture.read.decode import MAX_PIXELS
+from pipeline.picture.show.preview import encode_jpeg
+from pipeline.raw.folder import look_at
+from pipeline.raw.labels.choice import LABEL_NAMES
+from pipeline.raw.params import DataParams
+from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.version.verify import choose_items, own_files
 
 log = logging.getLogger(__name__)
 

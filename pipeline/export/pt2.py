@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from pipeline.errors import IntegrityError, ParamsError
 from pipeline.export.modules import PictureModel
-from pipeline.files import replacing
+from pipeline.ground.errors import IntegrityError, ParamsError
+from pipeline.ground.files import replacing
 
 INPUT = "pictures"
 _EXAMPLES = 2

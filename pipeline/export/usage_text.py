@@ -1,6 +1,6 @@
 """Pieces of `use.py`, as text; `usage` puts them together.
 
-They read a picture as `pipeline.data.decode` does: each export compares the two on real files.
+They read a picture as `picture.read.decode` does: each export compares the two on real files.
 """
 
 HEADER = '''"""Predict pictures with <FILE>: python use.py PICTURE...

@@ -5,19 +5,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.audit.decisions import AUDIT
-from pipeline.doctor.findings import Finding, fault, fixed, ok, warn
+from pipeline.compute.engine import MachineParams, progress
 from pipeline.doctor.preflight import STATE, check_lock
-from pipeline.dvccache import cache_folder, object_path, read_listing
-from pipeline.errors import IntegrityError, PipelineError
-from pipeline.files import md5_file
 from pipeline.fsck.experiments import check_experiments
-from pipeline.fsck.named import Named, dvc_files, named_anywhere, named_here
-from pipeline.git import ask_git, has_commit
-from pipeline.parallel import MachineParams, progress
-from pipeline.params import load_section, read_params
-from pipeline.stage import PARAMS
-from pipeline.track.oversight import read_sound_audit
+from pipeline.ground.errors import IntegrityError, PipelineError
+from pipeline.ground.files import md5_file
+from pipeline.ground.findings import Finding, fault, fixed, ok, warn
+from pipeline.ground.git import ask_git, has_commit
+from pipeline.ground.params import load_section, read_params
+from pipeline.ground.stage import PARAMS
+from pipeline.promotion.audit_check import read_sound_audit
+from pipeline.promotion.decisions import AUDIT
+from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.recorded_outs import Named, dvc_files, named_anywhere, named_here
 
 DAMAGED = STATE / "damaged"
 """Where `--fix` puts objects whose bytes are not those of their name."""

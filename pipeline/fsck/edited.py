@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from pipeline.doctor.preflight import STATE, lock_files
-from pipeline.dvccache import cache_folder, read_listing
-from pipeline.errors import MachineError, PipelineError
-from pipeline.files import md5_file, replacing
-from pipeline.fsck.named import Named, named_here
+from pipeline.ground.errors import MachineError, PipelineError
+from pipeline.ground.files import md5_file, replacing
+from pipeline.repo.cache import cache_folder, read_listing
+from pipeline.repo.recorded_outs import Named, named_here
 
 OVERWRITTEN = STATE / "overwritten"
 """`<first of the md5>/<path>`: looked at again, the same edit is kept once."""

@@ -3,10 +3,10 @@
 from collections.abc import Iterator
 from pathlib import Path
 
-from pipeline.doctor.findings import Finding, ok, warn
-from pipeline.dvccache import object_path, read_listing
-from pipeline.errors import IntegrityError, MachineError
-from pipeline.fsck.named import Named, experiments, named_at
+from pipeline.ground.errors import IntegrityError, MachineError
+from pipeline.ground.findings import Finding, ok, warn
+from pipeline.repo.cache import object_path, read_listing
+from pipeline.repo.recorded_outs import Named, experiments, named_at
 
 
 def check_experiments(cache: Path) -> Iterator[Finding]:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from pipeline.data.shards import Layout, Rows, Shards
+from pipeline.store.shards import Layout, Rows, Shards
 
 Halves = npt.NDArray[np.float16]
 

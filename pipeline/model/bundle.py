@@ -16,17 +16,17 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from pipeline.data.augment import AugmentParams, orient, orientations
-from pipeline.data.decode import DecodeSpec, UndecodableImage, decode
-from pipeline.data.normalization import Normalization
-from pipeline.device import Precision, Runtime, start_runtime
-from pipeline.errors import DataError, IntegrityError, ParamsError
-from pipeline.files import read_json, write_json
-from pipeline.model.backbones import Pooling, build_backbone
+from pipeline.compute.device import Precision, Runtime, start_runtime
+from pipeline.ground.errors import DataError, IntegrityError, ParamsError
+from pipeline.ground.files import read_json, write_json
+from pipeline.ground.params import Task
 from pipeline.model.head import Head
 from pipeline.model.network import Network
-from pipeline.model.tensors import load_tensors, save_tensors
-from pipeline.params import Task
+from pipeline.picture.net.augment import AugmentParams, orient, orientations
+from pipeline.picture.net.backbones import Pooling, build_backbone
+from pipeline.picture.read.decode import DecodeSpec, UndecodableImage, decode
+from pipeline.picture.shelf.normalization import Normalization
+from pipeline.weights.tensors import load_tensors, save_tensors
 
 Pixels = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]

@@ -19,19 +19,15 @@ import numpy.typing as npt
 import pandas as pd
 import torch
 
-from pipeline import seeds
-from pipeline.data import augment as augment_module
-from pipeline.data import normalization as normalization_module
-from pipeline.data.augment import AugmentParams, augment_batch, spread_orientations
-from pipeline.data.shard_writer import Reusable, check_room, write_shards
-from pipeline.data.shards import Array, Layout, Rows
-from pipeline.data.store import DIGEST, Store
-from pipeline.device import Runtime
-from pipeline.earlier import code_digest
-from pipeline.errors import DataError, IntegrityError, PipelineError
-from pipeline.files import replacing_folder, sha256_file, write_json
+from pipeline.compute.device import Runtime
+from pipeline.compute.engine import MachineParams, progress
+from pipeline.ground import seeds
+from pipeline.ground.errors import DataError, IntegrityError, PipelineError
+from pipeline.ground.files import replacing_folder, sha256_file, write_json
+from pipeline.ground.seeds import derive
+from pipeline.ground.tables import read_table, write_table
 from pipeline.model import activations as activations_module
-from pipeline.model import backbones, cuts, folding, fusing, network, padding
+from pipeline.model import network
 from pipeline.model.activations import to_halves
 from pipeline.model.features import (
     FORMAT,
@@ -43,10 +39,16 @@ from pipeline.model.features import (
     feature_layouts,
 )
 from pipeline.model.network import Trunk
-from pipeline.model.weights import BackboneRecord
-from pipeline.parallel import MachineParams, progress
-from pipeline.seeds import derive
-from pipeline.tables import read_table, write_table
+from pipeline.picture.net import augment as augment_module
+from pipeline.picture.net import backbones, cuts
+from pipeline.picture.net.augment import AugmentParams, augment_batch, spread_orientations
+from pipeline.picture.net.cpu import folding, fusing, padding
+from pipeline.picture.shelf import normalization as normalization_module
+from pipeline.picture.shelf.store import DIGEST, Store
+from pipeline.store.previous_build import code_digest
+from pipeline.store.shard_writer import Reusable, check_room, write_shards
+from pipeline.store.shards import Array, Layout, Rows
+from pipeline.weights.weights import BackboneRecord
 
 log = logging.getLogger(__name__)
 

@@ -15,12 +15,12 @@ from typing import Any, Self
 import numpy as np
 from pydantic import Field, model_validator
 
-from pipeline.data.shards import Layout, Shards
-from pipeline.errors import IntegrityError, ParamsError
-from pipeline.files import read_json
+from pipeline.ground.errors import IntegrityError, ParamsError
+from pipeline.ground.files import read_json
+from pipeline.ground.params import Section
 from pipeline.model.activations import Activations, activations_layout
-from pipeline.model.backbones import Pooling
-from pipeline.params import Section
+from pipeline.picture.net.backbones import Pooling
+from pipeline.store.shards import Layout, Shards
 
 FORMAT, VERSION = "rootstock-features", 3
 INDEX, RECORD = "index.parquet", "features.json"

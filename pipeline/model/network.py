@@ -6,9 +6,9 @@ Axes: B = pictures, H = W = size, D = pooled features, K = outputs (classes, or 
 import torch
 from torch import Tensor, nn
 
-from pipeline.data.normalization import Normalization
-from pipeline.model.backbones import Backbone, Pooling
 from pipeline.model.head import Head
+from pipeline.picture.net.backbones import Backbone, Pooling
+from pipeline.picture.shelf.normalization import Normalization
 
 
 class Trunk(nn.Module):

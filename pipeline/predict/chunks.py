@@ -13,9 +13,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.errors import MachineError
-from pipeline.files import remove, sha256_json
-from pipeline.locks import try_lock
+from pipeline.ground.errors import MachineError
+from pipeline.ground.files import remove, sha256_json
+from pipeline.ground.locks import try_lock
 from pipeline.predict.inputs import Input
 from pipeline.predict.rows import write_table
 

@@ -12,15 +12,15 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.data.containers import is_container
-from pipeline.data.folder import Folder, is_ignored, look_at, look_into
-from pipeline.data.guard import entry_fault, safe_path, walk
-from pipeline.data.label_choice import LABEL_NAMES
-from pipeline.data.label_columns import find_path_column
-from pipeline.data.path_matching import FileNames, Matched, Written, inside, match_paths
-from pipeline.data.rawfiles import split_path
-from pipeline.data.texttable import TextTable, read_text_table
-from pipeline.errors import ParamsError
+from pipeline.ground.errors import ParamsError
+from pipeline.raw.containers import is_container
+from pipeline.raw.folder import Folder, is_ignored, look_at, look_into
+from pipeline.raw.labels.choice import LABEL_NAMES
+from pipeline.raw.labels.columns import find_path_column
+from pipeline.raw.labels.path_matching import FileNames, Matched, Written, inside, match_paths
+from pipeline.raw.labels.text_table import TextTable, read_text_table
+from pipeline.raw.source import split_path
+from pipeline.raw.unsafe_entries import entry_fault, safe_path, walk
 
 log = logging.getLogger(__name__)
 

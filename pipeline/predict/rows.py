@@ -9,8 +9,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.names import safe_cell
-from pipeline.files import replacing
+from pipeline.ground.files import replacing
+from pipeline.raw.visible import safe_cell
 
 FORMATS = (".csv", ".parquet")
 _TEXTS = ("path", "id", "label", "error", "note")

@@ -9,18 +9,18 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.errors import IntegrityError, MachineError, PipelineError
-from pipeline.files import md5_file, read_json
-from pipeline.processes import QUIET, end_with_children
-from pipeline.stage import FAILURE
-from pipeline.track.recorded import LAST, Recorded
-from pipeline.track.tracking import tracking_uri
-from pipeline.workers import die_with_parent
+from pipeline.compute.pool import die_with_parent
+from pipeline.ground.errors import IntegrityError, MachineError, PipelineError
+from pipeline.ground.files import md5_file, read_json
+from pipeline.ground.processes import QUIET, end_with_children
+from pipeline.ground.stage import FAILURE
+from pipeline.keys.recorded import LAST, Recorded
+from pipeline.track.connection import tracking_uri
 
 REQUIREMENTS = Path("requirements.lock")
 _FOREIGN = ("DVC_", "MLFLOW_", "GIT_", "ROOTSTOCK_", "PYTHON")
 _RUNNING = re.compile(r"Running stage '([^']+)'")
-_PROOF = "import pipeline.errors, stages; print(pipeline.errors.__file__); print(stages.__file__)"
+_PROOF = "import pipeline, stages; print(pipeline.__file__); print(stages.__file__)"
 
 
 class Runner:

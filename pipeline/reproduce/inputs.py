@@ -10,12 +10,12 @@ import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from pipeline.dvccache import cache_folder, dvc_folder, object_path, read_listing
-from pipeline.errors import IntegrityError, MachineError
-from pipeline.files import md5_file, remove
-from pipeline.params import read_params
-from pipeline.track.lineage import GRAPH
-from pipeline.track.recorded import Recorded
+from pipeline.ground.errors import IntegrityError, MachineError
+from pipeline.ground.files import md5_file, remove
+from pipeline.ground.params import read_params
+from pipeline.keys.lock import GRAPH
+from pipeline.keys.recorded import Recorded
+from pipeline.repo.cache import cache_folder, dvc_folder, object_path, read_listing
 
 WEIGHTS = Path("weights")
 _LOCAL = "local-cache"

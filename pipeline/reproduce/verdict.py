@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import pandas as pd
 
-from pipeline.errors import IntegrityError
-from pipeline.tables import read_table
-from pipeline.track.recorded import Recorded
-from pipeline.track.verify import compare
+from pipeline.ground.errors import IntegrityError
+from pipeline.ground.tables import read_table
+from pipeline.keys.recorded import Recorded
+from pipeline.version.verify import compare
 
 Outcome = Literal["bit-identical", "within tolerance", "different"]
 PREDICTIONS = "artifacts/evaluate/predictions.parquet"

@@ -10,15 +10,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from pipeline.errors import IntegrityError, MachineError, ParamsError
-from pipeline.files import md5_file, remove
-from pipeline.git import ask_git, ask_line, run_git
-from pipeline.params import read_params
-from pipeline.track.journal import state_folder
-from pipeline.track.lineage import GRAPH, LOCK, PARAMS
-from pipeline.track.recorded import Recorded
+from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
+from pipeline.ground.files import md5_file, remove
+from pipeline.ground.git import ask_git, ask_line, run_git
+from pipeline.ground.params import read_params
+from pipeline.keys.journal import state_folder
+from pipeline.keys.lock import GRAPH, LOCK, PARAMS
+from pipeline.keys.recorded import Recorded
+from pipeline.track.connection import exclusive
 from pipeline.track.runs import flatten
-from pipeline.track.tracking import exclusive
 
 _KEY_CHARS = 12
 _BUSY_S = 0.5

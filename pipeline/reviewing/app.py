@@ -14,10 +14,10 @@ from fastapi.responses import FileResponse, JSONResponse
 from pydantic import BaseModel, ConfigDict, Field
 from starlette.exceptions import HTTPException
 
-from pipeline.data.labels import parse_number
-from pipeline.data.manifest import SPLITS
-from pipeline.data.review import parse_decision
-from pipeline.errors import DataError, PipelineError
+from pipeline.clean.labels import parse_number
+from pipeline.ground.errors import DataError, PipelineError
+from pipeline.manifest.manifest import SPLITS
+from pipeline.manifest.review import parse_decision
 from pipeline.reviewing.cases import TITLES, Case, Queue
 from pipeline.reviewing.decisions import Change, Decisions, Disagreement
 from pipeline.reviewing.neighbors import Nearest

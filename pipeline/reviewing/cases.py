@@ -9,8 +9,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.data.manifest import KEPT, REASONS, SPLITS
-from pipeline.data.similarity import INVERSE_TURNS, TURNS
+from pipeline.manifest.manifest import KEPT, REASONS, SPLITS
+from pipeline.picture.read.thumbnail_match import INVERSE_TURNS, TURNS
 from pipeline.reviewing.sources import SUSPECTS_COMMAND, Sources
 from pipeline.reviewing.template import note_line, suspect_note
 

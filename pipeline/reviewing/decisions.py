@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from pipeline.data.review import decisions_of, parse_decision
-from pipeline.data.texttable import read_text_table
-from pipeline.errors import MachineError
-from pipeline.git import ask_line
+from pipeline.ground.errors import MachineError
+from pipeline.ground.git import ask_line
+from pipeline.manifest.review import decisions_of, parse_decision
+from pipeline.raw.labels.text_table import read_text_table
 from pipeline.reviewing.sheet import Cells, editing
 
 

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.shards import Layout, Shards
-from pipeline.data.store import Store
-from pipeline.errors import PipelineError
-from pipeline.files import read_json
+from pipeline.ground.errors import PipelineError
+from pipeline.ground.files import read_json
+from pipeline.picture.shelf.store import Store
+from pipeline.store.shards import Layout, Shards
 
 SHOWN = 8
 _BLOCK_ROWS = 4096

@@ -9,13 +9,13 @@ from functools import partial
 from pathlib import Path
 from typing import Literal
 
-from pipeline.data.decoders import containment
-from pipeline.data.picture import Pixels, UndecodableImage
-from pipeline.data.preview import encode_jpeg, encode_png, shrink
-from pipeline.data.probe import Limits
-from pipeline.data.rawfiles import RawFault, most_bytes, read_raw
-from pipeline.errors import PipelineError
-from pipeline.workers import Lost, Pool
+from pipeline.compute.pool import Lost, Pool
+from pipeline.ground.errors import PipelineError
+from pipeline.picture.read.decoders import containment
+from pipeline.picture.read.probe import Limits
+from pipeline.picture.read.spec import Pixels, UndecodableImage
+from pipeline.picture.show.preview import encode_jpeg, encode_png, shrink
+from pipeline.raw.source import RawFault, most_bytes, read_raw
 
 Size = Literal["thumb", "view", "full"]
 """A small one for strips; one that fills a screen; all pixels."""

@@ -15,12 +15,12 @@ from types import FrameType
 
 import uvicorn
 
-from pipeline.data.manifest import KEPT
-from pipeline.data.names import safe_line
-from pipeline.data.probe import Limits
-from pipeline.data.review import review_file
-from pipeline.errors import MachineError
-from pipeline.params import Task
+from pipeline.ground.errors import MachineError
+from pipeline.ground.params import Task
+from pipeline.manifest.manifest import KEPT
+from pipeline.manifest.review import review_file
+from pipeline.picture.read.probe import Limits
+from pipeline.raw.visible import safe_line
 from pipeline.reviewing.app import Desk, make_app
 from pipeline.reviewing.cases import Queue, find_cases
 from pipeline.reviewing.decisions import Decisions

@@ -7,11 +7,11 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.data.review import COLUMNS
-from pipeline.data.texttable import read_text_table
-from pipeline.errors import MachineError
-from pipeline.files import replacing
-from pipeline.locks import wait_for_lock
+from pipeline.ground.errors import MachineError
+from pipeline.ground.files import replacing
+from pipeline.ground.locks import wait_for_lock
+from pipeline.manifest.review import COLUMNS
+from pipeline.raw.labels.text_table import read_text_table
 
 Cells = Mapping[str, str]
 """A row by column, without its id: decision, by, when, note."""

@@ -7,10 +7,10 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.manifest import read_manifest
-from pipeline.files import read_json
-from pipeline.params import Task
-from pipeline.tables import read_table, reading_parquet
+from pipeline.ground.files import read_json
+from pipeline.ground.params import Task
+from pipeline.ground.tables import read_table, reading_parquet
+from pipeline.manifest.manifest import read_manifest
 
 ARTIFACTS = Path("artifacts")
 SUSPECTS_COMMAND = "dvc repro suspects/dvc.yaml"

@@ -12,12 +12,12 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.data.names import safe_line
-from pipeline.data.review import COLUMNS, review_file
-from pipeline.errors import DataError
+from pipeline.ground.errors import DataError
+from pipeline.ground.tables import read_table
+from pipeline.manifest.review import COLUMNS, review_file
+from pipeline.raw.visible import safe_line
 from pipeline.reviewing.sheet import Sheet, editing
 from pipeline.suspects.table import TEST
-from pipeline.tables import read_table
 
 SUSPECTS = Path("artifacts/suspects/suspects.parquet")
 

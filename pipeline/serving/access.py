@@ -10,8 +10,8 @@ from pathlib import Path
 
 from starlette.requests import Request
 
-from pipeline.errors import ParamsError
-from pipeline.serving.refusals import Refusal
+from pipeline.ground.errors import ParamsError
+from pipeline.serving.replicas.http_errors import Refusal
 
 VARIABLE = "ROOTSTOCK_TOKEN"
 """Environment variable with a token: a command line can be read by others on the machine."""

@@ -11,24 +11,24 @@ from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
 from starlette.routing import Match
 
-from pipeline.serving import contract
 from pipeline.serving.access import Access
-from pipeline.serving.asking import Asker
-from pipeline.serving.guard import Guard
-from pipeline.serving.lane import Identity, Lane
-from pipeline.serving.limits import Limits
-from pipeline.serving.metrics import CONTENT_TYPE, Metrics
+from pipeline.serving.middleware import Guard
 from pipeline.serving.pages import docs_page, predict_page
-from pipeline.serving.protocols import (
+from pipeline.serving.replicas.batch_queue import Row
+from pipeline.serving.replicas.http_errors import Refusal
+from pipeline.serving.replicas.limits import Limits
+from pipeline.serving.replicas.metrics import CONTENT_TYPE, Metrics
+from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.serving.replicas.service import Service
+from pipeline.serving.request import contract
+from pipeline.serving.request.asking import Asker
+from pipeline.serving.request.protocols import (
     add_models,
     add_predictions,
     add_states,
     named,
     refusal_in_form,
 )
-from pipeline.serving.refusals import Refusal
-from pipeline.serving.service import Service
-from pipeline.serving.waiting import Row
 
 _ALIVE = ("/healthz", "/livez")
 _READY = ("/ready", "/readyz", "/ping")

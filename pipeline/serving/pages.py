@@ -14,7 +14,7 @@ from typing import Any
 
 from starlette.responses import HTMLResponse
 
-from pipeline.data.markup import Html, document, style_sheet, tag
+from pipeline.clean.page.markup import Html, document, style_sheet, tag
 
 _PAGE = Path(__file__).with_name("page.html")
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)

@@ -4,11 +4,11 @@ from collections.abc import Callable
 
 from pipeline.serving.access import Access
 from pipeline.serving.app import make_app
-from pipeline.serving.limits import Limits
-from pipeline.serving.metrics import Metrics
-from pipeline.serving.opening import Opener
+from pipeline.serving.replicas.limits import Limits
+from pipeline.serving.replicas.loader import Opener
+from pipeline.serving.replicas.metrics import Metrics
+from pipeline.serving.replicas.service import Service
 from pipeline.serving.server import Address, address_of, listen, serve
-from pipeline.serving.service import Service
 
 
 def run(

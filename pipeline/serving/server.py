@@ -13,9 +13,9 @@ from types import FrameType
 import uvicorn
 from fastapi import FastAPI
 
-from pipeline.errors import MachineError, ParamsError
+from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.serving.connection import patient_for
-from pipeline.serving.service import Service
+from pipeline.serving.replicas.service import Service
 
 log = logging.getLogger(__name__)
 

@@ -12,11 +12,11 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.data.manifest import SPLITS
-from pipeline.data.store import Store
-from pipeline.device import Runtime
-from pipeline.parallel import MachineParams
-from pipeline.params import Task
+from pipeline.compute.device import Runtime
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.params import Task
+from pipeline.manifest.manifest import SPLITS
+from pipeline.picture.shelf.store import Store
 from pipeline.suspects.heldout import HeldOut, predict_held_out
 from pipeline.suspects.labels import LabelVerdicts, judge_classes, judge_values
 from pipeline.suspects.neighbors import Neighbors, find_neighbors
@@ -25,7 +25,7 @@ from pipeline.suspects.pictures import find_poor, measure_pictures
 from pipeline.suspects.reasons import REASONS
 from pipeline.suspects.robust import robust_deviations
 from pipeline.suspects.table import TEST, Suspect, tabulate
-from pipeline.train.parts import Parts
+from pipeline.train.inputs import Parts
 
 log = logging.getLogger(__name__)
 

@@ -14,19 +14,19 @@ from typing import ClassVar
 import numpy as np
 import pandas as pd
 
-from pipeline.data.augment import AugmentParams
-from pipeline.device import Runtime
-from pipeline.parallel import MachineParams, progress
-from pipeline.params import Task
-from pipeline.seeds import derive
+from pipeline.compute.device import Runtime
+from pipeline.compute.engine import MachineParams, progress
+from pipeline.crossval.folds import CrossvalParams, Fold, deal
+from pipeline.ground.params import Task
+from pipeline.ground.seeds import derive
+from pipeline.picture.net.augment import AugmentParams
 from pipeline.suspects.params import SuspectsParams
 from pipeline.train.examples import Targets, find_targets
-from pipeline.train.folds import CrossvalParams, Fold, deal
+from pipeline.train.inputs import Parts, Plan
 from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.losses import LossParams
-from pipeline.train.optim import OptimParams
-from pipeline.train.parts import Parts, Plan
-from pipeline.train.schedule import ScheduleParams
+from pipeline.train.recipe.losses import LossParams
+from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.recipe.schedule import ScheduleParams
 from pipeline.train.trainer import open_training
 
 log = logging.getLogger(__name__)

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.device import Runtime
+from pipeline.compute.device import Runtime
 
 _BLOCK_ROWS = 2048
 _DIGITS = 6

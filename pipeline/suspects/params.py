@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from pipeline.params import Section
+from pipeline.ground.params import Section
 
 
 class SuspectsParams(Section):

@@ -9,8 +9,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.data.store import Store
-from pipeline.parallel import MachineParams, progress
+from pipeline.compute.engine import MachineParams, progress
+from pipeline.picture.shelf.store import Store
 from pipeline.suspects.robust import robust_deviations
 
 _CHUNK = 64

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.data.picture import Pixels
-from pipeline.data.store import Store
-from pipeline.files import replacing_folder
-from pipeline.plots import contact_sheet
+from pipeline.ground.files import replacing_folder
+from pipeline.ground.plots import contact_sheet
+from pipeline.picture.read.spec import Pixels
+from pipeline.picture.shelf.store import Store
 from pipeline.suspects.reasons import REASONS
 from pipeline.suspects.table import TEST
 

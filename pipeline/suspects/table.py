@@ -11,11 +11,11 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.data.manifest import TEXT
-from pipeline.data.names import safe_line
-from pipeline.files import write_rows
+from pipeline.ground.files import write_rows
+from pipeline.ground.tables import write_table
+from pipeline.manifest.manifest import TEXT
+from pipeline.raw.visible import safe_line
 from pipeline.suspects.reasons import REASONS, Reason
-from pipeline.tables import write_table
 
 COLUMNS = ("rank", "path", "id", "split", "label", "suggested", "reason", "score", "detail")
 TEST = "test"

@@ -10,11 +10,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import ParamsError
-from pipeline.git import ask_git, ask_line, has_commit, read_git
-from pipeline.params import parse_params
-from pipeline.track.lineage import LOCK, PARAMS, Lock, run_keys
-from pipeline.track.tracking import redact
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.git import ask_git, ask_line, has_commit, read_git
+from pipeline.ground.params import parse_params
+from pipeline.keys.lock import LOCK, PARAMS, Lock, run_keys
+from pipeline.track.connection import redact
 
 _MAX_COMMITS = 100
 _REFS = (("--branches", "--tags", "--remotes", "HEAD"), ("--glob=refs/exps",))

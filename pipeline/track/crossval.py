@@ -9,10 +9,11 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from pipeline.files import read_json
-from pipeline.track.agree import Attempt, complete_once
-from pipeline.track.branch import PARENT, Branch, publish_branch, read_branch_lock
-from pipeline.track.outcome import Past
+from pipeline.ground.files import read_json
+from pipeline.track.branch_run import PARENT, Branch, publish_branch, read_branch_lock
+from pipeline.track.claim import Attempt, complete_once
+from pipeline.track.connection import Tracking, TrackingParams
+from pipeline.track.result import Past
 from pipeline.track.runs import (
     Point,
     find_runs,
@@ -23,7 +24,6 @@ from pipeline.track.runs import (
     metric_points,
     store_shared,
 )
-from pipeline.track.tracking import Tracking, TrackingParams
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

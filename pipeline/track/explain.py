@@ -9,12 +9,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import read_json
-from pipeline.track.branch import Branch, publish_branch, read_branch_lock
-from pipeline.track.lineage import LOCK, Lock
-from pipeline.track.outcome import Past
+from pipeline.ground.files import read_json
+from pipeline.keys.lock import LOCK, Lock
+from pipeline.track.branch_run import Branch, publish_branch, read_branch_lock
+from pipeline.track.connection import TrackingParams
+from pipeline.track.result import Past
 from pipeline.track.runs import metric_points
-from pipeline.track.tracking import TrackingParams
 
 _NAME = "explain"
 _MODEL = "model.safetensors"

@@ -12,14 +12,14 @@ import time
 from pathlib import Path
 from typing import Any
 
-from pipeline.errors import PipelineError, TrackingError
-from pipeline.locks import try_lock
-from pipeline.params import load_section, read_params
+from pipeline.ground.errors import PipelineError, TrackingError
+from pipeline.ground.locks import try_lock
+from pipeline.ground.params import load_section, read_params
+from pipeline.keys.journal import Record, is_written, read_journal
+from pipeline.keys.lock import PARAMS
+from pipeline.track.connection import Tracking, TrackingParams, connect, translated_errors
 from pipeline.track.describe import run_name
-from pipeline.track.journal import Record, is_written, read_journal
-from pipeline.track.lineage import PARAMS
 from pipeline.track.runs import Point, find_runs, is_complete, log_params, log_points, metric_name
-from pipeline.track.tracking import Tracking, TrackingParams, connect, translated_errors
 
 log = logging.getLogger(__name__)
 

@@ -16,10 +16,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from pipeline.files import sha256_json
+from pipeline.ground.files import sha256_json
+from pipeline.keys.lock import Lock
 from pipeline.track.commits import is_recorded
-from pipeline.track.lineage import Lock
-from pipeline.track.tracking import Tracking
+from pipeline.track.connection import Tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.files import read_json
-from pipeline.track.branch import Branch, publish_branch, read_branch_lock
-from pipeline.track.outcome import Past
+from pipeline.ground.files import read_json
+from pipeline.track.branch_run import Branch, publish_branch, read_branch_lock
+from pipeline.track.connection import TrackingParams
+from pipeline.track.result import Past
 from pipeline.track.runs import leaves, metric_name
-from pipeline.track.tracking import TrackingParams
 
 _NAME = "suspects"
 

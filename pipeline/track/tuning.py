@@ -8,7 +8,12 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.errors import TrackingError
+from pipeline.ground.errors import TrackingError
+from pipeline.track.connection import (
+    Tracking,
+    TrackingParams,
+    publishing_to,
+)
 from pipeline.track.runs import (
     COMPLETE,
     Point,
@@ -18,11 +23,6 @@ from pipeline.track.runs import (
     log_points,
     metric_name,
     set_tags,
-)
-from pipeline.track.tracking import (
-    Tracking,
-    TrackingParams,
-    publishing_to,
 )
 
 log = logging.getLogger(__name__)

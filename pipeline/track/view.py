@@ -13,10 +13,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import closing
 from typing import Any
 
-from pipeline.errors import PipelineError
-from pipeline.track.describe import main_metrics
-from pipeline.track.runs import store_shared
-from pipeline.track.tracking import (
+from pipeline.ground.errors import PipelineError
+from pipeline.track.connection import (
     Tracking,
     connect,
     database_file,
@@ -24,6 +22,8 @@ from pipeline.track.tracking import (
     has_database,
     tracking_uri,
 )
+from pipeline.track.describe import main_metrics
+from pipeline.track.runs import store_shared
 
 NAME = "Rootstock"
 _KEY = "rootstock"

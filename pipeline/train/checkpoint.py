@@ -22,11 +22,11 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
-from pipeline.errors import IntegrityError, PipelineError
-from pipeline.files import read_json, sha256_file, sha256_json, write_json
-from pipeline.model.tensors import load_tensors, save_tensors
-from pipeline.train.best import Best
+from pipeline.ground.errors import IntegrityError, PipelineError
+from pipeline.ground.files import read_json, sha256_file, sha256_json, write_json
+from pipeline.train.best_epoch import Best
 from pipeline.train.loop import EpochReport, Learner
+from pipeline.weights.tensors import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
 

@@ -11,17 +11,17 @@ import pandas as pd
 import torch
 from torch import Tensor
 
-from pipeline.data.augment import AugmentParams, augment_batch
-from pipeline.data.manifest import class_names
-from pipeline.data.shards import Shards
-from pipeline.data.store import Store
-from pipeline.errors import DataError
+from pipeline.ground.errors import DataError
+from pipeline.ground.params import Task
+from pipeline.ground.seeds import derive
+from pipeline.judge.metrics import quick_scores
+from pipeline.judge.temperature import probabilities
+from pipeline.manifest.manifest import class_names
 from pipeline.model.activations import Activations
-from pipeline.params import Task
-from pipeline.seeds import derive
+from pipeline.picture.net.augment import AugmentParams, augment_batch
+from pipeline.picture.shelf.store import Store
+from pipeline.store.shards import Shards
 from pipeline.train.loop import Examples
-from pipeline.train.metrics import quick_scores
-from pipeline.train.temperature import probabilities
 
 _CONSTANT_STD = 1e-12
 _RESIDENT_SHARE = 0.5

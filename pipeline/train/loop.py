@@ -20,15 +20,15 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
-from pipeline.errors import DataError, ParamsError
-from pipeline.params import Section
-from pipeline.seeds import derive, numpy_generator
-from pipeline.train import losses
-from pipeline.train.average import Average
-from pipeline.train.losses import Loss
-from pipeline.train.mixing import Mix, mix_batch
-from pipeline.train.optim import OptimParams, clip_gradients, set_lr
-from pipeline.train.schedule import ScheduleParams, lr_factor
+from pipeline.ground.errors import DataError, ParamsError
+from pipeline.ground.params import Section
+from pipeline.ground.seeds import derive, numpy_generator
+from pipeline.train.recipe import losses
+from pipeline.train.recipe.ema import Average
+from pipeline.train.recipe.losses import Loss
+from pipeline.train.recipe.mixing import Mix, mix_batch
+from pipeline.train.recipe.optim import OptimParams, clip_gradients, set_lr
+from pipeline.train.recipe.schedule import ScheduleParams, lr_factor
 
 _LOOK_EVERY = 64
 _PREDICT_BATCH = 64

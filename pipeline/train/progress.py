@@ -4,7 +4,7 @@ import logging
 import time
 from collections.abc import Iterator
 
-from pipeline.parallel import MachineParams, progress
+from pipeline.compute.engine import MachineParams, progress
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.loop import EpochReport
 from pipeline.train.trainer import Training

@@ -13,8 +13,8 @@ from torch import nn
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
 from pipeline.train.examples import Split, Targets
+from pipeline.train.inputs import Parts, Plan
 from pipeline.train.loop import Examples
-from pipeline.train.parts import Parts, Plan
 
 Built: TypeAlias = tuple[nn.Module, Head, Callable[[Split], Examples]]
 """The model, its head (a part of it, or the whole), and examples of a split as the model takes

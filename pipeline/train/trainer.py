@@ -15,24 +15,24 @@ from typing import Any, Literal
 import numpy as np
 from torch import Tensor, nn
 
-from pipeline.device import Runtime
-from pipeline.errors import ParamsError
-from pipeline.files import write_rows
+from pipeline.compute.device import Runtime
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.files import write_rows
+from pipeline.judge.temperature import Temperature, fit_temperature
 from pipeline.model.bundle import VERSION, Bundle, Predictor, prediction_views, save_model
-from pipeline.model.depthwise import speed_up_gradients
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
-from pipeline.train.average import Average
-from pipeline.train.best import Best, check_monitor
+from pipeline.picture.net.cpu.depthwise import speed_up_gradients
+from pipeline.train.best_epoch import Best, check_monitor
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Split, Targets, find_split, find_targets
+from pipeline.train.inputs import Parts, Plan, Rows
 from pipeline.train.loop import EpochReport, Examples, Learner, fit, predict
-from pipeline.train.losses import Loss, build_loss, check_loss
-from pipeline.train.optim import build_optimizer
-from pipeline.train.parts import Parts, Plan, Rows
-from pipeline.train.recipe import check_recipe
+from pipeline.train.recipe.ema import Average
+from pipeline.train.recipe.losses import Loss, build_loss, check_loss
+from pipeline.train.recipe.optim import build_optimizer
+from pipeline.train.recipe_rules import check_recipe
 from pipeline.train.strategies import build_model, trained_groups, whole_network
-from pipeline.train.temperature import Temperature, fit_temperature
 
 log = logging.getLogger(__name__)
 

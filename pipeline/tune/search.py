@@ -8,12 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.data.augment import AugmentParams
-from pipeline.data.params import DataParams
-from pipeline.device import RuntimeParams, open_runtime
-from pipeline.errors import DataError, Interrupted, ParamsError
-from pipeline.files import replacing, sha256_json
-from pipeline.params import (
+from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.ground.errors import DataError, Interrupted, ParamsError
+from pipeline.ground.files import replacing, sha256_json
+from pipeline.ground.params import (
     Task,
     load_section,
     load_value,
@@ -22,16 +20,18 @@ from pipeline.params import (
     refuse_unknown_sections,
     replace_values,
 )
-from pipeline.track.journal import state_folder
-from pipeline.track.lineage import LOCK, Lock, train_key
-from pipeline.track.tracking import TrackingParams
+from pipeline.keys.journal import state_folder
+from pipeline.keys.lock import LOCK, Lock, train_key
+from pipeline.picture.net.augment import AugmentParams
+from pipeline.raw.params import DataParams
+from pipeline.track.connection import TrackingParams
 from pipeline.track.tuning import Search, TrialRun, publish_search
-from pipeline.train.best import Best
+from pipeline.train.best_epoch import Best
+from pipeline.train.inputs import Parts, Plan, Sources, open_parts
 from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.losses import LossParams
-from pipeline.train.optim import OptimParams
-from pipeline.train.parts import Parts, Plan, Sources, open_parts
-from pipeline.train.schedule import ScheduleParams
+from pipeline.train.recipe.losses import LossParams
+from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.recipe.schedule import ScheduleParams
 from pipeline.train.trainer import open_training
 from pipeline.tune.space import Dimension, TuneParams, check_space, with_values
 from pipeline.tune.study import Ended, Study, Trial

@@ -12,13 +12,13 @@ from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 from pydantic import Field
 
-from pipeline.data.augment import AugmentParams
-from pipeline.errors import ParamsError
-from pipeline.params import SECTIONS, Section, load_section
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.params import SECTIONS, Section, load_section
+from pipeline.picture.net.augment import AugmentParams
 from pipeline.train.loop import TrainParams
-from pipeline.train.losses import LossParams
-from pipeline.train.optim import OptimParams
-from pipeline.train.schedule import ScheduleParams
+from pipeline.train.recipe.losses import LossParams
+from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.recipe.schedule import ScheduleParams
 
 SEARCHABLE: dict[str, type[Section]] = {
     "train": TrainParams,

@@ -21,8 +21,8 @@ from optuna.distributions import (
 )
 from optuna.trial import FrozenTrial, TrialState
 
-from pipeline.errors import IntegrityError
-from pipeline.seeds import derive
+from pipeline.ground.errors import IntegrityError
+from pipeline.ground.seeds import derive
 from pipeline.tune.space import Dimension, TuneParams
 
 _STARTUP_TRIALS = 5

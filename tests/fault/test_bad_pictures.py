@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.manifest import REASONS
-from pipeline.data.probe import Limits, probe_file
+from pipeline.manifest.manifest import REASONS
+from pipeline.picture.read.probe import Limits, probe_file
 
 LIMITS = Limits(max_pixels=100_000, animated="reject")
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)

@@ -6,10 +6,10 @@ import subprocess
 
 import pytest
 
-from tests.closure import ROOT
 from tests.fault.test_damaged_files import object_of
-from tests.project import ENVIRONMENT, run, set_params
-from tests.servers import until
+from tests.support.closure import ROOT
+from tests.support.project import ENVIRONMENT, run, set_params
+from tests.support.servers import until
 
 pytestmark = pytest.mark.slow
 

@@ -1,6 +1,6 @@
 """Files that are not those of their record, and DVC's own accidents: real git, DVC and a remote.
 
-F5 to F11 and F27 of the usual faults; those of `doctor` are in tests/unit/test_doctor_repository.py
+F5 to F11 and F27 of the usual faults; those of `doctor` are in tests/unit/doctor/test_repository.py
 (an empty rwlock, a cut dvc.lock) and tests/fault/test_killed_repro.py.
 """
 
@@ -15,16 +15,16 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audit.decisions import AUDIT, Draft, write_decision
 from pipeline.cli import main
-from pipeline.doctor.oneatatime import LOCK, repro_lock
+from pipeline.compute.engine import MachineParams
 from pipeline.doctor.preflight import refuse_conflict
+from pipeline.doctor.repro_lock import LOCK, repro_lock
 from pipeline.doctor.sharing import check_sharing
-from pipeline.errors import MachineError, ParamsError
 from pipeline.fsck.check import Scope, check_files
 from pipeline.fsck.edited import keep_edited
-from pipeline.parallel import MachineParams
-from tests.project import commit, run
+from pipeline.ground.errors import MachineError, ParamsError
+from pipeline.promotion.decisions import AUDIT, Draft, write_decision
+from tests.support.project import commit, run
 
 QUIET = MachineParams(workers=2, progress="none")
 GRAPH = """stages:
@@ -267,7 +267,7 @@ def test_f5_another_host_is_refused_and_a_restarted_one_taken_over(tmp_path, mon
 
 def test_f4_a_second_one_waits_as_long_as_it_is_told(tmp_path, monkeypatch, capsys):
     monkeypatch.chdir(tmp_path)
-    code = "import time; from pipeline.doctor.oneatatime import repro_lock\n"
+    code = "import time; from pipeline.doctor.repro_lock import repro_lock\n"
     code += "with repro_lock(): print('held', flush=True); time.sleep(3)"
     with subprocess.Popen(
         [sys.executable, "-c", code], stdout=subprocess.PIPE, cwd=tmp_path

@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.decoders import containment
-from pipeline.data.manifest import REASONS
-from pipeline.data.probe import Limits, probe_file
-from pipeline.data.probing import lost_probe, probe_all
-from pipeline.parallel import Limits as WorkerLimits
-from pipeline.parallel import Lost, MachineParams, map_in_order
-from tests.packed import pack_folder
-from tests.rawfolder import save_picture
+from pipeline.clean.probe_all import lost_probe, probe_all
+from pipeline.compute.engine import Limits as WorkerLimits
+from pipeline.compute.engine import Lost, MachineParams, map_in_order
+from pipeline.manifest.manifest import REASONS
+from pipeline.picture.read.decoders import containment
+from pipeline.picture.read.probe import Limits, probe_file
+from tests.support.packed import pack_folder
+from tests.support.rawfolder import save_picture
 
 LIMITS = Limits(10_000, "first")
 ATTACKS = {"3.png": "segfault", "5.png": "hang", "8.png": "allocate", "11.png": "segfault"}

@@ -9,14 +9,14 @@ from pathlib import Path
 import pytest
 import torch
 
-from pipeline.errors import IntegrityError, ParamsError
 from pipeline.export import build, onnx, usage
-from pipeline.export.fresh import run_use
 from pipeline.export.pickled import imported_names, refuse_unknown_names
 from pipeline.export.pt2 import refuse_pickles, write_pt2
-from tests.closure import ROOT
-from tests.exports import card, export, make_bundle, write_model
-from tests.published import write_pictures
+from pipeline.export.run_use import run_use
+from pipeline.ground.errors import IntegrityError, ParamsError
+from tests.support.closure import ROOT
+from tests.support.exports import card, export, make_bundle, write_model
+from tests.support.published import write_pictures
 
 
 @pytest.fixture(autouse=True)

@@ -18,14 +18,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.data.folder import look_into
-from pipeline.data.items import find_items
-from pipeline.data.manifest import REASONS
-from pipeline.data.probe import Limits, Probe, probe_file
-from pipeline.errors import PipelineError
-from pipeline.parallel import Limits as WorkerLimits
-from pipeline.parallel import Lost, MachineParams, map_in_order
-from tests.packed import packed, tar
+from pipeline.compute.engine import Limits as WorkerLimits
+from pipeline.compute.engine import Lost, MachineParams, map_in_order
+from pipeline.ground.errors import PipelineError
+from pipeline.manifest.manifest import REASONS
+from pipeline.picture.read.probe import Limits, Probe, probe_file
+from pipeline.raw.folder import look_into
+from pipeline.raw.items import find_items
+from tests.support.packed import packed, tar
 
 pytestmark = pytest.mark.fuzz
 

@@ -9,10 +9,10 @@ import psutil
 import pytest
 
 from pipeline.doctor.preflight import check_lock
-from pipeline.errors import MachineError
+from pipeline.ground.errors import MachineError
 from tests.pipeline.test_repro import hashes, published
-from tests.processes import children
-from tests.project import ENVIRONMENT, run, small_project
+from tests.support.processes import children
+from tests.support.project import ENVIRONMENT, run, small_project
 
 pytestmark = pytest.mark.slow
 

@@ -4,8 +4,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from pipeline.data.items import find_items
-from pipeline.errors import DataError
+from pipeline.ground.errors import DataError
+from pipeline.raw.items import find_items
 
 GOOD = "path,label\n1.png,cat\n2.png,dog\n"
 

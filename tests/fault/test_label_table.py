@@ -15,8 +15,8 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from pipeline.data.manifest import read_manifest
-from tests.staged import run_clean
+from pipeline.manifest.manifest import read_manifest
+from tests.support.staged import run_clean
 
 N = 48
 NAMES = [f"p{number:02}.png" for number in range(N)]

@@ -8,14 +8,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.doctor.findings import gather
-from pipeline.doctor.oneatatime import check_locks
-from pipeline.errors import MachineError, TrackingError
-from pipeline.locks import try_lock
-from pipeline.track import tracking
-from pipeline.track.journal import scratch_folder
-from pipeline.track.tracking import probe, refuse_percent_sign
-from tests.closure import ROOT
+from pipeline.doctor.repro_lock import check_locks
+from pipeline.ground.errors import MachineError, TrackingError
+from pipeline.ground.findings import gather
+from pipeline.ground.locks import try_lock
+from pipeline.keys.journal import scratch_folder
+from pipeline.track import connection as tracking
+from pipeline.track.connection import probe, refuse_percent_sign
+from tests.support.closure import ROOT
 
 NO_LOCKS = """
 import errno, fcntl, os

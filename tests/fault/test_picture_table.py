@@ -16,13 +16,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.data.decode import open_picture
-from pipeline.data.manifest import read_manifest
-from pipeline.data.store import Store
-from tests.packed import pack_folder, packed, tar
-from tests.powerless import runs_elsewhere
-from tests.staged import run_clean, run_transform
-from tests.unit.test_decode import wide_gamut_profile
+from pipeline.manifest.manifest import read_manifest
+from pipeline.picture.read.decode import open_picture
+from pipeline.picture.shelf.store import Store
+from tests.support.packed import pack_folder, packed, tar
+from tests.support.powerless import runs_elsewhere
+from tests.support.staged import run_clean, run_transform
+from tests.unit.picture.read.test_decode import wide_gamut_profile
 
 SIDE = 40
 SEEDS = iter(range(10_000))

@@ -2,10 +2,10 @@
 
 import pytest
 
-from pipeline.track.projection import settle_run
-from pipeline.track.tracking import connect
-from tests.published import TRACKING, Project
-from tests.servers import postgres_cluster
+from pipeline.track.connection import connect
+from pipeline.track.result_run import settle_run
+from tests.support.published import TRACKING, Project
+from tests.support.servers import postgres_cluster
 
 pytestmark = pytest.mark.slow
 

@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from tests.fault.test_picture_table import BAD, GOOD, fill
-from tests.packed import pack_folder
-from tests.predicting import predict_to, tiny_resident
+from tests.support.packed import pack_folder
+from tests.support.predicting import predict_to, tiny_resident
 
 TRAINING_ALONE = {name for name in BAD if name[:2] in ("24", "25", "26")}
 """Refused by params of `clean`: fit to be looked at, and not to learn from."""

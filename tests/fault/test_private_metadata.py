@@ -8,8 +8,8 @@ import pandas as pd
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pipeline.data.store import Store
-from tests.staged import run_clean, run_transform
+from pipeline.picture.shelf.store import Store
+from tests.support.staged import run_clean, run_transform
 
 SECRET = "SECRET-52N-13E-Kiepenkerl"
 LATITUDE = (52.0, 31.0, 12.25)

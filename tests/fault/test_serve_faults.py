@@ -14,18 +14,18 @@ import httpx
 import pytest
 from safetensors.torch import load, save
 
-from pipeline.errors import IntegrityError
-from pipeline.serving.lane import Identity, Lane
-from pipeline.serving.opening import Opener
-from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
-from pipeline.serving.refusals import Refusal
-from pipeline.track.fetch import fetch_model
-from tests.closure import ROOT
-from tests.processes import children
-from tests.published import RESULTS, Project, use_real_model, write_pictures
-from tests.servers import free_port
-from tests.servers import until as until_holds
-from tests.serving import (
+from pipeline.ground.errors import IntegrityError
+from pipeline.serving.replicas.http_errors import Refusal
+from pipeline.serving.replicas.loader import Opener
+from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.version.fetch import fetch_model
+from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+from tests.support.closure import ROOT
+from tests.support.processes import children
+from tests.support.published import RESULTS, Project, use_real_model, write_pictures
+from tests.support.servers import free_port
+from tests.support.servers import until as until_holds
+from tests.support.serving import (
     assert_equal,
     point,
     predictions,

@@ -13,12 +13,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.data.store import Store
-from pipeline.data.store_writer import TransformParams, write_store
-from pipeline.errors import DataError, IntegrityError
-from pipeline.files import sha256_file, write_json
-from pipeline.parallel import MachineParams
-from pipeline.tables import write_table
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.errors import DataError, IntegrityError
+from pipeline.ground.files import sha256_file, write_json
+from pipeline.ground.tables import write_table
+from pipeline.picture.shelf.store import Store
+from pipeline.picture.shelf.writer import TransformParams, write_store
 
 ROOT = Path(__file__).parents[2]
 PARAMS = TransformParams(
@@ -144,8 +144,8 @@ WRITER = """
 import sys
 from pathlib import Path
 import pandas as pd
-from pipeline.data.store_writer import TransformParams, write_store
-from pipeline.parallel import MachineParams
+from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.compute.engine import MachineParams
 
 folder = Path(sys.argv[1])
 rows = pd.read_parquet(folder / "rows.parquet")

@@ -10,17 +10,17 @@ from contextlib import contextmanager
 
 import pytest
 
-from pipeline.errors import TrackingError
-from pipeline.stage import run_stage
+from pipeline.ground.errors import TrackingError
+from pipeline.ground.stage import run_stage
+from pipeline.keys.journal import Journal, journal_path, read_journal
 from pipeline.track import follow as follow_module
+from pipeline.track.connection import connect, exclusive, redact, tracking_uri
 from pipeline.track.follow import Stream, follow
-from pipeline.track.journal import Journal, journal_path, read_journal
-from pipeline.track.projection import settle_run
+from pipeline.track.result_run import settle_run
 from pipeline.track.runs import COMPLETE
-from pipeline.track.tracking import connect, exclusive, redact, tracking_uri
 from stages.publish import main
-from tests.closure import ROOT
-from tests.published import HISTORY, TRACKING, Project, read_note
+from tests.support.closure import ROOT
+from tests.support.published import HISTORY, TRACKING, Project, read_note
 
 OPTIONS = [
     "--raw", "data/cells/raw", "--manifest", "artifacts/clean/manifest.parquet",
@@ -38,7 +38,7 @@ OPTIONS = [
 TRAINING = """
 import json, sys, time
 from pathlib import Path
-from pipeline.track.journal import Journal, start_follower
+from pipeline.keys.journal import Journal, start_follower
 key, first, last, pause = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), float(sys.argv[4])
 with Journal.open(key, {}, first_epoch=first) as log:
     start_follower(log.path)
@@ -147,7 +147,7 @@ def test_nothing_reports_home_and_no_pickle_is_loaded(repository):
 
 
 def test_one_lock_for_all_processes_of_a_repository(repository):
-    from pipeline.errors import MachineError
+    from pipeline.ground.errors import MachineError
 
     with (
         exclusive("x"),
@@ -300,7 +300,7 @@ def test_a_server_killed_while_training_loses_nothing(project, closed_port, monk
 @pytest.mark.slow
 def test_first_use_by_several_processes_at_once(tmp_path):
     """Without the lock they leave a database that nothing can use."""
-    code = "from pipeline.track.tracking import connect; print(connect('cells').experiment_id)"
+    code = "from pipeline.track.connection import connect; print(connect('cells').experiment_id)"
     environment = os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(tmp_path)}
     started = [
         subprocess.Popen([sys.executable, "-c", code], env=environment, stdout=subprocess.PIPE)

@@ -9,10 +9,9 @@ import time
 
 import pytest
 
-from pipeline.track.projection import settle_run
+from pipeline.track.connection import connect
+from pipeline.track.result_run import settle_run
 from pipeline.track.runs import Point, log_params, log_points
-from pipeline.track.tracking import connect
-from tests.closure import ROOT
 from tests.fault.test_tracking_faults import (
     closed_port,
     mlflow_server,
@@ -21,17 +20,18 @@ from tests.fault.test_tracking_faults import (
     publish_as_stage,
     statuses,
 )
-from tests.published import HISTORY, TRACKING, Project
+from tests.support.closure import ROOT
+from tests.support.published import HISTORY, TRACKING, Project
 
 _ = (closed_port, project)  # fixtures
 
 _WRITER = """
 import os, sys
 os.chdir(sys.argv[1])
-from tests.published import Project, TRACKING
+from tests.support.published import Project, TRACKING
 from pathlib import Path
-from pipeline.track.projection import settle_run
-from pipeline.track.tracking import connect
+from pipeline.track.result_run import settle_run
+from pipeline.track.connection import connect
 project = Project(Path())
 for number in range(int(sys.argv[3])):
     project.retrain(f"weights {sys.argv[2]} {number}")

@@ -14,11 +14,11 @@ import time
 import pytest
 import yaml
 
-from pipeline.params import SECTIONS as KNOWN
-from pipeline.stage import run_stage
+from pipeline.ground.params import SECTIONS as KNOWN
+from pipeline.ground.stage import run_stage
 from stages.train import main
-from tests.closure import ROOT
-from tests.trainable import SECTIONS, make_sources
+from tests.support.closure import ROOT
+from tests.support.trainable import SECTIONS, make_sources
 
 OUTS = ("model", "bundle", "history")
 PARAMS = {

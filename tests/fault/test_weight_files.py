@@ -10,11 +10,11 @@ import pytest
 import torch
 import torchvision
 
-from pipeline.errors import PipelineError
-from pipeline.model.backbones import build_backbone
-from pipeline.model.tensors import save_tensors
-from pipeline.model.weight_files import check_file, read_state_dict
-from pipeline.model.weights import WeightsParams, fetch_weights
+from pipeline.ground.errors import PipelineError
+from pipeline.picture.net.backbones import build_backbone
+from pipeline.weights.files import check_file, read_state_dict
+from pipeline.weights.tensors import save_tensors
+from pipeline.weights.weights import WeightsParams, fetch_weights
 
 ARCHITECTURE = "resnet10t"
 NAME = "w.pth"

@@ -12,11 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.files import read_json, write_json
+from pipeline.ground.files import read_json, write_json
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.parts import open_parts
+from pipeline.train.inputs import open_parts
 from pipeline.train.trainer import open_training
-from tests.trainable import cpu, make_sources, plan
+from tests.support.trainable import cpu, make_sources, plan
 
 GOLDEN = Path(__file__).with_name("recipes.json")
 RECIPES = {

@@ -9,15 +9,15 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.audit.decisions import read_audit
-from pipeline.audit.history import OFTEN, count_scores, tell_history
 from pipeline.cli import main
-from pipeline.track import contest
+from pipeline.promotion import contest
+from pipeline.promotion.decisions import read_audit
+from pipeline.promotion.history import OFTEN, count_scores, tell_history
+from pipeline.promotion.promotion import decide_published
 from pipeline.track.commits import git_facts
-from pipeline.track.promotion import decide_published
-from pipeline.track.tracking import connect
-from tests.contenders import Ring
-from tests.published import PARAMS, REGISTRY
+from pipeline.track.connection import connect
+from tests.support.contenders import Ring
+from tests.support.published import PARAMS, REGISTRY
 
 GOOD = [number for number in range(80) if number % 4]
 

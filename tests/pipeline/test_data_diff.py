@@ -9,10 +9,10 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.dvccache import cache_folder, locked_out, object_path
-from pipeline.params import read_params
-from tests.project import clone, commit, run, set_params
-from tests.rawfolder import class_folders, save_picture
+from pipeline.ground.params import read_params
+from pipeline.repo.cache import cache_folder, locked_out, object_path
+from tests.support.project import clone, commit, run, set_params
+from tests.support.rawfolder import class_folders, save_picture
 
 pytestmark = pytest.mark.slow
 

@@ -8,21 +8,21 @@ import subprocess
 import pytest
 import yaml
 
-from pipeline.audit.decisions import CHAMPION, heads, read_audit, rivals
 from pipeline.cli import main
-from pipeline.track import contest
-from pipeline.track.promotion import decide_published
-from pipeline.track.registry import read_aliases
-from pipeline.track.tracking import connect
-from tests.clones import at_once
-from tests.contenders import Ring
-from tests.project import ENVIRONMENT
-from tests.published import PARAMS
+from pipeline.promotion import contest
+from pipeline.promotion.decisions import CHAMPION, heads, read_audit, rivals
+from pipeline.promotion.promotion import decide_published
+from pipeline.track.connection import connect
+from pipeline.version.registry import read_aliases
+from tests.support.clones import at_once
+from tests.support.contenders import Ring
+from tests.support.project import ENVIRONMENT
+from tests.support.published import PARAMS
 
 GOOD = [number for number in range(80) if number % 4]
 PROMOTE = """
 from pipeline.cli import main
-from pipeline.track import contest
+from pipeline.promotion import contest
 rows = json.loads(Path("../rows.json").read_text())
 
 def answer(uri, paths, environment, folder, *, alone=0):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from tests.project import add_small_data, clone, commit, run, set_params
+from tests.support.project import add_small_data, clone, commit, run, set_params
 
 pytestmark = pytest.mark.slow
 

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.params import SECTIONS, read_params
-from tests.closure import ROOT, closure
+from pipeline.ground.params import SECTIONS, read_params
+from tests.support.closure import ROOT, closure
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
 FETCH = yaml.safe_load((ROOT / "data/elpv/dvc.yaml").read_text(encoding="utf-8"))

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from pipeline.data.decode import decode
-from pipeline.files import md5_file, sha256_file
-from tests.closure import ROOT
-from tests.exports import FILES, card, export, make_bundle, predict, write_model
-from tests.published import Project, use_real_model, write_pictures
+from pipeline.ground.files import md5_file, sha256_file
+from pipeline.picture.read.decode import decode
+from tests.support.closure import ROOT
+from tests.support.exports import FILES, card, export, make_bundle, predict, write_model
+from tests.support.published import Project, use_real_model, write_pictures
 
 ALONE = [*((form, "test_efficientnet") for form in FILES), ("pickle", "test_convnext")]
 """The last has a pooling that timm lacks, so that its pickle holds two parts."""

@@ -9,7 +9,7 @@ import torch
 
 from pipeline.commands.export import FORMATS
 from pipeline.export.formats import WRITERS
-from tests.exports import FILES, make_bundle, predict, write_model
+from tests.support.exports import FILES, make_bundle, predict, write_model
 
 TRACED = [
     ("pt2", "test_vit", "mean+max"),

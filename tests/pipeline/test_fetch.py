@@ -5,19 +5,19 @@ import shutil
 
 import pytest
 
-from pipeline.errors import IntegrityError, ParamsError, TrackingError
-from pipeline.files import md5_file, sha256_file
-from pipeline.track import fetch
-from pipeline.track.fetch import fetch_model, resolve
-from pipeline.track.publish import publish
-from pipeline.track.tracking import connect
-from tests.closure import ROOT
-from tests.published import REGISTRY, RESULTS, TRACKING, Project, read_note, use_real_model
+from pipeline.ground.errors import IntegrityError, ParamsError, TrackingError
+from pipeline.ground.files import md5_file, sha256_file
+from pipeline.publish import publish
+from pipeline.track.connection import connect
+from pipeline.version import fetch
+from pipeline.version.fetch import fetch_model, resolve
+from tests.support.closure import ROOT
+from tests.support.published import REGISTRY, RESULTS, TRACKING, Project, read_note, use_real_model
 
 
 @pytest.fixture
 def project(repository, monkeypatch):
-    monkeypatch.setattr("pipeline.track.publish.verify", lambda *args, **kwargs: "8 items equal")
+    monkeypatch.setattr("pipeline.publish.verify", lambda *args, **kwargs: "8 items equal")
     project = use_real_model(Project(repository))
     publish(RESULTS, TRACKING, REGISTRY)
     return project

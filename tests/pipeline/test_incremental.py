@@ -12,8 +12,8 @@ import psutil
 import pytest
 import yaml
 
-from tests.processes import children
-from tests.project import ENVIRONMENT, add_small_data, clone, package_data, run, set_params
+from tests.support.processes import children
+from tests.support.project import ENVIRONMENT, add_small_data, clone, package_data, run, set_params
 
 STAGES = ("clean", "transform", "features")
 ITEMS = 60

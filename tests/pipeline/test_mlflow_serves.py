@@ -9,11 +9,11 @@ import httpx
 import pandas as pd
 import pytest
 
-from pipeline.track.package import save_model
-from pipeline.track.tracking import configure
-from tests.published import RESULTS, Project, use_real_model
-from tests.servers import Server, answers, free_port
-from tests.serving import assert_equal, predictions
+from pipeline.track.connection import configure
+from pipeline.version.package import save_model
+from tests.support.published import RESULTS, Project, use_real_model
+from tests.support.servers import Server, answers, free_port
+from tests.support.serving import assert_equal, predictions
 
 pytestmark = pytest.mark.slow
 

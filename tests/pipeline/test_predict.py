@@ -19,14 +19,14 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.errors import MachineError
-from pipeline.predict import predict as module
+from pipeline.ground.errors import MachineError
+from pipeline.ground.tables import read_table
+from pipeline.predict import run as module
 from pipeline.predict.inputs import find_inputs
-from pipeline.tables import read_table
-from tests.closure import ROOT
-from tests.packed import pack_folder
-from tests.predicting import options, predict_to, tiny_resident
-from tests.published import RESULTS
+from tests.support.closure import ROOT
+from tests.support.packed import pack_folder
+from tests.support.predicting import options, predict_to, tiny_resident
+from tests.support.published import RESULTS
 
 IMAGES = RESULTS.raw / "images"
 
@@ -367,7 +367,7 @@ def test_nothing_to_read_is_a_usage_error(capsys):
 
 SMALL_CHUNKS = """
 import sys
-from pipeline.predict import predict
+from pipeline.predict import run as predict
 predict._CHUNK = 16
 from pipeline.cli import main
 if __name__ == "__main__":
@@ -463,10 +463,10 @@ def test_standard_output_that_takes_a_part_is_exit_4_and_what_was_finished_is_ke
 
 @pytest.mark.slow
 def test_a_registered_version_to_standard_output(repository, monkeypatch):
-    from pipeline.track.publish import publish
-    from tests.published import REGISTRY, TRACKING, Project, use_real_model
+    from pipeline.publish import publish
+    from tests.support.published import REGISTRY, TRACKING, Project, use_real_model
 
-    monkeypatch.setattr("pipeline.track.publish.verify", lambda *args, **kwargs: "8 items equal")
+    monkeypatch.setattr("pipeline.publish.verify", lambda *args, **kwargs: "8 items equal")
     use_real_model(Project(repository))
     publish(RESULTS, TRACKING, REGISTRY)
     process = start(repository, "models:/cells@champion", IMAGES, "--workers", 1)

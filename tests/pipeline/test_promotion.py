@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.audit.decisions import read_audit
-from pipeline.errors import DataError, IntegrityError, ParamsError
-from pipeline.track import contest
-from pipeline.track.aliases import audit_folder, restore_aliases
-from pipeline.track.promotion import decide_published, promote, rollback
-from pipeline.track.registry import DECIDED, DECISION, VERIFIED, list_versions, read_aliases
-from pipeline.track.tracking import connect
-from tests.contenders import Ring
+from pipeline.ground.errors import DataError, IntegrityError, ParamsError
+from pipeline.promotion import contest
+from pipeline.promotion.aliases import audit_folder, restore_aliases
+from pipeline.promotion.decisions import read_audit
+from pipeline.promotion.promotion import decide_published, promote, rollback
+from pipeline.track.connection import connect
+from pipeline.version.registry import DECIDED, DECISION, VERIFIED, list_versions, read_aliases
+from tests.support.contenders import Ring
 
 GOOD = [number for number in range(80) if number % 4]
 BAD = range(0, 80, 4)

@@ -8,16 +8,25 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.errors import ParamsError
-from pipeline.git import GitError
-from pipeline.track import agree, projection
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.git import GitError
+from pipeline.keys.journal import Journal, journal_path, read_journal
+from pipeline.publish import publish
+from pipeline.track import claim as agree
+from pipeline.track import result_run as projection
+from pipeline.track.connection import connect
 from pipeline.track.follow import Stream
-from pipeline.track.journal import Journal, journal_path, read_journal
-from pipeline.track.projection import settle_run
-from pipeline.track.publish import publish
+from pipeline.track.result_run import settle_run
 from pipeline.track.runs import find_runs, is_complete
-from pipeline.track.tracking import connect
-from tests.published import FINGERPRINT, HISTORY, REGISTRY, RESULTS, TRACKING, Project, read_note
+from tests.support.published import (
+    FINGERPRINT,
+    HISTORY,
+    REGISTRY,
+    RESULTS,
+    TRACKING,
+    Project,
+    read_note,
+)
 
 OTHER = FINGERPRINT | {"cpu": "AVX512"}
 

@@ -7,19 +7,19 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from mlflow import MlflowClient
 
-from pipeline.track import agree
-from pipeline.track.branch import read_branch_lock, settle_branch
+from pipeline.track import claim as agree
+from pipeline.track.branch_run import read_branch_lock, settle_branch
+from pipeline.track.connection import connect
 from pipeline.track.crossval import fold_branch
-from pipeline.track.projection import settle_run
+from pipeline.track.result_run import settle_run
 from pipeline.track.runs import is_complete
 from pipeline.track.suspects import suspects_branch
-from pipeline.track.tracking import connect
 from pipeline.track.view import put_view
-from tests.clones import at_once
 from tests.pipeline.test_publish_crossval import FOLDS, Folds
 from tests.pipeline.test_publish_crossval import RESULTS as FOLD_RESULTS
 from tests.pipeline.test_publish_suspects import FILES, Suspects
-from tests.published import TRACKING, Project
+from tests.support.clones import at_once
+from tests.support.published import TRACKING, Project
 
 CLONES = 2
 
@@ -108,9 +108,9 @@ def test_the_view_of_an_experiment_may_be_put_by_all_at_once(repository):
 # --- one key, two models: what one trained on another machine, with other bits
 
 OTHER_MODEL = """
-from tests.published import TRACKING, Project
-from pipeline.track.projection import settle_run
-from pipeline.track.tracking import connect
+from tests.support.published import TRACKING, Project
+from pipeline.track.result_run import settle_run
+from pipeline.track.connection import connect
 project = Project(Path("."))
 if NUMBER:
     project.retrain("other bits", shift=1e-5, fingerprint={"cpu": "other"})

@@ -12,13 +12,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.errors import ParamsError, TrackingError
-from pipeline.files import md5_file, write_json, write_rows
-from pipeline.tables import write_table
-from pipeline.track import agree
+from pipeline.ground.errors import ParamsError, TrackingError
+from pipeline.ground.files import md5_file, write_json, write_rows
+from pipeline.ground.tables import write_table
+from pipeline.track import claim as agree
+from pipeline.track.connection import TrackingParams, connect
 from pipeline.track.crossval import FoldResults, publish_folds
 from pipeline.track.runs import is_complete
-from pipeline.track.tracking import TrackingParams, connect
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/crossval")
@@ -54,7 +54,7 @@ class Folds:
         RESULTS.plots.mkdir(exist_ok=True)
         (RESULTS.plots / "folds.csv").write_text("fold\n")
         entry = {
-            "deps": [{"path": "pipeline/train/folds.py", "md5": self.code}],
+            "deps": [{"path": "pipeline/crossval/folds.py", "md5": self.code}],
             "params": {"params.yaml": self.params},
             "outs": [
                 *({"path": str(path), "md5": md5_file(path)}

@@ -7,13 +7,13 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.errors import ParamsError
-from pipeline.files import md5_file, write_json
-from pipeline.tables import write_table
-from pipeline.track.branch import PARENT
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.files import md5_file, write_json
+from pipeline.ground.tables import write_table
+from pipeline.track.branch_run import PARENT
+from pipeline.track.connection import TrackingParams
 from pipeline.track.explain import ExplainFiles, publish_explanation
 from pipeline.track.runs import COMPLETE, is_complete
-from pipeline.track.tracking import TrackingParams
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/explain")
@@ -50,7 +50,7 @@ class Explanation:
         outs = [{"path": str(path), "md5": md5_file(path)}
                 for path in (FILES.report, FILES.heat, FILES.card, FILES.page)]  # fmt: skip
         entry = {
-            "deps": [{"path": "pipeline/explain/explain.py", "md5": self.code},
+            "deps": [{"path": "pipeline/explain/run.py", "md5": self.code},
                      {"path": "artifacts/train/model.safetensors", "md5": MODEL}],
             "params": {"params.yaml": self.params},
             "outs": [*outs, {"path": str(FILES.plots), "md5": "9" * 32 + ".dir"}],

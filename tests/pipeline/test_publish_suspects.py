@@ -7,12 +7,12 @@ import pandas as pd
 import pytest
 import yaml
 
-from pipeline.errors import ParamsError
-from pipeline.files import md5_file, write_json
-from pipeline.tables import write_table
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.files import md5_file, write_json
+from pipeline.ground.tables import write_table
+from pipeline.track.connection import TrackingParams
 from pipeline.track.runs import is_complete
 from pipeline.track.suspects import SuspectFiles, publish_suspects
-from pipeline.track.tracking import TrackingParams
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/suspects")

@@ -3,8 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.track.registry import RegistryParams, create_version, find_version, list_versions
-from tests.published import REGISTRY
+from pipeline.version.registry import RegistryParams, create_version, find_version, list_versions
+from tests.support.published import REGISTRY
 
 
 def register(tracking, model):

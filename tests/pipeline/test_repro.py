@@ -7,7 +7,7 @@ import sqlite3
 import pytest
 import yaml
 
-from tests.project import add_small_data, clone, commit, run, set_params, small_project
+from tests.support.project import add_small_data, clone, commit, run, set_params, small_project
 
 pytestmark = pytest.mark.slow
 

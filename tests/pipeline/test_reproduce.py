@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.dvccache import object_path
-from tests.project import ENVIRONMENT, commit, run, set_params, small_project
+from pipeline.repo.cache import object_path
+from tests.support.project import ENVIRONMENT, commit, run, set_params, small_project
 
 pytestmark = pytest.mark.slow
 

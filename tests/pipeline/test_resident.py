@@ -15,16 +15,16 @@ import numpy as np
 import psutil
 import pytest
 
-from pipeline.errors import DataError, IntegrityError, ParamsError
-from pipeline.serving import frames
-from pipeline.serving.process import Resident, ResidentDied, ResidentOptions
-from pipeline.tables import read_table
-from pipeline.track.fetch import fetch_model
-from pipeline.track.package import save_model
-from pipeline.track.tracking import configure
-from tests.closure import ROOT
-from tests.processes import children
-from tests.published import RESULTS, Project, use_real_model
+from pipeline.ground.errors import DataError, IntegrityError, ParamsError
+from pipeline.ground.tables import read_table
+from pipeline.track.connection import configure
+from pipeline.version import frames
+from pipeline.version.fetch import fetch_model
+from pipeline.version.package import save_model
+from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+from tests.support.closure import ROOT
+from tests.support.processes import children
+from tests.support.published import RESULTS, Project, use_real_model
 
 OPTIONS = ResidentOptions(decoders=1, seconds=20.0)
 
@@ -193,7 +193,7 @@ def edited(made, edit):
 EXPLAIN = """
 
 def explain(engine, file):
-    from pipeline.errors import DataError
+    from pipeline.ground.errors import DataError
     if not file:
         raise DataError("image", "must be a usable picture")
     return {"bytes": len(file), "label": None}
@@ -205,20 +205,20 @@ Engine.explain = explain
 
 def other_code(folder):
     """Decode pictures to their negatives, and say another architecture."""
-    path = folder / "code/pipeline/data/decoders.py"
+    path = folder / "code/pipeline/picture/read/decoders.py"
     old = "return Decoded(*decode_noted(raw, spec, max_pixels=max_pixels))"
     new = "p, n = decode_noted(raw, spec, max_pixels=max_pixels); return Decoded(255 - p, n)"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
-    path = folder / "code/pipeline/model/engine.py"
+    path = folder / "code/pipeline/engine/engine.py"
     text = path.read_text().replace('"task": bundle.task', '"task": "other " + bundle.task')
     path.write_text(text + EXPLAIN)
 
 
 def before_the_engine(folder):
-    (folder / "code/pipeline/model/engine.py").unlink()
+    (folder / "code/pipeline/engine/engine.py").unlink()
     served = folder / "served.py"
-    old = "from pipeline.model.engine import choose_device"
+    old = "from pipeline.engine.engine import choose_device"
     assert old in served.read_text()
     served.write_text(served.read_text().replace(old, "choose_device = lambda trained_on: 'cpu'"))
 
@@ -271,8 +271,8 @@ def test_a_version_that_cannot_start_is_told_with_the_last_line(made):
 PARENT = """
 import sys, time
 from pathlib import Path
-from pipeline.serving.process import Resident, ResidentOptions
-from pipeline.track.fetch import fetch_model
+from pipeline.version.resident import Resident, ResidentOptions
+from pipeline.version.fetch import fetch_model
 
 resident = Resident(fetch_model(sys.argv[1]), ResidentOptions(decoders=1))
 picture = Path(sys.argv[2]).read_bytes()

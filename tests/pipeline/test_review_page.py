@@ -13,10 +13,10 @@ from contextlib import contextmanager
 import httpx
 import pytest
 
-from pipeline.data.review import COLUMNS
+from pipeline.manifest.review import COLUMNS
 from pipeline.reviewing.decisions import Change, Decisions
-from tests.browser import browser_page
-from tests.reviewing import HOSTILE, make_project, reviewing
+from tests.support.browser import browser_page
+from tests.support.reviewing import HOSTILE, make_project, reviewing
 
 pytestmark = pytest.mark.slow
 

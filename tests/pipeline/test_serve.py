@@ -15,11 +15,11 @@ import pytest
 from openapi_spec_validator import validate
 
 from pipeline.cli import main
-from tests.closure import ROOT
 from tests.fault.test_picture_table import BAD, GOOD
-from tests.project import ENVIRONMENT
-from tests.published import RESULTS, Project, use_real_model
-from tests.serving import (
+from tests.support.closure import ROOT
+from tests.support.project import ENVIRONMENT
+from tests.support.published import RESULTS, Project, use_real_model
+from tests.support.serving import (
     Promise,
     as_json,
     assert_clean,

@@ -17,8 +17,8 @@ import httpx
 import pytest
 
 from pipeline.cli import main
-from tests.published import RESULTS, Project, use_real_model
-from tests.serving import Promise, as_json, assert_clean, assert_equal, predictions, serving
+from tests.support.published import RESULTS, Project, use_real_model
+from tests.support.serving import Promise, as_json, assert_clean, assert_equal, predictions, serving
 
 TOKEN, SPARE = "0123456789abcdef", "spare-token-of-24-letters"
 ORIGIN = "https://app.example.org"

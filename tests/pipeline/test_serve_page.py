@@ -7,10 +7,10 @@ import re
 import pytest
 from PIL import Image
 
-from tests.browser import browser_page
-from tests.closure import ROOT
-from tests.published import RESULTS, Project, use_real_model
-from tests.serving import predictions, serving
+from tests.support.browser import browser_page
+from tests.support.closure import ROOT
+from tests.support.published import RESULTS, Project, use_real_model
+from tests.support.serving import predictions, serving
 
 pytestmark = pytest.mark.slow
 

@@ -11,17 +11,17 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.audit.decisions import read_audit
-from pipeline.errors import DataError, IntegrityError
+from pipeline.ground.errors import DataError, IntegrityError
+from pipeline.ground.stage import run_stage
+from pipeline.ground.tables import read_table, write_table
 from pipeline.model.bundle import Predictor
-from pipeline.stage import run_stage
-from pipeline.tables import read_table, write_table
-from pipeline.track.package import requirements, save_model
-from pipeline.track.publish import publish, settle_version
-from pipeline.track.registry import DECIDED, DECISION, VERIFIED
-from pipeline.track.tracking import configure, connect
-from pipeline.track.verify import choose_items, compare
-from tests.published import REGISTRY, RESULTS, TRACKING, Project, read_note, use_real_model
+from pipeline.promotion.decisions import read_audit
+from pipeline.publish import publish, settle_version
+from pipeline.track.connection import configure, connect
+from pipeline.version.package import requirements, save_model
+from pipeline.version.registry import DECIDED, DECISION, VERIFIED
+from pipeline.version.verify import choose_items, compare
+from tests.support.published import REGISTRY, RESULTS, TRACKING, Project, read_note, use_real_model
 
 CLASSES = {"task": "classification", "classes": ["a", "b"], "precision": "fp32"}
 VALUES = {"task": "regression", "target_std": 10.0, "precision": "fp32"}
@@ -248,7 +248,7 @@ def test_a_bad_picture_costs_its_own_row_only(model_folder):
 
 
 def test_a_batch_of_nothing_but_bad_pictures_is_answered(model_folder):
-    from pipeline.track.served import predict_rows
+    from pipeline.version.served import predict_rows
 
     _, project = model_folder
     predictor = Predictor.load(project.folder / RESULTS.model, project.folder / RESULTS.bundle)
@@ -315,7 +315,7 @@ def test_what_predicts_is_what_is_pinned(model_folder):
 
 
 def test_one_logged_model_behind_two_names(project, client, monkeypatch):
-    monkeypatch.setattr("pipeline.track.publish.verify", lambda *args, **kwargs: "8 items equal")
+    monkeypatch.setattr("pipeline.publish.verify", lambda *args, **kwargs: "8 items equal")
     publish(RESULTS, TRACKING, REGISTRY)
     publish(RESULTS, TRACKING, REGISTRY.model_copy(update={"name": "other"}))
     sources = {version.source for version in client.search_model_versions()}
@@ -332,7 +332,7 @@ def test_a_registration_killed_after_any_write_is_completed_by_the_next(
     project, mlflow_template, monkeypatch
 ):
     """The check itself is left out here; it writes nothing."""
-    monkeypatch.setattr("pipeline.track.publish.verify", lambda *args, **kwargs: "8 items equal")
+    monkeypatch.setattr("pipeline.publish.verify", lambda *args, **kwargs: "8 items equal")
     outcome = project.outcome()
     outcome.copy_files(project.folder / "kept")
     for after in range(1, 40):

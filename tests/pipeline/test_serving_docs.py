@@ -11,10 +11,10 @@ from html import unescape
 import pytest
 
 from pipeline.cli import main
-from tests.closure import ROOT
-from tests.project import ENVIRONMENT
-from tests.published import RESULTS, Project, use_real_model
-from tests.serving import serving
+from tests.support.closure import ROOT
+from tests.support.project import ENVIRONMENT
+from tests.support.published import RESULTS, Project, use_real_model
+from tests.support.serving import serving
 
 PAGE = (ROOT / "docs/serving.md").read_text(encoding="utf-8")
 TOKEN = "0123456789abcdef"

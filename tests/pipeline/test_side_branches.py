@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.project import commit, run, set_params, small_project
+from tests.support.project import commit, run, set_params, small_project
 
 pytestmark = pytest.mark.slow
 

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.project import commit, run, set_params, small_project
+from tests.support.project import commit, run, set_params, small_project
 
 pytestmark = pytest.mark.slow
 
@@ -79,7 +79,7 @@ def is_touched(project, number):
     query = "select storage_location from model_versions where version = ?"
     ((place,),) = rows(project, query, number)
     folder = Path(place.removeprefix("file://"))
-    codes = [folder / "served.py", folder / "code/pipeline/track/served.py"]
+    codes = [folder / "served.py", folder / "code/pipeline/version/served.py"]
     (answer,) = {each.read_text(encoding="utf-8").endswith("# touched\n") for each in codes}
     return answer
 
@@ -110,7 +110,7 @@ def project(tmp_path_factory):
     commit(folder, "first")
     run(folder, "dvc", "exp", "run", "--set-param", "optim.lr=0.02", "--name", "faster")
     run(folder, "git", "checkout", "--quiet", ".")
-    with (folder / "pipeline/track/served.py").open("a") as stream:
+    with (folder / "pipeline/version/served.py").open("a") as stream:
         stream.write("# touched\n")
     for number, lr in enumerate((0.01, 0.003)):
         set_params(folder, optim={"lr": lr})

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 import yaml
 
-from pipeline.audit.decisions import AUDIT, Draft, write_decision
-from pipeline.errors import ParamsError
-from pipeline.files import canonical_json, md5_file, read_json, write_text
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.files import canonical_json, md5_file, read_json, write_text
+from pipeline.keys.journal import Journal, journal_path, read_journal
+from pipeline.keys.lock import LOCK
+from pipeline.past.sync import Sync, summary
+from pipeline.promotion.decisions import AUDIT, Draft, write_decision
+from pipeline.publish import register_version
+from pipeline.track.connection import connect
 from pipeline.track.follow import Stream
-from pipeline.track.journal import Journal, journal_path, read_journal
-from pipeline.track.lineage import LOCK
-from pipeline.track.projection import settle_run
-from pipeline.track.publish import register_version
-from pipeline.track.registry import VERIFIED, read_aliases
-from pipeline.track.sync import Sync, summary
-from pipeline.track.tracking import connect
+from pipeline.track.result_run import settle_run
+from pipeline.version.registry import VERIFIED, read_aliases
 from tests.fault.test_tracking_faults import OPTIONS
-from tests.published import FINGERPRINT, HISTORY, REGISTRY, RESULTS, TRACKING, Project
+from tests.support.published import FINGERPRINT, HISTORY, REGISTRY, RESULTS, TRACKING, Project
 
 _IDENTITY = {
     "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",

@@ -7,18 +7,18 @@ from unittest import mock
 import pytest
 import yaml
 
-from pipeline.audit.decisions import read_audit
 from pipeline.cli import main
-from pipeline.track import contest
-from pipeline.track.package import quiet_mlflow
-from pipeline.track.promotion import decide_published
-from pipeline.track.registry import read_aliases
-from pipeline.track.trace import trace
-from pipeline.track.tracking import connect
-from pipeline.track.version_run import run_of
-from tests.contenders import Ring
+from pipeline.past.trace import trace
+from pipeline.promotion import contest
+from pipeline.promotion.decisions import read_audit
+from pipeline.promotion.promotion import decide_published
+from pipeline.track.connection import connect
+from pipeline.version.package import quiet_mlflow
+from pipeline.version.registry import read_aliases
+from pipeline.version.version_run import run_of
 from tests.pipeline.test_sync_history import Recorded, numbers, runs, sync
-from tests.published import PARAMS
+from tests.support.contenders import Ring
+from tests.support.published import PARAMS
 
 GOOD = [number for number in range(80) if number % 4]
 WORDS = {"trash": "lies in MLflow's trash", "collected": "is gone"}

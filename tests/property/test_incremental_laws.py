@@ -10,10 +10,10 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.data.store import Store
-from pipeline.data.store_writer import TransformParams, write_store
-from pipeline.files import sha256_file
-from pipeline.parallel import MachineParams
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.files import sha256_file
+from pipeline.picture.shelf.store import Store
+from pipeline.picture.shelf.writer import TransformParams, write_store
 
 PARAMS = TransformParams(
     size_px=8,

@@ -7,9 +7,9 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.data.near_duplicates import NearRule, find_near_duplicates
-from pipeline.data.split import NOT_GIVEN, SplitParams, assign_splits
-from tests.scenes import scene, small
+from pipeline.clean.near import NearRule, find_near_duplicates
+from pipeline.manifest.split import NOT_GIVEN, SplitParams, assign_splits
+from tests.support.scenes import scene, small
 
 PARAMS = SplitParams(seed=1, train=0.5, val=0.2, test=0.3, missing="carve", small_classes="train")
 RULE = NearRule("drop", correlation=0.997, turns=False, task="classification")

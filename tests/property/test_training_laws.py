@@ -10,13 +10,13 @@ from hypothesis import strategies as st
 from torch import nn
 
 from pipeline.model.head import Head
-from pipeline.train.best import Best
+from pipeline.train.best_epoch import Best
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.loop import Examples, Learner, Recipe, TrainParams, fit
-from pipeline.train.losses import Loss, mean
-from pipeline.train.optim import OptimParams, build_optimizer
-from pipeline.train.schedule import ScheduleParams
-from tests.trainable import OFF
+from pipeline.train.recipe.losses import Loss, mean
+from pipeline.train.recipe.optim import OptimParams, build_optimizer
+from pipeline.train.recipe.schedule import ScheduleParams
+from tests.support.trainable import OFF
 
 FEATURES, CLASSES = 3, 4
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.closure import ROOT
-from tests.project import commit, run
+from tests.support.closure import ROOT
+from tests.support.project import commit, run
 
 pytestmark = pytest.mark.slow
 

@@ -3,8 +3,8 @@
 import asyncssh
 import pytest
 
-from tests.project import commit, run
-from tests.servers import sftp_server
+from tests.support.project import commit, run
+from tests.support.servers import sftp_server
 
 FILES = 40
 

@@ -9,9 +9,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from tests.closure import ROOT
-from tests.project import ENVIRONMENT, commit, package_data, run, set_params, small_project
-from tests.servers import KEYS, mlflow_server, postgres_cluster, s3_server, until
+from tests.support.closure import ROOT
+from tests.support.project import ENVIRONMENT, commit, package_data, run, set_params, small_project
+from tests.support.servers import KEYS, mlflow_server, postgres_cluster, s3_server, until
 
 pytestmark = pytest.mark.slow
 

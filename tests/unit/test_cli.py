@@ -15,9 +15,9 @@ import yaml
 from pipeline.cli import _go_to_project, _parser, main
 from pipeline.commands import history, predict
 from pipeline.commands.running import _pin_placed
-from pipeline.files import write_json
-from pipeline.track.journal import state_folder
-from tests.closure import ROOT
+from pipeline.ground.files import write_json
+from pipeline.keys.journal import state_folder
+from tests.support.closure import ROOT
 
 LOCK = "schema: '2.0'\nstages:\n  a:\n    cmd: x\n"
 

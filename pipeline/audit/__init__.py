@@ -1,1 +1,0 @@
-"""Decisions on registered models: how they are judged, and how they are recorded."""

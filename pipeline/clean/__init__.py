@@ -1,0 +1,1 @@
+"""Judge every raw item once."""

@@ -1,0 +1,56 @@
+"""The same pixels at several paths: keep one if the labels agree, none if they do not."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import pandas as pd
+
+from pipeline.manifest.manifest import SPLITS
+
+
+@dataclass(frozen=True)
+class Duplicate:
+    """A row that another one makes superfluous, or contradicts."""
+
+    row: Any
+    """Its index in the table."""
+    reason: Literal["duplicate", "conflict"]
+    detail: str
+    kept: Any = None
+    """Of a duplicate: the index of the row that stays."""
+
+
+def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
+    """Find rows with equal pixels, mode and shape.
+
+    With one label one stays, and the others are duplicates: of those in the most protected split
+    that the user gave (test, then val, then train) the first in path order. With several labels all
+    are in conflict: nobody knows which is right.
+
+    Args:
+        table: Columns path, label (none missing), split (as the user gave it, else missing),
+            pixel_hash.
+    """
+    repeated = table[table["pixel_hash"].duplicated(keep=False)].sort_values("path")
+    return [
+        duplicate
+        for _, same in repeated.groupby("pixel_hash", sort=False)
+        for duplicate in _judge(same)
+    ]
+
+
+def _judge(same: pd.DataFrame) -> Iterator[Duplicate]:
+    if len(set(same["label"])) > 1:
+        for row in same.itertuples():
+            other = same[same["label"] != row.label].iloc[0]
+            detail = f"{row.label!r} here, {other['label']!r} at {other['path']}"
+            yield Duplicate(row.Index, "conflict", detail)
+        return
+    given = set(same["split"].dropna())
+    protected = next((split for split in reversed(SPLITS) if split in given), None)
+    kept = (same if protected is None else same[same["split"] == protected]).iloc[0]
+    told = f" in {protected}" if len(given) > 1 else ""
+    for row in same.itertuples():
+        if row.path != kept["path"]:
+            yield Duplicate(row.Index, "duplicate", f"as {kept['path']}{told}", kept.name)

@@ -1,0 +1,1 @@
+"""The cleaning report as one page for people."""

@@ -1,0 +1,64 @@
+"""What stands for a picture and is none: "image not available", a logo, a black frame.
+
+Such pictures are told of, and stay as the other rules have them: what they are, people know alone.
+"""
+
+from collections import Counter
+
+import pandas as pd
+
+from pipeline.manifest.manifest import KEPT
+from pipeline.picture.read.probe import ALARMS, NOTES
+
+_COPIES_UNDER_LABELS = 3
+_COPIES = 10
+_SHOWN = 5
+
+
+def doubts(table: pd.DataFrame) -> list[str]:
+    """Describe kept pictures that may hold nothing, and pictures that stand often.
+
+    Args:
+        table: Columns path, label, pixel_hash, status, reason, notes; sorted by path.
+    """
+    return [*_note_lines(table[table["status"] == KEPT], ALARMS), *_repeat_lines(table)]
+
+
+def causes(table: pd.DataFrame) -> list[str]:
+    """Describe the same of all pictures, kept or not, and all other notes: why a stage may stop."""
+    return [*_note_lines(table, frozenset(NOTES)), *_repeat_lines(table)]
+
+
+def _note_lines(table: pd.DataFrame, wanted: frozenset[str]) -> list[str]:
+    first: dict[str, str] = {}
+    counts: Counter[str] = Counter()
+    for path, notes in zip(table["path"], table["notes"], strict=True):
+        counts.update(notes)
+        for note in notes:
+            first.setdefault(note, path)
+    return [
+        f"{note}: {counts[note]} pictures; {NOTES[note]}; first: {first[note]!r}"
+        for note in sorted(wanted & set(counts))
+    ]
+
+
+def _repeat_lines(table: pd.DataFrame) -> list[str]:
+    """Describe pictures that stand so often that they may be placeholders.
+
+    One counts with `_COPIES_UNDER_LABELS` copies under several labels, or with `_COPIES` in all.
+    """
+    seen = table[table["pixel_hash"].notna() & (table["reason"] != "review")]
+    copies = seen[seen["pixel_hash"].duplicated(keep=False)]
+    found = []
+    for _, rows in copies.groupby("pixel_hash", sort=False):
+        labels = rows["label"].nunique()
+        if len(rows) >= (_COPIES_UNDER_LABELS if labels > 1 else _COPIES):
+            found.append((-len(rows), str(rows["path"].iloc[0]), labels))
+    lines = [
+        f"the same picture stands {-count} times, under {labels} label{'s' * (labels != 1)}; is it "
+        f"a placeholder, such as 'image not available'? (remove it, or drop it by review); "
+        f"first: {path!r}"
+        for count, path, labels in sorted(found)[:_SHOWN]
+    ]
+    rest = len(found) - len(lines)
+    return [*lines, f"{rest} more pictures stand so often"] if rest else lines

@@ -1,0 +1,95 @@
+"""One look at every file: on all cores, each in a process that it may kill."""
+
+import hashlib
+import logging
+from collections.abc import Iterator, Mapping, Sequence
+from functools import partial
+from itertools import chain
+from pathlib import Path
+
+from pipeline.compute.engine import Lost, MachineParams, map_in_order
+from pipeline.picture.read.decoders import containment
+from pipeline.picture.read.probe import Limits, Probe, named, probe_file
+from pipeline.raw.source import RawFault, expect, most_bytes, read_raw
+
+log = logging.getLogger(__name__)
+
+_GROUP = 64
+"""Files that a worker reads at once: so many reads are under way on the disk."""
+
+
+def probe_all(
+    raw: Path,
+    paths: Sequence[str],
+    limits: Limits,
+    machine: MachineParams,
+    *,
+    known: Mapping[str, Probe] | None = None,
+) -> Iterator[Probe]:
+    """Probe files on all cores; the probes come in the order of `paths`.
+
+    Every file is read and hashed; one whose bytes are known is not decoded again.
+
+    Args:
+        raw: The data folder.
+        paths: Relative to `raw`.
+        limits: What is not decoded.
+        machine: Workers and progress.
+        known: By SHA-256, what an earlier build saw with the same limits.
+    """
+    if not known:
+        yield from _probe_new(raw, paths, limits, machine)
+        return
+    groups = [tuple(paths[start : start + _GROUP]) for start in range(0, len(paths), _GROUP)]
+    work, title = partial(_identify, raw, limits), f"clean: reading, by {_GROUP}"
+    ids = list(chain(*map_in_order(work, groups, machine, title=title)))
+    new = [path for path, digest in zip(paths, ids, strict=True) if digest not in known]
+    log.info("clean: %d of %d files are as in the last build", len(paths) - len(new), len(paths))
+    fresh = _probe_new(raw, new, limits, machine)
+    for path, digest in zip(paths, ids, strict=True):
+        is_known = digest is not None and digest in known
+        yield named(known[str(digest)], path) if is_known else next(fresh)
+    yield from fresh  # its progress bar ends there
+
+
+def _identify(raw: Path, limits: Limits, paths: Sequence[str]) -> list[str | None]:
+    """Give the SHA-256 of each file's bytes; None where they cannot be read."""
+    expect(raw, paths)
+    return [_digest(raw, limits, path) for path in paths]
+
+
+def _digest(raw: Path, limits: Limits, path: str) -> str | None:
+    try:
+        return hashlib.sha256(read_raw(raw, path, most_bytes(limits.max_pixels))).hexdigest()
+    except RawFault as fault:
+        return fault.sha256
+
+
+def _probe_new(
+    raw: Path, paths: Sequence[str], limits: Limits, machine: MachineParams
+) -> Iterator[Probe]:
+    """Decode files in processes of their own.
+
+    A file whose decoder crashes, takes over 60 s, or more memory than `clean.max_pixels` can
+    explain, is tried again in a fresh process, and is then quarantined alone. The limit of memory
+    is the same everywhere; how far one gets in 60 s is not, nor what a machine that is short of
+    memory kills. What is in question takes over a hundred times what a good picture takes.
+    """
+    return map_in_order(
+        partial(probe_file, raw, limits),
+        paths,
+        machine,
+        title="clean",
+        limits=containment(limits.max_pixels),
+        lost=partial(lost_probe, raw, limits),
+    )
+
+
+def lost_probe(raw: Path, limits: Limits, path: str, loss: Lost) -> Probe:
+    """Describe a file that killed the process which looked at it; it is not decoded again."""
+    try:
+        content = read_raw(raw, path, most_bytes(limits.max_pixels))
+    except RawFault as fault:
+        return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
+    digest = hashlib.sha256(content).hexdigest()
+    return Probe(id=digest, reason=f"decoder_{loss.reason}", detail=loss.detail)

@@ -1,0 +1,177 @@
+"""What cleaning did, in numbers: for people, for `git diff` and for `dvc metrics`."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import pandas as pd
+
+from pipeline.ground.params import Task
+from pipeline.manifest.manifest import KEPT, META, QUARANTINED, SPLITS, STATUSES, class_names
+from pipeline.manifest.split import count_splits, far_shares
+
+DETAILED = 200
+"""Items that are not kept, described one by one; the manifest has them all."""
+
+_FEW_VALUES = 20
+"""A passed-through column with at most so many values is checked for its shares in the splits."""
+
+_BINS = 10
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What the table alone does not show."""
+
+    task: Task
+    layout: str
+    ignored: int
+    expected_shares: Mapping[str, float]
+    policy: str
+    filled: pd.Series
+    """The labels that were filled in, by the table's index."""
+    near: Mapping[str, Any]
+    """The section on near-duplicates."""
+    warnings: Sequence[str]
+    review: Mapping[str, Any]
+    """People's decisions, as `describe_decisions` gives them."""
+    placed: Sequence[Mapping[str, Any]] = ()
+    """Items whose split is not their own, as `place_small_classes` names them."""
+
+
+def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
+    """Give the report: counts, classes, shares, fills, warnings; all values in JSON's types.
+
+    Args:
+        table: The manifest's columns and detail, notes; sorted by path.
+        findings: What else was noticed.
+    """
+    kept = table[table["status"] == KEPT]
+    is_classification = findings.task == "classification"
+    shares, far = _shares(kept, findings)
+    lost = table[table["status"] != KEPT]
+    return {
+        "items": len(table),
+        "status": {status: int((table["status"] == status).sum()) for status in STATUSES},
+        "bad_frac": round(float((table["status"] == QUARANTINED).mean()), 6),
+        "reasons": _counts(table["reason"]),
+        "layout": findings.layout,
+        "ignored_files": findings.ignored,
+        "classes": list(class_names(kept["label"])) if is_classification else [],
+        "splits": count_splits(kept["split"]),
+        "counts": _nested(balance(kept, findings.task)),
+        "shares": shares,
+        "expected_shares": {name: round(n, 6) for name, n in findings.expected_shares.items()},
+        "not_kept": lost[["path", "status", "reason", "detail"]][:DETAILED].to_dict("records"),
+        "missing_label": {
+            "policy": findings.policy,
+            "filled": [
+                {"path": path, "label": label}
+                for path, label in zip(
+                    table["path"].loc[findings.filled.index], findings.filled, strict=True
+                )
+            ],
+        },
+        "near_duplicates": dict(findings.near),
+        "review": findings.review,
+        "notes": _notes(kept),
+        "sizes": _sizes(kept),
+        "modes": _counts(kept["mode"]),
+        "formats": _counts(kept["format"]),
+        "warnings": [*findings.warnings, *far, *_absent_classes(kept, is_classification)],
+    } | ({"placed": list(findings.placed)} if findings.placed else {})
+
+
+def balance(kept: pd.DataFrame, task: Task) -> list[dict[str, str | int]]:
+    """Count kept items by split and label; numbers in ten bins of equal width."""
+    labels, order = kept["label"], kept.sort_values("label").index
+    if task == "regression":
+        numbers = labels.astype("float64")
+        order = numbers.sort_values().index
+        if numbers.nunique() > _BINS:
+            numbers = pd.cut(numbers, _BINS, precision=3)
+        labels = numbers.astype("str")
+    counts = Counter(zip(kept["split"], labels, strict=True))
+    return [
+        {"split": split, "label": label, "n": counts[split, label]}
+        for split in SPLITS
+        for label in dict.fromkeys(labels.loc[order])
+    ]
+
+
+def _counts(values: pd.Series) -> dict[str, int]:
+    return {str(value): int(n) for value, n in values.value_counts().sort_index().items()}
+
+
+def _nested(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
+    nested: dict[str, dict[str, int]] = {}
+    for row in rows:
+        nested.setdefault(row["split"], {})[row["label"]] = row["n"]
+    return nested
+
+
+def _shares(kept: pd.DataFrame, findings: Findings) -> tuple[dict[str, Any], list[str]]:
+    """Give the share of each split in all parts of the items, and those beyond chance."""
+    parts = [("all", "items", kept.index)]
+    columns = ["label"] if findings.task == "classification" else []
+    columns += [
+        name for name in kept.columns
+        if name.startswith(META) and 2 <= kept[name].nunique() <= _FEW_VALUES
+    ]  # fmt: skip
+    for column in columns:
+        parts += [
+            (column.removeprefix(META), str(value), rows.index)
+            for value, rows in kept.groupby(column)
+        ]
+    shares: dict[str, Any] = {}
+    warnings = []
+    comparisons = len(parts) * len(SPLITS)
+    for column, value, index in parts:
+        splits = kept["split"].loc[index]
+        shares.setdefault(column, {})[value] = {
+            split: round(n / len(splits), 4) for split, n in count_splits(splits).items()
+        }
+        far = far_shares(splits, kept["group"].loc[index], findings.expected_shares,
+                         comparisons=comparisons)  # fmt: skip
+        warnings += [
+            f"{each.split} has {each.found} of {len(splits)} items with {column} {value!r}, where "
+            f"{each.expected:.1f} are expected (z = {each.z:.1f}): beyond chance"
+            for each in far
+        ]
+    return shares, warnings
+
+
+def _absent_classes(kept: pd.DataFrame, is_classification: bool) -> list[str]:
+    if not is_classification:
+        return []
+    classes = class_names(kept["label"])
+    warnings = []
+    for split in SPLITS:
+        present = set(kept["label"][kept["split"] == split])
+        absent = [label for label in classes if label not in present]
+        if absent:
+            warnings.append(
+                f"{len(absent)} of {len(classes)} classes have no item in {split}; "
+                f"first: {absent[0]!r}"
+            )
+    return warnings
+
+
+def _notes(kept: pd.DataFrame) -> dict[str, dict[str, Any]]:
+    notes: dict[str, dict[str, Any]] = {}
+    for path, codes in zip(kept["path"], kept["notes"], strict=True):
+        for code in codes:
+            entry = notes.setdefault(code, {"n": 0, "first": path})
+            entry["n"] += 1
+    return dict(sorted(notes.items()))
+
+
+def _sizes(kept: pd.DataFrame) -> dict[str, Any]:
+    sizes: dict[str, Any] = {}
+    for name in ("width", "height"):
+        values = kept[name].astype("int64")
+        sizes[name] = {"min": int(values.min()), "median": float(values.median()),
+                       "max": int(values.max())}  # fmt: skip
+    common = (kept["width"].astype("str") + "x" + kept["height"].astype("str")).value_counts()
+    return sizes | {"distinct": len(common)}

@@ -1,0 +1,68 @@
+"""What `rootstock repro` says at its end: what was made, how good it is, where to look."""
+
+from pathlib import Path
+from typing import Any
+
+from pipeline.ground.files import read_json
+
+METRICS = Path("artifacts/evaluate/metrics.json")
+PUBLISHED = Path(".rootstock/published.json")
+PAGE = Path("artifacts/clean/report.html")
+PICTURES = (
+    Path("artifacts/evaluate/plots/confusion.png"),
+    Path("artifacts/evaluate/plots/worst.png"),
+    Path("artifacts/evaluate/plots/reliability.png"),
+    Path("artifacts/evaluate/plots/scatter.png"),
+    Path("artifacts/clean/plots/quarantined.png"),
+)
+
+
+def summarize(*, elapsed_s: float) -> str:
+    """Give the summary as text for a terminal."""
+    lines = ["", f"Done in {_duration(elapsed_s)}."]
+    if METRICS.exists():
+        lines += _metrics(read_json(METRICS))
+    if PUBLISHED.exists():
+        lines += _published(read_json(PUBLISHED))
+    if PAGE.exists():
+        lines += [f"  data       {PAGE}"]
+    pictures = [str(path) for path in PICTURES if path.exists()]
+    if pictures:
+        lines += ["  pictures   " + "\n             ".join(pictures)]
+    lines += [
+        "  next       make ui                                  compare runs in the browser",
+        "             dvc exp run -S optim.lr=0.003            try another setting",
+        "             git add -A && git commit && dvc push     share the result",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _metrics(metrics: dict[str, Any]) -> list[str]:
+    shown = [name for name in ("accuracy", "f1_macro", "roc_auc", "mae", "r2") if name in metrics]
+    lines = []
+    for title, name in zip(["test"] + [""] * len(shown), shown, strict=False):
+        text = f"  {title:<10} {name} {metrics[name]:.4f}"
+        interval = metrics.get("ci95", {}).get(name)
+        if interval:
+            text += f"  (95 % interval {interval['low']:.4f} to {interval['high']:.4f})"
+        baseline = metrics.get("baseline", {})
+        if isinstance(baseline, dict) and name in baseline:
+            text += f"  baseline {baseline[name]:.4f}"
+        lines.append(text)
+    return [*lines, f"             n = {metrics['n']}"]
+
+
+def _published(published: dict[str, Any]) -> list[str]:
+    lines = [f"  run        {published.get('run_name')}  ({published.get('run_id')})"]
+    if published.get("version") is not None:
+        aliases = ", ".join(f"@{alias}" for alias in published.get("aliases", []))
+        lines.append(f"  model      models:/{published['name']}/{published['version']}  {aliases}")
+        if published.get("decision"):
+            lines.append(f"             {published['decision']}")
+    return lines
+
+
+def _duration(seconds: float) -> str:
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

@@ -1,0 +1,1 @@
+"""Where work runs: the device, worker processes, and what is made ahead."""

@@ -1,0 +1,179 @@
+"""Which device, which precision, how many threads, how deterministic: the only place that asks."""
+
+import ctypes
+import os
+import shutil
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass, replace
+from typing import Any, Literal
+
+import torch
+from pydantic import Field
+
+from pipeline.ground.errors import MachineError
+from pipeline.ground.params import Section
+from pipeline.ground.seeds import derive
+
+Precision = Literal["fp32", "bf16"]
+
+_M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
+"""Of glibc's malloc.h."""
+_INT_MAX = 2**31 - 1
+
+_LIMITS = (
+    "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR",
+    "MKL_ENABLE_INSTRUCTIONS",
+)  # fmt: skip
+"""Settings by which the libraries below torch choose other kernels, and torch does not say so.
+
+oneDNN held to AVX2 gives other bits in bf16 on a processor with AVX512."""
+
+
+class RuntimeParams(Section):
+    """`runtime`: what a result depends on besides data, weights and recipe."""
+
+    seed: int = Field(ge=0, lt=2**63)
+    """The one seed; every random stream is derived from it by name."""
+
+    threads: int = Field(ge=1, le=1024)
+    """CPU threads of one operation; part of the numeric fingerprint, so fixed here."""
+
+    device: Literal["auto", "cpu", "cuda", "mps"]
+    """Where tensors live; `auto` takes a GPU where there is one."""
+
+    precision: Literal["auto", "fp32", "bf16"]
+    """Of the backbone's operations; `auto` takes bf16 where the processor computes in it."""
+
+    compile: bool
+    """Compile what is trained with torch.compile; on a CPU that needs a C++ compiler."""
+
+
+@dataclass(frozen=True)
+class Runtime:
+    """The device and precision that a stage computes with."""
+
+    device: torch.device
+    precision: Precision
+    threads: int
+    compiled: bool = False
+    """Whether training compiles its model; it changes the last bits."""
+
+    def autocast(self) -> AbstractContextManager[Any]:
+        """Give the context in which the backbone runs."""
+        if self.precision == "fp32":
+            return nullcontext()
+        return torch.autocast(self.device.type, dtype=torch.bfloat16)
+
+    def fingerprint(self) -> dict[str, str | int]:
+        """Name what decides the bits of a result: builds, processor, threads, precision."""
+        facts: dict[str, str | int] = {
+            "torch": str(torch.__version__),
+            "device": _device_name(self.device),
+            "cpu": _cpu_capability(),
+            "threads": self.threads,
+            "precision": self.precision,
+        }
+        limits = " ".join(f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name))
+        facts |= {"limits": limits} if limits else {}
+        return facts | ({"compiled": "true"} if self.compiled else {})
+
+
+def open_runtime(params: RuntimeParams) -> Runtime:
+    """Choose the device and precision, and set torch's threads and deterministic mode.
+
+    Raises:
+        MachineError: The device or precision asked for is not there.
+    """
+    device = _choose_device(params.device)
+    precision = _choose_precision(params.precision, device)
+    if params.compile and device.type == "cpu" and not _has_compiler():
+        raise MachineError(
+            "params.yaml",
+            "needs a C++ compiler on the PATH, and there is none",
+            field="runtime.compile",
+            got=params.compile,
+            remedy="set it to false, or install one",
+        )
+    runtime = start_runtime(device, precision=precision, threads=params.threads)
+    return replace(runtime, compiled=params.compile)
+
+
+def start_runtime(device: torch.device, *, precision: Precision, threads: int) -> Runtime:
+    """Set torch's threads and deterministic mode, and how memory is kept, in this process."""
+    torch.set_num_threads(threads)
+    _keep_freed_memory()
+    if device.type == "cuda":
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+        torch.backends.cuda.matmul.allow_tf32 = False
+    torch.use_deterministic_algorithms(mode=True, warn_only=device.type == "cuda")
+    # else every new tensor is filled with nan first: a fifth of a training step
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    return Runtime(device, precision, threads)
+
+
+def _keep_freed_memory() -> None:
+    """Have the C library keep large blocks that were freed, where it is glibc.
+
+    By default it gives each back to the kernel, which hands it out again page by page and zeroed:
+    that took over half of the time of a forward pass (EfficientNet-Lite0, batches of 32).
+    """
+    libc = ctypes.CDLL(None)
+    if hasattr(libc, "gnu_get_libc_version"):
+        libc.mallopt(_M_MMAP_MAX, 0)
+        libc.mallopt(_M_TRIM_THRESHOLD, _INT_MAX)
+
+
+def _has_compiler() -> bool:
+    return any(shutil.which(name) for name in (os.environ.get("CXX", "g++"), "clang++"))
+
+
+def torch_generator(device: torch.device | str, seed: int, *names: str | int) -> torch.Generator:
+    """Give a torch generator for a named stream."""
+    return torch.Generator(device).manual_seed(derive(seed, *names))
+
+
+def _choose_device(name: str) -> torch.device:
+    has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
+    if name == "auto":
+        return torch.device("cuda" if has["cuda"] else "mps" if has["mps"] else "cpu")
+    if not has[name]:
+        raise MachineError(
+            "params.yaml",
+            "this machine has no such device",
+            field="runtime.device",
+            got=name,
+            remedy="set `runtime.device: auto`",
+        )
+    return torch.device(name)
+
+
+def _choose_precision(name: str, device: torch.device) -> Precision:
+    fast_bf16 = {
+        "cpu": "avx512_bf16" in _cpu_capability() or "amx_bf16" in _cpu_capability(),
+        "cuda": device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False),
+        "mps": False,
+    }[device.type]
+    if name == "auto":
+        return "bf16" if fast_bf16 else "fp32"
+    if name == "bf16" and device.type != "cpu" and not fast_bf16:
+        raise MachineError(
+            "params.yaml",
+            f"{device.type} does not compute in it",
+            field="runtime.precision",
+            got=name,
+            remedy="set `runtime.precision: auto`",
+        )
+    return "bf16" if name == "bf16" else "fp32"
+
+
+def _cpu_capability() -> str:
+    probes = (
+        ("avx512_bf16", torch.cpu._is_avx512_bf16_supported),
+        ("amx_bf16", torch.cpu._is_amx_tile_supported),
+    )
+    flags = [name for name, probe in probes if probe()]
+    return "+".join([torch.backends.cpu.get_cpu_capability(), *flags])
+
+
+def _device_name(device: torch.device) -> str:
+    return torch.cuda.get_device_name(device) if device.type == "cuda" else device.type

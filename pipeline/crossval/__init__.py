@@ -1,0 +1,1 @@
+"""Cross-validation on cached features."""

@@ -1,0 +1,338 @@
+"""Cross-validation on cached features: every fold trains, chooses its epoch, and is scored once.
+
+A finished fold is kept beside the pipeline's outputs, so that a run that was killed does not repeat
+it; when all outputs are written, these files are removed.
+
+Axes: N = items, K = outputs.
+"""
+
+import logging
+import math
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+from pipeline.compute.device import Runtime
+from pipeline.compute.engine import MachineParams, progress
+from pipeline.crossval.folds import CrossvalParams, Fold, deal
+from pipeline.crossval.plots import draw_folds
+from pipeline.ground.errors import IntegrityError
+from pipeline.ground.files import read_json, replacing_folder, write_json, write_rows
+from pipeline.ground.tables import write_table
+from pipeline.judge import metrics as judging
+from pipeline.judge.evaluation import (
+    EvaluateParams,
+    class_metrics,
+    class_table,
+    group_numbers,
+    value_metrics,
+    value_table,
+)
+from pipeline.judge.metrics import Bootstrap
+from pipeline.judge.temperature import probabilities
+from pipeline.train.checkpoint import Checkpoints
+from pipeline.train.examples import Targets, find_targets
+from pipeline.train.inputs import Parts, Plan
+from pipeline.train.trainer import open_training
+
+log = logging.getLogger(__name__)
+
+_Z = 0.975
+"""Quantile of a two-sided interval of 95 %."""
+
+
+@dataclass(frozen=True)
+class Scored:
+    """A fold that is done."""
+
+    fold: Fold
+    outputs: np.ndarray
+    """Of the held-out items, before the temperature: float32 [N, K]."""
+
+    served: np.ndarray
+    """Of the held-out items, float64: probabilities [N, K], or values [N, 1]."""
+
+    scores: dict[str, float]
+    epoch: int
+    """The best one."""
+
+    temperature: float
+    history: list[dict[str, float]]
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all folds have in common.
+
+    Attributes:
+        plan: What to train; every fold starts from the same weights.
+        parts: Opened once.
+        crossval: How items are dealt out.
+        evaluate: How a fold is judged.
+        runtime: Device and precision.
+        alike: Near-duplicates, which no fold separates; see `folds.deal`.
+    """
+
+    plan: Plan
+    parts: Parts
+    crossval: CrossvalParams
+    evaluate: EvaluateParams
+    runtime: Runtime
+    alike: pd.DataFrame | None = None
+
+    @property
+    def targets(self) -> Targets:
+        """Of the first fold; classes are the same for all."""
+        store = self.parts.store
+        return find_targets(self.plan.task, store, np.arange(len(store)))
+
+    def folds(self) -> list[Fold]:
+        """Deal the items out; see `folds.deal`."""
+        return deal(self.parts.store.index, self.crossval, task=self.plan.task, alike=self.alike)
+
+
+def run_folds(setting: Setting, *, machine: MachineParams, state: Path) -> Iterator[Scored]:
+    """Train and score every fold that is not done yet; give all, in order.
+
+    Args:
+        setting: What the folds have in common.
+        machine: Progress.
+        state: Folder for finished folds and checkpoints, by the key of the whole.
+    """
+    folds = setting.folds()
+    with progress(folds, machine, total=len(folds), title="crossval", unit="folds") as watched:
+        for fold in watched:
+            path = state / f"{fold.name}.json"
+            scored = _restore(setting, fold, path) or _train(setting, fold, state)
+            if not path.exists():
+                write_json(path, _record(setting, scored))
+            log.info("%s of %d: %s, best epoch %d", fold.name, len(folds), _main(scored.scores),
+                     scored.epoch)  # fmt: skip
+            yield scored
+
+
+def write(
+    setting: Setting,
+    scored: Sequence[Scored],
+    *,
+    metrics: Path,
+    predictions: Path,
+    history: Path,
+    plots: Path,
+) -> None:
+    """Write what all folds gave together."""
+    found = summarize_folds(setting, scored)
+    rows = _history(scored)
+    write_rows(history, rows, columns=list(rows[0]))
+    write_table(predictions, _predictions(setting, scored))
+    with replacing_folder(plots) as folder:
+        draw_folds(folder, found, rows)
+    write_json(metrics, found)
+    log.info(summary(found))
+
+
+def clear(state: Path) -> None:
+    """Remove what was kept for a restart."""
+    if state.exists():
+        shutil.rmtree(state)
+
+
+def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
+    training = open_training(setting.plan, setting.parts, setting.runtime, rows=fold.rows)
+    checkpoints = Checkpoints(state / fold.name, training.identity())
+    training.resume(checkpoints)
+    for _ in training.run(checkpoints):
+        pass
+    training.finish()
+    outputs = training.outputs(fold.held_out)
+    served = training.targets.serve(outputs, training.temperature)
+    scores = _scores(setting, fold, outputs, served)
+    history = [{"epoch": each.epoch, **each.values()} for each in training.reports]
+    checkpoints.clear()
+    return Scored(fold, outputs, served, scores, training.best.epoch, training.temperature, history)
+
+
+def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:
+    """Give class numbers (int64), or values (float64)."""
+    labels = setting.parts.store.index["label"].iloc[rows]
+    if setting.plan.task == "regression":
+        return labels.astype(np.float64).to_numpy()
+    return setting.targets.encode(labels).numpy()
+
+
+def _scores(
+    setting: Setting, fold: Fold, outputs: np.ndarray, served: np.ndarray
+) -> dict[str, float]:
+    """Judge a fold's held-out items by the metrics of `evaluate`."""
+    scores = _point(setting, fold, served)
+    if setting.plan.task == "classification":
+        scores["ece_uncalibrated"] = _uncalibrated(setting, fold.held_out, outputs)
+    return dict(sorted(scores.items()))
+
+
+def _point(setting: Setting, fold: Fold, served: np.ndarray) -> dict[str, float]:
+    truth = _truths(setting, fold.held_out)
+
+    def scores(weights_RN: np.ndarray) -> judging.Scores:
+        if setting.plan.task == "regression":
+            return judging.value_scores(served[:, 0], truth, weights_RN)
+        return judging.class_scores(served, truth, weights_RN, ece_bins=setting.evaluate.ece_bins)
+
+    return judging.point(scores, len(truth))
+
+
+def _uncalibrated(setting: Setting, rows: np.ndarray, outputs: np.ndarray) -> float:
+    """Give the calibration error without the temperature."""
+    return judging.calibration_error(
+        probabilities(outputs, 1.0), _truths(setting, rows), setting.evaluate.ece_bins
+    )
+
+
+def _baseline(setting: Setting, fold: Fold) -> dict[str, float]:
+    """Judge a model that knows only the class shares, or the mean, of the fold's training part."""
+    known = _truths(setting, fold.rows.train)
+    if setting.plan.task == "regression":
+        same = np.array([known.mean()])
+    else:
+        same = np.bincount(known, minlength=len(setting.targets.classes)) / len(known)
+    return _point(setting, fold, np.tile(same, (len(fold.held_out), 1)))
+
+
+def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any]:
+    """Give what `metrics.json` holds: of every metric mean, deviation and interval over the folds.
+
+    The folds share training items, so their spread alone says too little: the interval is that of
+    the corrected resampled t test (Nadeau and Bengio 2003), mean +- t * s * sqrt(1/J + n2/n1), with
+    J trainings, n2 held-out and n1 other items. Of one repeat the predictions of all folds
+    together are judged too, with the bootstrap over groups that `evaluate` takes.
+    """
+    params = setting.crossval
+    names = _common([each.scores for each in scored])
+    baselines = [_baseline(setting, each.fold) for each in scored]
+    found: dict[str, Any] = {
+        "folds": params.folds,
+        "repeats": params.repeats,
+        "items": params.items,
+        "n": int(sum(len(each.fold.held_out) for each in scored) / params.repeats),
+        "mean": {}, "deviation": {}, "ci95": {},
+        "baseline": {name: float(np.mean([each[name] for each in baselines]))
+                     for name in _common(baselines)},
+        "fold": {each.fold.name: each.scores for each in scored},
+    }  # fmt: skip
+    for name in names:
+        values = np.array([each.scores[name] for each in scored])
+        mean, deviation = float(values.mean()), float(values.std(ddof=1))
+        half = float(
+            stats.t.ppf(_Z, len(values) - 1)
+            * deviation
+            * math.sqrt(1 / len(values) + 1 / (params.folds - 1))
+        )
+        found["mean"][name] = mean
+        found["deviation"][name] = deviation
+        found["ci95"][name] = {"low": mean - half, "high": mean + half}
+    if params.repeats == 1:
+        found["out_of_fold"] = _judge_together(setting, scored)
+    if setting.parts.normalization.mode == "dataset":
+        found["note"] = (
+            "the normalization was fitted on the train split of the main run, which has items that "
+            "folds held out"
+        )
+    return found
+
+
+def _common(scores: Sequence[Mapping[str, float]]) -> list[str]:
+    """Give the metrics that are defined on every fold."""
+    return [name for name in scores[0] if all(name in each for each in scores)]
+
+
+def _judge_together(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any]:
+    rows = np.concatenate([each.fold.held_out for each in scored])
+    served = np.concatenate([each.served for each in scored])
+    truth, params = _truths(setting, rows), setting.evaluate
+    index = setting.parts.store.index.iloc[rows].reset_index(drop=True)
+    bootstrap = Bootstrap(params.bootstrap, params.seed, group_numbers(index))
+    if setting.plan.task == "regression":
+        return value_metrics(served[:, 0], truth, float(truth.mean()), bootstrap)
+    found = class_metrics(served, truth, setting.targets.classes, bootstrap, params.ece_bins)
+    outputs = np.concatenate([each.outputs for each in scored])
+    return found | {"ece_uncalibrated": _uncalibrated(setting, rows, outputs)}
+
+
+def _predictions(setting: Setting, scored: Sequence[Scored]) -> pd.DataFrame:
+    """Give the out-of-fold predictions: a row for each item and repeat, in the store's order."""
+    targets, tables = setting.targets, []
+    for each in scored:
+        index = setting.parts.store.index.iloc[each.fold.held_out].reset_index(drop=True)
+        table = (
+            value_table(index, each.served[:, 0])
+            if targets.task == "regression"
+            else class_table(index, each.served, targets.classes)
+        )
+        table.insert(3, "repeat", each.fold.repeat)
+        table.insert(4, "fold", each.fold.fold)
+        tables.append(table.assign(row=each.fold.held_out))
+    whole = pd.concat(tables, ignore_index=True).sort_values(["repeat", "row"], kind="stable")
+    return whole.drop(columns="row").reset_index(drop=True)
+
+
+def _history(scored: Sequence[Scored]) -> list[dict[str, Any]]:
+    """Give the curves of all folds, a row for each epoch."""
+    return [
+        {"repeat": each.fold.repeat, "fold": each.fold.fold, **row}
+        for each in scored
+        for row in each.history
+    ]
+
+
+def summary(found: dict[str, Any]) -> str:
+    """Give one line: the mean of the main metric, its interval, and that of all together."""
+    name = "accuracy" if "accuracy" in found["mean"] else "mae"
+    interval = found["ci95"][name]
+    text = (
+        f"{found['folds']} folds, {found['n']} items: {name} {found['mean'][name]:.4f} "
+        f"+- {found['deviation'][name]:.4f} (95 %: {interval['low']:.4f} to {interval['high']:.4f})"
+    )
+    together = found.get("out_of_fold")
+    return text + (f"; out of fold {together[name]:.4f}" if together else "")
+
+
+def _main(scores: dict[str, float]) -> str:
+    name = "accuracy" if "accuracy" in scores else "mae"
+    return f"{name} {scores[name]:.4f}"
+
+
+def _record(setting: Setting, scored: Scored) -> dict[str, Any]:
+    return {
+        "fingerprint": setting.runtime.fingerprint(), "outputs": scored.outputs.tolist(),
+        "scores": scored.scores, "epoch": scored.epoch, "temperature": scored.temperature,
+        "history": [list(row.items()) for row in scored.history],  # JSON would sort the columns
+    }  # fmt: skip
+
+
+def _restore(setting: Setting, fold: Fold, path: Path) -> Scored | None:
+    """Give a fold that is done; None, and no file, where it must be trained (again)."""
+    if not path.exists():
+        return None
+    try:
+        record = read_json(path)
+    except IntegrityError as error:
+        log.warning("a finished fold is damaged, so it is trained again: %s", error)
+        path.unlink()
+        return None
+    if record["fingerprint"] != setting.runtime.fingerprint():
+        log.warning("%s comes from another device, thread count or torch build; it is trained "
+                    "again", fold.name)  # fmt: skip
+        path.unlink()
+        return None
+    targets = find_targets(setting.plan.task, setting.parts.store, fold.rows.train)
+    outputs = np.array(record["outputs"], dtype=np.float32)
+    return Scored(
+        fold, outputs, targets.serve(outputs, record["temperature"]), record["scores"],
+        record["epoch"], record["temperature"], [dict(row) for row in record["history"]],
+    )  # fmt: skip

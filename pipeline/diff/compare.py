@@ -1,0 +1,66 @@
+"""What `rootstock data diff` does: two snapshots, their comparison, its text and its sheet."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from pipeline.clean.run import CleanParams
+from pipeline.diff.diff import compare
+from pipeline.diff.sheet import write_sheet
+from pipeline.diff.snapshots import read_current, read_recorded
+from pipeline.diff.text import moved_line, render_diff
+from pipeline.ground.errors import DataError
+from pipeline.ground.params import load_section, read_params
+from pipeline.picture.show.tile import read_item
+
+_PARAMS = "params.yaml"
+
+
+def compare_data(
+    root: Path, revision: str, *, as_json: bool, sheet: Path | None
+) -> tuple[str, dict[str, Any]]:
+    """Compare a revision's data with the working tree's; give the text to print, and the values.
+
+    Args:
+        root: The folder that holds dvc.yaml.
+        revision: What git takes for a commit.
+        as_json: Give JSON in place of text for people.
+        sheet: A PNG to write, or None.
+
+    Raises:
+        ParamsError: There is no such revision.
+        DataError: One side has no manifest.
+        MachineError: DVC's cache lacks the revision's manifest.
+    """
+    old, old_files = read_recorded(root, revision)
+    new, raw = read_current(root)
+    diff = compare(old, new)
+    if sheet is not None:
+        params = load_section(
+            read_params(root / _PARAMS), "clean", CleanParams, path=root / _PARAMS
+        )
+        write_sheet(
+            sheet,
+            diff,
+            read_old=old_files.read,
+            read_new=lambda path: read_item(raw, path),
+            limits=params.limits(),
+        )
+    if as_json:
+        return json.dumps(diff, indent=2, sort_keys=True, allow_nan=False) + "\n", diff
+    drawn = f"\n  pictures: {sheet}\n" if sheet is not None else ""
+    return render_diff(diff) + drawn, diff
+
+
+def refuse_moved(diff: dict[str, Any]) -> None:
+    """Stop where an item changed its split.
+
+    Raises:
+        DataError: One did.
+    """
+    if diff["moved"]:
+        raise DataError(
+            "split",
+            moved_line(diff),
+            remedy="undo it, or train anew and compare no figures across it",
+        )

@@ -1,0 +1,95 @@
+"""A comparison of two manifests as one sheet of pictures: added, removed, relabeled, replaced."""
+
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipeline.ground.plots import SHEET_LIMIT, contact_sheet
+from pipeline.picture.read.probe import Limits
+from pipeline.picture.read.spec import Pixels
+from pipeline.picture.show.tile import picture_tile
+
+_SIDE_PX = 224
+_GAP_PX = 12
+_WHITE = 255
+_NAME_CHARS = 23
+
+Read = Callable[[str], bytes | None]
+Row = Mapping[str, Any]
+
+
+def write_sheet(path: Path, diff: Row, *, read_old: Read, read_new: Read, limits: Limits) -> None:
+    """Draw what changed, at most `SHEET_LIMIT` pictures; every kind of change gets its share.
+
+    Args:
+        path: The PNG to write.
+        diff: From `pipeline.diff.diff.compare`.
+        read_old: Gives the bytes of a raw file as it was, or None; a gray tile stands for it then.
+        read_new: Likewise, as it is.
+        limits: What is not decoded.
+    """
+
+    def tile(read: Read, name: str, mode: str | None) -> Pixels:
+        # What could not be decoded is not tried again: it has no mode.
+        content = read(name) if mode else None
+        return picture_tile(content, limits, side_px=_SIDE_PX)
+
+    kinds: list[tuple[Sequence[Row], Callable[[Row], Pixels], Callable[[Row], str]]] = [
+        (diff["moved"], lambda row: tile(read_new, row["path"], "kept"),
+         lambda row: f"MOVED {row['old']} to {row['new']}"),
+        (diff["relabeled"], lambda row: tile(read_new, row["path"], row["mode"]),
+         lambda row: f"label {_label(row['old'])} to\n{_label(row['new'])}"),
+        (diff["changed"],
+         lambda row: _beside(tile(read_old, row["path"], row["old"]["mode"]),
+                             tile(read_new, row["path"], row["new"]["mode"])),
+         lambda _: "changed: before, now"),
+        (diff["added"], lambda row: tile(read_new, row["path"], row["mode"]),
+         lambda row: f"added {_fate(row)}"),
+        (diff["removed"], lambda row: tile(read_old, row["path"], row["mode"]),
+         lambda row: f"removed {_fate(row)}"),
+    ]  # fmt: skip
+    quotas = _quotas([len(rows) for rows, _, _ in kinds], SHEET_LIMIT)
+    pictures = [
+        (draw(row), f"{Path(row['path']).name[-_NAME_CHARS:]}\n{tell(row)}")
+        for (rows, draw, tell), quota in zip(kinds, quotas, strict=True)
+        for row in rows[:quota]
+    ]
+    total = sum(len(rows) for rows, _, _ in kinds)
+    shown = f", shown are {len(pictures)} of {total}" if len(pictures) < total else ""
+    contact_sheet(path, pictures, title=_title(diff) + shown, empty="no picture changed")
+
+
+def _title(diff: Row) -> str:
+    names = ("moved", "relabeled", "changed", "added", "removed")
+    counts = ", ".join(f"{name} {len(diff[name])}" for name in names if diff[name])
+    return f"data {diff['from']['name']} to {diff['to']['name']}: {counts or 'no change'}"
+
+
+def _label(value: str | None) -> str:
+    return "none" if value is None else value
+
+
+def _fate(row: Row) -> str:
+    return f"{_label(row['label'])}\n{row['reason'] or row['split']}"
+
+
+def _beside(left: Pixels, right: Pixels) -> Pixels:
+    """Put two tiles side by side on white, at the top."""
+    height = max(left.shape[0], right.shape[0])
+    width = left.shape[1] + _GAP_PX + right.shape[1]
+    canvas = np.full((height, width, 3), _WHITE, dtype=np.uint8)
+    canvas[: left.shape[0], : left.shape[1]] = left
+    canvas[: right.shape[0], width - right.shape[1] :] = right
+    return canvas
+
+
+def _quotas(sizes: Sequence[int], limit: int) -> list[int]:
+    """Share out places: equal shares, and what some do not need goes to the others."""
+    quotas = [0] * len(sizes)
+    while sum(quotas) < min(limit, sum(sizes)):
+        for kind, size in enumerate(sizes):
+            if quotas[kind] < size and sum(quotas) < limit:
+                quotas[kind] += 1
+    return quotas

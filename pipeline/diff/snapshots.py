@@ -1,0 +1,251 @@
+"""What `clean` made of the data, in the working tree and at any revision: from git and DVC's cache.
+
+A revision's dvc.lock names the manifest and every raw file by md5; their bytes are in the cache for
+as long as nobody collected them. Nothing is checked out, and nothing is fetched.
+"""
+
+import json
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass, field
+from functools import lru_cache
+from pathlib import Path, PurePosixPath
+from typing import Any
+
+import pandas as pd
+
+from pipeline.diff.diff import REPEATS, Snapshot
+from pipeline.ground.errors import (
+    DataError,
+    IntegrityError,
+    MachineError,
+    ParamsError,
+    PipelineError,
+)
+from pipeline.ground.files import md5_file, read_json
+from pipeline.ground.git import ask_git, has_commit
+from pipeline.ground.params import parse_params, read_params
+from pipeline.ground.tables import read_table
+from pipeline.manifest.manifest import KEPT, read_manifest
+from pipeline.picture.read.decode import MAX_PIXELS
+from pipeline.raw.archive.archive import RawFault
+from pipeline.raw.containers import Container, open_container
+from pipeline.raw.source import most_bytes
+from pipeline.repo.cache import cache_folder, locked_dep, locked_out, object_path, read_listing
+
+MANIFEST = "artifacts/clean/manifest.parquet"
+_REPORT = "artifacts/clean/report.json"
+_NEAR = "artifacts/clean/near_duplicates.parquet"
+_LOCK = "dvc.lock"
+_COMMIT_CHARS = 12
+
+
+@dataclass(frozen=True)
+class CachedFiles:
+    """The raw files of a revision, as far as DVC's cache has them."""
+
+    cache: Path
+    listing: Mapping[str, str] = field(default_factory=dict)
+    """Path -> md5; empty where the raw folder was not tracked, or its listing is not cached."""
+
+    def read(self, path: str) -> bytes | None:
+        """Return the bytes of a file, or of a member; None where they are not at hand."""
+        try:
+            if path in self.listing:
+                return object_path(self.cache, self.listing[path]).read_bytes()
+            for parent in map(str, PurePosixPath(path).parents):
+                if parent in self.listing:
+                    holder = _opened(object_path(self.cache, self.listing[parent]), parent)
+                    return holder.read(path[len(parent) + 1 :], most_bytes(MAX_PIXELS))
+        except (OSError, PipelineError, RawFault):
+            return None
+        return None
+
+
+@lru_cache(maxsize=4)
+def _opened(path: Path, name: str) -> Container:
+    """Return a container of the cache, whose objects never change, and have no suffix."""
+    return open_container(path, name)
+
+
+def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
+    """Give what a revision recorded, and its raw files.
+
+    Args:
+        root: The folder that holds dvc.lock and `.dvc`.
+        revision: Anything that git takes for a commit.
+
+    Raises:
+        ParamsError: Git knows no such commit here.
+        DataError: The commit has no manifest in its dvc.lock.
+        MachineError: git cannot read the repository, or DVC's cache does not hold that manifest.
+        IntegrityError: The manifest in the cache is damaged.
+    """
+    commit = _commit(root, revision)
+    where = f"dvc.lock of {revision} ({commit[:_COMMIT_CHARS]})"
+    text = ask_git(root, "show", f"{commit}:./{_LOCK}")
+    lock = parse_params(text, where) if text else {}
+    md5 = locked_out(lock, MANIFEST)
+    if md5 is None:
+        raise DataError(
+            where, "records no manifest", remedy="name a revision at which `clean` has run"
+        )
+    cache = cache_folder(root)
+    path = object_path(cache, md5)
+    if not path.exists():
+        raise MachineError(
+            where,
+            f"its manifest is not in the cache ({path})",
+            remedy=f"run `dvc fetch --all-commits {MANIFEST}`",
+        )
+    settings = _settings(lock)
+    manifest = read_manifest(path)
+    snapshot = Snapshot(revision, commit, manifest, settings, find_originals(manifest, {}, None))
+    return snapshot, CachedFiles(cache, _listing(cache, lock, settings))
+
+
+def read_current(root: Path) -> tuple[Snapshot, Path]:
+    """Give what lies in the working tree, and its raw folder.
+
+    Raises:
+        DataError: `clean` has not run, or what it made was not pulled.
+        IntegrityError: The manifest is damaged, or is not the one that dvc.lock records, as after
+            `git checkout` alone; or other data were added since.
+    """
+    path = root / MANIFEST
+    if not path.exists():
+        raise DataError(
+            MANIFEST, "no such file", remedy="run `dvc repro clean`, or `dvc pull clean`"
+        )
+    lock = read_params(root / _LOCK) if (root / _LOCK).exists() else {}
+    if locked_out(lock, MANIFEST) not in (None, md5_file(path)):
+        raise IntegrityError(
+            MANIFEST,
+            f"is not the one that {_LOCK} records",
+            remedy="run `dvc checkout clean`, or `dvc pull clean`, or `dvc repro clean`",
+        )
+    manifest = read_manifest(path)
+    settings = _settings(lock)
+    details = _details(root / _REPORT)
+    near = read_table(root / _NEAR) if (root / _NEAR).exists() else None
+    originals = find_originals(manifest, details, near)
+    raw = str(settings.get("data", {}).get("path", "data"))
+    _refuse_other_data(root, lock, raw)
+    return Snapshot("working tree", None, manifest, settings, originals), root / raw
+
+
+def read_report(root: Path, revision: str | None) -> dict[str, Any]:
+    """Return the report of `clean` in the working tree, or as a revision holds it in git.
+
+    Raises:
+        ParamsError: Git knows no such commit here.
+        DataError: There is no report.
+        IntegrityError: It is damaged.
+    """
+    if revision is None:
+        return dict(read_json(root / _REPORT))
+    text = ask_git(root, "show", f"{_commit(root, revision)}:./{_REPORT}")
+    if not text:
+        raise DataError(
+            f"{_REPORT} of {revision}", "no such file", remedy="name a commit that has one"
+        )
+    try:
+        return dict(json.loads(text))
+    except ValueError as error:
+        raise IntegrityError(f"{_REPORT} of {revision}", f"not valid JSON ({error})") from error
+
+
+def _refuse_other_data(root: Path, lock: Mapping[str, Any], raw: str) -> None:
+    """Refuse a manifest from before the last `dvc add`: what it does not show looks unchanged."""
+    tracked, read = root / f"{raw}.dvc", locked_dep(lock, "clean", raw)
+    if read is None or not tracked.exists():
+        return
+    outs = read_params(tracked).get("outs") or ()
+    if read not in [out.get("md5") for out in outs]:
+        raise IntegrityError(
+            f"{raw}.dvc", "names other data than `clean` has read", remedy="run `dvc repro clean`"
+        )
+
+
+def find_originals(
+    manifest: pd.DataFrame, details: Mapping[str, str], near: pd.DataFrame | None
+) -> dict[str, str]:
+    """Tell which item each dropped row repeats, as far as it can be known.
+
+    Args:
+        manifest: Its rows.
+        details: Path -> what the report tells of the row; it has the first rows only.
+        near: Columns path_a, path_b, correlation of near-duplicates, if they were looked for.
+    """
+    kept = manifest[manifest["status"] == KEPT]
+    paths = set(kept["path"])
+    by_id = dict(zip(kept["id"], kept["path"], strict=True))
+    beside = _neighbors(near, paths) if near is not None else {}
+    rows = manifest[manifest["reason"].isin(REPEATS)]
+    originals = {}
+    for path, each in zip(rows["path"], rows["id"], strict=True):
+        original = by_id.get(each) or _told(details.get(path, ""), paths) or beside.get(path)
+        if original:
+            originals[path] = original
+    return originals
+
+
+def _told(detail: str, paths: Collection[str]) -> str | None:
+    """Find the kept path in `as <path>` or `... alike to <path> in <split>`.
+
+    More may follow, and a path can have commas and words too: the longest that is one counts.
+    """
+    _, marker, rest = detail.rpartition(" alike to ")
+    rest = rest if marker else detail.removeprefix("as ")
+    while rest and rest not in paths:
+        rest = max(rest.rpartition(",")[0], rest.rpartition(" in ")[0], key=len)
+    return rest or None
+
+
+def _neighbors(near: pd.DataFrame, paths: Collection[str]) -> dict[str, str]:
+    """Give the kept path that is closest to each other one."""
+    beside: dict[str, str] = {}
+    near = near.sort_values("correlation", ascending=False, kind="stable")
+    for first, second in zip(near["path_a"], near["path_b"], strict=True):
+        for path, other in ((first, second), (second, first)):
+            if other in paths:
+                beside.setdefault(path, other)
+    return beside
+
+
+def _settings(lock: Mapping[str, Any]) -> dict[str, Any]:
+    """Give the params that `clean` ran with."""
+    value: Any = lock
+    for name in ("stages", "clean", "params", "params.yaml"):
+        value = value.get(name) if isinstance(value, dict) else None
+    return dict(value) if isinstance(value, dict) else {}
+
+
+def _listing(
+    cache: Path, lock: Mapping[str, Any], settings: Mapping[str, Any]
+) -> Mapping[str, str]:
+    """Give the raw files of a lock; none where they are unknown: only pictures need them."""
+    md5 = locked_dep(lock, "clean", str(settings.get("data", {}).get("path")))
+    try:
+        return read_listing(cache, md5) if md5 else {}
+    except PipelineError:
+        return {}
+
+
+def _details(report: Path) -> dict[str, str]:
+    rows = read_json(report).get("not_kept", []) if report.exists() else []
+    return {row["path"]: row["detail"] for row in rows}
+
+
+def _commit(root: Path, revision: str) -> str:
+    has_commit(root)
+    found = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options",
+                 f"{revision}^{{commit}}")  # fmt: skip
+    if not found:
+        raise ParamsError(
+            "rootstock data diff",
+            "must be a commit of this repository",
+            field="REV",
+            got=revision,
+            remedy="`git fetch` it; a shallow clone has few commits",
+        )
+    return found.strip()

@@ -1,0 +1,1 @@
+"""What everything stands on: errors, params, files, tables, git, locks, stages."""

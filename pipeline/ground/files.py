@@ -1,0 +1,256 @@
+"""Files appear whole or not at all, and equal content gives equal bytes.
+
+A file is written beside its target under a temporary name, flushed to disk, and renamed over it.
+A folder likewise. What a killed process leaves behind starts with `.tmp-` and is removed by the
+next writer of the same target.
+"""
+
+import csv
+import glob
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pipeline.ground.errors import DataError, IntegrityError
+
+_BLOCK_BYTES = 1 << 20
+
+_SYNCS = 16
+"""Files that are flushed at once."""
+
+
+def _scratch(target: Path) -> Path:
+    """Give a fresh temporary name beside `target`, after removing what dead writers left there.
+
+    Raises:
+        ValueError: The target has no name of its own, so that beside it would be in it.
+    """
+    if target.name in ("", ".."):
+        raise ValueError(f"{target}: must end in a name")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    prefix = f".tmp-{target.name}-"
+    for stale in target.parent.glob(f"{glob.escape(prefix)}*"):
+        pid = stale.name.removeprefix(prefix)
+        # Anything else belongs to a target whose name begins with this one's and a dash.
+        if pid.isdecimal() and not _is_alive(int(pid)):
+            remove(stale)
+    return target.parent / f"{prefix}{os.getpid()}"
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
+
+
+def target_fault(target: Path) -> str | None:
+    """Say why nothing can be written to a path, as far as it shows beforehand; or None."""
+    path = target.absolute()
+    above = next(each for each in path.parents if os.path.lexists(each))
+    if not above.is_dir():
+        return "must lie in a folder"
+    scratch = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    missing = path.parent.relative_to(above).parts
+    for each in (*(above / name for name in (*missing, scratch.name)), scratch):
+        try:
+            each.lstat()
+        except FileNotFoundError:
+            continue
+        except OSError as error:
+            return f"cannot be written: {os.strerror(error.errno or 0)}"
+    return None
+
+
+def remove(path: Path) -> None:
+    """Remove a file or a folder, if it is there."""
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+
+
+def _sync(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _sync_folder(folder: Path) -> None:
+    """Flush what is in a folder, and its list of names.
+
+    Many at a time: they then share the commits of the file system's journal, each of which may wait
+    for a disk that is still writing what others gave it. A file that has a second name is not ours
+    alone, `link_file`: whoever wrote it flushed it, or did not care to.
+    """
+    paths = [path for path in sorted(folder.rglob("*")) if path.is_dir() or not _has_links(path)]
+    with ThreadPoolExecutor(_SYNCS) as pool:
+        for _ in pool.map(_sync, [*paths, folder]):
+            pass
+
+
+def _has_links(path: Path) -> bool:
+    return path.stat().st_nlink > 1
+
+
+@contextmanager
+def replacing(target: Path) -> Iterator[Path]:
+    """Give a temporary path to write to; it becomes `target` if the block ends without an error."""
+    scratch = _scratch(target)
+    try:
+        yield scratch
+        _sync(scratch)
+        scratch.replace(target)
+        _sync(target.parent)
+    except BaseException:
+        remove(scratch)
+        raise
+
+
+@contextmanager
+def replacing_folder(target: Path) -> Iterator[Path]:
+    """Give an empty temporary folder; it becomes `target` if the block ends without an error.
+
+    An older `target` is removed first, so a reader sees the old folder, none, or the new one.
+    """
+    scratch = _scratch(target)
+    remove(scratch)
+    scratch.mkdir()
+    try:
+        yield scratch
+        _sync_folder(scratch)
+        remove(target)
+        scratch.replace(target)
+        _sync(target.parent)
+    except BaseException:
+        remove(scratch)
+        raise
+
+
+@contextmanager
+def syncing() -> Iterator[Callable[[Path], None]]:
+    """Give what flushes a finished file to disk, beside the work on the next ones.
+
+    The block ends when all are there.
+
+    Raises:
+        OSError: One could not be flushed.
+    """
+    with ThreadPoolExecutor(1) as pool:
+        done: list[Future[None]] = []
+        try:
+            yield lambda path: done.append(pool.submit(_sync, path))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+        for each in done:
+            each.result()
+
+
+def copy_file(source: Path, target: Path) -> None:
+    """Copy a file's bytes inside the kernel; where the file system can, both share their blocks."""
+    with source.open("rb") as reader, target.open("wb") as writer:
+        left = os.fstat(reader.fileno()).st_size
+        while left:
+            try:
+                copied = os.copy_file_range(reader.fileno(), writer.fileno(), left)
+            except (AttributeError, OSError):  # another system, or two file systems
+                shutil.copyfileobj(reader, writer, _BLOCK_BYTES)
+                return
+            if not copied:
+                return
+            left -= copied
+
+
+def link_file(source: Path, target: Path) -> None:
+    """Give a file of DVC's cache a second name; copy it where the file system or its owner forbid.
+
+    DVC puts a copy in place of each link when it takes over the output (unless `cache.type` asks
+    for links), so that a later edit in place cannot reach its cache. Until then it is read-only.
+    """
+    try:
+        target.hardlink_to(source.resolve())
+    except OSError:
+        copy_file(source, target)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text."""
+    with replacing(path) as scratch:
+        scratch.write_text(text, encoding="utf-8", newline="\n")
+
+
+def canonical_json(value: Any) -> str:
+    """Give the one JSON text of a value: sorted keys, no spaces, no NaN or infinity.
+
+    Raises:
+        ValueError: There is a NaN or an infinity.
+    """
+    return json.dumps(
+        value, sort_keys=True, separators=(",", ":"), ensure_ascii=True, allow_nan=False
+    )
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON for people and `git diff`: two spaces, sorted keys, a final newline."""
+    text = json.dumps(value, sort_keys=True, indent=2, ensure_ascii=False, allow_nan=False)
+    write_text(path, text + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read a JSON file that this project wrote.
+
+    Raises:
+        DataError: The file is missing.
+        IntegrityError: It is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file", remedy="run `dvc repro`") from error
+    except ValueError as error:
+        raise IntegrityError(
+            path, f"not valid JSON ({error})", remedy="run `dvc repro` or `dvc checkout`"
+        ) from error
+
+
+def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequence[str]) -> None:
+    """Write a CSV file with a header; floats in the shortest form that reads back as the same."""
+    with replacing(path) as scratch, scratch.open("w", encoding="utf-8", newline="") as stream:
+        writer = csv.DictWriter(stream, columns, lineterminator="\n")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def sha256_file(path: Path) -> str:
+    """Give the SHA-256 of a file's bytes, in hex."""
+    return _digest(path, "sha256")
+
+
+def md5_file(path: Path) -> str:
+    """Give the MD5 of a file's bytes, in hex: what DVC records of it. Not a security measure."""
+    return _digest(path, "md5")
+
+
+def sha256_json(value: Any) -> str:
+    """Give the SHA-256 of a value's canonical JSON, in hex."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def _digest(path: Path, algorithm: str) -> str:
+    digest = hashlib.new(algorithm, usedforsecurity=False)
+    with path.open("rb") as stream:
+        while block := stream.read(_BLOCK_BYTES):
+            digest.update(block)
+    return digest.hexdigest()

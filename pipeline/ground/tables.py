@@ -1,0 +1,48 @@
+"""Parquet files of this project: written whole, equal tables in equal bytes, and read with care.
+
+Apart from `pipeline.ground.files`, so that a process that only decodes need not load pandas.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.ground.errors import DataError, IntegrityError
+from pipeline.ground.files import replacing
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a parquet file without an index; equal tables give equal bytes."""
+    with replacing(path) as scratch:
+        table.to_parquet(scratch, index=False, engine="pyarrow", compression="zstd")
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a parquet file that this project wrote.
+
+    Raises:
+        DataError: The file is missing.
+        IntegrityError: It is not parquet.
+    """
+    with reading_parquet(path):
+        return pd.read_parquet(path, engine="pyarrow")
+
+
+@contextmanager
+def reading_parquet(path: Path) -> Iterator[None]:
+    """Tell what a reader of a parquet file that this project wrote may come upon.
+
+    Raises:
+        DataError: The file is missing.
+        IntegrityError: It is not parquet.
+    """
+    try:
+        yield
+    except FileNotFoundError as error:
+        raise DataError(path, "no such file", remedy="run `dvc repro`") from error
+    except (OSError, ValueError) as error:
+        raise IntegrityError(
+            path, "not a readable parquet file", remedy="run `dvc repro` or `dvc checkout`"
+        ) from error

@@ -1,0 +1,1 @@
+"""The names of results: what went into them, and what training recorded of them."""

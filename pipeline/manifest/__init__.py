@@ -1,0 +1,1 @@
+"""One row for every item, and the split that it goes to."""

@@ -1,0 +1,133 @@
+"""The manifest: one row for every raw item, kept or not, and why not.
+
+Text columns are strings with missing values where there is nothing to say; `width` and `height` are
+nullable integers; `weight` is float64. Rows are sorted by `path`: equal content, equal bytes.
+"""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from pipeline.ground.errors import IntegrityError
+from pipeline.ground.tables import read_table, write_table
+
+COLUMNS = (
+    "path", "id", "label", "split", "group", "weight", "status", "reason", "width", "height",
+    "mode", "format",
+)  # fmt: skip
+"""In this order; after them the label file's other columns as `meta.<name>`."""
+
+META = "meta."
+"""The prefix of columns that pass through from the label file as text."""
+
+KEPT, QUARANTINED, DROPPED = "kept", "quarantined", "dropped"
+STATUSES = (KEPT, QUARANTINED, DROPPED)
+SPLITS = ("train", "val", "test")
+
+REASONS = {
+    "unsafe_path": "the path leaves the data folder, or names no regular file; it was not opened",
+    "missing_file": "the label file names a file that is not there",
+    "unreadable": "the operating system refuses to read the file",
+    "empty": "the file has no bytes",
+    "not_image": "the bytes are no picture",
+    "format_not_allowed": "a kind of picture, or of document, that is never decoded here",
+    "unsupported_mode": "a picture whose pixel values have no agreed meaning as colors",
+    "truncated": "the picture ends before its last pixel",
+    "damaged": "the picture is damaged, and cannot be decoded as a whole",
+    "decoder_crashed": "the decoder crashed, or took more memory than any picture may need",
+    "decoder_hung": "the decoder did not come to an end in a time that suffices for any picture",
+    "animated": "the picture has several frames, and `clean.animated` is reject",
+    "transparent": "every pixel is transparent, and what is beneath has one color",
+    "too_large": "the picture has more pixels than `clean.max_pixels`",
+    "too_small": "a side is shorter than `clean.min_side_px`",
+    "aspect": "the longer side exceeds the shorter by more than `clean.max_aspect`",
+    "no_label": "there is no label, and `clean.missing_label` does not give one",
+    "conflict": "the same item, or the same pixels, stands with different labels",
+    "duplicate": "the same pixels with the same label stand at another path, which is kept",
+    "near_duplicate_of": "nearly the same picture stands in a more protected split",
+    "untrained": "no item of its class falls in train, and `split.small_classes` is drop",
+    "review": "a person decided so, in the folder review/",
+}
+"""Every code that `reason` can hold, and what it says."""
+
+TEXT = pd.StringDtype(na_value=np.nan)
+"""The type of text columns: strings, or NaN."""
+
+_NULLABLE_INT = pd.Int64Dtype()
+
+
+def read_manifest(path: Path) -> pd.DataFrame:
+    """Read and check a manifest.
+
+    Raises:
+        DataError: The file is missing.
+        IntegrityError: It is not a manifest as this version writes it.
+    """
+    table = read_table(path)
+    try:
+        validate(table)
+    except ValueError as error:
+        raise IntegrityError(path, str(error), remedy="run `dvc repro clean`") from error
+    return table
+
+
+def write_manifest(path: Path, table: pd.DataFrame) -> None:
+    """Write a manifest, sorted by path, with the column types of this module.
+
+    Raises:
+        ValueError: The table breaks a rule of the manifest.
+    """
+    typed = typed_manifest(table)
+    validate(typed)
+    write_table(path, typed)
+
+
+def typed_manifest(table: pd.DataFrame) -> pd.DataFrame:
+    """Give the manifest's columns in their order and types, rows sorted by path."""
+    meta = [name for name in table.columns if name.startswith(META)]
+    table = table[[*COLUMNS, *meta]].sort_values("path", kind="stable", ignore_index=True)
+    types: dict[str, Any] = dict.fromkeys(table.columns, TEXT)
+    types |= {"weight": np.dtype(np.float64), "width": _NULLABLE_INT, "height": _NULLABLE_INT}
+    return table.astype(types)
+
+
+def validate(table: pd.DataFrame) -> None:
+    """Check the rules that every reader relies on.
+
+    Raises:
+        ValueError: A column is missing or unknown, a path stands twice, or a row contradicts its
+            status.
+    """
+    if tuple(table.columns[: len(COLUMNS)]) != COLUMNS:
+        raise ValueError(f"the columns must begin with {', '.join(COLUMNS)}")
+    foreign = [name for name in table.columns[len(COLUMNS) :] if not name.startswith(META)]
+    if foreign:
+        raise ValueError(f"columns after {COLUMNS[-1]!r} must be {META}<name>, got {foreign[0]!r}")
+    is_kept = table["status"] == KEPT
+    has_split = table["split"].isin(SPLITS)
+    rules = (
+        (table["path"].notna() & ~table["path"].duplicated(), "paths must be unique"),
+        (table["status"].isin(STATUSES), f"status must be one of {STATUSES}"),
+        (is_kept == table["reason"].isna(), "a row must have a reason, or be kept"),
+        (table["reason"].isna() | table["reason"].isin(list(REASONS)), "unknown reason"),
+        (is_kept == has_split, "kept rows, and no others, must have a split"),
+        (~is_kept | table[["id", "label", "width", "height", "mode", "format"]].notna().all(axis=1),
+         "a kept row must be complete"),
+        (np.isfinite(table["weight"]) & (table["weight"] >= 0), "weights must be at least 0"),
+    )  # fmt: skip
+    for holds, rule in rules:
+        if not holds.all():
+            first = table["path"][~holds].iloc[0]
+            raise ValueError(f"{rule}; first broken by {first!r}")
+
+
+def kept(table: pd.DataFrame) -> pd.DataFrame:
+    """Give the rows to work with, renumbered from 0 in the manifest's order."""
+    return table[table["status"] == KEPT].reset_index(drop=True)
+
+
+def class_names(labels: pd.Series) -> tuple[str, ...]:
+    """Give the classes in the order of their output numbers: sorted by code point."""
+    return tuple(sorted(set(labels.dropna())))

@@ -1,0 +1,1 @@
+"""Networks for pictures, and the random changes of their input."""

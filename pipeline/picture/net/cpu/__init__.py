@@ -1,0 +1,1 @@
+"""Faster forms of the same networks on a CPU."""

@@ -1,0 +1,1 @@
+"""Encoded bytes to pixels, and what is known of a picture."""

@@ -1,0 +1,239 @@
+"""Predict files with a model, by its own code: one row for every file, whatever it holds.
+
+What is finished is kept, so that a run which was killed goes on; the output's bytes are the same.
+"""
+
+import hashlib
+import logging
+import os
+import sys
+from collections import deque
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import closing
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import Any, Never, TypeAlias
+
+import pyarrow as pa
+from tqdm import tqdm
+
+from pipeline.compute.engine import MachineParams, progress
+from pipeline.ground.errors import MachineError, ParamsError
+from pipeline.ground.files import sha256_file, sha256_json, target_fault
+from pipeline.keys.journal import scratch_folder
+from pipeline.predict.chunks import Chunks, kept_in
+from pipeline.predict.inputs import Input, find_inputs
+from pipeline.predict.rows import (
+    FORMATS,
+    csv_header,
+    csv_lines,
+    schema_of,
+    to_table,
+    write_output,
+)
+from pipeline.predict.summary import Summary
+from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.version.fetch import fetch_model
+from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+
+log = logging.getLogger(__name__)
+
+Row: TypeAlias = dict[str, Any]
+
+_CHUNK = 256
+"""Files that are kept together: what a kill costs at most."""
+
+
+@dataclass(frozen=True)
+class Options:
+    """How files are predicted.
+
+    Attributes:
+        output: A .csv or .parquet file; None: CSV on standard output.
+        overwrite: Replace an output that is there.
+        machine: Decoders and progress.
+        device: `cpu`, `cuda` or `mps`; None: the kind the model was trained on.
+        max_pixels: Larger pictures are refused by their header.
+        seconds: For the decoding of one picture.
+    """
+
+    output: Path | None
+    overwrite: bool
+    machine: MachineParams
+    device: str | None
+    max_pixels: int
+    seconds: float
+
+
+def predict(model: str, given: Sequence[str], options: Options) -> str:
+    """Predict all files, write the output, and give a summary in one line.
+
+    Args:
+        model: What `fetch_model` takes.
+        given: Paths of pictures, folders, archives and label files.
+        options: How.
+
+    Raises:
+        ParamsError: There is no such model, no file, or the output is there already.
+        DataError: A label file or an archive is wrong as a whole.
+        MachineError: Another process makes the same predictions; or the model's ended.
+        IntegrityError: The model was altered.
+        TrackingError: The server is away.
+    """
+    if options.output is not None:
+        _check_output(options.output, overwrite=options.overwrite)
+    files = find_inputs(given, but=options.output)
+    folder = fetch_model(model)
+    decoders = options.machine.count_workers()
+    try:
+        with closing(Resident(folder, ResidentOptions(
+            decoders, options.device, options.max_pixels, options.seconds, threads_spin=True
+        ))) as resident:  # fmt: skip
+            return predict_files(resident, files, options)
+    except ResidentDied as error:
+        raise MachineError(
+            "rootstock predict", str(error),
+            remedy="run the same command again to go on; fewer --workers need less memory",
+        ) from error  # fmt: skip
+
+
+def predict_files(resident: Resident, files: Sequence[Input], options: Options) -> str:
+    """Predict files with a model that is at work; else as `predict`.
+
+    Raises:
+        MachineError: Another process makes the same predictions; or standard output is stuck.
+        ResidentDied: The model's process ended.
+    """
+    home = scratch_folder() / "predict" / _key(resident, files, options)
+    with kept_in(home):
+        chunks = Chunks(home, files, _CHUNK)
+        schema = schema_of(resident.describe())
+        _finish(resident, chunks, schema, options)
+        summary = Summary()
+        tables = _counted(chunks, summary)
+        if options.output is not None:
+            write_output(options.output, tables, schema)
+        else:
+            _print(chain([csv_header(schema)], map(csv_lines, tables)))
+    return summary.text()
+
+
+def _print(texts: Iterable[str]) -> None:
+    """Write to standard output, all of it or an error.
+
+    Python's own stream has no buffer under PYTHONUNBUFFERED, and drops what one write leaves over.
+
+    Raises:
+        MachineError: It takes no more at the moment, and does not wait.
+    """
+    try:
+        with open(sys.stdout.fileno(), "wb", closefd=False) as stream:
+            for text in texts:
+                stream.write(text.encode())  # UTF-8, whatever the terminal has
+    except BlockingIOError as error:
+        raise MachineError(
+            "standard output", "must wait while it is full, and does not block",
+            remedy="send it through `| cat`, or name a file with --output",
+        ) from error  # fmt: skip
+
+
+def _check_output(path: Path, *, overwrite: bool) -> None:
+    if path.suffix.lower() not in FORMATS:
+        raise ParamsError(
+            "rootstock predict", "must end in .csv or .parquet", field="--output", got=str(path)
+        )
+    if fault := target_fault(path):
+        raise ParamsError("rootstock predict", fault, field="--output", got=str(path),
+                          remedy="name another file")  # fmt: skip
+    if path.is_dir() or (os.path.lexists(path) and not overwrite):
+        raise ParamsError(path, "is there already", remedy="name another file, or add --overwrite")
+
+
+def _key(resident: Resident, files: Sequence[Input], options: Options) -> str:
+    """Name all that decides the rows, but for the files' contents."""
+    package = resident.folder.code / "pipeline"
+    code = {path.relative_to(package).as_posix(): sha256_file(path)
+            for path in sorted(package.rglob("*.py"))}  # fmt: skip
+    facts = {
+        "model": resident.folder.md5,
+        "bundle": sha256_file(resident.folder.bundle),
+        "code": code,
+        "fingerprint": resident.describe()["fingerprint"],
+        "limits": [options.max_pixels, options.seconds],
+        "columns": schema_of(resident.describe()).names,
+        "files": [[file.path, str(file.root.resolve())] for file in files],
+    }
+    return sha256_json(facts)
+
+
+def _finish(resident: Resident, chunks: Chunks, schema: pa.Schema, options: Options) -> None:
+    """Predict what is not there from a run before."""
+    files = [file for chunk in chunks.todo for file in chunk.files]
+    total = sum(len(chunk.files) for chunk in chunks.all)
+    done = total - len(files)
+    if done:
+        log.info("%d of %d files are there from a run before", done, total)
+    with closing(_rows(resident, files, options)) as rows:
+        for chunk in chunks.todo:
+            chunks.save(chunk, to_table([next(rows) for _ in chunk.files], schema))
+            done += len(chunk.files)
+            if options.machine.shows_lines():
+                log.info("predict: %d of %d files", done, total)
+
+
+def _counted(chunks: Chunks, summary: Summary) -> Iterator[pa.Table]:
+    for table in chunks.tables():
+        summary.add(table)
+        yield table
+
+
+def _rows(
+    resident: Resident, files: Sequence[Input], options: Options
+) -> Generator[Row, None, None]:
+    """Give the row of every file, in their order."""
+    reader = _Reader(files, most_bytes(options.max_pixels))
+    bar: tqdm[Never] = progress(
+        (), options.machine, total=len(files), title="predict", unit="files"
+    )
+    with bar, closing(resident.stream(reader.contents())) as predictions:
+        for prediction in predictions:
+            while (row := reader.rows.popleft())["error"] is not None:
+                bar.update()
+                yield row
+            bar.update()
+            yield row | prediction
+        bar.update(len(reader.rows))
+    yield from reader.rows
+
+
+class _Reader:
+    """Reads files, and remembers in `rows` what it found, as far as nobody has taken it.
+
+    Args:
+        files: What is read.
+        max_bytes: Of a file that could be a picture.
+    """
+
+    def __init__(self, files: Sequence[Input], max_bytes: int) -> None:
+        self.rows: deque[Row] = deque()
+        self._files = files
+        self._max_bytes = max_bytes
+
+    def contents(self) -> Iterator[bytes]:
+        """Give the bytes of those that can be read; each after its row."""
+        for file in self._files:
+            row, content = self._read(file)
+            self.rows.append(row)
+            if content is not None:
+                yield content
+
+    def _read(self, file: Input) -> tuple[Row, bytes | None]:
+        row: Row = {"path": file.path, "id": None, "error": file.fault}
+        if file.fault is not None:
+            return row, None
+        try:
+            content = read_raw(file.root, file.inner, self._max_bytes)
+        except RawFault as fault:
+            return row | {"id": fault.sha256, "error": str(fault)}, None
+        return row | {"id": hashlib.sha256(content).hexdigest()}, content

@@ -1,0 +1,1 @@
+"""Who is champion, and the audit of every decision."""

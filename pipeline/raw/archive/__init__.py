@@ -1,0 +1,1 @@
+"""Archives read in place: tar and zip."""

@@ -1,0 +1,240 @@
+"""What lies in the raw folder: files, members of containers, what nobody may open, and the rest.
+
+Loose files are looked at with `lstat` alone; of archives, the headers are read, and of tables the
+footer and some cells.
+"""
+
+import os
+import sys
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.ground.errors import DataError, MachineError
+from pipeline.raw.containers import SUFFIXES, is_container, open_container
+from pipeline.raw.sidecars import PICTURES
+from pipeline.raw.system_names import is_system_name
+from pipeline.raw.unsafe_entries import entry_fault, walk
+
+FOREIGN_FOLDER = "a link to a folder that lies elsewhere"
+"""What is said of a link behind which there may be many items."""
+
+
+@dataclass(frozen=True)
+class Folder:
+    """Paths relative to the folder, with `/`, in code point order.
+
+    The path of a member goes through its container as through a folder: `a.tar/cat/1.jpg`.
+    """
+
+    files: tuple[str, ...]
+    """Regular files and links to such files inside the folder, and members of containers."""
+
+    unsafe: tuple[tuple[str, str, str], ...]
+    """What nobody may open: path, reason code and what is wrong; undecodable bytes are escaped."""
+
+    ignored: int
+    """Hidden and system entries, a folder counted as one."""
+
+    archives: tuple[str, ...] = ()
+    """Containers: tables with a picture column too."""
+
+    hidden: tuple[str, ...] = ()
+    """Folders among the hidden entries, on disk: nobody looked into them."""
+
+    folders: tuple[str, ...] = ()
+    """Folders on disk, empty ones too, but for hidden and system folders."""
+
+    system: Mapping[str, int] = field(default_factory=dict)
+    """Entries of systems, disks and viewers that are not hidden, counted by name."""
+
+    unwanted: Mapping[str, int] = field(default_factory=dict)
+    """Files and archives that a pattern of the user leaves out, counted by pattern."""
+
+    def archive_of(self, path: str) -> str | None:
+        """Return the container that holds a file, or None for a loose one."""
+        if not self.archives:
+            return None
+        at = path.find("/")
+        while at >= 0:
+            if path[:at].lower().endswith(SUFFIXES) and path[:at] in self._archive_set:
+                return path[:at]
+            at = path.find("/", at + 1)
+        return None
+
+    @cached_property
+    def _archive_set(self) -> frozenset[str]:
+        return frozenset(self.archives)
+
+
+def look_at(folder: Path, *, unwanted: Callable[[str], str | None] = lambda _: None) -> Folder:
+    """List a folder without opening any loose file or following any link to a folder.
+
+    Args:
+        folder: Where to look.
+        unwanted: Returns the user's pattern that leaves out a path, or None.
+
+    Raises:
+        DataError: The folder is missing, or no folder; a container is cut, corrupt, or of a kind
+            that cannot be read in place.
+    """
+    if not folder.is_dir():
+        rule = "must be a folder" if folder.exists() else "no such folder"
+        raise DataError(folder, rule, field="data.path", remedy="run `dvc pull` or `dvc repro`")
+    seen = _Seen(folder, unwanted)
+    for entry in walk(str(folder), skips=is_ignored):
+        seen.add(entry)
+    for archive in sorted(seen.archives):
+        seen.add_archive(archive)
+    return seen.folder()
+
+
+class _Seen:
+    """What was seen of a folder so far."""
+
+    def __init__(self, root: Path, unwanted: Callable[[str], str | None]) -> None:
+        self.archives: list[str] = []
+        self._root = root
+        self._before = len(os.path.join(root, ""))  # noqa: PTH118
+        self._pattern_of = unwanted
+        self._files: list[str] = []
+        self._unsafe: list[tuple[str, str, str]] = []
+        self._ignored = 0
+        self._hidden: list[str] = []
+        self._folders: list[str] = []
+        self._system: Counter[str] = Counter()
+        self._unwanted: Counter[str] = Counter()
+
+    def add(self, entry: "os.DirEntry[str]") -> None:
+        """Add an entry on disk."""
+        path = entry.path[self._before :]
+        if not path.isascii():
+            path = _decode_name(path)
+        is_folder = entry.is_dir(follow_symlinks=False)
+        if is_ignored(entry.name):
+            self._add_ignored(entry.name, path, is_folder=is_folder)
+        elif pattern := self._pattern_of(path):
+            self._unwanted[pattern] += not is_folder
+        elif is_folder and path.isascii():
+            self._folders.append(path)
+        elif fault := _fault(entry, self._root):
+            self._unsafe.append((path, "unsafe_path", fault))
+        elif is_folder:
+            self._folders.append(path)
+        else:
+            (self.archives if _is_archive(entry) else self._files).append(path)
+
+    def _add_ignored(self, name: str, path: str, *, is_folder: bool) -> None:
+        self._ignored += 1
+        if not name.startswith("."):
+            self._system[name] += 1
+        elif is_folder:
+            self._hidden.append(path)
+
+    def add_archive(self, archive: str) -> None:
+        """Add the members of an archive."""
+        inside = look_into(self._root, archive)
+        self._unsafe += [
+            each for each in inside.unsafe if not self._is_unwanted(each[0], archive=archive)
+        ]
+        self._files += [
+            path for path in inside.files if not self._is_unwanted(path, archive=archive)
+        ]
+        self._ignored += inside.ignored
+        self._system.update(inside.system)
+
+    def _is_unwanted(self, path: str, *, archive: str) -> bool:
+        """Count a member if a pattern matches it as it is, or as if its archive were unpacked."""
+        place, _, name = archive.rpartition("/")
+        inner = path[len(archive) + 1 :]
+        unpacked = (f"{place}/{inner}", f"{place}/{Path(name).stem}/{inner}")
+        forms = (path, *(each.lstrip("/") for each in unpacked))
+        pattern = next(filter(None, map(self._pattern_of, forms)), None)
+        if pattern:
+            self._unwanted[pattern] += 1
+        return bool(pattern)
+
+    def folder(self) -> Folder:
+        """Return all of it, sorted."""
+        return Folder(
+            files=tuple(sorted(self._files)),
+            unsafe=tuple(sorted(self._unsafe)),
+            ignored=self._ignored,
+            archives=tuple(sorted(self.archives)),
+            hidden=tuple(sorted(self._hidden)),
+            folders=tuple(sorted(self._folders)),
+            system=self._system,
+            unwanted=self._unwanted,
+        )
+
+
+def _is_archive(entry: "os.DirEntry[str]") -> bool:
+    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+    return suffix not in PICTURES and is_container(Path(entry.path))
+
+
+def look_into(folder: Path, archive: str) -> Folder:
+    """List the files in one container; every one gets a path of its own.
+
+    Of a name that stands several times nobody can say which file is meant: none is used.
+
+    Raises:
+        DataError: It is cut, corrupt, or of a kind that cannot be read in place.
+    """
+    good: list[tuple[str, int]] = []
+    bad: list[tuple[str, int, str, str]] = []
+    ignored: set[str] = set()
+    for member in open_container(folder / archive, archive).members():
+        parts = member.path.split("/")
+        hidden = next((n for n, part in enumerate(parts) if is_ignored(part)), None)
+        if member.fault:
+            bad.append((member.path, member.offset, *member.fault))
+        elif hidden is not None:
+            ignored.add("/".join(parts[: hidden + 1]))
+        else:
+            good.append((member.path, member.offset))
+    times = Counter(path for path, _ in good)
+    repeats = [(*each, "unsafe_path", "a name that stands twice in its archive")
+               for each in good if times[each[0]] > 1]  # fmt: skip
+    taken = {path for path, n in times.items() if n == 1}
+    unsafe = []
+    for path, offset, reason, detail in (*bad, *repeats):
+        own = path
+        while own in taken:
+            own = f"{own}@{offset}"
+        taken.add(own)
+        unsafe.append((f"{archive}/{own}", reason, detail))
+    files = tuple(f"{archive}/{path}" for path, _ in good if times[path] == 1)
+    names = Counter(path.rpartition("/")[2] for path in ignored)
+    system = {name: n for name, n in names.items() if not name.startswith(".")}
+    return Folder(files, tuple(unsafe), len(ignored), (archive,), system=system)
+
+
+def is_ignored(name: str) -> bool:
+    """Tell whether a file or folder of this name is hidden, or a system's own."""
+    return name.startswith(".") or is_system_name(name)
+
+
+def _decode_name(path: str) -> str:
+    """Return a name of the disk as the text that it is in UTF-8.
+
+    Raises:
+        MachineError: Python takes names for another encoding, and could not open the file again.
+    """
+    if sys.getfilesystemencoding() != "utf-8":
+        raise MachineError(
+            "file names",
+            "must be taken for UTF-8, which those here are not all ASCII for",
+            got=sys.getfilesystemencoding(),
+            remedy="unset PYTHONUTF8, or set PYTHONUTF8=1",
+        )
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
+
+
+def _fault(entry: "os.DirEntry[str]", root: Path) -> str | None:
+    fault = entry_fault(entry.path, root)
+    if entry.is_symlink() and entry.is_dir():
+        return "a link to a folder" if fault is None else FOREIGN_FOLDER
+    return fault

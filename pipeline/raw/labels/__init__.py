@@ -1,0 +1,1 @@
+"""Label files: their columns, their rows, and the files that their paths mean."""

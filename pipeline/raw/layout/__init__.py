@@ -1,0 +1,1 @@
+"""Folders whose names say the classes and the splits."""

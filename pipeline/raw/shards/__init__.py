@@ -1,0 +1,1 @@
+"""Files that hold many samples: shards of archives, and tables with pictures."""

@@ -1,0 +1,209 @@
+"""Items of tables with a picture column: their other columns are what a label file says."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cached_property
+from pathlib import Path
+
+import pyarrow as pa
+
+from pipeline.ground.errors import DataError
+from pipeline.raw.item import Item, RawItems
+from pipeline.raw.labels.label_file import LabelFile, LabelRow, check_rows
+from pipeline.raw.labels.text_table import TextTable, as_text
+from pipeline.raw.shards.picture_table import PictureTable, member_name
+from pipeline.raw.shards.shard_names import splits_by_name
+
+_UNLABELED = "-1"
+"""What the library `datasets` writes for a class that nobody knows."""
+
+_BOXES = ("objects", "bbox", "bboxes", "boxes", "annotations")
+"""Columns that tell a set of boxes."""
+
+
+def from_tables(raw: Path, files: Sequence[str], *, target: str) -> RawItems:
+    """Return an item for every row of the tables.
+
+    Splits come from a column `split`, else from the names of the files.
+
+    Args:
+        raw: The data folder.
+        files: Tables with a picture column, relative to it.
+        target: The column with the labels; a table without it has unlabeled pictures.
+
+    Raises:
+        DataError: No table has the column, a cell breaks its rule, or the names of files say the
+            splits of some and not of all.
+    """
+    tables = {file: _Columns(PictureTable(raw / file), target) for file in files}
+    first = tables[files[0]]
+    if not any(each.has_target for each in tables.values()):
+        raise _without_target(first, target)
+    names = tuple(dict.fromkeys(name for each in tables.values() for name in each.texts))
+    rows = {
+        file: check_rows(each.as_label_file(names), target=target) for file, each in tables.items()
+    }
+    paths = {file: [f"{file}/{row.path}" for row in each.rows] for file, each in rows.items()}
+    items, warnings = items_of_shards(raw, rows, paths)
+    meta_names = rows[files[0]].meta_names
+    unread = sorted({name for each in tables.values() for name in each.unread})
+    if unread:
+        named = ", ".join(map(repr, unread))
+        warnings.append(
+            f"columns of the tables that are not read: {named}; the pictures are those "
+            f"of {first.table.column.name!r}"
+        )
+    return RawItems(items, "picture tables", meta_names, 0, tuple(warnings))
+
+
+def items_of_shards(
+    raw: Path, rows: Mapping[str, LabelFile], paths: Mapping[str, Sequence[str]]
+) -> tuple[tuple[Item, ...], list[str]]:
+    """Return the items of shards, and warnings; without given splits, names of shards say them.
+
+    Args:
+        raw: The data folder.
+        rows: What is known of the items of each shard.
+        paths: Of the same items.
+
+    Raises:
+        DataError: As `splits_by_name`.
+    """
+    is_given = any(row.split for each in rows.values() for row in each.rows)
+    splits, warnings = ({}, []) if is_given else splits_by_name(raw, rows)
+    pairs = [
+        (path, row, splits.get(shard))
+        for shard, each in rows.items()
+        for path, row in zip(paths[shard], each.rows, strict=True)
+    ]
+    told = dict.fromkeys(warning for each in rows.values() for warning in each.warnings)
+    return tuple(_item(number, *each) for number, each in enumerate(pairs)), [*told, *warnings]
+
+
+def _item(number: int, path: str, row: LabelRow, split: str | None) -> Item:
+    return Item(
+        path=path,
+        label=row.label,
+        split=row.split or split,
+        group=row.group,
+        weight=row.weight,
+        meta=row.meta,
+        row=number,
+        where=row.where,
+    )
+
+
+class _Columns:
+    """The columns of a table beside its pictures.
+
+    Args:
+        table: It is open.
+        target: The column with the labels.
+    """
+
+    def __init__(self, table: PictureTable, target: str) -> None:
+        self.table = table
+        self.has_target = target in table.schema.names
+        self._target = target
+
+    @cached_property
+    def texts(self) -> dict[str, list[str]]:
+        """The cells of the columns that hold text or numbers, by name.
+
+        Raises:
+            DataError: The labels are something else, or a number without a name.
+        """
+        path, names = self.table.path, self.table.class_names
+        leaves = [each.name for each in self.table.schema if _is_plain(each.type)]
+        if self.has_target and self._target not in leaves:
+            kind = self.table.schema.field(self._target).type
+            raise DataError(
+                path,
+                "must hold one label, as text or a number, for each picture",
+                field=f"column {self._target!r}",
+                got=str(kind),
+            )
+        found = self.table.read_columns(leaves)
+        texts = {name: as_text(path, name, found[name]) for name in leaves}
+        for name in set(texts) & set(names):
+            texts[name] = _named(path, name, texts[name], names[name])
+        own = self._paths()
+        renamed = {f"{self.table.column.name}.path": own} if own else {}
+        return renamed | {
+            ("table.path" if name == "path" else name): cells for name, cells in texts.items()
+        }
+
+    @cached_property
+    def unread(self) -> list[str]:
+        """The columns that hold neither text nor numbers, but for that of the pictures."""
+        plain = {each.name for each in self.table.schema if _is_plain(each.type)}
+        return sorted(set(self.table.schema.names) - plain - {self.table.column.name})
+
+    def as_label_file(self, names: Iterable[str]) -> TextTable:
+        """Return its rows with the columns `path`, that of the labels, and `names`."""
+        count = self.table.rows
+        blank = [""] * count
+        columns = {"path": [member_name(row) for row in range(count)], self._target: blank}
+        columns |= {name: self.texts.get(name, blank) for name in names}
+        rows = tuple(zip(*columns.values(), strict=True))
+        return TextTable(self.table.path, tuple(columns), rows, tuple(range(1, count + 1)))
+
+    def _paths(self) -> list[str] | None:
+        """Return the paths beside the bytes, where there are any."""
+        column = self.table.column
+        if not column.has_paths or "path" not in [
+            each.name for each in self.table.schema.field(column.name).type
+        ]:
+            return None
+        found = self.table.read_columns([f"{column.name}.path"]).column(0)
+        cells = [each.flatten()[0] for each in found.chunks]
+        texts = as_text(self.table.path, column.name, pa.chunked_array(cells, pa.string()))
+        return texts if any(texts) else None
+
+
+def _is_plain(kind: pa.DataType) -> bool:
+    kind = kind.value_type if pa.types.is_dictionary(kind) else kind
+    types = pa.types
+    is_text = types.is_string(kind) or types.is_large_string(kind) or types.is_boolean(kind)
+    is_number = types.is_integer(kind) or types.is_floating(kind) or types.is_decimal(kind)
+    return bool(is_text or is_number or types.is_temporal(kind))
+
+
+def _named(path: Path, column: str, texts: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Turn the numbers of classes into their names."""
+    known = {str(number): name for number, name in enumerate(names)} | {"": "", _UNLABELED: ""}
+    if set(texts) <= set(names) - set(known):
+        return list(texts)  # they are names already
+    for row, text in enumerate(texts):
+        if text not in known:
+            raise DataError(
+                f"{path}:{row + 1}",
+                f"must be the number of one of the {len(names)} classes that "
+                "the table's metadata name",
+                field=f"column {column!r}",
+                got=text,
+                remedy="mend the cell, or the metadata",
+            )
+    return [known[text] for text in texts]
+
+
+def _without_target(columns: _Columns, target: str) -> DataError:
+    """Say which columns there are, and what to do."""
+    table = columns.table
+    boxes = [name for name in table.schema.names if name.lower() in _BOXES]
+    plain = [each.name for each in table.schema if _is_plain(each.type)]
+    likely = [*table.class_names, *(name for name in plain if name not in table.class_names)]
+    if boxes and not table.class_names:
+        remedy = (
+            f"{boxes[0]!r} looks like boxes, and this tool learns one label for a picture; "
+            "add a column with it"
+        )
+    elif likely:
+        named = ", ".join(map(repr, likely[:10]))
+        remedy = (
+            f"write data.target: {likely[0]}; the columns are {named}"
+            if len(likely) > 1
+            else f"write data.target: {likely[0]}"
+        )
+    else:
+        remedy = "add a column with one label for each picture, or a labels.csv"
+    return DataError(table.path, f"the column {target!r} is missing", remedy=remedy)

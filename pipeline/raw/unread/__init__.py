@@ -1,0 +1,1 @@
+"""Data sets that are not read: what they are, and the way on."""

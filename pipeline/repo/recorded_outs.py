@@ -1,0 +1,132 @@
+"""What lock files and `*.dvc` files name, now or in any revision: paths, and md5 digests."""
+
+import os
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.git import ask_git
+from pipeline.ground.params import parse_params, read_params
+
+_LOCK, _GRAPH = "dvc.lock", "dvc.yaml"
+_EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
+
+
+@dataclass(frozen=True)
+class Named:
+    """An output, as a file of DVC records it."""
+
+    path: Path
+    """Relative to the repository's root."""
+
+    md5: str
+    """Of its bytes; ends in `.dir` for a folder."""
+
+    source: Path
+    """The lock file or `*.dvc` file."""
+
+    is_cached: bool = True
+    """False where git keeps it (`cache: false`)."""
+
+
+def dvc_files() -> list[Path]:
+    """Give the lock files and `*.dvc` files of the working tree, whether committed or not."""
+    listed = ask_git(
+        Path(), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
+        _LOCK, f"*/{_LOCK}", "*.dvc",
+    )  # fmt: skip
+    found = (Path(each) for each in (listed or "").split("\0") if each)
+    return sorted({each for each in found if each.is_file()})
+
+
+def named_here(file: Path) -> list[Named]:
+    """Give what one file names.
+
+    Raises:
+        ParamsError: It is no YAML, or not of the form that DVC writes.
+    """
+    tracked = set((ask_git(Path(), "ls-files", "-z") or "").split("\0"))
+    graph = file.with_name(_GRAPH)
+    stages = read_params(graph) if file.name == _LOCK and graph.exists() else {}
+    return [
+        Named(each.path, each.md5, each.source, each.path.as_posix() not in tracked)
+        for each in _named(read_params(file), file, stages)
+    ]
+
+
+def named_anywhere() -> Iterator[Named]:
+    """Give what the files of every branch, tag and experiment name, remote ones too."""
+    refs = ask_git(Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags",
+                   "refs/remotes")  # fmt: skip
+    commits = {*(refs or "").split(), *experiments().values()}
+    seen: set[tuple[str, str]] = set()
+    for commit in sorted(commits):
+        yield from named_at(commit, seen)
+
+
+def experiments() -> dict[str, str]:
+    """Give name -> commit of the experiments that `dvc exp` keeps here.
+
+    Of two with one name, on different commits, each has the beginning of its baseline added.
+    """
+    listed = ask_git(Path(), "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
+    found = [(match, line.split()[0]) for line in listed.splitlines()
+             if (match := _EXPERIMENT.search(line))]  # fmt: skip
+    names = [match[3] for match, _ in found]
+    twice = {name for name in names if names.count(name) > 1}
+    return {
+        f"{match[3]} of {match[1]}{match[2][:5]}" if match[3] in twice else match[3]: commit
+        for match, commit in found
+    }
+
+
+def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
+    """Give what the files of a commit name, but for files that were `seen`, and are added to it.
+
+    Unreadable ones are passed over, since nobody can mend the past.
+    """
+    listed = ask_git(Path(), "ls-tree", "-r", "-z", commit) or ""
+    entries = [each.partition("\t") for each in listed.split("\0") if each]
+    in_git = {name for _, _, name in entries}
+    for head, _, name in entries:
+        blob = head.split()[-1]
+        if not (Path(name).name == _LOCK or name.endswith(".dvc")) or (blob, name) in seen:
+            continue
+        seen.add((blob, name))
+        try:
+            content = parse_params(ask_git(Path(), "cat-file", "blob", blob) or "", path=name)
+            graph = Path(name).with_name(_GRAPH).as_posix()
+            text = ask_git(Path(), "cat-file", "blob", f"{commit}:./{graph}") or ""
+            found = list(_named(content, Path(name), parse_params(text, graph) if text else {}))
+        except ParamsError:
+            continue
+        yield from (each for each in found if each.path.as_posix() not in in_git)
+
+
+def _named(content: Any, file: Path, graph: Any) -> Iterator[Named]:
+    """Give the outputs that a file records; entries without an md5 of DVC 3 are passed over.
+
+    Paths are relative to the stage's `wdir`, which the lock file does not repeat.
+    """
+    stages = content.get("stages") if file.name == _LOCK else {"": content}
+    if not isinstance(stages, dict):
+        raise ParamsError(file, "must hold stages", remedy="run `rootstock doctor --fix`")
+    for name, stage in stages.items():
+        if not isinstance(stage, dict):
+            continue
+        home = file.parent / (_wdir(graph, name) if file.name == _LOCK else stage.get("wdir", "."))
+        for out in stage.get("outs") or ():
+            if isinstance(out, dict) and out.get("hash") == "md5" and "md5" in out:
+                path = Path(os.path.normpath(home / str(out["path"])))
+                yield Named(path, str(out["md5"]), file)
+
+
+def _wdir(graph: Any, stage: str) -> str:
+    """Give the folder that a stage runs in, relative to its dvc.yaml; `name@0` is of `name`."""
+    stages = graph.get("stages") if isinstance(graph, dict) else None
+    found = stages.get(stage.partition("@")[0]) if isinstance(stages, dict) else None
+    found = found.get("do", found) if isinstance(found, dict) else {}
+    return str(found.get("wdir", "."))

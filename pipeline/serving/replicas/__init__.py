@@ -1,0 +1,1 @@
+"""Versions at work behind the server: started, warmed up, fed in batches."""

@@ -1,0 +1,143 @@
+"""From a reference to a version at work: looked up, fetched, started, and warm."""
+
+import asyncio
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.ground.errors import IntegrityError, MachineError, PipelineError
+from pipeline.ground.files import md5_file
+from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.version.fetch import ModelFolder, Resolved, fetch_model, resolve
+from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+from pipeline.version.version_metrics import read_metrics
+
+log = logging.getLogger(__name__)
+
+_LOCAL = "local"
+"""Name of a model that is a folder: its path is nobody's business."""
+
+_MD5_DIGITS = 12
+_FORWARD_S = 60.0
+"""For the network with one batch; a process that needs longer hangs."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A version that a reference leads to."""
+
+    resolved: Resolved
+
+    @property
+    def key(self) -> str:
+        """Differs where another version is meant."""
+        return f"{self.resolved.uri} {self.resolved.md5}"
+
+    @property
+    def version(self) -> str:
+        """As answers name it."""
+        return self.resolved.version or self.resolved.md5[:_MD5_DIGITS]
+
+
+class Opener:
+    """Looks up and opens what a reference leads to.
+
+    Args:
+        what: As `fetch_model` takes it.
+        options: How versions are run.
+        queue: Pictures that may wait for one.
+        timeout_s: Of a request.
+    """
+
+    def __init__(
+        self, what: str, options: ResidentOptions, *, queue: int, timeout_s: float
+    ) -> None:
+        self.what = what
+        self._options = options
+        self._queue = queue
+        self._timeout_s = timeout_s
+
+    @property
+    def is_moving(self) -> bool:
+        """Tell whether the reference may lead to another version later."""
+        return self.what.startswith("models:") and "@" in self.what
+
+    def look(self) -> Target:
+        """Say what the reference leads to now.
+
+        Raises:
+            PipelineError: Nothing, or the registry is away.
+        """
+        return Target(resolve(self.what))
+
+    async def open(self, found: Target) -> Lane:
+        """Fetch a version and start it.
+
+        Raises:
+            PipelineError: It cannot be fetched or loaded.
+        """
+        folder = await asyncio.to_thread(fetch_model, found.resolved.uri)
+        bundle_md5 = await asyncio.to_thread(_md5, folder.bundle)
+        identity = Identity(folder.name or _LOCAL, found.version)
+
+        def start() -> Resident:
+            resident = Resident(folder, self._options)
+            try:  # when it has read them: they may be written at any time
+                _refuse_other(folder.model, found.resolved.md5)
+                _refuse_other(folder.bundle, bundle_md5)
+            except BaseException:
+                resident.close()
+                raise
+            return resident
+
+        lane = Lane(
+            identity, start, queue=self._queue,
+            timeout_s=self._timeout_s, stuck_s=self._stuck_s, died=ResidentDied,
+        )  # fmt: skip
+        try:
+            await lane.open()
+        except ResidentDied as error:
+            raise MachineError(
+                self.what, f"cannot be loaded: {error}", remedy="it may need more memory"
+            ) from error
+        lane.facts |= await asyncio.to_thread(_facts, folder)
+        return lane
+
+    def _stuck_s(self, batch_size: int) -> float:
+        """Give how long a batch takes at most: each picture may be decoded twice, to its limit."""
+        return _FORWARD_S + 2 * self._options.seconds * batch_size / self._options.decoders
+
+
+def _md5(path: Path) -> str | None:
+    """Give the digest of a file; None where it is not there."""
+    try:
+        return md5_file(path)
+    except OSError:
+        return None
+
+
+def _refuse_other(path: Path, md5: str | None) -> None:
+    """Hold a file of a version against what it was when the version was found.
+
+    Raises:
+        IntegrityError: It is another one, or gone.
+    """
+    now = _md5(path)
+    if now != md5:
+        raise IntegrityError(
+            path, f"must be what it was when this version was found, md5 {md5}", got=now,
+            remedy="start the server again to serve what is there now",
+        )  # fmt: skip
+
+
+def _facts(folder: ModelFolder) -> dict[str, Any]:
+    """Give what a process cannot tell of its version."""
+    facts: dict[str, Any] = {"bytes": folder.model.stat().st_size, "metrics": None}
+    if folder.name is None:
+        return facts
+    try:
+        facts["metrics"] = read_metrics(folder.uri)
+    except PipelineError as error:
+        log.warning("%s: its metrics are not known: %s", folder.uri, error)
+    return facts

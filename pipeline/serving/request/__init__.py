@@ -1,0 +1,1 @@
+"""What clients may ask, in which forms, and how it is read."""

@@ -1,0 +1,123 @@
+"""From a request to rows: its body is read, its pictures wait for the version, and are counted."""
+
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
+from http import HTTPStatus
+from typing import Any, Literal, Protocol, TypeVar
+
+from starlette.requests import ClientDisconnect, Request
+
+from pipeline.serving.replicas.batch_queue import Job, Row
+from pipeline.serving.replicas.http_errors import Refusal, too_late, unprocessable
+from pipeline.serving.replicas.limits import Limits
+from pipeline.serving.replicas.metrics import Metrics
+from pipeline.serving.replicas.replica import Lane
+from pipeline.serving.replicas.service import Service
+from pipeline.serving.request.asked import Asked, read_asked
+from pipeline.serving.request.body import Held, read_body
+
+
+class HasPictures(Protocol):
+    """What is read out of a body."""
+
+    @property
+    def pictures(self) -> Sequence[bytes]:
+        """Encoded pictures."""
+
+
+T = TypeVar("T", bound=HasPictures)
+
+
+class Asker:
+    """Answers requests with the version that is served.
+
+    Args:
+        service: What is served.
+        limits: Of requests.
+        metrics: Counts pictures.
+    """
+
+    def __init__(self, service: Service, limits: Limits, metrics: Metrics) -> None:
+        self._service = service
+        self._limits = limits
+        self._metrics = metrics
+        self._held = Held(limits.max_bytes_held)
+
+    async def ask(
+        self, request: Request, kind: Literal["predict", "explain"] = "predict"
+    ) -> tuple[Lane, list[Row], Asked]:
+        """Answer a body in any form of `pipeline.serving.request.asked`.
+
+        Raises:
+            Refusal: It is not answered.
+        """
+
+        async def read(body: bytes, most: int) -> Asked:
+            return await read_asked(body, request.headers.get("content-type", ""), most)
+
+        return await self.ask_as(request, read, kind)
+
+    async def ask_as(
+        self,
+        request: Request,
+        read: Callable[[bytes, int], Awaitable[T]],
+        kind: Literal["predict", "explain"] = "predict",
+    ) -> tuple[Lane, list[Row], T]:
+        """Answer a body in a form of its own.
+
+        Args:
+            request: The request.
+            read: Takes the pictures out of a body; there may be so many.
+            kind: What is done with them.
+
+        Returns:
+            What answered, a row for each picture in their order, and what was read.
+
+        Raises:
+            Refusal: It is not answered.
+        """
+        ends = asyncio.get_running_loop().time() + self._limits.timeout_s
+        async with read_body(request, self._limits, self._held) as body:
+            asked = await read(body, self._limits.max_pictures)
+            files = list(asked.pictures)
+            if kind == "explain" and len(files) > 1:
+                raise unprocessable("too_many_pictures", "one picture is explained at a time")
+            lane = self._service.lane  # of now: until here another version may have come
+            if kind == "explain" and not lane.facts.get("explains"):
+                raise Refusal(
+                    HTTPStatus.NOT_FOUND, "no_explanation", "this version cannot explain itself"
+                )
+            rows = await _wait(request, lane.submit(files, kind), ends, self._limits.timeout_s)
+        for row in rows:
+            self._metrics.picture(row.get("error"))
+        return lane, rows, asked
+
+
+async def _wait(request: Request, jobs: list[Job], ends: float, timeout_s: float) -> list[Row]:
+    """Wait for answers, while the client is there and there is time; give the jobs up else."""
+    answers: asyncio.Future[list[Row]] = asyncio.gather(*(job.answer for job in jobs))
+    answers.add_done_callback(_look_at)
+    gone = asyncio.ensure_future(_disconnect(request))
+    try:
+        left = max(0.0, ends - asyncio.get_running_loop().time())
+        either: set[asyncio.Future[Any]] = {answers, gone}
+        await asyncio.wait(either, timeout=left, return_when=asyncio.FIRST_COMPLETED)
+        if answers.done():
+            return answers.result()
+        if gone.done():
+            raise ClientDisconnect
+        raise too_late(timeout_s)
+    finally:
+        gone.cancel()
+        answers.cancel()
+
+
+def _look_at(answers: "asyncio.Future[list[Row]]") -> None:
+    """Take note of an error that nobody waits for any more, lest asyncio complains."""
+    if not answers.cancelled():
+        answers.exception()
+
+
+async def _disconnect(request: Request) -> None:
+    while (await request.receive())["type"] != "http.disconnect":
+        pass

@@ -1,0 +1,154 @@
+"""The paths and answers of other servers, so that their clients can ask this one.
+
+`/invocations` and `/ping` are MLflow's and SageMaker's, `/v1` is TensorFlow Serving's and KServe's,
+and `/v2` is the Open Inference Protocol. Each answers in its own form, refusals too.
+"""
+
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+from fastapi import APIRouter, Request, Response
+from fastapi.responses import JSONResponse
+
+from pipeline.serving.replicas.http_errors import Refusal
+from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.serving.replicas.service import Service
+from pipeline.serving.request import contract
+from pipeline.serving.request.asking import Asker
+from pipeline.serving.request.infer import (
+    HEADER_LENGTH,
+    Infer,
+    describe_model,
+    read_infer,
+    write_infer,
+)
+
+MLFLOW = "/invocations"
+_OTHERS = ("/v1/", "/v2/")
+_ERROR_CODES = {
+    401: "UNAUTHENTICATED",
+    404: "ENDPOINT_NOT_FOUND",
+    429: "REQUEST_LIMIT_EXCEEDED",
+    503: "TEMPORARILY_UNAVAILABLE",
+    504: "DEADLINE_EXCEEDED",
+}
+"""MLflow's names; the rest is BAD_REQUEST."""
+
+
+def refusal_in_form(path: str, status: int, error: str) -> dict[str, Any] | None:
+    """Return a refusal as a protocol writes it; None where the path is our own."""
+    if path == MLFLOW:
+        return {"error_code": _ERROR_CODES.get(status, "BAD_REQUEST"), "message": error}
+    return {"error": error} if f"{path}/".startswith(_OTHERS) else None
+
+
+def add_predictions(router: APIRouter, service: Service, asker: Asker) -> None:
+    """Add the paths that predict."""
+
+    async def predictions(request: Request) -> Response:
+        lane, rows, _ = await asker.ask(request)
+        return JSONResponse({"predictions": rows}, headers=named(lane.identity))
+
+    router.post(MLFLOW, **contract.INVOCATIONS)(predictions)
+
+    @router.post("/v1/models/{name}:predict", **contract.V1_PREDICT)
+    @router.post("/v1/models/{name}/versions/{version}:predict", include_in_schema=False)
+    async def v1(request: Request) -> Response:
+        _find(service, request)
+        return await predictions(request)
+
+    @router.post("/v2/models/{name}/infer", **contract.V2_INFER)
+    @router.post("/v2/models/{name}/versions/{version}/infer", include_in_schema=False)
+    async def v2(request: Request) -> Response:
+        async def read(body: bytes, most: int) -> Infer:
+            return read_infer(body, request.headers.get(HEADER_LENGTH, ""), most)
+
+        _find(service, request)
+        lane, rows, infer = await asker.ask_as(request, read)
+        content = write_infer(lane.identity, lane.columns, rows, infer)
+        return JSONResponse(content, headers=named(lane.identity))
+
+
+def add_models(router: APIRouter, service: Service) -> None:
+    """Add the paths that describe the model."""
+
+    @router.get("/v1/models", include_in_schema=False)
+    async def models() -> Response:
+        return JSONResponse({"models": [service.lane.identity.model]})
+
+    @router.get("/v1/models/{name}", include_in_schema=False)
+    @router.get("/v1/models/{name}/versions/{version}", include_in_schema=False)
+    async def v1_model(request: Request) -> Response:
+        lane = _find(service, request)
+        state = {
+            "version": lane.identity.version,
+            "state": "AVAILABLE" if lane.is_answering else "LOADING",
+            "status": {"error_code": "OK", "error_message": ""},
+        }
+        ready = {"name": lane.identity.model, "ready": lane.is_answering}
+        content = {**ready, "model_version_status": [state]}
+        return JSONResponse(content, _status(lane.is_answering))
+
+    @router.get("/v2/models/{name}", **contract.V2_MODEL)
+    @router.get("/v2/models/{name}/versions/{version}", include_in_schema=False)
+    async def v2_model(request: Request) -> Response:
+        lane = _find(service, request)
+        return JSONResponse(describe_model(lane.identity, lane.columns))
+
+
+def add_states(router: APIRouter, service: Service) -> None:
+    """Add the paths that tell whether the server lives and is ready, which are open to all."""
+
+    @router.get("/v2", **contract.V2_SERVER)
+    async def server() -> Response:
+        content = {"name": "rootstock", "version": contract.SERVER, "extensions": []}
+        return JSONResponse(content)
+
+    @router.get("/v2/health/live", **contract.V2_LIVE)
+    async def live() -> Response:
+        return JSONResponse({"live": True})
+
+    @router.get("/v2/health/ready", **contract.V2_READY)
+    async def ready() -> Response:
+        is_ready = service.status()["status"] == "ready"
+        return JSONResponse({"live": is_ready, "ready": is_ready}, _status(is_ready))
+
+    @router.get("/v2/models/{name}/ready", **contract.V2_MODEL_READY)
+    @router.get("/v2/models/{name}/versions/{version}/ready", include_in_schema=False)
+    async def model_ready(request: Request) -> Response:
+        lane = _find(service, request)
+        content = {"name": lane.identity.model, "ready": lane.is_answering}
+        return JSONResponse(content, _status(lane.is_answering))
+
+
+def named(identity: Identity | None) -> Mapping[str, str]:
+    """Return the headers that name what answered."""
+    return identity.headers if identity else {}
+
+
+def _find(service: Service, request: Request) -> Lane:
+    """Return what serves the model that a path names.
+
+    Raises:
+        Refusal: It is another one, or none is loaded yet.
+    """
+    lane = service.lane
+    name, version = request.path_params["name"], request.path_params.get("version")
+    if name != lane.identity.model:
+        raise Refusal(
+            HTTPStatus.NOT_FOUND,
+            "no_model",
+            f"there is no model {name[:80]!r}, but {lane.identity.model!r}",
+        )
+    if version not in (None, lane.identity.version):
+        raise Refusal(
+            HTTPStatus.NOT_FOUND,
+            "no_version",
+            f"version {version[:80]!r} is not served, but {lane.identity.version!r}",
+        )
+    return lane
+
+
+def _status(is_ready: bool) -> HTTPStatus:
+    return HTTPStatus.OK if is_ready else HTTPStatus.SERVICE_UNAVAILABLE

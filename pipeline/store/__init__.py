@@ -1,0 +1,1 @@
+"""Rows on disk, made anew only where they must be."""

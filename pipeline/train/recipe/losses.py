@@ -1,0 +1,124 @@
+"""What is minimized: a weighted mean over items of cross-entropy or squared error.
+
+Axes: B items of a batch, K classes (or 1 value).
+"""
+
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from pydantic import Field
+from torch import Tensor
+from torch.nn import functional
+
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.params import Section, Task
+
+
+class LossParams(Section):
+    """`loss`: what training minimizes."""
+
+    name: Literal["cross_entropy", "mse"]
+    """`cross_entropy` (nats) for classification; `mse` for regression, on standardized targets."""
+
+    label_smoothing: float = Field(ge=0.0, lt=1.0)
+    """Share of the target probability that is spread evenly over all classes."""
+
+    class_weights: Literal["none", "balanced"]
+    """`balanced`: every class has the same total weight in train."""
+
+    sample_weights: bool
+    """Weigh items by the `weight` column."""
+
+
+@dataclass(frozen=True)
+class Loss:
+    """A loss for each item, and a weight for each; the loss of any set is the weighted mean."""
+
+    name: Literal["cross_entropy", "mse"]
+    label_smoothing: float
+    class_weights_K: Tensor | None
+    """float32 on the outputs' device; None: all classes weigh 1."""
+
+    def sums(self, outputs: Tensor, targets_B: Tensor, weights_B: Tensor) -> tuple[Tensor, Tensor]:
+        """Give the weighted sum of the items' losses, and the sum of the weights.
+
+        Args:
+            outputs: [B, K] logits, or [B, 1] values.
+            targets_B: int64 class numbers, or float32 values.
+            weights_B: float32, at least 0.
+        """
+        if self.name == "mse":
+            losses_B = functional.mse_loss(outputs.float().squeeze(1), targets_B, reduction="none")
+        else:
+            losses_B = functional.cross_entropy(
+                outputs.float(), targets_B, reduction="none", label_smoothing=self.label_smoothing
+            )
+            if self.class_weights_K is not None:
+                weights_B = weights_B * self.class_weights_K[targets_B]
+        return (losses_B * weights_B).sum(), weights_B.sum()
+
+
+def mean(total: Tensor, weight: Tensor) -> Tensor:
+    """Give the weighted mean; 0 where all weights are 0, so that such a batch moves nothing."""
+    return total / weight.clamp(min=torch.finfo(weight.dtype).tiny)
+
+
+def check_loss(task: Task, params: LossParams) -> None:
+    """Check that the loss fits the task.
+
+    Raises:
+        ParamsError: It does not.
+    """
+    fitting = "cross_entropy" if task == "classification" else "mse"
+    if params.name != fitting:
+        raise ParamsError(
+            "params.yaml",
+            f"must be {fitting!r} for `task: {task}`",
+            field="loss.name",
+            got=params.name,
+        )
+    if params.name == "mse" and params.class_weights != "none":
+        raise ParamsError(
+            "params.yaml",
+            "must be 'none' for `loss.name: mse`, which has no classes",
+            field="loss.class_weights",
+            got=params.class_weights,
+        )
+    if params.name == "mse" and params.label_smoothing > 0.0:
+        raise ParamsError(
+            "params.yaml",
+            "must be 0 for `loss.name: mse`, which has no classes",
+            field="loss.label_smoothing",
+            got=params.label_smoothing,
+        )
+
+
+def build_loss(params: LossParams, labels_N: Tensor, *, weights_N: Tensor, classes: int) -> Loss:
+    """Build the loss; balanced class weights are measured on the train split.
+
+    Args:
+        params: Checked by `check_loss`.
+        labels_N: The train split's targets, on the device that training uses.
+        weights_N: Their sample weights, float32.
+        classes: K; 0 for regression.
+    """
+    balanced = params.class_weights == "balanced"
+    return Loss(
+        params.name,
+        params.label_smoothing,
+        balanced_weights(labels_N, weights_N, classes) if balanced else None,
+    )
+
+
+def balanced_weights(labels_N: Tensor, weights_N: Tensor, classes: int) -> Tensor:
+    """Give each class the weight with which all classes weigh the same in total.
+
+    The weights keep the total weight of the split. A class that has none in it keeps weight 1.
+    """
+    totals_K = torch.zeros(classes, dtype=torch.float64)
+    totals_K.index_add_(0, labels_N.cpu(), weights_N.double().cpu())
+    present_K = totals_K > 0
+    even = totals_K.sum() / present_K.sum().clamp(min=1)
+    weights_K = torch.where(present_K, even / totals_K.clamp(min=1e-300), torch.ones(()).double())
+    return weights_K.float().to(labels_N.device)

@@ -1,0 +1,1 @@
+"""A registered model version, and the process that runs it."""

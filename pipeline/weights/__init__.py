@@ -1,0 +1,1 @@
+"""Pretrained weights of any source as one checked artifact."""

@@ -1,0 +1,41 @@
+"""The modules of this repository that a module imports, found by reading the source."""
+
+import ast
+from functools import cache
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGES = ("pipeline", "stages", "data")
+
+
+def module_file(name: str) -> Path | None:
+    """Give the file of one of our modules, or None for a package or a foreign module."""
+    path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
+    return path if path.exists() else None
+
+
+@cache
+def imports(path: Path) -> tuple[str, ...]:
+    """Give the dotted names that a file imports, inside functions too."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Import):
+            names += [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            assert node.level == 0, f"{path}: relative import"
+            names += [node.module or ""]
+            names += [f"{node.module}.{alias.name}" for alias in node.names]
+    return tuple(names)
+
+
+def closure(name: str) -> set[str]:
+    """Give the files of our own, as repository paths, that importing a module reads."""
+    found: set[str] = set()
+    todo = [name]
+    while todo:
+        file = module_file(todo.pop())
+        if file is None or (relative := file.relative_to(ROOT).as_posix()) in found:
+            continue
+        found.add(relative)
+        todo += [each for each in imports(file) if each.split(".")[0] in PACKAGES]
+    return found

@@ -1,0 +1,146 @@
+"""A search judges on validation alone, keeps what is done, and never repeats it."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+
+import numpy as np
+import pytest
+import yaml
+
+from pipeline.ground.errors import ParamsError
+from pipeline.ground.params import read_params
+from pipeline.keys.lock import Lock
+from pipeline.train.inputs import open_parts
+from pipeline.tune.search import open_study, refuse_stale_features, run_trials
+from pipeline.tune.space import TuneParams, check_space
+from tests.support.closure import ROOT
+from tests.support.trainable import SECTIONS, make_sources
+
+SPACE = {"optim.lr": {"low": 0.0001, "high": 0.1, "log": True},
+         "train.dropout": {"low": 0.0, "high": 0.5}}  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def sources(tmp_path_factory):
+    return make_sources(tmp_path_factory.mktemp("tune") / "s")
+
+
+def setting(*, trials=4, pruner="none", **changes):
+    raw = read_params(ROOT / "params.yaml")
+    for name, values in SECTIONS.items():
+        raw[name] = {**values, **changes.get(name, {})}
+    params = TuneParams(trials=trials, pruner=pruner, seed=1, space=SPACE)
+    return raw, params
+
+
+def search(sources, path, **options):
+    raw, params = setting(**options)
+    study = open_study(raw, params, check_space(raw, params), path)
+    run_trials(study, open_parts(sources), raw, params)
+    return study
+
+
+def told(study):
+    return [(each.state, each.values, each.value, each.epochs) for each in study.ended()]
+
+
+def test_the_present_params_are_tried_first_and_the_best_is_the_best(sources, tmp_path):
+    study = search(sources, tmp_path / "study.db")
+    ended = study.ended()
+    assert ended[0].values == {"optim.lr": 0.01, "train.dropout": 0.1}
+    assert len({tuple(each.values.values()) for each in ended}) == 4
+    assert study.best().value == min(each.value for each in ended)
+    assert ended[0].value == min(row["val_loss"] for row in ended[0].epochs)
+
+
+def test_a_search_that_goes_on_is_the_one_that_never_stopped(sources, tmp_path):
+    straight = search(sources, tmp_path / "a.db", trials=8)
+    search(sources, tmp_path / "b.db", trials=3)
+    stopped = search(sources, tmp_path / "b.db", trials=8)
+    assert told(straight) == told(stopped)
+    assert told(search(sources, tmp_path / "b.db", trials=8)) == told(straight)
+
+
+def test_the_test_split_is_never_looked_at(sources, tmp_path):
+    clean = search(sources, tmp_path / "a.db")
+
+    def poison(rows):
+        is_test = rows["split"] == "test"
+        rows.loc[is_test, "label"] = np.where(
+            rows.loc[is_test, "label"] == "dark", "bright", "dark"
+        )
+        return rows
+
+    poisoned = make_sources(tmp_path / "s", change=poison)
+    assert told(search(poisoned, tmp_path / "b.db")) == told(clean)
+
+
+def test_a_diverging_trial_fails_and_the_search_goes_on(sources, tmp_path):
+    study = search(sources, tmp_path / "study.db", trials=3, optim={"name": "sgd"},
+                   loss={"name": "mse"})  # fmt: skip
+    assert [each.state for each in study.ended()] == ["failed"] * 3
+    assert "loss.name: must be 'cross_entropy'" in study.ended()[0].note
+    assert study.best() is None
+
+
+def test_a_range_of_a_param_that_may_be_a_word_is_of_whole_numbers(sources, tmp_path):
+    raw, params = setting(train={"batch_size": "full"})
+    space = {"train.batch_size": {"low": 8, "high": 16}}
+    params = params.model_copy(update={"trials": 2, "space": space})
+    study = open_study(raw, params, check_space(raw, params), tmp_path / "study.db")
+    run_trials(study, open_parts(sources), raw, params)
+    assert [each.state for each in study.ended()] == ["complete"] * 2
+    assert all(isinstance(each.values["train.batch_size"], int) for each in study.ended())
+
+
+def test_bad_trials_are_pruned(sources, tmp_path):
+    study = search(sources, tmp_path / "study.db", trials=14, pruner="median")
+    states = [each.state for each in study.ended()]
+    assert "pruned" in states
+    assert all(len(each.epochs) < 6 for each in study.ended() if each.state == "pruned")
+
+
+SCRIPT = """
+import sys
+from pathlib import Path
+from pipeline.train.inputs import Sources
+from tests.unit.tune.test_search import search
+search(Sources(*map(Path, sys.argv[2:])), Path(sys.argv[1]), trials=40, train={"epochs": 40})
+"""
+
+
+def test_a_killed_process_loses_the_running_trial_alone_and_tries_it_again(sources, tmp_path):
+    paths = [str(getattr(sources, name)) for name in
+             ("features", "store", "normalization", "backbone", "record")]  # fmt: skip
+    path = tmp_path / "study.db"
+    raw, params = setting(trials=40, train={"epochs": 40})
+    dimensions = check_space(raw, params)
+    with subprocess.Popen([sys.executable, "-c", SCRIPT, str(path), *paths], cwd=ROOT) as process:
+        # The second one's shows that the first trial is over: its own comes a moment before.
+        while not path.exists() or path.read_bytes().count(b"end_ms") < 2:
+            assert process.poll() is None
+            time.sleep(0.02)
+        os.kill(process.pid, signal.SIGKILL)
+    kept = told(open_study(raw, params, dimensions, path))
+    assert 1 <= len(kept) < 40
+    again = search(sources, path, trials=len(kept) + 2, train={"epochs": 40})
+    assert told(again)[: len(kept)] == kept
+    straight = search(sources, tmp_path / "b.db", trials=len(kept) + 2, train={"epochs": 40})
+    assert [row[:3] for row in told(again)] == [row[:3] for row in told(straight)]
+
+
+def test_features_made_with_other_params_are_told(tmp_path):
+    stages = {name: {"params": {"params.yaml": {}}} for name in
+              ("clean", "transform", "weights", "normalize", "features")}  # fmt: skip
+    stages["features"]["params"]["params.yaml"] = {"features": {"views": 2}, "runtime.threads": 1}
+    lock = Lock.parse(yaml.safe_dump({"stages": stages}), "dvc.lock")
+    refuse_stale_features({"features": {"views": 2}, "runtime": {"threads": 1, "seed": 9}}, lock)
+    with pytest.raises(ParamsError) as caught:
+        refuse_stale_features({"features": {"views": 3}, "runtime": {"threads": 1}}, lock)
+    assert str(caught.value) == (
+        "params.yaml: features: has changed since `features` ran, and trials share what it wrote "
+        "(run `rootstock repro features`)"
+    )
