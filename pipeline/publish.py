@@ -26,13 +26,13 @@ from pipeline.track.describe import describe_version
 from pipeline.track.result import SPLITS, Outcome, Results
 from pipeline.track.result_run import settle_run
 from pipeline.version.package import Content, log_model
+from pipeline.version.params import RegistryParams
 from pipeline.version.registry import (
     DECIDED,
     DECISION,
     FAILED,
     UNVERIFIED,
     VERIFIED,
-    RegistryParams,
     create_version,
     delete_version,
     find_version,

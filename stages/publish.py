@@ -12,7 +12,7 @@ from pipeline.keys.lock import LOCK
 from pipeline.publish import publish
 from pipeline.track.connection import TrackingParams
 from pipeline.track.result import Results
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import RegistryParams
 
 
 def main(

@@ -56,8 +56,8 @@ def _add_reproduce(commands: Commands) -> None:
 
 
 def _sync(arguments: argparse.Namespace) -> int:
-    from pipeline.past.searches import restore_searches
     from pipeline.past.sync import Sync, as_json, as_line, summary  # slow to import, both
+    from pipeline.tune.restore import restore_searches
 
     start_logging(sys.stderr)
     found = []

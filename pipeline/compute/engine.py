@@ -12,7 +12,6 @@ from tqdm import tqdm
 from pipeline.compute.pool import Limits as Limits
 from pipeline.compute.pool import Lost as Lost
 from pipeline.compute.pool import Pool
-from pipeline.compute.pool import die_with_parent as die_with_parent
 from pipeline.ground.errors import MachineError
 from pipeline.ground.params import Section
 

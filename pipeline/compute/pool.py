@@ -7,7 +7,6 @@ Workers are forked from a server process that has imported what they need (Linux
 (elsewhere, and where asked for). They end with the process that started them, as their pipe closes.
 """
 
-import ctypes
 import multiprocessing
 import os
 import resource
@@ -27,12 +26,12 @@ from types import ModuleType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pipeline.ground.errors import MachineError
+from pipeline.ground.processes import die_with_parent
 
 A = TypeVar("A")
 R = TypeVar("R")
 _Connection: TypeAlias = "Connection[Any, Any]"
 
-_PR_SET_PDEATHSIG = 1
 _WINDOW = 3
 """Chunks in flight for each worker: it bounds the memory of results in flight."""
 
@@ -239,14 +238,6 @@ class Pool(Generic[A, R]):
     def _settle(self, number: int, result: R | Lost) -> None:
         self._done[number] = result
         del self._items[number]
-
-
-def die_with_parent(parent: int) -> None:
-    """Ask the kernel to end this process when its parent ends (Linux; elsewhere no effect)."""
-    if sys.platform.startswith("linux"):
-        ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM)
-        if os.getppid() != parent:
-            os.kill(os.getpid(), signal.SIGTERM)
 
 
 def _home(function: Callable[..., Any]) -> str:

@@ -26,7 +26,7 @@ from pipeline.picture.shelf.writer import TransformParams
 from pipeline.raw.params import DataParams
 from pipeline.track.connection import TrackingParams, configure
 from pipeline.train.loop import TrainParams
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import RegistryParams
 from pipeline.weights.weights import WeightsParams
 
 

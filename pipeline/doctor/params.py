@@ -47,7 +47,7 @@ from pipeline.train.recipe.optim import OptimParams
 from pipeline.train.recipe.schedule import ScheduleParams
 from pipeline.train.recipe_rules import check_recipe
 from pipeline.tune.space import TuneParams, check_space
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import RegistryParams
 from pipeline.weights.weights import WeightsParams
 
 S = TypeVar("S", bound=Section)

@@ -22,7 +22,6 @@ from pathlib import Path
 from types import FrameType
 from typing import Any, get_type_hints
 
-from pipeline.compute.engine import die_with_parent
 from pipeline.ground.errors import Interrupted, MachineError, ParamsError, PipelineError
 from pipeline.ground.locks import try_lock, write_holder
 from pipeline.ground.params import (
@@ -32,6 +31,7 @@ from pipeline.ground.params import (
     read_params,
     refuse_unknown_sections,
 )
+from pipeline.ground.processes import die_with_parent
 
 PARAMS = Path("params.yaml")
 LOCKS = Path(".rootstock") / "locks"

@@ -8,6 +8,9 @@ from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.params import parse_params
 from pipeline.keys.lock import Lock, RunKeys, run_keys
 
+AUDIT = Path("audit")
+"""The committed folder of decisions, at the repository's root; see `promotion/decisions.py`."""
+
 LAST = "evaluate"
 """The last stage whose outs are versioned."""
 

@@ -10,7 +10,7 @@ from pipeline.keys.lock import RunKeys, run_keys
 from pipeline.past.history import LockFile
 from pipeline.past.layout import paths_of
 from pipeline.track.result import Results
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import RegistryParams
 
 _MANIFEST = "manifest.parquet"
 

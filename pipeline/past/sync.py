@@ -14,6 +14,7 @@ from pathlib import Path
 
 from pipeline.ground.params import load_section, read_params
 from pipeline.keys.lock import PARAMS
+from pipeline.keys.recorded import AUDIT
 from pipeline.past.branches import bring_branches
 from pipeline.past.history import read_history
 from pipeline.past.journals import bring_journals
@@ -22,10 +23,11 @@ from pipeline.past.results import ResultSync
 from pipeline.past.servers import Servers, State, Synced
 from pipeline.past.versions import begin_again, first_numbers, first_times
 from pipeline.promotion.aliases import Board, read_board, restore_aliases
-from pipeline.promotion.decisions import AUDIT, read_audit, replay
+from pipeline.promotion.decisions import read_audit, replay
 from pipeline.track.connection import TrackingParams, translated_errors
 from pipeline.track.runs import is_complete
-from pipeline.version.registry import RegistryParams, list_versions
+from pipeline.version.params import RegistryParams
+from pipeline.version.registry import list_versions
 from pipeline.version.version_run import restore_runs
 
 log = logging.getLogger(__name__)

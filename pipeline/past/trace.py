@@ -16,8 +16,8 @@ from pipeline.ground.files import md5_file, read_json
 from pipeline.ground.git import ask_git, ask_line, has_commit
 from pipeline.ground.params import read_params
 from pipeline.keys.lock import LOCK, PARAMS, Lock, run_keys
-from pipeline.keys.recorded import Recorded
-from pipeline.promotion.decisions import AUDIT, Decision, read_audit
+from pipeline.keys.recorded import AUDIT, Recorded
+from pipeline.promotion.decisions import Decision, read_audit
 from pipeline.repo.cache import cache_folder, object_path
 from pipeline.track.commits import find_lock
 from pipeline.track.runs import flatten

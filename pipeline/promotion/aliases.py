@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.keys.journal import state_folder
-from pipeline.promotion.decisions import AUDIT, CANDIDATE, CHAMPION, Decision, replay
+from pipeline.keys.recorded import AUDIT
+from pipeline.promotion.decisions import CANDIDATE, CHAMPION, Decision, replay
 from pipeline.track.connection import Tracking
 from pipeline.version.registry import DECIDED, DECISION, MODEL, list_versions, read_aliases
 

@@ -24,7 +24,7 @@ from pipeline.track.connection import (
     tracking_uri,
     translated_errors,
 )
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import RegistryParams
 
 
 def run_promote(version: str, *, reason: str, override: bool, is_json: bool) -> tuple[str, str]:

@@ -28,9 +28,9 @@ from pipeline.promotion.contender import (
     read_contestant,
     read_test_items,
 )
-from pipeline.promotion.gates import GateParams, Measured, Verdict, judge_alone, judge_paired
+from pipeline.promotion.gates import Measured, Verdict, judge_alone, judge_paired
 from pipeline.track.connection import Tracking, probe
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import GateParams, RegistryParams
 from pipeline.version.verify import ask, choose_items, output_columns, own_files
 
 if TYPE_CHECKING:

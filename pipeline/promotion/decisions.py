@@ -23,9 +23,7 @@ from typing import Any, Literal, cast, get_args
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import canonical_json, write_text
-
-AUDIT = Path("audit")
-"""The committed folder at the repository's root."""
+from pipeline.keys.recorded import AUDIT
 
 CANDIDATE = "candidate"
 CHAMPION = "champion"

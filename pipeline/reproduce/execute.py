@@ -9,10 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.compute.pool import die_with_parent
 from pipeline.ground.errors import IntegrityError, MachineError, PipelineError
 from pipeline.ground.files import md5_file, read_json
-from pipeline.ground.processes import QUIET, end_with_children
+from pipeline.ground.processes import QUIET, die_with_parent, end_with_children
 from pipeline.ground.stage import FAILURE
 from pipeline.keys.recorded import LAST, Recorded
 from pipeline.track.connection import tracking_uri

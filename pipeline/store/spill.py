@@ -11,9 +11,9 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 import numpy as np
+import numpy.typing as npt
 
-from pipeline.picture.read.spec import Pixels
-
+Pixels = npt.NDArray[np.uint8]
 Piece = bytes | memoryview
 """Read-only bytes."""
 

@@ -26,7 +26,7 @@ from pipeline.ground.errors import TrackingError
 from pipeline.ground.files import canonical_json, sha256_json
 from pipeline.ground.git import has_commit
 from pipeline.keys.lock import GRAPH, LOCK, PARAMS, Lock, deps_key
-from pipeline.promotion.decisions import AUDIT
+from pipeline.keys.recorded import AUDIT
 from pipeline.track.claim import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import GitFacts, find_lock, git_facts
 from pipeline.track.connection import (

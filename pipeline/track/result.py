@@ -18,7 +18,7 @@ from pipeline.ground.files import canonical_json, read_json
 from pipeline.ground.tables import read_table, write_table
 from pipeline.keys.journal import Record, journal_path, read_journal
 from pipeline.keys.lock import GRAPH, PARAMS, Lock, RunKeys, run_keys
-from pipeline.promotion.decisions import AUDIT
+from pipeline.keys.recorded import AUDIT
 from pipeline.track.commits import GitFacts, git_facts
 from pipeline.track.describe import experiment_name, run_name
 from pipeline.track.runs import Point, metric_name

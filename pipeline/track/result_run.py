@@ -29,6 +29,7 @@ import pandas as pd
 from pipeline.ground.files import canonical_json
 from pipeline.ground.locks import wait_for_lock
 from pipeline.ground.tables import read_table
+from pipeline.judge.tolerance import tolerance
 from pipeline.keys.journal import journal_path
 from pipeline.track.claim import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import find_commit
@@ -49,7 +50,6 @@ from pipeline.track.runs import (
     utc,
 )
 from pipeline.track.view import put_view
-from pipeline.version.verify import tolerance
 
 if TYPE_CHECKING:
     from mlflow.entities import Run

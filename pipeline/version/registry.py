@@ -8,9 +8,6 @@ import logging
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
-from pipeline.promotion.gates import GateParams
 from pipeline.track.connection import Tracking
 
 if TYPE_CHECKING:
@@ -34,22 +31,6 @@ DECIDED = "audit"
 
 MODEL = "dvc.model"
 """Tag: the md5 of the version's weights, by which decisions name it."""
-
-
-class RegistryParams(GateParams):
-    """`registry`: the registered model, and what makes a version the champion."""
-
-    name: str = Field(min_length=1, max_length=200, pattern=r"^[^/:\"'`%]+$")
-    """Of the registered model; without / : % and quotes."""
-
-    from_experiments: bool
-    """Register models that `dvc exp run` made, too."""
-
-    verify_items: int = Field(ge=1)
-    """Test items that are predicted anew, from raw files in a fresh process, at registration."""
-
-    max_items: int = Field(ge=1)
-    """Of the test items in common, the most that candidate and champion are both judged on."""
 
 
 def list_versions(tracking: Tracking, name: str) -> "list[ModelVersion]":

@@ -23,15 +23,13 @@ import pandas as pd
 
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.tables import read_table
+from pipeline.judge.tolerance import tolerance
 from pipeline.picture.read.decode import MAX_PIXELS
 from pipeline.raw.source import RawFault, most_bytes, read_raw
 from pipeline.version import isolation
 from pipeline.version import load_alone as fresh
 
 log = logging.getLogger(__name__)
-
-_TOLERANCES = {"fp32": 1e-3, "bf16": 1e-2}
-"""By precision; docs/decisions/0005 says what was measured."""
 
 _TIMEOUT_S = 1800
 _BATCH = 64
@@ -133,15 +131,6 @@ def compare(
     wrong = tuple(table["path"][is_wrong])
     largest = float(np.max(difference, initial=0.0))
     return Comparison(is_exact, largest, wrong, len(table), sense)
-
-
-def tolerance(bundle: dict[str, Any]) -> float:
-    """Give the largest difference between machines of a probability, or of a value in deviations.
-
-    Args:
-        bundle: bundle.json; bf16 rounds more roughly than fp32, and differently by processor.
-    """
-    return _TOLERANCES[bundle["precision"]]
 
 
 def output_columns(bundle: dict[str, Any]) -> list[str]:

@@ -3,7 +3,8 @@
 import pytest
 from pydantic import ValidationError
 
-from pipeline.version.registry import RegistryParams, create_version, find_version, list_versions
+from pipeline.version.params import RegistryParams
+from pipeline.version.registry import create_version, find_version, list_versions
 from tests.support.published import REGISTRY
 
 

@@ -14,8 +14,9 @@ from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import canonical_json, md5_file, read_json, write_text
 from pipeline.keys.journal import Journal, journal_path, read_journal
 from pipeline.keys.lock import LOCK
+from pipeline.keys.recorded import AUDIT
 from pipeline.past.sync import Sync, summary
-from pipeline.promotion.decisions import AUDIT, Draft, write_decision
+from pipeline.promotion.decisions import Draft, write_decision
 from pipeline.publish import register_version
 from pipeline.track.connection import connect
 from pipeline.track.follow import Stream

@@ -22,7 +22,7 @@ from pipeline.picture.read.decode import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.track.connection import TrackingParams
 from pipeline.track.result import Outcome, Results
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import RegistryParams
 
 FINGERPRINT = {"torch": "2", "device": "cpu", "cpu": "AVX2", "threads": 1, "precision": "fp32"}
 TRACKING = TrackingParams(experiment="cells", required=True, live=True)

@@ -7,9 +7,10 @@ import pytest
 import yaml
 
 from pipeline.ground.errors import IntegrityError, ParamsError, TrackingError
+from pipeline.keys.recorded import AUDIT
 from pipeline.past.trace import trace
 from pipeline.past.trace_text import as_json, as_text
-from pipeline.promotion.decisions import AUDIT, Draft, write_decision
+from pipeline.promotion.decisions import Draft, write_decision
 from pipeline.track.connection import connect
 from pipeline.track.result_run import settle_run
 from tests.support.published import Project

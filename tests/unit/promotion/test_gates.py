@@ -7,7 +7,7 @@ from pipeline.judge.paired import Gain
 from pipeline.promotion.contender import Contestant, Unfit, check_same_task
 from pipeline.promotion.gates import Measured, judge_alone, judge_paired
 from pipeline.promotion.history import _tell_gates
-from pipeline.version.registry import RegistryParams
+from pipeline.version.params import RegistryParams
 from tests.support.published import REGISTRY
 
 BETTER = Gain(0.9, 0.8, 0.1, 0.05, 0.15)
