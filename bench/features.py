@@ -55,8 +55,9 @@ def variants() -> Variants:
     last = floats.contiguous(memory_format=torch.channels_last)
     trunk.fold()
     for precision in ("fp32", "bf16"):
-        params = RuntimeParams(seed=1, threads=THREADS, device="cpu", precision=precision,
-                               compile=False)  # fmt: skip
+        params = RuntimeParams(
+            seed=1, threads=THREADS, device="cpu", precision=precision, compile=False
+        )
         runtime = open_runtime(params)
 
         def run(call: Callable[[], Any], runtime: Any = runtime) -> Any:
@@ -82,8 +83,15 @@ def _by_runtimes(net: nn.Module, floats: torch.Tensor) -> Variants:
     values = floats.contiguous().numpy()
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "net.onnx"
-        torch.onnx.export(net, (floats,), str(path), input_names=["x"], dynamo=True,
-                          external_data=False, verbose=False)  # fmt: skip
+        torch.onnx.export(
+            net,
+            (floats,),
+            str(path),
+            input_names=["x"],
+            dynamo=True,
+            external_data=False,
+            verbose=False,
+        )
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = THREADS
         session = onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
@@ -91,15 +99,25 @@ def _by_runtimes(net: nn.Module, floats: torch.Tensor) -> Variants:
         core = openvino.Core()
         model = core.read_model(path)
         for precision, hint in (("fp32", "f32"), ("bf16", "bf16")):
-            compiled = core.compile_model(model, "CPU", {
-                "INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": hint,
-                "PERFORMANCE_HINT": "LATENCY",
-            })  # fmt: skip
+            compiled = core.compile_model(
+                model,
+                "CPU",
+                {
+                    "INFERENCE_NUM_THREADS": THREADS,
+                    "INFERENCE_PRECISION_HINT": hint,
+                    "PERFORMANCE_HINT": "LATENCY",
+                },
+            )
             found[f"openvino {precision}"] = lambda compiled=compiled: compiled(values)[0]
-            many = core.compile_model(model, "CPU", {
-                "INFERENCE_NUM_THREADS": THREADS, "INFERENCE_PRECISION_HINT": hint,
-                "PERFORMANCE_HINT": "THROUGHPUT",
-            })  # fmt: skip
+            many = core.compile_model(
+                model,
+                "CPU",
+                {
+                    "INFERENCE_NUM_THREADS": THREADS,
+                    "INFERENCE_PRECISION_HINT": hint,
+                    "PERFORMANCE_HINT": "THROUGHPUT",
+                },
+            )
             found[f"openvino-streams {precision}"] = lambda many=many: _streams(many, values)
     return found
 
@@ -135,8 +153,10 @@ def main() -> None:
     print(f"{ARCHITECTURE}, {SIZE_PX} px, batch {BATCH}, best of {ROUNDS}")
     for name, rate in sorted(best.items(), key=lambda each: each[1]):
         gap = float(np.abs(calls[name]() - wanted).mean() / np.abs(wanted).mean())
-        print(f"{name:22} {rate:7.1f} pictures/s   {rate / max(others):.2f} of the fastest other"
-              f"   differs by {gap:.1%}")  # fmt: skip
+        print(
+            f"{name:22} {rate:7.1f} pictures/s   {rate / max(others):.2f} of the fastest other"
+            f"   differs by {gap:.1%}"
+        )
 
 
 if __name__ == "__main__":

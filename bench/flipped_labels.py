@@ -77,8 +77,9 @@ def flip(parts: Parts, params: SuspectsParams, runtime: Runtime, seed: int) -> F
     seconds = time.monotonic() - start
     order = verdicts.order()
     names = np.array(held_out.targets.classes, dtype=object)
-    return Flips(changed, flipped, order[np.isin(order, known)],
-                 names[verdicts.suggested_N], seconds)  # fmt: skip
+    return Flips(
+        changed, flipped, order[np.isin(order, known)], names[verdicts.suggested_N], seconds
+    )
 
 
 def accuracy(plan: Plan, parts: Parts, runtime: Runtime, *, without: np.ndarray) -> float:
@@ -115,26 +116,37 @@ def main() -> None:
     params = load_section(raw, "suspects", SuspectsParams, path=PARAMS)
     top, runtime_params = build_plan(raw)
     runtime = open_runtime(runtime_params)
-    parts = open_parts(Sources(
-        ARTIFACTS / "features/cache", ARTIFACTS / "transform/store",
-        ARTIFACTS / "normalize/normalization.json", ARTIFACTS / "weights/backbone.safetensors",
-        ARTIFACTS / "weights/backbone.json",
-    ))  # fmt: skip
+    parts = open_parts(
+        Sources(
+            ARTIFACTS / "features/cache",
+            ARTIFACTS / "transform/store",
+            ARTIFACTS / "normalize/normalization.json",
+            ARTIFACTS / "weights/backbone.safetensors",
+            ARTIFACTS / "weights/backbone.json",
+        )
+    )
     head = head_plan("classification", params, items=len(parts.store.rows("train")))
     shares, found = [], []
     for seed in SEEDS:
         flips = flip(parts, params, runtime, seed)
         count = len(flips.flipped)
-        hits = [int(np.isin(flips.ranked[: factor * count], flips.flipped).sum())
-                for factor in (1, 2, 4)]  # fmt: skip
+        hits = [
+            int(np.isin(flips.ranked[: factor * count], flips.flipped).sum())
+            for factor in (1, 2, 4)
+        ]
         shares.append(hits[0] / count)
         found.append(compare(head, parts, flips, runtime))
-        print(f"seed {seed}: {count} flipped of {len(flips.ranked)}; {hits[0]} of the first "
-              f"{count} suspects, {hits[1]} of twice and {hits[2]} of four times as many "
-              f"({flips.seconds:.1f} s); head: {_tell(found[-1])}", flush=True)  # fmt: skip
+        print(
+            f"seed {seed}: {count} flipped of {len(flips.ranked)}; {hits[0]} of the first "
+            f"{count} suspects, {hits[1]} of twice and {hits[2]} of four times as many "
+            f"({flips.seconds:.1f} s); head: {_tell(found[-1])}",
+            flush=True,
+        )
     means = {name: mean(each[name] for each in found) for name in found[0]}
-    print(f"mean of {len(SEEDS)} seeds: {mean(shares):.3f} of the first suspects are flipped; "
-          f"head: {_tell(means)}")  # fmt: skip
+    print(
+        f"mean of {len(SEEDS)} seeds: {mean(shares):.3f} of the first suspects are flipped; "
+        f"head: {_tell(means)}"
+    )
     if "--top" in sys.argv:
         flips = flip(parts, params, runtime, SEEDS[0])
         print(f"top, seed {SEEDS[0]}: {_tell(compare(top, parts, flips, runtime))}")

@@ -56,12 +56,14 @@ def run(root: Path, *arguments: str) -> tuple[float, dict[str, float]]:
     seen: dict[str, float] = {}
     environment = os.environ | {
         "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
-        "DVC_NO_ANALYTICS": "true", "PYTHONPATH": str(root),
-    }  # fmt: skip
+        "DVC_NO_ANALYTICS": "true",
+        "PYTHONPATH": str(root),
+    }
     start = time.monotonic()
     log = (root / "log.txt").open("a")
-    with subprocess.Popen([sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment,
-                          stdout=log, stderr=log) as process:  # fmt: skip
+    with subprocess.Popen(
+        [sys.executable, "-m", "dvc", *arguments], cwd=root, env=environment, stdout=log, stderr=log
+    ) as process:
         stage = None
         while process.poll() is None:
             stage = stage or find_stage(process.pid)
@@ -131,8 +133,10 @@ def main() -> None:
             "1 % moved to other classes": lambda: relabel(share),
         }
         print(f"{options.items} pictures, {options.views} views; seconds")
-        print("| edit | " + " | ".join(STAGES) + " | stages, share of first | all | of it DVC | "
-              "new bytes, share of the cache |")  # fmt: skip
+        print(
+            "| edit | " + " | ".join(STAGES) + " | stages, share of first | all | of it DVC | "
+            "new bytes, share of the cache |"
+        )
         print("|---|" + "---|" * (len(STAGES) + 4))
         first, before = 0.0, 0
         for name, edit in steps.items():
@@ -143,14 +147,21 @@ def main() -> None:
             stages = sum(own.get(stage, 0.0) for stage in STAGES)
             after = cache_bytes(root)
             first = first or stages
-            size = sum(path.stat().st_size for part in ("transform", "features")
-                       for path in (root / "artifacts" / part).rglob("*")
-                       if path.is_file())  # fmt: skip
+            size = sum(
+                path.stat().st_size
+                for part in ("transform", "features")
+                for path in (root / "artifacts" / part).rglob("*")
+                if path.is_file()
+            )
             new = after - before - raw_bytes
-            print(f"| {name} | " + " | ".join(f"{own.get(stage, 0.0):.1f}" for stage in STAGES)
-                  + f" | {100 * stages / first:.1f} % | {total + add_s:.1f} | "
-                  f"{total - sum(own.values()):.1f} + {add_s:.1f} add | "
-                  f"{new / 1e6:.0f} MB, {100 * new / size:.1f} % |", flush=True)  # fmt: skip
+            print(
+                f"| {name} | "
+                + " | ".join(f"{own.get(stage, 0.0):.1f}" for stage in STAGES)
+                + f" | {100 * stages / first:.1f} % | {total + add_s:.1f} | "
+                f"{total - sum(own.values()):.1f} + {add_s:.1f} add | "
+                f"{new / 1e6:.0f} MB, {100 * new / size:.1f} % |",
+                flush=True,
+            )
             before = after
 
 

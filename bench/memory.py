@@ -42,8 +42,12 @@ def measure(folder: Path, items: int) -> dict[str, float]:
     """Run the pipeline on so many pictures; give each stage's peak, MB."""
     clone(folder)
     draw(folder / "data/drawn/raw", items)
-    set_params(folder, data={"path": "data/drawn/raw", "labels": "data/drawn/raw"},
-               train={"epochs": 2}, registry={"name": "drawn"})  # fmt: skip
+    set_params(
+        folder,
+        data={"path": "data/drawn/raw", "labels": "data/drawn/raw"},
+        train={"epochs": 2},
+        registry={"name": "drawn"},
+    )
     run(folder, "dvc", "add", "--quiet", "data/drawn/raw")
     commit(folder, "data: drawn")
     peaks: dict[str, float] = {}

@@ -89,11 +89,15 @@ CHANGES: dict[str, Change] = {
     **{f"rotated by {each} degrees": partial(rotate, degrees=each) for each in (0.5, 1, 3)},
     **{
         each.name.lower().replace("_", " "): partial(turn, method=each)
-        for each in (Image.Transpose.FLIP_LEFT_RIGHT, Image.Transpose.FLIP_TOP_BOTTOM,
-                     Image.Transpose.ROTATE_90, Image.Transpose.ROTATE_180,
-                     Image.Transpose.ROTATE_270)
+        for each in (
+            Image.Transpose.FLIP_LEFT_RIGHT,
+            Image.Transpose.FLIP_TOP_BOTTOM,
+            Image.Transpose.ROTATE_90,
+            Image.Transpose.ROTATE_180,
+            Image.Transpose.ROTATE_270,
+        )
     },
-}  # fmt: skip
+}
 TURNED = 5
 """How many of the changes, the last ones, are flips and turns."""
 
@@ -210,8 +214,10 @@ def _memory_mb(name: str) -> float:
 
 def print_costs(context: multiprocessing.context.SpawnContext) -> None:
     """Print time and memory for both sizes, and how they grow."""
-    print(f"\n{'':24}{'n':>9}{'s':>9}{'cpu s':>9}{'MB':>8}{'pairs':>9}{'clusters':>9}{'crowded':>9}"
-          f"{'dropped':>9}{'leaks':>7}")  # fmt: skip
+    print(
+        f"\n{'':24}{'n':>9}{'s':>9}{'cpu s':>9}{'MB':>8}{'pairs':>9}{'clusters':>9}{'crowded':>9}"
+        f"{'dropped':>9}{'leaks':>7}"
+    )
     for name, kind, turns in (
         ("photographs", "photographs", False),
         ("photographs, turns", "photographs", True),
@@ -222,9 +228,12 @@ def print_costs(context: multiprocessing.context.SpawnContext) -> None:
             with ProcessPoolExecutor(1, context) as pool:
                 cost = pool.submit(measure_cost, kind, n, turns).result()
             spent.append(cost["cpu"])
-            print(f"{name:24}{n:9}{cost['seconds']:9.1f}{cost['cpu']:9.1f}{cost['mb']:8.0f}{cost['pairs']:9.0f}"
-                  f"{cost['clusters']:9.0f}{cost['crowded']:9.0f}{cost['dropped']:9.0f}"
-                  f"{cost['leaks']:7.0f}", flush=True)  # fmt: skip
+            print(
+                f"{name:24}{n:9}{cost['seconds']:9.1f}{cost['cpu']:9.1f}{cost['mb']:8.0f}{cost['pairs']:9.0f}"
+                f"{cost['clusters']:9.0f}{cost['crowded']:9.0f}{cost['dropped']:9.0f}"
+                f"{cost['leaks']:7.0f}",
+                flush=True,
+            )
         growth = math.log(spent[1] / spent[0]) / math.log(SIZES[1] / SIZES[0])
         print(f"{'':24}processor time grows with n to the power of {growth:.2f}")
 

@@ -86,18 +86,25 @@ def compare(folder: Path, scratch: Path, machine: MachineParams) -> None:
                 if number:
                     rates[name].append(len(rows) / seconds)
                     costs[name].append(1000 * spent / len(rows))
-    print(f"{bundle.architecture}, {bundle.decode.size_px} px, batch {bundle.batch_size}, "
-          f"{bundle.precision}, {bundle.threads} threads, {machine.count_workers()} decoders, "
-          f"{len(bundle.views)} views, {len(rows)} pictures a round, {ROUNDS} rounds")  # fmt: skip
+    print(
+        f"{bundle.architecture}, {bundle.decode.size_px} px, batch {bundle.batch_size}, "
+        f"{bundle.precision}, {bundle.threads} threads, {machine.count_workers()} decoders, "
+        f"{len(bundle.views)} views, {len(rows)} pictures a round, {ROUNDS} rounds"
+    )
     for name, found in rates.items():
         middle = statistics.median(found)
-        print(f"  {name:10} best {max(found):7.1f} pictures/s   median {middle:7.1f}   "
-              f"{min(costs[name]):6.1f} ms of CPU a picture")  # fmt: skip
-    best, median = (pick(rates["predict"]) / pick(rates["features"])
-                    for pick in (max, statistics.median))  # fmt: skip
+        print(
+            f"  {name:10} best {max(found):7.1f} pictures/s   median {middle:7.1f}   "
+            f"{min(costs[name]):6.1f} ms of CPU a picture"
+        )
+    best, median = (
+        pick(rates["predict"]) / pick(rates["features"]) for pick in (max, statistics.median)
+    )
     cost = min(costs["features"]) / min(costs["predict"])
-    print(f"  predict is {best:.2f} of features by the best, {median:.2f} by the median, "
-          f"{cost:.2f} by CPU seconds")  # fmt: skip
+    print(
+        f"  predict is {best:.2f} of features by the best, {median:.2f} by the median, "
+        f"{cost:.2f} by CPU seconds"
+    )
 
 
 def main() -> None:

@@ -101,8 +101,12 @@ def main() -> None:
     options = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = clone(Path(name) / "project")
-        set_params(folder, data={"path": "data/drawn/raw", "labels": "data/drawn/raw"},
-                   transform={"size_px": 64}, machine={"progress": "none"})  # fmt: skip
+        set_params(
+            folder,
+            data={"path": "data/drawn/raw", "labels": "data/drawn/raw"},
+            transform={"size_px": 64},
+            machine={"progress": "none"},
+        )
         done = 0
         print("| pictures | stage | seconds | pictures/s | peak MB |\n|---|---|---|---|---|")
         for count in (options.pictures // 4, options.pictures):
@@ -110,8 +114,10 @@ def main() -> None:
             done = count
             for stage, command in stages(folder).items():
                 seconds, peak = watch(command, folder)
-                print(f"| {count} | {stage} | {seconds:.0f} | {count / seconds:.0f} | {peak:.0f} |",
-                      flush=True)  # fmt: skip
+                print(
+                    f"| {count} | {stage} | {seconds:.0f} | {count / seconds:.0f} | {peak:.0f} |",
+                    flush=True,
+                )
         print("\n| members of tar files | seconds | peak MB |\n|---|---|---|")
         for count in (options.members // 4, options.members):
             raw = Path(name) / f"tars-{count}"

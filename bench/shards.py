@@ -48,8 +48,10 @@ def main() -> None:
     generator = random.Random(0)
 
     def names(folders: Sequence[str], count: int) -> list[str]:
-        return [f"{generator.choice(folders)}/{generator.getrandbits(48):012x}.jpg"
-                for _ in range(count)]  # fmt: skip
+        return [
+            f"{generator.choice(folders)}/{generator.getrandbits(48):012x}.jpg"
+            for _ in range(count)
+        ]
 
     classes = [f"class-{number}" for number in range(10)]
     base = names(classes, ITEMS)
@@ -61,9 +63,11 @@ def main() -> None:
         "10 scattered": [*base, *names(classes, 10)],
     }
     ways: list[tuple[str, Callable[[list[str], int], Shards], int]] = [
-        ("fixed", fixed, 1024), ("fixed", fixed, 32), ("hash buckets", buckets, 32),
+        ("fixed", fixed, 1024),
+        ("fixed", fixed, 32),
+        ("hash buckets", buckets, 32),
         *(("by content", by_content, rows) for rows in (8, 16, 32, 64, 128, 1024)),
-    ]  # fmt: skip
+    ]
     print("| shards | mean rows | files | " + " | ".join(edits) + " |")
     print("|---|---|---|" + "---|" * len(edits))
     for name, way, rows in ways:

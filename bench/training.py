@@ -36,10 +36,11 @@ def measure(variant: str) -> float:
         start_runtime(torch.device("cpu"), precision="fp32", threads=THREADS)
     backbone = build_backbone(ARCHITECTURE)
     network = Network(
-        backbone, Head(backbone.pooled_dim("mean+max"), 2, dropout=0.2),
+        backbone,
+        Head(backbone.pooled_dim("mean+max"), 2, dropout=0.2),
         normalization=Normalization("pretrained", 1 / 255, (0.5,) * 3, (0.5,) * 3),
         pooling="mean+max",
-    )  # fmt: skip
+    )
     model = Upper(network, CUT).train()
     if name == "ours":
         speed_up_gradients(model)

@@ -83,16 +83,18 @@ def _go_to_project(arguments: argparse.Namespace) -> None:
     root = find_project(here)
     if root is None and arguments.command not in _ANYWHERE and not Path("params.yaml").exists():
         raise MachineError(
-            here, "lies in no project: neither it nor a folder above has params.yaml and dvc.yaml",
+            here,
+            "lies in no project: neither it nor a folder above has params.yaml and dvc.yaml",
             remedy="`cd` into a clone, or restore them with `git checkout params.yaml dvc.yaml`",
-        )  # fmt: skip
+        )
     if root in (None, here) or arguments.command in _STAYS:
         return
     for name, value in vars(arguments).items():
         if isinstance(value, Path) or (name in _MAY_BE_PATHS and _is_path(value)):
             setattr(arguments, name, type(value)(_from(root, here, value)))
-    arguments.rest = [_from(root, here, each) if _is_target(each) else each
-                      for each in arguments.rest]  # fmt: skip
+    arguments.rest = [
+        _from(root, here, each) if _is_target(each) else each for each in arguments.rest
+    ]
     os.chdir(root)
 
 

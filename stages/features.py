@@ -14,13 +14,7 @@ from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.stage import run_stage
-from pipeline.model.extraction import (
-    Extraction,
-    extract,
-    made_from,
-    warn_about_size,
-    write_empty,
-)
+from pipeline.model.extraction import Extraction, extract, made_from, warn_about_size, write_empty
 from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
 from pipeline.picture.net.augment import AugmentParams

@@ -49,8 +49,11 @@ class Contestant:
 
 def contestants() -> list[Contestant]:
     """Give all, those first that the others are compared with."""
-    ours = [Contestant(recipe, "ours", ("--recipe", recipe), is_ours=True, seed=seed)
-            for seed in SEEDS for recipe in ("head", "top")]  # fmt: skip
+    ours = [
+        Contestant(recipe, "ours", ("--recipe", recipe), is_ours=True, seed=seed)
+        for seed in SEEDS
+        for recipe in ("head", "top")
+    ]
     peers = [
         Contestant("plain", "plain"),
         Contestant("fastai", "with_fastai"),
@@ -106,8 +109,9 @@ def _environment() -> Path:
     if not python.exists():
         subprocess.run([sys.executable, "-m", "venv", str(folder)], check=True)
         wanted = Path(__file__).with_name("peers.txt")
-        subprocess.run([str(python), "-m", "pip", "install", "--quiet", "-r", str(wanted)],
-                       check=True)  # fmt: skip
+        subprocess.run(
+            [str(python), "-m", "pip", "install", "--quiet", "-r", str(wanted)], check=True
+        )
     return python
 
 

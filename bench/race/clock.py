@@ -104,8 +104,12 @@ class Clock:
             facts: Also noted.
         """
         self.stop()
-        line: dict[str, float] = {"epoch": epoch, "seconds": self._spent[0],
-                                  "cpu_seconds": self._spent[1], **facts}  # fmt: skip
+        line: dict[str, float] = {
+            "epoch": epoch,
+            "seconds": self._spent[0],
+            "cpu_seconds": self._spent[1],
+            **facts,
+        }
         for name in ("val", "test"):
             rows = self._data.rows[name]
             targets = torch.from_numpy(self._data.labels[rows])

@@ -33,11 +33,19 @@ from pipeline.tune.space import with_values
 from pipeline.weights.weights import load_backbone
 
 HEAD: dict[str, Any] = {
-    "features.cut": "none", "features.views": 1, "train.strategy": "head", "train.epochs": 40,
-    "train.batch_size": 64, "train.batch_norm": "stored", "train.ema": 0.0, "train.patience": 15,
+    "features.cut": "none",
+    "features.views": 1,
+    "train.strategy": "head",
+    "train.epochs": 40,
+    "train.batch_size": 64,
+    "train.batch_norm": "stored",
+    "train.ema": 0.0,
+    "train.patience": 15,
     "train.test_views": 1,
-    "optim.lr": 0.01, "optim.weight_decay": 0.0002, "loss.label_smoothing": 0.0,
-}  # fmt: skip
+    "optim.lr": 0.01,
+    "optim.weight_decay": 0.0002,
+    "loss.label_smoothing": 0.0,
+}
 """What the README names for `head`; `top` is params.yaml as it is."""
 
 
@@ -85,9 +93,14 @@ def _features(raw: dict[str, Any], artifacts: Path, out: Path) -> None:
 def _training(raw: dict[str, Any], artifacts: Path, features: Path, data: Data) -> Training:
     plan, runtime = build_plan(raw)
     plan = replace(plan, recipe=_shorten(plan.recipe, len(data.rows["train"])))
-    parts = open_parts(Sources(features, artifacts / "transform/store",
-                               artifacts / "normalize/normalization.json",
-                               *_weights(artifacts)))  # fmt: skip
+    parts = open_parts(
+        Sources(
+            features,
+            artifacts / "transform/store",
+            artifacts / "normalize/normalization.json",
+            *_weights(artifacts),
+        )
+    )
     rows = Rows(data.rows["train"], data.rows["val"])
     return open_training(plan, parts, open_runtime(runtime), rows=rows)
 

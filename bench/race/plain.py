@@ -9,14 +9,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from bench.race.clock import (
-    THREADS,
-    Clock,
-    Data,
-    judge_with,
-    keep_freed_memory,
-    race_arguments,
-)
+from bench.race.clock import THREADS, Clock, Data, judge_with, keep_freed_memory, race_arguments
 
 
 def main() -> None:

@@ -16,9 +16,16 @@ from matplotlib import pyplot as plt
 RESULTS = Path("docs/race")
 PAGE = Path("docs/benchmarks.md")
 _LINE = dict[str, float]
-_COLUMNS = ("contestant", "runs", "test accuracy of the epoch kept", "best of any epoch",
-            "s for features", "s an epoch", "s to the end",
-            "s to the plain loop's best")  # fmt: skip
+_COLUMNS = (
+    "contestant",
+    "runs",
+    "test accuracy of the epoch kept",
+    "best of any epoch",
+    "s for features",
+    "s an epoch",
+    "s to the end",
+    "s to the plain loop's best",
+)
 _ORDER = ("head", "top", "plain", "fastai", "transformers", "transformers-2e-5")
 
 
@@ -58,12 +65,16 @@ def _race_table(race: dict[str, list[list[_LINE]]]) -> str:
     for name, runs in race.items():
         scores = [kept(lines)["test_accuracy"] for lines in runs]
         best = [max(line["test_accuracy"] for line in lines) for lines in runs]
-        reached = [next((line["seconds"] for line in lines if line["test_accuracy"] >= target),
-                        None) for lines in runs]  # fmt: skip
+        reached = [
+            next((line["seconds"] for line in lines if line["test_accuracy"] >= target), None)
+            for lines in runs
+        ]
         ends = [lines[-1] for lines in runs]
         features = [line.get("features_seconds", 0.0) for line in ends]
-        epochs = [(line["seconds"] - spent) / line["epoch"]
-                  for line, spent in zip(ends, features, strict=True)]  # fmt: skip
+        epochs = [
+            (line["seconds"] - spent) / line["epoch"]
+            for line, spent in zip(ends, features, strict=True)
+        ]
         there = [each for each in reached if each is not None]
         rows.append(
             f"| {name} | {len(runs)} | {_spread(scores)} | {_spread(best)} | "
@@ -108,13 +119,22 @@ def _draw_race(race: dict[str, list[list[_LINE]]], path: Path) -> None:
     figure, axes = plt.subplots(figsize=(8, 4.6), dpi=130, layout="constrained")
     for number, (name, runs) in enumerate(race.items()):
         for place, lines in enumerate(runs):
-            axes.plot([line["seconds"] for line in lines],
-                      [line["test_accuracy"] for line in lines], color=f"C{number}", lw=1.4,
-                      alpha=0.8, label=name if place == 0 else None)  # fmt: skip
+            axes.plot(
+                [line["seconds"] for line in lines],
+                [line["test_accuracy"] for line in lines],
+                color=f"C{number}",
+                lw=1.4,
+                alpha=0.8,
+                label=name if place == 0 else None,
+            )
             best = kept(lines)
             axes.plot(best["seconds"], best["test_accuracy"], "o", color=f"C{number}", ms=5)
-    axes.set(xscale="log", xlabel="seconds on 2 cores, judging left out (log scale)",
-             ylabel="test accuracy", title="Accuracy over time; dots: the epoch kept")  # fmt: skip
+    axes.set(
+        xscale="log",
+        xlabel="seconds on 2 cores, judging left out (log scale)",
+        ylabel="test accuracy",
+        title="Accuracy over time; dots: the epoch kept",
+    )
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     figure.savefig(path, metadata={"Software": None})
@@ -128,8 +148,12 @@ def _draw_curve(curve: dict[str, dict[int, list[float]]], path: Path) -> None:
         axes.plot(sizes, [mean(points[each]) for each in sizes], color=f"C{number}", label=name)
         for each in sizes:
             axes.plot([each] * len(points[each]), points[each], ".", color=f"C{number}")
-    axes.set(xscale="log", xlabel="training items (log scale)", ylabel="test accuracy",
-             title="Transfer against scratch")  # fmt: skip
+    axes.set(
+        xscale="log",
+        xlabel="training items (log scale)",
+        ylabel="test accuracy",
+        title="Transfer against scratch",
+    )
     axes.grid(alpha=0.25)
     axes.legend(frameon=False)
     figure.savefig(path, metadata={"Software": None})

@@ -51,9 +51,13 @@ def main() -> None:
     def loader(rows: np.ndarray, *, shuffle: bool) -> DataLoader:
         part = Rows(rows.tolist())
         return DataLoader(
-            part, bs=64, shuffle=shuffle, num_workers=0, create_item=lambda at: item(part[at]),
+            part,
+            bs=64,
+            shuffle=shuffle,
+            num_workers=0,
+            create_item=lambda at: item(part[at]),
             after_batch=Pipeline(aug_transforms(flip_vert=True) if shuffle else []),
-        )  # fmt: skip
+        )
 
     loaders = DataLoaders(
         loader(data.rows["train"], shuffle=True), loader(data.rows["val"][:64], shuffle=False)
@@ -67,9 +71,14 @@ def main() -> None:
             clock.judge(self.number, judge_with(self.model, data))
 
     learner = Learner(
-        loaders, model, loss_func=CrossEntropyLossFlat(), metrics=accuracy, cbs=Judge(),
-        splitter=partial(_split), path=options.data.parent,
-    )  # fmt: skip
+        loaders,
+        model,
+        loss_func=CrossEntropyLossFlat(),
+        metrics=accuracy,
+        cbs=Judge(),
+        splitter=partial(_split),
+        path=options.data.parent,
+    )
     with learner.no_bar(), learner.no_logging():
         learner.fine_tune(options.epochs)
     clock.finish()

@@ -47,8 +47,10 @@ def main() -> None:
 
         def __getitem__(self, at: int) -> dict[str, torch.Tensor]:
             image = vary(data.read(train[at : at + 1])[0])
-            return {"pixel_values": data.normalize(image),
-                    "labels": torch.tensor(int(data.labels[train[at]]))}  # fmt: skip
+            return {
+                "pixel_values": data.normalize(image),
+                "labels": torch.tensor(int(data.labels[train[at]])),
+            }
 
     torch.manual_seed(options.seed)
     model = Net(data.network())
@@ -59,11 +61,18 @@ def main() -> None:
             clock.judge(round(state.epoch), judge_with(model.net, data))
 
     arguments = TrainingArguments(
-        output_dir=str(options.data.parent / "transformers"), num_train_epochs=options.epochs,
-        learning_rate=options.lr, per_device_train_batch_size=8, seed=options.seed,
-        save_strategy="no", report_to="none", use_cpu=True, disable_tqdm=True,
-        logging_strategy="no", dataloader_num_workers=0,
-    )  # fmt: skip
+        output_dir=str(options.data.parent / "transformers"),
+        num_train_epochs=options.epochs,
+        learning_rate=options.lr,
+        per_device_train_batch_size=8,
+        seed=options.seed,
+        save_strategy="no",
+        report_to="none",
+        use_cpu=True,
+        disable_tqdm=True,
+        logging_strategy="no",
+        dataloader_num_workers=0,
+    )
     Trainer(model=model, args=arguments, train_dataset=Pictures(), callbacks=[Judge()]).train()
     clock.finish()
 

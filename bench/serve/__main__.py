@@ -34,8 +34,9 @@ def main() -> None:
     parser.add_argument("--minutes", type=float, default=10.0)
     parser.add_argument("--raw", type=Path, default=Path("data/elpv/raw"))
     parser.add_argument("--train", type=Path, default=Path("artifacts/train"))
-    parser.add_argument("--predictions", type=Path,
-                        default=Path("artifacts/evaluate/predictions.parquet"))  # fmt: skip
+    parser.add_argument(
+        "--predictions", type=Path, default=Path("artifacts/evaluate/predictions.parquet")
+    )
     arguments = parser.parse_args()
     raw, train = arguments.raw.resolve(), arguments.train.resolve()
     cells = read_cells(raw, arguments.predictions, read_json(train / "bundle.json")["classes"])

@@ -92,6 +92,7 @@ def registry(folder: Path, *models: Path) -> None:
         md5 = md5_file(model / "model.safetensors")
         content = Content(model / "model.safetensors", model / "bundle.json", md5)
         logged = log_model(tracking, content, name=NAME, run_id=run)
-        client.create_model_version(NAME, f"models:/{logged}", run, model_id=logged,
-                                    tags={MODEL: md5})  # fmt: skip
+        client.create_model_version(
+            NAME, f"models:/{logged}", run, model_id=logged, tags={MODEL: md5}
+        )
     client.set_registered_model_alias(NAME, ALIAS, "1")

@@ -44,8 +44,9 @@ async def picture(client: httpx.AsyncClient, cells: Cells, rng: random.Random) -
     """Ask for one cell."""
     tally = Tally()
     at = rng.randrange(len(cells.files))
-    answer = await client.post("/predict", content=cells.files[at],
-                               headers={"content-type": "image/png"})  # fmt: skip
+    answer = await client.post(
+        "/predict", content=cells.files[at], headers={"content-type": "image/png"}
+    )
     check(tally, cells, answer, [at], [answer.json()])
     return tally
 
@@ -66,13 +67,15 @@ async def mixed(client: httpx.AsyncClient, cells: Cells, rng: random.Random) -> 
     elif share < 0.95:
         name = rng.choice(list(HOSTILE))
         content, reason, _ = HOSTILE[name]
-        answer = await client.post("/predict", content=content,
-                                   headers={"content-type": "image/jpeg"})  # fmt: skip
+        answer = await client.post(
+            "/predict", content=content, headers={"content-type": "image/jpeg"}
+        )
         refused(tally, answer, 422, reason)
         tally.kinds["hostile"] += 1
     else:
-        answer = await client.post("/predict", content=b"hello, world",
-                                   headers={"content-type": rng.choice(WRONG)})  # fmt: skip
+        answer = await client.post(
+            "/predict", content=b"hello, world", headers={"content-type": rng.choice(WRONG)}
+        )
         refused(tally, answer, 415, "media_type")
         tally.kinds["wrong type"] += 1
     tally.seconds.append(time.perf_counter() - start)
@@ -125,8 +128,11 @@ async def one_by_one(title: str, ask: Callable[[], Awaitable[Tally]]) -> None:
         start = time.perf_counter()
         await ask()
         seconds.append(time.perf_counter() - start)
-    print(f"{title}, one picture after another: n = {len(seconds)}, median "
-          f"{1000 * statistics.median(seconds):.0f} ms", flush=True)  # fmt: skip
+    print(
+        f"{title}, one picture after another: n = {len(seconds)}, median "
+        f"{1000 * statistics.median(seconds):.0f} ms",
+        flush=True,
+    )
 
 
 async def at_once(title: str, ask: Callable[[], Awaitable[Tally]]) -> float:
@@ -143,6 +149,9 @@ async def at_once(title: str, ask: Callable[[], Awaitable[Tally]]) -> float:
     found = await asyncio.gather(*(client() for _ in range(CLIENTS)))
     whole = join([tally for each in found for tally in each])
     speed = whole.pictures / (time.perf_counter() - start)
-    print(f"{title}, {CLIENTS} at once: {speed:.1f} pictures/s, {whole.latency()}, "
-          f"wrong {len(whole.wrong)} {whole.wrong[:2]}; {load()}", flush=True)  # fmt: skip
+    print(
+        f"{title}, {CLIENTS} at once: {speed:.1f} pictures/s, {whole.latency()}, "
+        f"wrong {len(whole.wrong)} {whole.wrong[:2]}; {load()}",
+        flush=True,
+    )
     return speed

@@ -24,12 +24,22 @@ SHARE = 0.8
 
 async def ours(folder: Path, cells: Cells, minutes: float) -> None:
     """Measure `rootstock serve`."""
-    command = [sys.executable, "-m", "pipeline.cli", "serve", f"models:/{NAME}@{ALIAS}",
-               "--port", "0", "--poll", "2"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli",
+        "serve",
+        f"models:/{NAME}@{ALIAS}",
+        "--port",
+        "0",
+        "--poll",
+        "2",
+    ]
     log = (folder / "serve.log").open("w")
     environment = os.environ | {"PYTHONPATH": str(Path.cwd())}
-    process = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder,
-                               env=environment)  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=log, text=True, cwd=folder, env=environment
+    )
     try:
         url = process.stdout.readline().split()[0]
         async with httpx.AsyncClient(base_url=url, timeout=60) as client:
@@ -62,11 +72,16 @@ async def mixed_minutes(
     elapsed = time.perf_counter() - start
     await asyncio.gather(*others)
     state = (await client.get("/model")).json()
-    print(f"mixed: {len(asked)} requests in {elapsed:.0f} s, {dict(whole.kinds)}, "
-          f"{whole.pictures / elapsed:.1f} pictures/s, {whole.latency()}")  # fmt: skip
-    print(f"mixed: not as they must be: {len(whole.wrong)} {whole.wrong[:5]}; by version "
-          f"{dict(whole.versions)}, largest difference {whole.worst:.2e}; swaps {state['swaps']}, "
-          f"restarts {state['restarts']}", flush=True)  # fmt: skip
+    print(
+        f"mixed: {len(asked)} requests in {elapsed:.0f} s, {dict(whole.kinds)}, "
+        f"{whole.pictures / elapsed:.1f} pictures/s, {whole.latency()}"
+    )
+    print(
+        f"mixed: not as they must be: {len(whole.wrong)} {whole.wrong[:5]}; by version "
+        f"{dict(whole.versions)}, largest difference {whole.worst:.2e}; swaps {state['swaps']}, "
+        f"restarts {state['restarts']}",
+        flush=True,
+    )
 
 
 async def move(end: float) -> None:
@@ -92,8 +107,11 @@ async def watch(pid: int, end: float) -> None:
             except psutil.Error:
                 continue
         count = len([c for c in front.children() if "resident.py" in " ".join(c.cmdline())])
-        print(f"memory: front {front.memory_info().rss / 1e6:.0f} MB, below it "
-              f"{below / 1e6:.0f} MB (PSS), {count} versions; {load()}", flush=True)  # fmt: skip
+        print(
+            f"memory: front {front.memory_info().rss / 1e6:.0f} MB, below it "
+            f"{below / 1e6:.0f} MB (PSS), {count} versions; {load()}",
+            flush=True,
+        )
         await asyncio.sleep(pause)
 
 
@@ -101,15 +119,29 @@ async def theirs(folder: Path, cells: Cells) -> None:
     """Measure `mlflow models serve`."""
     port = free_port()
     environment = os.environ | {
-        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}", "PYTHONPATH": "",
-        "MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "120",
+        "MLFLOW_TRACKING_URI": f"sqlite:///{folder / 'mlflow.db'}",
+        "PYTHONPATH": "",
+        "MLFLOW_DISABLE_TELEMETRY": "true",
+        "MLFLOW_SCORING_SERVER_REQUEST_TIMEOUT": "120",
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-    }  # fmt: skip
-    command = [sys.executable, "-m", "mlflow", "models", "serve", "-m", f"models:/{NAME}/1",
-               "--env-manager", "local", "--port", str(port)]  # fmt: skip
+    }
+    command = [
+        sys.executable,
+        "-m",
+        "mlflow",
+        "models",
+        "serve",
+        "-m",
+        f"models:/{NAME}/1",
+        "--env-manager",
+        "local",
+        "--port",
+        str(port),
+    ]
     with (folder / "mlflow.log").open("w") as log:
-        process = subprocess.Popen(command, stdout=log, stderr=log, cwd=folder, env=environment,
-                                   start_new_session=True)  # fmt: skip
+        process = subprocess.Popen(
+            command, stdout=log, stderr=log, cwd=folder, env=environment, start_new_session=True
+        )
     try:
         url = f"http://127.0.0.1:{port}"
         until(lambda: answers(f"{url}/ping"))
@@ -119,8 +151,9 @@ async def theirs(folder: Path, cells: Cells) -> None:
             async def ask() -> Tally:
                 tally, at = Tally(), rng.randrange(len(cells.files))
                 start = time.perf_counter()
-                body = {"dataframe_records": [
-                    {"image": base64.b64encode(cells.files[at]).decode()}]}  # fmt: skip
+                body = {
+                    "dataframe_records": [{"image": base64.b64encode(cells.files[at]).decode()}]
+                }
                 answer = await client.post("/invocations", json=body)
                 rows = answer.json().get("predictions", [])
                 got = np.array([[row[name] for name in cells.columns] for row in rows])

@@ -56,8 +56,11 @@ def check_labels(table: pd.DataFrame, task: Task) -> tuple[pd.Series, list[str]]
         ]
         known = [float(number) for number in numbers if number is not None]
         return pd.Series(numbers, index=table.index, dtype=TEXT), _number_placeholders(known)
-    first = {text: place for text, place in zip(labels[::-1], where[::-1], strict=True)
-             if not pd.isna(text)}  # fmt: skip
+    first = {
+        text: place
+        for text, place in zip(labels[::-1], where[::-1], strict=True)
+        if not pd.isna(text)
+    }
     counts = Counter(labels.dropna())
     _refuse_names(first, counts)
     _refuse_collisions(first)
@@ -136,9 +139,12 @@ def check_policy(policy: MissingLabel, task: Task) -> None:
     """
     if policy in ("mean", "median") and task != "regression":
         raise ParamsError(
-            "params.yaml", "is for task: regression", field="clean.missing_label", got=policy,
+            "params.yaml",
+            "is for task: regression",
+            field="clean.missing_label",
+            got=policy,
             remedy="write most_frequent, or quarantine",
-        )  # fmt: skip
+        )
 
 
 def _refuse_policy(policy: MissingLabel, task: Task, missing: pd.Series) -> None:
@@ -231,9 +237,11 @@ def _refuse_lists(first: dict[str, str]) -> None:
             parts = [part.strip() for part in label.split(separator)]
             if len(parts) > 1 and all(part in first for part in parts):
                 raise DataError(
-                    where, "an item must have one label, and not several", got=label,
+                    where,
+                    "an item must have one label, and not several",
+                    got=label,
                     remedy="choose one, or make each combination a class under a name of its own",
-                )  # fmt: skip
+                )
 
 
 def _seeming_lists(first: dict[str, str]) -> list[str]:

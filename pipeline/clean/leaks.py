@@ -29,8 +29,9 @@ def identical_leaks(table: pd.DataFrame, duplicates: Sequence[Duplicate]) -> pd.
         `COLUMNS`, the row that stays as a.
     """
     copies = [each for each in duplicates if each.reason == "duplicate"]
-    kept, gone = (table.loc[rows] for rows in ([each.kept for each in copies],
-                                               [each.row for each in copies]))  # fmt: skip
+    kept, gone = (
+        table.loc[rows] for rows in ([each.kept for each in copies], [each.row for each in copies])
+    )
     columns = {
         f"{name}_{side}": ends[name].to_numpy()
         for side, ends in (("a", kept), ("b", gone))

@@ -26,9 +26,16 @@ from pipeline.picture.read.thumbnail_match import TURNS, Thumbnails
 from pipeline.store.spill import MEMORY, Place
 
 PAIR_COLUMNS = (
-    "path_a", "path_b", "correlation", "turn", "split_a", "split_b", "label_a", "label_b",
+    "path_a",
+    "path_b",
+    "correlation",
+    "turn",
+    "split_a",
+    "split_b",
+    "label_a",
+    "label_b",
     "dropped",
-)  # fmt: skip
+)
 """`turn`: what is done to a to get b. `dropped`: none, a, b or both."""
 
 NearPolicy = Literal["drop", "report", "off"]

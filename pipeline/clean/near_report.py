@@ -75,8 +75,9 @@ def near_warnings(near: NearDuplicates) -> list[str]:
     return warnings
 
 
-def refuse_many_near(table: pd.DataFrame, near: NearDuplicates, rule: NearRule, most: float,
-                     *, where: str) -> None:  # fmt: skip
+def refuse_many_near(
+    table: pd.DataFrame, near: NearDuplicates, rule: NearRule, most: float, *, where: str
+) -> None:
     """Stop where near-duplicates would take so much that they are hardly copies.
 
     All pairs are then written to `PROOF`; else what an older run wrote is removed.

@@ -31,11 +31,20 @@ _VOLATILE = ("decoder_crashed", "decoder_hung")
 
 _ROWS_AT_ONCE = 4096
 
-_SCHEMA = pa.schema([
-    ("id", pa.string()), ("width", pa.int64()), ("height", pa.int64()), ("mode", pa.string()),
-    ("format", pa.string()), ("pixel_hash", pa.string()), ("reason", pa.string()),
-    ("detail", pa.string()), ("notes", pa.list_(pa.string())), ("thumbnail", pa.binary()),
-])  # fmt: skip
+_SCHEMA = pa.schema(
+    [
+        ("id", pa.string()),
+        ("width", pa.int64()),
+        ("height", pa.int64()),
+        ("mode", pa.string()),
+        ("format", pa.string()),
+        ("pixel_hash", pa.string()),
+        ("reason", pa.string()),
+        ("detail", pa.string()),
+        ("notes", pa.list_(pa.string())),
+        ("thumbnail", pa.binary()),
+    ]
+)
 
 
 def made_from(limits: Limits) -> dict[str, Any]:

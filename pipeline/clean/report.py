@@ -116,9 +116,10 @@ def _shares(kept: pd.DataFrame, findings: Findings) -> tuple[dict[str, Any], lis
     parts = [("all", "items", kept.index)]
     columns = ["label"] if findings.task == "classification" else []
     columns += [
-        name for name in kept.columns
+        name
+        for name in kept.columns
         if name.startswith(META) and 2 <= kept[name].nunique() <= _FEW_VALUES
-    ]  # fmt: skip
+    ]
     for column in columns:
         parts += [
             (column.removeprefix(META), str(value), rows.index)
@@ -132,8 +133,9 @@ def _shares(kept: pd.DataFrame, findings: Findings) -> tuple[dict[str, Any], lis
         shares.setdefault(column, {})[value] = {
             split: round(n / len(splits), 4) for split, n in count_splits(splits).items()
         }
-        far = far_shares(splits, kept["group"].loc[index], findings.expected_shares,
-                         comparisons=comparisons)  # fmt: skip
+        far = far_shares(
+            splits, kept["group"].loc[index], findings.expected_shares, comparisons=comparisons
+        )
         warnings += [
             f"{each.split} has {each.found} of {len(splits)} items with {column} {value!r}, where "
             f"{each.expected:.1f} are expected (z = {each.z:.1f}): beyond chance"
@@ -171,7 +173,10 @@ def _sizes(kept: pd.DataFrame) -> dict[str, Any]:
     sizes: dict[str, Any] = {}
     for name in ("width", "height"):
         values = kept[name].astype("int64")
-        sizes[name] = {"min": int(values.min()), "median": float(values.median()),
-                       "max": int(values.max())}  # fmt: skip
+        sizes[name] = {
+            "min": int(values.min()),
+            "median": float(values.median()),
+            "max": int(values.max()),
+        }
     common = (kept["width"].astype("str") + "x" + kept["height"].astype("str")).value_counts()
     return sizes | {"distinct": len(common)}

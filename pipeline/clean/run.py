@@ -19,12 +19,7 @@ from pipeline.clean.checks import refuse_too_many_bad, refuse_unusable, size_fau
 from pipeline.clean.duplicates import find_duplicates
 from pipeline.clean.labels import MissingLabel, check_labels, fill_labels
 from pipeline.clean.leaks import PROOF, identical_leaks, refuse_leaks
-from pipeline.clean.near import (
-    NearDuplicates,
-    NearPolicy,
-    NearRule,
-    find_near_duplicates,
-)
+from pipeline.clean.near import NearDuplicates, NearPolicy, NearRule, find_near_duplicates
 from pipeline.clean.near_report import near_section, near_warnings, refuse_many_near
 from pipeline.clean.placeholders import causes, doubts
 from pipeline.clean.probe_all import probe_all
@@ -55,9 +50,19 @@ log = logging.getLogger(__name__)
 
 _LOGGED = 20
 _TEXTS = (
-    "path", "id", "label", "split", "group", "status", "reason", "detail", "mode", "format",
-    "pixel_hash", "where",
-)  # fmt: skip
+    "path",
+    "id",
+    "label",
+    "split",
+    "group",
+    "status",
+    "reason",
+    "detail",
+    "mode",
+    "format",
+    "pixel_hash",
+    "where",
+)
 
 
 class CleanParams(Section):
@@ -198,14 +203,18 @@ def tabulate(found: RawItems, probes: Mapping[str, Probe]) -> pd.DataFrame:
     pairs = [(probe if probe.reason else item) for item, probe in zip(items, seen, strict=True)]
     reasons = [each.reason for each in pairs]
     columns: dict[str, Sequence[Any]] = {
-        **{name: [getattr(item, name) for item in items]
-           for name in ("path", "label", "split", "group", "weight", "row", "where")},
-        **{name: [getattr(probe, name) for probe in seen]
-           for name in ("id", "width", "height", "mode", "format", "pixel_hash")},
+        **{
+            name: [getattr(item, name) for item in items]
+            for name in ("path", "label", "split", "group", "weight", "row", "where")
+        },
+        **{
+            name: [getattr(probe, name) for probe in seen]
+            for name in ("id", "width", "height", "mode", "format", "pixel_hash")
+        },
         "status": [QUARANTINED if reason else KEPT for reason in reasons],
         "reason": reasons,
         "detail": [each.detail for each in pairs],
-    }  # fmt: skip
+    }
     for at, name in enumerate(found.meta_names):
         columns[META + name] = [None if item.meta is None else item.meta[at] for item in items]
     return pd.DataFrame(

@@ -30,11 +30,15 @@ def _add_fsck(commands: Commands) -> None:
         help="hash the outputs here, in DVC's cache and in audit/, and compare with what "
         "is recorded",
     )
-    fsck.add_argument("--all", action="store_true",
-                      help="also the objects of every branch, tag and experiment")  # fmt: skip
+    fsck.add_argument(
+        "--all", action="store_true", help="also the objects of every branch, tag and experiment"
+    )
     fsck.add_argument("--cache", action="store_true", help="also every other object in the cache")
-    fsck.add_argument("--fix", action="store_true",
-                      help="move damaged objects of the cache to .rootstock/damaged/")  # fmt: skip
+    fsck.add_argument(
+        "--fix",
+        action="store_true",
+        help="move damaged objects of the cache to .rootstock/damaged/",
+    )
     fsck.add_argument("--json", action="store_true", help="print JSON")
     fsck.set_defaults(run=_fsck)
 
@@ -64,8 +68,10 @@ def _fsck(arguments: argparse.Namespace) -> int:
     for each in found if not arguments.json else ():
         say(findings.as_line(each) + "\n")
     levels = [each.level for each in found]
-    told = (f"{levels.count('error')} with other bytes or unreadable, {levels.count('warning')} "
-            "missing or not compared\n")  # fmt: skip
+    told = (
+        f"{levels.count('error')} with other bytes or unreadable, {levels.count('warning')} "
+        "missing or not compared\n"
+    )
     say(findings.as_json(found) if arguments.json else told)
     return _tell_first(found)
 

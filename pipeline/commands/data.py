@@ -28,12 +28,15 @@ def _add_data(commands: Commands) -> None:
     pin = kinds.add_parser(
         "pin", help="write down where split.small_classes put items, so that they stay there"
     )
-    pin.add_argument("revision", nargs="?", metavar="REV",
-                     help="a commit, branch or tag (default: the working tree)")  # fmt: skip
+    pin.add_argument(
+        "revision",
+        nargs="?",
+        metavar="REV",
+        help="a commit, branch or tag (default: the working tree)",
+    )
     pin.set_defaults(run=_data_pin)
     diff = kinds.add_parser(
-        "diff",
-        help="compare the data of a revision with those in the working tree, after `clean`",
+        "diff", help="compare the data of a revision with those in the working tree, after `clean`"
     )
     diff.add_argument(
         "revision",

@@ -16,27 +16,51 @@ _HOME = Path("exports")
 def add(commands: Commands) -> None:
     """Add it to the command line."""
     export = commands.add_parser(
-        "export",
-        help="a model as a file for other programs, compared before it is handed out",
+        "export", help="a model as a file for other programs, compared before it is handed out"
     )
-    export.add_argument("model", metavar="MODEL",
-                        help="models:/<name>@<alias>, models:/<name>/<version>, or a folder with "
-                        "model.safetensors and bundle.json, such as artifacts/train")  # fmt: skip
-    export.add_argument("--format", required=True, choices=FORMATS,
-                        help="onnx, pt2: the whole prediction as a graph; safetensors, state_dict: "
-                        "tensors; pickle: a module, which runs code when it is loaded")  # fmt: skip
-    export.add_argument("-o", "--output", type=Path, metavar="FOLDER",
-                        help=f"absent, empty or an older export (default: {_HOME}/<name>-<version>"
-                        "-<format>)")  # fmt: skip
-    export.add_argument("--pictures", type=Path, metavar="FOLDER",
-                        help="compare on these (default: test items, where their raw files are "
-                        "here; else generated pictures)")  # fmt: skip
-    export.add_argument("--items", type=int, default=64, metavar="N",
-                        help="compare on so many pictures at most (default: 64)")  # fmt: skip
-    export.add_argument("--tolerance", type=float, default=1e-4, metavar="D",
-                        help="largest difference from the model in single precision, of a "
-                        "probability, or of a value in deviations of the target (default: "
-                        "0.0001)")  # fmt: skip
+    export.add_argument(
+        "model",
+        metavar="MODEL",
+        help="models:/<name>@<alias>, models:/<name>/<version>, or a folder with "
+        "model.safetensors and bundle.json, such as artifacts/train",
+    )
+    export.add_argument(
+        "--format",
+        required=True,
+        choices=FORMATS,
+        help="onnx, pt2: the whole prediction as a graph; safetensors, state_dict: "
+        "tensors; pickle: a module, which runs code when it is loaded",
+    )
+    export.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FOLDER",
+        help=f"absent, empty or an older export (default: {_HOME}/<name>-<version>-<format>)",
+    )
+    export.add_argument(
+        "--pictures",
+        type=Path,
+        metavar="FOLDER",
+        help="compare on these (default: test items, where their raw files are "
+        "here; else generated pictures)",
+    )
+    export.add_argument(
+        "--items",
+        type=int,
+        default=64,
+        metavar="N",
+        help="compare on so many pictures at most (default: 64)",
+    )
+    export.add_argument(
+        "--tolerance",
+        type=float,
+        default=1e-4,
+        metavar="D",
+        help="largest difference from the model in single precision, of a "
+        "probability, or of a value in deviations of the target (default: "
+        "0.0001)",
+    )
     export.add_argument("--json", action="store_true", help="print export.json")
     export.set_defaults(run=_export)
 
@@ -51,8 +75,9 @@ def _export(arguments: argparse.Namespace) -> int:
         model = fetch_model(arguments.model)
         name = f"{model.name}-{model.version}" if model.name else model.folder.resolve().name
         target = arguments.output or _HOME / f"{name}-{arguments.format}"
-        request = Request(arguments.format, target, arguments.pictures, arguments.items,
-                          arguments.tolerance)  # fmt: skip
+        request = Request(
+            arguments.format, target, arguments.pictures, arguments.items, arguments.tolerance
+        )
         record = export(model, request)
     say(canonical_json(record) + "\n" if arguments.json else _text(target, record))
     return 0
@@ -73,6 +98,8 @@ def _text(target: Path, record: dict[str, Any]) -> str:
         limit = "" if allowed is None else f" (allowed are {allowed:g})"
         same = each.get("same_label")
         labels = "" if same is None else f"; same label for {same} of {found['pictures']}"
-        lines.append(f"            from the model in {precision} by up to {each['largest']:.2g}"
-                     f"{limit}{labels}")  # fmt: skip
+        lines.append(
+            f"            from the model in {precision} by up to {each['largest']:.2g}"
+            f"{limit}{labels}"
+        )
     return "\n".join(lines) + "\n"

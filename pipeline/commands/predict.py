@@ -16,23 +16,50 @@ _BROKEN_PIPE = 141
 def add(commands: Commands) -> None:
     """Add it to the command line."""
     predict = commands.add_parser("predict", help="predict pictures: a table with a row for each")
-    predict.add_argument("model", metavar="MODEL",
-                         help="models:/<name>@<alias>, models:/<name>/<version>, a run, or a "
-                         "folder such as artifacts/train")  # fmt: skip
-    predict.add_argument("paths", metavar="PATH", nargs="+",
-                         help="pictures, folders, .tar or .zip archives, or label files with a "
-                         "column `path`")  # fmt: skip
-    predict.add_argument("-o", "--output", type=Path, metavar="FILE",
-                         help=".csv or .parquet (default: CSV on standard output)")  # fmt: skip
+    predict.add_argument(
+        "model",
+        metavar="MODEL",
+        help="models:/<name>@<alias>, models:/<name>/<version>, a run, or a "
+        "folder such as artifacts/train",
+    )
+    predict.add_argument(
+        "paths",
+        metavar="PATH",
+        nargs="+",
+        help="pictures, folders, .tar or .zip archives, or label files with a column `path`",
+    )
+    predict.add_argument(
+        "-o",
+        "--output",
+        type=Path,
+        metavar="FILE",
+        help=".csv or .parquet (default: CSV on standard output)",
+    )
     predict.add_argument("--overwrite", action="store_true", help="replace an output that is there")
-    predict.add_argument("--workers", type=_workers, default="auto", metavar="N",
-                         help="processes that decode (default: one for each core)")  # fmt: skip
-    predict.add_argument("--device", choices=("cpu", "cuda", "mps"),
-                         help="default: the kind that the model was trained on")  # fmt: skip
-    predict.add_argument("--max-pixels", type=_positive_int, metavar="N",
-                         help="larger pictures get an error (default: 178956970)")  # fmt: skip
-    predict.add_argument("--seconds", type=_positive_int, metavar="N",
-                         help="for the decoding of one picture (default: 60)")  # fmt: skip
+    predict.add_argument(
+        "--workers",
+        type=_workers,
+        default="auto",
+        metavar="N",
+        help="processes that decode (default: one for each core)",
+    )
+    predict.add_argument(
+        "--device",
+        choices=("cpu", "cuda", "mps"),
+        help="default: the kind that the model was trained on",
+    )
+    predict.add_argument(
+        "--max-pixels",
+        type=_positive_int,
+        metavar="N",
+        help="larger pictures get an error (default: 178956970)",
+    )
+    predict.add_argument(
+        "--seconds",
+        type=_positive_int,
+        metavar="N",
+        help="for the decoding of one picture (default: 60)",
+    )
     predict.add_argument("--progress", choices=("auto", "bar", "lines", "none"), default="auto")
     predict.set_defaults(run=_predict)
 

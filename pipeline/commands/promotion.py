@@ -18,13 +18,19 @@ def _add_promote(commands: Commands) -> None:
     promote = commands.add_parser(
         "promote", help="let a version contend with the champion; the decision goes into audit/"
     )
-    promote.add_argument("version", nargs="?", default="@candidate", metavar="VERSION",
-                         help="a number, or @ and an alias (default: @candidate)")  # fmt: skip
+    promote.add_argument(
+        "version",
+        nargs="?",
+        default="@candidate",
+        metavar="VERSION",
+        help="a number, or @ and an alias (default: @candidate)",
+    )
     promote.add_argument("--reason", default="", help="why, in your words; kept in the audit")
     promote.add_argument(
-        "--override", action="store_true",
+        "--override",
+        action="store_true",
         help="make it champion whatever the gates say; needs --reason",
-    )  # fmt: skip
+    )
     promote.add_argument("--json", action="store_true", help="print the decision as JSON")
     promote.set_defaults(run=_promote)
 
@@ -53,8 +59,12 @@ def _promote(arguments: argparse.Namespace) -> int:
     from pipeline.promotion.audit_commands import refusal, run_promote  # slow to import
 
     start_logging(sys.stderr)
-    text, refused = run_promote(arguments.version, reason=arguments.reason,
-                                override=arguments.override, is_json=arguments.json)  # fmt: skip
+    text, refused = run_promote(
+        arguments.version,
+        reason=arguments.reason,
+        override=arguments.override,
+        is_json=arguments.json,
+    )
     say(text)
     if refused:
         raise refusal(arguments.version, refused)

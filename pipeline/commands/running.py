@@ -47,8 +47,13 @@ def _add_repro(commands: Commands) -> None:
         help="look at the raw data, run `dvc repro`, say what was made; further arguments are "
         "passed on to `dvc repro`",
     )
-    repro.add_argument("--wait", type=float, default=0.0, metavar="SECONDS",
-                       help="wait so long for another that runs here (default: 0)")  # fmt: skip
+    repro.add_argument(
+        "--wait",
+        type=float,
+        default=0.0,
+        metavar="SECONDS",
+        help="wait so long for another that runs here (default: 0)",
+    )
     repro.set_defaults(run=lambda arguments: _repro(arguments.rest, wait_s=arguments.wait))
 
 
@@ -90,8 +95,10 @@ def _pin_placed() -> bool:
     data = load_section(read_params(PARAMS), "data", DataParams, path=PARAMS)
     file, new = add_pins(REVIEW, Path(data.path), read_json(_REPORT))
     if new:
-        sys.stderr.write(f"{file}: {new} items of small classes keep their place in train from now "
-                         "on; commit the file. `clean` runs once more, and reads it\n")  # fmt: skip
+        sys.stderr.write(
+            f"{file}: {new} items of small classes keep their place in train from now "
+            "on; commit the file. `clean` runs once more, and reads it\n"
+        )
     return bool(new)
 
 
@@ -115,8 +122,10 @@ def _refuse_damaged(since_s: float) -> None:
 
 def _keep_edited() -> None:
     for path, kept in keep_edited():
-        sys.stderr.write(f"warning: {path}: was edited after `dvc repro` made it, which may now "
-                         f"replace it (a copy is kept: {kept})\n")  # fmt: skip
+        sys.stderr.write(
+            f"warning: {path}: was edited after `dvc repro` made it, which may now "
+            f"replace it (a copy is kept: {kept})\n"
+        )
 
 
 def _tell_failure(code: int, *, is_pulling: bool) -> int:
@@ -151,14 +160,19 @@ def _ui(port: int) -> int:
     with socket.socket() as probe:
         if probe.connect_ex(("127.0.0.1", port)) == 0:
             raise MachineError(
-                "rootstock ui", "something listens there already", field="--port", got=port,
+                "rootstock ui",
+                "something listens there already",
+                field="--port",
+                got=port,
                 remedy="choose another port",
-            )  # fmt: skip
+            )
     name = load_section(read_params(PARAMS), "tracking", TrackingParams, path=PARAMS).experiment
     view = subprocess.run(
         [sys.executable, "-m", "pipeline.track.view", f"http://{_UI_HOST}:{port}", name],
-        stdout=subprocess.PIPE, text=True, check=False,
-    )  # fmt: skip
+        stdout=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
     if view.returncode != 0:
         return view.returncode
     say(f"MLflow UI: {view.stdout} (Ctrl-C ends it)\n")
@@ -168,10 +182,19 @@ def _ui(port: int) -> int:
 def _ui_command(uri: str, port: int) -> list[str]:
     hosts = [f"{host}:{port}" for host in (_UI_HOST, "localhost", "127.0.0.1", "[::1]")]
     return [
-        "mlflow", "ui", "--backend-store-uri", uri, "--port", str(port), "--workers", "1",
-        "--allowed-hosts", ",".join(hosts),
-        "--cors-allowed-origins", ",".join(f"http://{host}" for host in hosts),
-    ]  # fmt: skip
+        "mlflow",
+        "ui",
+        "--backend-store-uri",
+        uri,
+        "--port",
+        str(port),
+        "--workers",
+        "1",
+        "--allowed-hosts",
+        ",".join(hosts),
+        "--cors-allowed-origins",
+        ",".join(f"http://{host}" for host in hosts),
+    ]
 
 
 def run_program(command: list[str], environment: dict[str, str] | None = None) -> int:

@@ -16,14 +16,16 @@ def add(commands: Commands) -> None:
         "serve", help="predict over HTTP with a registered model; follows its alias"
     )
     serve.add_argument(
-        "model", metavar="MODEL",
+        "model",
+        metavar="MODEL",
         help="models:/<name>@<alias>, models:/<name>/<version>, or a folder with model.safetensors "
         "and bundle.json",
-    )  # fmt: skip
+    )
     serve.add_argument(
-        "--host", default="127.0.0.1",
+        "--host",
+        default="127.0.0.1",
         help="where to listen; anybody who reaches it may ask (default: 127.0.0.1)",
-    )  # fmt: skip
+    )
     serve.add_argument(
         "--token-file",
         type=Path,
@@ -61,9 +63,10 @@ def _count(least: int, most: int | None = None) -> Callable[[str], int]:
         value = int(text)
         if value < least or (most is not None and value > most):
             raise argparse.ArgumentTypeError(
-                f"must be at least {least}" + (f" and at most {most}" if most else "")
+                f"must be at least {least}"
+                + (f" and at most {most}" if most else "")
                 + f", got {value}"
-            )  # fmt: skip
+            )
         return value
 
     return read

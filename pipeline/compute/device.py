@@ -21,9 +21,12 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 _INT_MAX = 2**31 - 1
 
 _LIMITS = (
-    "ONEDNN_MAX_CPU_ISA", "DNNL_MAX_CPU_ISA", "ONEDNN_DEFAULT_FPMATH_MODE", "MKL_CBWR",
+    "ONEDNN_MAX_CPU_ISA",
+    "DNNL_MAX_CPU_ISA",
+    "ONEDNN_DEFAULT_FPMATH_MODE",
+    "MKL_CBWR",
     "MKL_ENABLE_INSTRUCTIONS",
-)  # fmt: skip
+)
 """Settings by which the libraries below torch choose other kernels, and torch does not say so.
 
 oneDNN held to AVX2 gives other bits in bf16 on a processor with AVX512."""

@@ -35,8 +35,11 @@ class MachineParams(Section):
     def count_workers(self) -> int:
         """Give the number of processes."""
         if self.workers == "auto":
-            return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else (
-                os.cpu_count() or 1)  # fmt: skip
+            return (
+                len(os.sched_getaffinity(0))
+                if hasattr(os, "sched_getaffinity")
+                else (os.cpu_count() or 1)
+            )
         return self.workers
 
     def shows_bar(self) -> bool:

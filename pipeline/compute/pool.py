@@ -221,9 +221,10 @@ class Pool(Generic[A, R]):
         code = _leave(worker)
         if not worker.is_ready:
             raise MachineError(
-                "machine.workers", f"a worker process could not start: {_cause(code)}",
+                "machine.workers",
+                f"a worker process could not start: {_cause(code)}",
                 remedy="see the log above; fewer workers need less memory",
-            )  # fmt: skip
+            )
         number, *rest = worker.waiting
         if rest:
             self._again.append(rest)

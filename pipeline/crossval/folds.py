@@ -178,8 +178,11 @@ def _refuse_missing_classes(labels: pd.Series, folds: list[Fold], params: Crossv
     for each in folds:
         missing = sorted(wanted - set(labels.iloc[each.rows.train]))
         if missing:
-            _refuse(f"must leave class {missing[0]!r} in the training part of {each.name}, which "
-                    "groups prevent", params)  # fmt: skip
+            _refuse(
+                f"must leave class {missing[0]!r} in the training part of {each.name}, which "
+                "groups prevent",
+                params,
+            )
 
 
 def _refuse(rule: str, params: CrossvalParams) -> None:

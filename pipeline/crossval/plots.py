@@ -26,9 +26,10 @@ def draw_folds(folder: Path, found: dict[str, Any], history: Sequence[Mapping[st
         folder / "folds.png",
         {name: [row[name] for row in rows] for name in shown},
         means={name: found["mean"][name] for name in shown},
-        intervals={name: (found["ci95"][name]["low"], found["ci95"][name]["high"])
-                   for name in shown},
-    )  # fmt: skip
+        intervals={
+            name: (found["ci95"][name]["low"], found["ci95"][name]["high"]) for name in shown
+        },
+    )
     curves = curve_rows(history)
     write_rows(folder / "curves.csv", curves, columns=list(curves[0]))
 
@@ -38,8 +39,13 @@ def curve_rows(history: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
     rows = []
     for epoch in sorted({row["epoch"] for row in history}):
         losses = [row["val_loss"] for row in history if row["epoch"] == epoch]
-        rows.append({
-            "epoch": epoch, "folds": len(losses), "mean": sum(losses) / len(losses),
-            "lowest": min(losses), "highest": max(losses),
-        })  # fmt: skip
+        rows.append(
+            {
+                "epoch": epoch,
+                "folds": len(losses),
+                "mean": sum(losses) / len(losses),
+                "lowest": min(losses),
+                "highest": max(losses),
+            }
+        )
     return rows

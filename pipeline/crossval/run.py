@@ -112,8 +112,13 @@ def run_folds(setting: Setting, *, machine: MachineParams, state: Path) -> Itera
             scored = _restore(setting, fold, path) or _train(setting, fold, state)
             if not path.exists():
                 write_json(path, _record(setting, scored))
-            log.info("%s of %d: %s, best epoch %d", fold.name, len(folds), _main(scored.scores),
-                     scored.epoch)  # fmt: skip
+            log.info(
+                "%s of %d: %s, best epoch %d",
+                fold.name,
+                len(folds),
+                _main(scored.scores),
+                scored.epoch,
+            )
             yield scored
 
 
@@ -220,11 +225,14 @@ def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
         "repeats": params.repeats,
         "items": params.items,
         "n": int(sum(len(each.fold.held_out) for each in scored) / params.repeats),
-        "mean": {}, "deviation": {}, "ci95": {},
-        "baseline": {name: float(np.mean([each[name] for each in baselines]))
-                     for name in _common(baselines)},
+        "mean": {},
+        "deviation": {},
+        "ci95": {},
+        "baseline": {
+            name: float(np.mean([each[name] for each in baselines])) for name in _common(baselines)
+        },
         "fold": {each.fold.name: each.scores for each in scored},
-    }  # fmt: skip
+    }
     for name in names:
         values = np.array([each.scores[name] for each in scored])
         mean, deviation = float(values.mean()), float(values.std(ddof=1))
@@ -309,10 +317,13 @@ def _main(scores: dict[str, float]) -> str:
 
 def _record(setting: Setting, scored: Scored) -> dict[str, Any]:
     return {
-        "fingerprint": setting.runtime.fingerprint(), "outputs": scored.outputs.tolist(),
-        "scores": scored.scores, "epoch": scored.epoch, "temperature": scored.temperature,
+        "fingerprint": setting.runtime.fingerprint(),
+        "outputs": scored.outputs.tolist(),
+        "scores": scored.scores,
+        "epoch": scored.epoch,
+        "temperature": scored.temperature,
         "history": [list(row.items()) for row in scored.history],  # JSON would sort the columns
-    }  # fmt: skip
+    }
 
 
 def _restore(setting: Setting, fold: Fold, path: Path) -> Scored | None:
@@ -326,13 +337,20 @@ def _restore(setting: Setting, fold: Fold, path: Path) -> Scored | None:
         path.unlink()
         return None
     if record["fingerprint"] != setting.runtime.fingerprint():
-        log.warning("%s comes from another device, thread count or torch build; it is trained "
-                    "again", fold.name)  # fmt: skip
+        log.warning(
+            "%s comes from another device, thread count or torch build; it is trained again",
+            fold.name,
+        )
         path.unlink()
         return None
     targets = find_targets(setting.plan.task, setting.parts.store, fold.rows.train)
     outputs = np.array(record["outputs"], dtype=np.float32)
     return Scored(
-        fold, outputs, targets.serve(outputs, record["temperature"]), record["scores"],
-        record["epoch"], record["temperature"], [dict(row) for row in record["history"]],
-    )  # fmt: skip
+        fold,
+        outputs,
+        targets.serve(outputs, record["temperature"]),
+        record["scores"],
+        record["epoch"],
+        record["temperature"],
+        [dict(row) for row in record["history"]],
+    )

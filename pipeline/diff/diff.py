@@ -240,10 +240,7 @@ def _changed_columns(pairs: pd.DataFrame) -> dict[str, int]:
 
 
 def _both(old: pd.DataFrame, new: pd.DataFrame, column: str, value: str) -> dict[str, int]:
-    return {
-        "old": int((old[column] == value).sum()),
-        "new": int((new[column] == value).sum()),
-    }
+    return {"old": int((old[column] == value).sum()), "new": int((new[column] == value).sum())}
 
 
 def _has_classes(old: Snapshot, new: Snapshot) -> bool:
@@ -308,11 +305,18 @@ def _moved(
     regrouped = _differ(rows["group_old"], rows["group_new"])
     return [
         {
-            "path": path, "id": each, "old": before, "new": after,
+            "path": path,
+            "id": each,
+            "old": before,
+            "new": after,
             "why": "its group changed" if is_regrouped else dealt or "its given split changed",
         }
         for path, each, before, after, is_regrouped in zip(
-            rows["path_new"], rows["id"], rows["split_old"], rows["split_new"], regrouped,
+            rows["path_new"],
+            rows["id"],
+            rows["split_old"],
+            rows["split_new"],
+            regrouped,
             strict=True,
         )
-    ]  # fmt: skip
+    ]

@@ -118,8 +118,11 @@ def _change_text(change: float) -> str:
 
 
 def _nested(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    return {name: value for name, value in metrics.items()
-            if isinstance(value, Mapping) and name != "ci95"}  # fmt: skip
+    return {
+        name: value
+        for name, value in metrics.items()
+        if isinstance(value, Mapping) and name != "ci95"
+    }
 
 
 def _ordered(names: Mapping[str, Any]) -> list[str]:
@@ -161,13 +164,23 @@ def changed_stages(root: Path) -> list[str]:
     """
     command = [sys.executable, "-m", "dvc", "status", "--json"]
     try:
-        done = subprocess.run(command, cwd=root, capture_output=True, text=True, check=False,
-                              timeout=_TIMEOUT_S, stdin=subprocess.DEVNULL)  # fmt: skip
+        done = subprocess.run(
+            command,
+            cwd=root,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
+            stdin=subprocess.DEVNULL,
+        )
         found: dict[str, list[Any]] = json.loads(done.stdout)
     except (OSError, subprocess.TimeoutExpired, ValueError) as error:
         raise MachineError("dvc status", "could not run", remedy="run it to see why") from error
-    return [name for name, changes in found.items()
-            if ":" not in name and any(_is_change(root, each) for each in changes)]  # fmt: skip
+    return [
+        name
+        for name, changes in found.items()
+        if ":" not in name and any(_is_change(root, each) for each in changes)
+    ]
 
 
 def _is_change(root: Path, change: Any) -> bool:

@@ -37,19 +37,35 @@ def write_sheet(path: Path, diff: Row, *, read_old: Read, read_new: Read, limits
         return picture_tile(content, limits, side_px=_SIDE_PX)
 
     kinds: list[tuple[Sequence[Row], Callable[[Row], Pixels], Callable[[Row], str]]] = [
-        (diff["moved"], lambda row: tile(read_new, row["path"], "kept"),
-         lambda row: f"MOVED {row['old']} to {row['new']}"),
-        (diff["relabeled"], lambda row: tile(read_new, row["path"], row["mode"]),
-         lambda row: f"label {_label(row['old'])} to\n{_label(row['new'])}"),
-        (diff["changed"],
-         lambda row: _beside(tile(read_old, row["path"], row["old"]["mode"]),
-                             tile(read_new, row["path"], row["new"]["mode"])),
-         lambda _: "changed: before, now"),
-        (diff["added"], lambda row: tile(read_new, row["path"], row["mode"]),
-         lambda row: f"added {_fate(row)}"),
-        (diff["removed"], lambda row: tile(read_old, row["path"], row["mode"]),
-         lambda row: f"removed {_fate(row)}"),
-    ]  # fmt: skip
+        (
+            diff["moved"],
+            lambda row: tile(read_new, row["path"], "kept"),
+            lambda row: f"MOVED {row['old']} to {row['new']}",
+        ),
+        (
+            diff["relabeled"],
+            lambda row: tile(read_new, row["path"], row["mode"]),
+            lambda row: f"label {_label(row['old'])} to\n{_label(row['new'])}",
+        ),
+        (
+            diff["changed"],
+            lambda row: _beside(
+                tile(read_old, row["path"], row["old"]["mode"]),
+                tile(read_new, row["path"], row["new"]["mode"]),
+            ),
+            lambda _: "changed: before, now",
+        ),
+        (
+            diff["added"],
+            lambda row: tile(read_new, row["path"], row["mode"]),
+            lambda row: f"added {_fate(row)}",
+        ),
+        (
+            diff["removed"],
+            lambda row: tile(read_old, row["path"], row["mode"]),
+            lambda row: f"removed {_fate(row)}",
+        ),
+    ]
     quotas = _quotas([len(rows) for rows, _, _ in kinds], SHEET_LIMIT)
     pictures = [
         (draw(row), f"{Path(row['path']).name[-_NAME_CHARS:]}\n{tell(row)}")

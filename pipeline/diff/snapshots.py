@@ -238,8 +238,9 @@ def _details(report: Path) -> dict[str, str]:
 
 def _commit(root: Path, revision: str) -> str:
     has_commit(root)
-    found = ask_git(root, "rev-parse", "--verify", "--quiet", "--end-of-options",
-                 f"{revision}^{{commit}}")  # fmt: skip
+    found = ask_git(
+        root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{revision}^{{commit}}"
+    )
     if not found:
         raise ParamsError(
             "rootstock data diff",

@@ -32,8 +32,19 @@ def render_diff(diff: Row) -> str:
         lines += _section(f"newly quarantined: {reason}", paths, visible)
     lines += _section("another status", diff["status_changed"], _status, by=_change_of_status)
     lines += _columns(diff["columns"])
-    if not any(diff[name] for name in ("added", "removed", "changed", "renamed", "relabeled",
-                                       "status_changed", "columns", "params")):  # fmt: skip
+    if not any(
+        diff[name]
+        for name in (
+            "added",
+            "removed",
+            "changed",
+            "renamed",
+            "relabeled",
+            "status_changed",
+            "columns",
+            "params",
+        )
+    ):
         lines += ["", "  nothing else changed"]
     return "\n".join([*lines, ""])
 
@@ -192,8 +203,12 @@ def _aligned(table: Iterable[Sequence[str]], indent: str = "  ") -> list[str]:
     rows = list(table)
     widths = [max(len(cell) for cell in column) for column in zip(*rows, strict=True)]
     return [
-        (indent + row[0].ljust(widths[0]) + "".join(
-            "  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)
-        )).rstrip()
+        (
+            indent
+            + row[0].ljust(widths[0])
+            + "".join(
+                "  " + cell.rjust(width) for cell, width in zip(row[1:], widths[1:], strict=True)
+            )
+        ).rstrip()
         for row in rows
-    ]  # fmt: skip
+    ]

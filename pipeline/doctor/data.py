@@ -89,8 +89,11 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     yield from _versioned(raw)
     sizes = [entry.stat().st_size for entry in walk(str(raw)) if entry.is_file()]
     if len(sizes) > _MANY_FILES:
-        yield warn(raw, f"has {len(sizes)} files, and DVC treats each by itself, slowly",
-                   "pack them into some tar files of 1 to 10 GB")  # fmt: skip
+        yield warn(
+            raw,
+            f"has {len(sizes)} files, and DVC treats each by itself, slowly",
+            "pack them into some tar files of 1 to 10 GB",
+        )
     found = find_items(
         raw,
         labels,
@@ -133,18 +136,27 @@ def _versioned(raw: Path) -> Iterator[Finding]:
     """Check who keeps the versions of the raw data: DVC should, git should not."""
     in_git = (ask_git(Path(), "ls-files", "-z", "--", str(raw)) or "").count("\0")
     if in_git:
-        yield warn(raw, f"{in_git} of its files are in git, and `dvc add` refuses such a folder",
-                   f"run `git rm -r --cached {raw}`, then `dvc add {raw}`")  # fmt: skip
+        yield warn(
+            raw,
+            f"{in_git} of its files are in git, and `dvc add` refuses such a folder",
+            f"run `git rm -r --cached {raw}`, then `dvc add {raw}`",
+        )
     elif not (dvc_file(raw) or graph_file(raw)) and any(
         each.is_symlink() for each in (raw, *raw.parents)
     ):
-        yield warn(raw, "is not under DVC, which refuses a folder that is a link: its versions are "
-                   "not kept", "mount the folder there, `mount --bind`; or move it there, and keep "
-                   "DVC's cache on the other disk: `dvc config --local cache.dir <folder>`, `dvc "
-                   "config cache.type symlink`, `dvc add`")  # fmt: skip
+        yield warn(
+            raw,
+            "is not under DVC, which refuses a folder that is a link: its versions are not kept",
+            "mount the folder there, `mount --bind`; or move it there, and keep "
+            "DVC's cache on the other disk: `dvc config --local cache.dir <folder>`, `dvc "
+            "config cache.type symlink`, `dvc add`",
+        )
     elif not (dvc_file(raw) or graph_file(raw)):
-        yield warn(raw, "is not under DVC: its versions are not kept, and `dvc push` will not "
-                   "share it", f"run `dvc add {raw}`")  # fmt: skip
+        yield warn(
+            raw,
+            "is not under DVC: its versions are not kept, and `dvc push` will not share it",
+            f"run `dvc add {raw}`",
+        )
 
 
 def _counted(found: RawItems, task: Task) -> str:
@@ -273,8 +285,11 @@ def _told(raw: Path, cleaned: Cleaned) -> Iterator[Finding]:
     table = cleaned.table
     for (status, reason), rows in table[table["status"] != KEPT].groupby(["status", "reason"]):
         first = rows.iloc[0]
-        yield warn(raw, f"{len(rows)} items will be {status} as {reason}; first: "
-                   f"{first['path']!r}: {first['detail'] or REASONS[str(reason)]}")  # fmt: skip
+        yield warn(
+            raw,
+            f"{len(rows)} items will be {status} as {reason}; first: "
+            f"{first['path']!r}: {first['detail'] or REASONS[str(reason)]}",
+        )
     for note, seen in cleaned.report["notes"].items():
         if note not in ALARMS:  # those are among the warnings
             first = seen["first"]

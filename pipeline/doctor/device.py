@@ -21,9 +21,19 @@ _PYTHONS = ((3, 11), (3, 13))
 _LOCK = Path("requirements.lock")
 
 _WATCHED = (
-    "dvc", "mlflow", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "safetensors",
-    "scikit-learn", "timm", "torch", "torchvision",
-)  # fmt: skip
+    "dvc",
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "pydantic",
+    "safetensors",
+    "scikit-learn",
+    "timm",
+    "torch",
+    "torchvision",
+)
 """Packages whose version decides formats, bytes or numbers."""
 
 
@@ -46,14 +56,20 @@ def check_device(
             f"set it to {cores}, before results count",
         )
     if machine.count_workers() > 2 * cores:
-        yield warn("params.yaml", f"machine.workers: {machine.workers} processes share {cores} "
-                   "cores", "set it to auto")  # fmt: skip
+        yield warn(
+            "params.yaml",
+            f"machine.workers: {machine.workers} processes share {cores} cores",
+            "set it to auto",
+        )
     if opened.device.type == "cpu":
         yield from _slow(opened.precision, runtime, train)
     free = _free_memory()
     if free < _FEW_BYTES:
-        yield warn("memory", f"{free / 2**30:.1f} GiB are free", "close other programs, or lower "
-                   "machine.workers and the batch sizes")  # fmt: skip
+        yield warn(
+            "memory",
+            f"{free / 2**30:.1f} GiB are free",
+            "close other programs, or lower machine.workers and the batch sizes",
+        )
     else:
         yield ok("memory", f"{free / 2**30:.1f} GiB are free")
 
@@ -61,12 +77,18 @@ def check_device(
 def _slow(precision: str, runtime: RuntimeParams, train: TrainParams) -> Iterator[Finding]:
     auto = runtime.model_copy(update={"precision": "auto"})
     if precision == "bf16" and open_runtime(auto).precision == "fp32":
-        yield warn("params.yaml", "runtime.precision: this processor does not compute in bf16, and "
-                   "imitates it slowly", "set it to auto")  # fmt: skip
+        yield warn(
+            "params.yaml",
+            "runtime.precision: this processor does not compute in bf16, and imitates it slowly",
+            "set it to auto",
+        )
     open_runtime(runtime)
     if train.strategy == "full":
-        yield warn("params.yaml", "train.strategy: full trains every layer, on a CPU some ten "
-                   "times as long as top", "set it to top, or use a GPU")  # fmt: skip
+        yield warn(
+            "params.yaml",
+            "train.strategy: full trains every layer, on a CPU some ten times as long as top",
+            "set it to top, or use a GPU",
+        )
 
 
 def _free_memory() -> int:
@@ -90,9 +112,11 @@ def check_packages() -> Generator[Finding, None, None]:
     python = sys.version_info[:2]
     if not _PYTHONS[0] <= python <= _PYTHONS[1]:
         raise MachineError(
-            "python", "must be 3.11, 3.12 or 3.13", got=".".join(map(str, python)),
+            "python",
+            "must be 3.11, 3.12 or 3.13",
+            got=".".join(map(str, python)),
             remedy="install one, and run `make clean-venv install`",
-        )  # fmt: skip
+        )
     locked = dict(_locked(_LOCK.read_text(encoding="utf-8")))
     different = []
     for name in _WATCHED:
@@ -100,8 +124,11 @@ def check_packages() -> Generator[Finding, None, None]:
         if wanted and found.split("+")[0] != wanted:
             different.append(f"{name} {found} in place of {wanted}")
     if different:
-        yield warn(_LOCK, f"other versions are installed: {', '.join(different)}; results may "
-                   "differ", "run `make install`")  # fmt: skip
+        yield warn(
+            _LOCK,
+            f"other versions are installed: {', '.join(different)}; results may differ",
+            "run `make install`",
+        )
         return
     version = ".".join(map(str, sys.version_info[:3]))
     yield ok(_LOCK, f"Python {version}, and {len(_WATCHED)} packages in the versions it names")

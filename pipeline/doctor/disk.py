@@ -44,9 +44,10 @@ def check_disk(
     free = shutil.disk_usage(Path.cwd()).free
     if needed > free:
         raise MachineError(
-            "free space", f"a run needs {_mb(needed)} ({parts}), and {_mb(free)} are free",
+            "free space",
+            f"a run needs {_mb(needed)} ({parts}), and {_mb(free)} are free",
             remedy="free space, lower features.views or transform.size_px, or raise features.cut",
-        )  # fmt: skip
+        )
     yield ok("free space", f"a run needs {_mb(needed)} ({parts}), {_mb(free)} are free")
 
 

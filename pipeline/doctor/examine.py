@@ -105,14 +105,20 @@ def check_fit(params: Params, raw: RawFolder | None) -> Iterator[Finding]:
     n = raw.in_train if raw else None
     if train and n is not None and train.batch_size != "full" and train.batch_size > n:
         error = ParamsError(
-            PARAMS, f"must be at most the items of train, about {n}", field="train.batch_size",
-            got=train.batch_size, remedy="lower it, or set it to `full`",
-        )  # fmt: skip
+            PARAMS,
+            f"must be at most the items of train, about {n}",
+            field="train.batch_size",
+            got=train.batch_size,
+            remedy="lower it, or set it to `full`",
+        )
         yield replace(fault(error), check="data")
     if data and registry and _is_name_of_other_data(registry.name, Path(data.path)):
-        told = warn(PARAMS, f"registry.name: {registry.name!r} is the name of other data; a "
-                    "champion is chosen among models by numbers on their own test items",
-                    "give these models a name of their own")  # fmt: skip
+        told = warn(
+            PARAMS,
+            f"registry.name: {registry.name!r} is the name of other data; a "
+            "champion is chosen among models by numbers on their own test items",
+            "give these models a name of their own",
+        )
         yield replace(told, check="data")
 
 

@@ -145,9 +145,11 @@ def _target(params: Params) -> None:
     data = params.find(DataParams)
     if data and data.target in OWN_COLUMNS:
         raise ParamsError(
-            _FILE, f"must be another column than {', '.join(OWN_COLUMNS)}", field="data.target",
+            _FILE,
+            f"must be another column than {', '.join(OWN_COLUMNS)}",
+            field="data.target",
             got=data.target,
-        )  # fmt: skip
+        )
 
 
 def _missing_label(params: Params) -> None:
@@ -162,9 +164,11 @@ def _random_start(params: Params) -> None:
         for field in ("sha256", "key"):
             if getattr(weights, field) is not None:
                 raise ParamsError(
-                    _FILE, "must be null where weights.source is none", field=f"weights.{field}",
+                    _FILE,
+                    "must be null where weights.source is none",
+                    field=f"weights.{field}",
                     got=getattr(weights, field),
-                )  # fmt: skip
+                )
 
 
 def _architecture(params: Params) -> None:
@@ -181,14 +185,19 @@ def _features(params: Params) -> None:
     if not features.pooled and (train.strategy == "head" or train.start == "probe"):
         needy = "strategy: head" if train.strategy == "head" else "start: probe"
         raise ParamsError(
-            _FILE, f"must be true: train.{needy} needs pooled features", field="features.pooled",
+            _FILE,
+            f"must be true: train.{needy} needs pooled features",
+            field="features.pooled",
             got=False,
-        )  # fmt: skip
+        )
     if features.cut == "none" and train.strategy == "top":
         raise ParamsError(
-            _FILE, "must name a cut: train.strategy: top needs the activations at one",
-            field="features.cut", got="none", remedy="or set train.strategy: head or full",
-        )  # fmt: skip
+            _FILE,
+            "must name a cut: train.strategy: top needs the activations at one",
+            field="features.cut",
+            got="none",
+            remedy="or set train.strategy: head or full",
+        )
 
 
 def _loss(params: Params) -> None:
@@ -224,9 +233,11 @@ def _metric(params: Params) -> None:
     known = [name for name in METRICS if (name in of_values) == (params.task == "regression")]
     if registry.metric not in known:
         raise ParamsError(
-            _FILE, f"must be one of {', '.join(known)} for `task: {params.task}`",
-            field="registry.metric", got=registry.metric,
-        )  # fmt: skip
+            _FILE,
+            f"must be one of {', '.join(known)} for `task: {params.task}`",
+            field="registry.metric",
+            got=registry.metric,
+        )
 
 
 def _space(params: Params) -> None:
@@ -236,7 +247,16 @@ def _space(params: Params) -> None:
 
 
 RULES: Iterable[Callable[[Params], None]] = (
-    _target, _missing_label, _random_start, _architecture, _features, _recipe, _views, _monitor,
-    _loss, _metric, _space,
-)  # fmt: skip
+    _target,
+    _missing_label,
+    _random_start,
+    _architecture,
+    _features,
+    _recipe,
+    _views,
+    _monitor,
+    _loss,
+    _metric,
+    _space,
+)
 """What sections must hold beside each other; each raises `ParamsError`."""

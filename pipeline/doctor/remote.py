@@ -14,44 +14,99 @@ from pipeline.ground.findings import Finding, ok, warn
 from pipeline.track.connection import redact
 
 _PLUGINS = {
-    "s3": "dvc_s3", "gs": "dvc_gs", "azure": "dvc_azure", "ssh": "dvc_ssh", "oss": "dvc_oss",
-    "webdav": "dvc_webdav", "webdavs": "dvc_webdav", "hdfs": "dvc_hdfs", "webhdfs": "dvc_webhdfs",
+    "s3": "dvc_s3",
+    "gs": "dvc_gs",
+    "azure": "dvc_azure",
+    "ssh": "dvc_ssh",
+    "oss": "dvc_oss",
+    "webdav": "dvc_webdav",
+    "webdavs": "dvc_webdav",
+    "hdfs": "dvc_hdfs",
+    "webhdfs": "dvc_webhdfs",
     "gdrive": "dvc_gdrive",
-}  # fmt: skip
+}
 """By scheme: the module that DVC needs; files and http need none."""
 
 _SECRETS = (
-    "password", "secret_access_key", "access_key_id", "session_token", "account_key", "sas_token",
-    "connection_string", "client_secret", "token", "oss_key_secret", "gdrive_client_secret",
-)  # fmt: skip
+    "password",
+    "secret_access_key",
+    "access_key_id",
+    "session_token",
+    "account_key",
+    "sas_token",
+    "connection_string",
+    "client_secret",
+    "token",
+    "oss_key_secret",
+    "gdrive_client_secret",
+)
 
 _TIMEOUT_S = 30.0
 
 _REASONS: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("remotemissingdeps",), "a package is not installed", "install it with pip"),
-    (("nocredentials", "credentials", "no authentication"), "there are no credentials for it",
-     "set them with `dvc remote modify --local`, or in the environment"),
-    (("requesttimetooskewed", "clock", "skew"), "the clocks of this machine and of it differ",
-     "set this machine's clock"),
-    (("hostkey", "host key"), "its host key is not the known one",
-     "compare it with its owner, then mend ~/.ssh/known_hosts"),
-    (("permissionerror", "permission denied", "accessdenied", "403", "forbidden", "401",
-      "unauthorized", "invalidaccesskey", "signaturedoesnotmatch"), "it refuses us",
-     "check user, key and rights to write"),
+    (
+        ("nocredentials", "credentials", "no authentication"),
+        "there are no credentials for it",
+        "set them with `dvc remote modify --local`, or in the environment",
+    ),
+    (
+        ("requesttimetooskewed", "clock", "skew"),
+        "the clocks of this machine and of it differ",
+        "set this machine's clock",
+    ),
+    (
+        ("hostkey", "host key"),
+        "its host key is not the known one",
+        "compare it with its owner, then mend ~/.ssh/known_hosts",
+    ),
+    (
+        (
+            "permissionerror",
+            "permission denied",
+            "accessdenied",
+            "403",
+            "forbidden",
+            "401",
+            "unauthorized",
+            "invalidaccesskey",
+            "signaturedoesnotmatch",
+        ),
+        "it refuses us",
+        "check user, key and rights to write",
+    ),
     (("nosuchbucket", "no such bucket"), "there is no such bucket", "create it, or mend the URL"),
     (("409", "conflict"), "its base folder is not there", "create that folder first"),
-    (("name or service not known", "nodename", "name resolution", "getaddrinfo", "gaierror",
-      "endpointconnection"), "its host is not found",
-     "mend the URL, or look at the network"),
-    (("refused", "unreachable", "connect call failed", "cannot connect"), "nothing listens there",
-     "mend host and port, or start it"),
+    (
+        (
+            "name or service not known",
+            "nodename",
+            "name resolution",
+            "getaddrinfo",
+            "gaierror",
+            "endpointconnection",
+        ),
+        "its host is not found",
+        "mend the URL, or look at the network",
+    ),
+    (
+        ("refused", "unreachable", "connect call failed", "cannot connect"),
+        "nothing listens there",
+        "mend host and port, or start it",
+    ),
     (("no space", "quota", "disk full", "insufficient"), "it is full", "free space there"),
-    (("read-only", "405", "not allowed", "notimplemented", "not supported"), "it cannot be written",
-     "it is fine for pulling; push to another"),
+    (
+        ("read-only", "405", "not allowed", "notimplemented", "not supported"),
+        "it cannot be written",
+        "it is fine for pulling; push to another",
+    ),
     (("timed out", "timeout"), "it does not answer in time", "look at the network"),
-    (("404", "filenotfound", "no such file"), "its base folder is not there",
-     "create that folder first"),
-)  # fmt: skip
+    (
+        ("404", "filenotfound", "no such file"),
+        "its base folder is not there",
+        "create that folder first",
+    ),
+)
 """Words in the name or text of an error, in lower case; what happened; and what to do."""
 
 
@@ -76,8 +131,11 @@ def check_remotes(
         return
     yield from _secrets(config)
     if default not in remotes:
-        yield warn("dvc remote", f"there is no default among {', '.join(remotes)}",
-                   "run `dvc remote default <name>`")  # fmt: skip
+        yield warn(
+            "dvc remote",
+            f"there is no default among {', '.join(remotes)}",
+            "run `dvc remote default <name>`",
+        )
     for name, settings in remotes.items():
         yield from _judge(config, str(name), settings, is_default=name == default)
     if try_default and default in remotes:
@@ -98,8 +156,11 @@ def _judge(
     where, url = f"dvc remote {name}", str(settings.get("url", ""))
     plugin = _PLUGINS.get(url.partition("://")[0]) if "://" in url else None
     if plugin and find_spec(plugin) is None:
-        yield warn(where, f"{redact(url)} needs a package that is not installed",
-                   f"run `pip install {plugin.replace('_', '-')}`")  # fmt: skip
+        yield warn(
+            where,
+            f"{redact(url)} needs a package that is not installed",
+            f"run `pip install {plugin.replace('_', '-')}`",
+        )
     remedy = f"run `dvc remote modify {_level(config, name)}{name} verify true`"
     if not settings.get("verify"):
         told = "verify is off: a damaged object would be pulled without a word"

@@ -64,8 +64,11 @@ def _require_git() -> bool:
         raise GitError("git", "must be installed, and on the PATH")
     top = find_repository(Path())
     if top is None:
-        raise MachineError(Path.cwd(), "this is no git repository",
-                           remedy="clone the repository, or run `git init`")  # fmt: skip
+        raise MachineError(
+            Path.cwd(),
+            "this is no git repository",
+            remedy="clone the repository, or run `git init`",
+        )
     has_commit(Path())
     return top == Path.cwd()
 
@@ -89,13 +92,20 @@ def _judge_config(dvc: Path, config: Any) -> Iterator[Finding]:
     where, found = dvc / "config", True
     if config["core"].get("analytics", True):
         found = False
-        yield warn(where, "core.analytics: DVC reports its use to its makers",
-                   "run `dvc config core.analytics false`")  # fmt: skip
+        yield warn(
+            where,
+            "core.analytics: DVC reports its use to its makers",
+            "run `dvc config core.analytics false`",
+        )
     links = [each for each in config["cache"].get("type") or () if each in _LINKS]
     if links:
         found = False
-        yield warn(where, f"cache.type: {links[0]}: whoever writes to a file in the working tree "
-                   "damages the cache too", "run `dvc config cache.type reflink,copy`")  # fmt: skip
+        yield warn(
+            where,
+            f"cache.type: {links[0]}: whoever writes to a file in the working tree "
+            "damages the cache too",
+            "run `dvc config cache.type reflink,copy`",
+        )
     cache = _cache_folder(dvc, config)
     place = next(each for each in (cache, *cache.absolute().parents) if each.exists())
     if not os.access(place, os.W_OK):
@@ -126,10 +136,13 @@ def _rwlock(rwlock: Path, *, fix: bool) -> Iterator[Finding]:
         rwlock.unlink()
         yield fixed(rwlock, "was cut or damaged by a crash, and is removed")
         return
-    yield fault(MachineError(
-        rwlock, "is cut or damaged, and stops every `dvc repro`",
-        remedy="wait for the DVC that runs" if running else "run `rootstock doctor --fix`",
-    ))  # fmt: skip
+    yield fault(
+        MachineError(
+            rwlock,
+            "is cut or damaged, and stops every `dvc repro`",
+            remedy="wait for the DVC that runs" if running else "run `rootstock doctor --fix`",
+        )
+    )
 
 
 def running_dvc(root: Path) -> list[int]:

@@ -71,9 +71,10 @@ def wait_for_dvc(wait_s: float) -> bool:
     while dvc := running_dvc(Path.cwd()):
         if time.monotonic() >= deadline:
             raise MachineError(
-                "dvc", f"another one (PID {dvc[0]}) works in this working tree",
+                "dvc",
+                f"another one (PID {dvc[0]}) works in this working tree",
                 remedy="wait for it, or use --wait SECONDS; what is finished is kept",
-            )  # fmt: skip
+            )
         if not is_told:
             sys.stderr.write(f"waiting up to {wait_s:g} s for DVC (PID {dvc[0]})\n")
             sys.stderr.flush()

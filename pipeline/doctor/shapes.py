@@ -57,7 +57,9 @@ def _shape(backbone: Backbone, cut: str | None, size_px: int) -> tuple[int, ...]
             return tuple(activations.shape[1:])
     except (AssertionError, RuntimeError) as error:
         raise ParamsError(
-            "params.yaml", f"must be a size that {backbone.architecture} takes: {error}",
-            field="transform.size_px", got=size_px,
+            "params.yaml",
+            f"must be a size that {backbone.architecture} takes: {error}",
+            field="transform.size_px",
+            got=size_px,
             remedy=f"its own is {backbone.input_size[1]}",
-        ) from error  # fmt: skip
+        ) from error

@@ -26,8 +26,11 @@ def check_sharing(*, ask_remote: bool) -> Generator[Finding, None, None]:
         return
     changed = changed_files(Path())
     if changed:
-        yield warn("git", f"{len(changed)} files are not committed as they are, first: "
-                   f"{changed[0]}", "commit them; until then runs record a patch")  # fmt: skip
+        yield warn(
+            "git",
+            f"{len(changed)} files are not committed as they are, first: {changed[0]}",
+            "commit them; until then runs record a patch",
+        )
     ahead = ask_git(Path(), "rev-list", "--count", "@{upstream}..HEAD")
     if ahead is not None and int(ahead):
         yield warn("git", f"{int(ahead)} commits are not pushed", "run `dvc push`, then `git push`")
@@ -54,10 +57,16 @@ def _data() -> Iterator[Finding]:
     unpushed = sorted(name for name, state in found.items() if state == "new")
     lost = sorted(name for name, state in found.items() if state == "missing")
     if unpushed:
-        yield warn("dvc remote", f"{len(unpushed)} outputs are not there, first: {unpushed[0]}",
-                   "run `dvc push`")  # fmt: skip
+        yield warn(
+            "dvc remote",
+            f"{len(unpushed)} outputs are not there, first: {unpushed[0]}",
+            "run `dvc push`",
+        )
     if lost:
-        yield warn("dvc remote", f"{len(lost)} outputs are neither there nor in the cache, first: "
-                   f"{lost[0]}", "run `dvc push` where they are, or `dvc repro`")  # fmt: skip
+        yield warn(
+            "dvc remote",
+            f"{len(lost)} outputs are neither there nor in the cache, first: {lost[0]}",
+            "run `dvc push` where they are, or `dvc repro`",
+        )
     if not (unpushed or lost):
         yield ok("dvc remote", "it holds all that the lock files name")

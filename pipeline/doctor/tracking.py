@@ -100,9 +100,12 @@ def _file(uri: str, tracking: TrackingParams, *, fix: bool) -> Iterator[Finding]
         ) from error
     if condition in _FIXABLE and fix:
         kept = set_aside(path)
-        yield fixed(path.name, f"could not be used, and is now {kept.name}; the next `rootstock "
-                    "repro` makes a new one and brings the present result there, epochs from its "
-                    "journal")  # fmt: skip
+        yield fixed(
+            path.name,
+            f"could not be used, and is now {kept.name}; the next `rootstock "
+            "repro` makes a new one and brings the present result there, epochs from its "
+            "journal",
+        )
     elif condition in _FAULTS:
         text, remedy = _FAULTS[condition]
         raise TrackingError(path.name, text, remedy=remedy)
@@ -111,9 +114,12 @@ def _file(uri: str, tracking: TrackingParams, *, fix: bool) -> Iterator[Finding]
         yield ok(path.name, "is not there yet; the first run makes it")
     elif is_deleted_experiment(path, tracking.experiment):
         raise TrackingError(
-            "params.yaml", "this experiment is deleted in MLflow", field="tracking.experiment",
-            got=tracking.experiment, remedy="take another name, or `mlflow experiments restore`",
-        )  # fmt: skip
+            "params.yaml",
+            "this experiment is deleted in MLflow",
+            field="tracking.experiment",
+            got=tracking.experiment,
+            remedy="take another name, or `mlflow experiments restore`",
+        )
     else:
         yield ok(path.name, "MLflow's database, in the version of the installed MLflow")
 
@@ -129,9 +135,10 @@ def _require_driver(uri: str) -> None:
         hint = "run `pip install 'psycopg[binary]'`, or write postgresql+psycopg2:// where that is "
         hint += "installed"
         raise TrackingError(
-            redact(uri), f"needs the Python package {error.name!r}, which is not installed",
+            redact(uri),
+            f"needs the Python package {error.name!r}, which is not installed",
             remedy=hint if "postgresql" in uri else f"run `pip install {error.name}`",
-        ) from error  # fmt: skip
+        ) from error
     except (SQLAlchemyError, ValueError) as error:
         raise TrackingError(redact(uri), f"is no address of a database ({error})") from error
 
@@ -150,9 +157,10 @@ def _server(uri: str) -> Finding:
         raise TrackingError(where, f"answers, and then does not ({error})") from error
     if not re.fullmatch(r"\d+\.\d+[\w.]*", found):
         raise TrackingError(
-            where, "something answers there, and it is no MLflow server",
+            where,
+            "something answers there, and it is no MLflow server",
             remedy=f"correct {ADDRESS}, with its port and path",
-        )  # fmt: skip
+        )
     ours = importlib.metadata.version("mlflow")
     if found.split(".")[0] != ours.split(".")[0]:
         return warn(where, f"MLflow {found}, where {ours} is installed here", "use one version")
@@ -162,14 +170,16 @@ def _server(uri: str) -> Finding:
 def _refused(where: str, code: int) -> TrackingError:
     if code in (HTTPStatus.UNAUTHORIZED, HTTPStatus.FORBIDDEN):
         return TrackingError(
-            where, f"refuses us with status {code}",
+            where,
+            f"refuses us with status {code}",
             remedy="set MLFLOW_TRACKING_USERNAME and MLFLOW_TRACKING_PASSWORD; 403 may also be its "
             "--allowed-hosts",
-        )  # fmt: skip
+        )
     return TrackingError(
-        where, f"something answers there with status {code}, and it is no MLflow server",
+        where,
+        f"something answers there with status {code}, and it is no MLflow server",
         remedy=f"correct {ADDRESS}, with its port and path",
-    )  # fmt: skip
+    )
 
 
 def _credentials(uri: str) -> dict[str, str]:
@@ -179,7 +189,8 @@ def _credentials(uri: str) -> dict[str, str]:
     parts = urllib.parse.urlsplit(uri)
     user = os.environ.get("MLFLOW_TRACKING_USERNAME") or urllib.parse.unquote(parts.username or "")
     secret = os.environ.get("MLFLOW_TRACKING_PASSWORD") or urllib.parse.unquote(
-        parts.password or "")  # fmt: skip
+        parts.password or ""
+    )
     if not user:
         return {}
     return {"Authorization": f"Basic {base64.b64encode(f'{user}:{secret}'.encode()).decode()}"}

@@ -53,8 +53,13 @@ def check_weights(
 def _local(weights: WeightsParams) -> Generator[Finding, None, int]:
     """Read a file of this machine as the stage will; give the side that it expects."""
     with tempfile.TemporaryDirectory() as scratch:
-        file = locate(weights.source, weights.architecture, local=_LOCAL, scratch=Path(scratch),
-                      resolve_model=_unasked)  # fmt: skip
+        file = locate(
+            weights.source,
+            weights.architecture,
+            local=_LOCAL,
+            scratch=Path(scratch),
+            resolve_model=_unasked,
+        )
     sha256 = check_file(file.path, weights.sha256)
     size = file.path.stat().st_size
     told = f"{size / 1e6:,.0f} MB, sha256 {sha256[:12]}..."
@@ -67,8 +72,7 @@ def _local(weights: WeightsParams) -> Generator[Finding, None, int]:
     matched = match_tensors(tensors, weights.architecture, where=file.path)
     yield ok(weights.source, f"{told}; {len(matched)} tensors fit {weights.architecture}")
     if weights.sha256 is None:
-        yield warn("params.yaml", "weights.sha256: null lets any file pass",
-                   f"write {sha256}")  # fmt: skip
+        yield warn("params.yaml", "weights.sha256: null lets any file pass", f"write {sha256}")
     return file.input_size[1]
 
 
@@ -87,10 +91,11 @@ def _remote(weights: WeightsParams, remote: Remote) -> Finding:
         urllib.request.urlopen(request, timeout=_TIMEOUT_S).close()
     except (OSError, HTTPException, ValueError, urllib.error.URLError) as error:
         raise MachineError(
-            remote.url, f"must be downloaded, and does not answer ({error})",
+            remote.url,
+            f"must be downloaded, and does not answer ({error})",
             remedy="the stage weights needs the network once; or put the file into weights/ and "
             "set weights.source: file:<name>",
-        ) from error  # fmt: skip
+        ) from error
     return ok(weights.source, f"will be downloaded from {remote.url}")
 
 
@@ -101,16 +106,19 @@ def _is_made(weights: WeightsParams) -> bool:
     except (DataError, IntegrityError):
         return False
     return isinstance(record, dict) and (record.get("source"), record.get("architecture")) == (
-        weights.source, weights.architecture,
-    )  # fmt: skip
+        weights.source,
+        weights.architecture,
+    )
 
 
 def _registered(weights: WeightsParams, uri: str) -> Finding:
     if not uri.startswith("models:/") or not ("@" in uri or uri.count("/") > 1):
         raise ParamsError(
-            "params.yaml", "must be model:models:/<name>@<alias> or model:models:/<name>/<version>",
-            field="weights.source", got=weights.source,
-        )  # fmt: skip
+            "params.yaml",
+            "must be model:models:/<name>@<alias> or model:models:/<name>/<version>",
+            field="weights.source",
+            got=weights.source,
+        )
     return ok(weights.source, f"will be asked for at {redact(tracking_uri())}")
 
 
@@ -121,9 +129,15 @@ def _fit(
     if weights.source == "none":
         return
     if transform.size_px != side:
-        yield warn("params.yaml", f"transform.size_px: pictures of {transform.size_px} px, where "
-                   f"{weights.architecture} was trained with {side} px",
-                   f"fine if meant; else set it to {side}")  # fmt: skip
+        yield warn(
+            "params.yaml",
+            f"transform.size_px: pictures of {transform.size_px} px, where "
+            f"{weights.architecture} was trained with {side} px",
+            f"fine if meant; else set it to {side}",
+        )
     if normalize.mode != "pretrained":
-        yield warn("params.yaml", f"normalize.mode: {normalize.mode} is not what the weights were "
-                   "trained with", "fine if meant; else set it to pretrained")  # fmt: skip
+        yield warn(
+            "params.yaml",
+            f"normalize.mode: {normalize.mode} is not what the weights were trained with",
+            "fine if meant; else set it to pretrained",
+        )

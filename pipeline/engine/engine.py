@@ -57,9 +57,8 @@ class Engine:
         limits = limits or DecodeLimits()
         self.predictor = predictor
         self._decoders = Decoders(
-            predictor.bundle.decode, decoders,
-            max_pixels=limits.max_pixels, seconds=limits.seconds,
-        )  # fmt: skip
+            predictor.bundle.decode, decoders, max_pixels=limits.max_pixels, seconds=limits.seconds
+        )
         self._lock = threading.Lock()
         self._thread = ThreadPoolExecutor(1, "decoders")  # one, for all its life: see `Pool`
 

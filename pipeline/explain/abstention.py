@@ -40,10 +40,13 @@ def judge_abstention(answers: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
         for name, values in metrics.resampled(scores, bootstrap).items()
     }
     curve = [
-        {"share": float(share), "accuracy": float(whole["curve"][0, place]),
-         **_ends(spread.get("curve"), place)}
+        {
+            "share": float(share),
+            "accuracy": float(whole["curve"][0, place]),
+            **_ends(spread.get("curve"), place),
+        }
         for place, share in enumerate(GRID_P)
-    ]  # fmt: skip
+    ]
     confidences = -np.sort(-answers.confidence)
     at = {
         f"{share:g}": {

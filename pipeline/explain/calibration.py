@@ -30,23 +30,24 @@ def judge_calibration(answers: Answers, bins: int, bootstrap: Bootstrap) -> dict
 
     def scores(weights_RN: np.ndarray) -> Scores:
         found = {
-            name: metrics.calibration_errors(
-                table.max(axis=1), answers.right, weights_RN, bins
-            )
+            name: metrics.calibration_errors(table.max(axis=1), answers.right, weights_RN, bins)
             for name, table in tables.items()
-        }  # fmt: skip
+        }
         return found | {"change": found["after"] - found["before"]}
 
     points, spread = metrics.point(scores, len(answers)), metrics.intervals(scores, bootstrap)
     return {
         "temperature": temperature,
         **{
-            name: {"ece": points[name], **spread.get(name, {}),
-                   "bins": _bins(table.max(axis=1), answers.right, bins)}
+            name: {
+                "ece": points[name],
+                **spread.get(name, {}),
+                "bins": _bins(table.max(axis=1), answers.right, bins),
+            }
             for name, table in tables.items()
         },
         "change": {"ece": points["change"], **spread.get("change", {})},
-    }  # fmt: skip
+    }
 
 
 def without_temperature(served_NK: np.ndarray, temperature: float) -> np.ndarray:

@@ -128,8 +128,11 @@ _METRICS = (
 def make_card(facts: Facts) -> Card:
     """Put the card together."""
     bundle = facts.bundle
-    what = " or ".join(bundle.classes) if 0 < len(bundle.classes) <= 4 else (
-        f"one of {len(bundle.classes)} classes" if bundle.classes else "a number")  # fmt: skip
+    what = (
+        " or ".join(bundle.classes)
+        if 0 < len(bundle.classes) <= 4
+        else (f"one of {len(bundle.classes)} classes" if bundle.classes else "a number")
+    )
     main = "accuracy" if bundle.classes else "mae"
     warnings = [*facts.report["warnings"], *([facts.text.note] if facts.text.note else [])]
     parts = [
@@ -158,9 +161,11 @@ def _tiles(facts: Facts, main: str) -> list[tuple[str, str]]:
     metrics, report = facts.metrics, facts.report
     interval = metrics["ci95"].get(main)
     spread = f", 95%: {number(interval['low'])} to {number(interval['high'])}" if interval else ""
-    tiles = [(number(metrics[main]), f"{main}{spread}"),
-             (number(metrics["baseline"][main]), f"{main} of the baseline"),
-             (f"{metrics['n']:,}", "test items")]  # fmt: skip
+    tiles = [
+        (number(metrics[main]), f"{main}{spread}"),
+        (number(metrics["baseline"][main]), f"{main} of the baseline"),
+        (f"{metrics['n']:,}", "test items"),
+    ]
     if "abstention" in report:
         most = report["abstention"]["at"]["0.8"]
         tiles.append((number(most["accuracy"]), "accuracy where the surest 80 % are answered"))
@@ -177,23 +182,37 @@ def _people(facts: Facts, title: str) -> Part:
 def _worth(facts: Facts) -> Part:
     metrics = facts.metrics
     rows = [
-        [f"{name} ({told})", number(metrics[name]), _interval(metrics["ci95"].get(name)),
-         number(metrics["baseline"][name]) if name in metrics["baseline"] else ""]
-        for name, told in _METRICS if name in metrics
-    ]  # fmt: skip
+        [
+            f"{name} ({told})",
+            number(metrics[name]),
+            _interval(metrics["ci95"].get(name)),
+            number(metrics["baseline"][name]) if name in metrics["baseline"] else "",
+        ]
+        for name, told in _METRICS
+        if name in metrics
+    ]
     baseline = "the commonest class of train" if facts.bundle.classes else "the mean of train"
     blocks: list[Block] = [
-        Words([f"On {metrics['n']:,} items of the test split, which neither chose an epoch nor a "
-               f"temperature. The baseline always says {baseline}."], soft=True),
+        Words(
+            [
+                f"On {metrics['n']:,} items of the test split, which neither chose an epoch nor a "
+                f"temperature. The baseline always says {baseline}."
+            ],
+            soft=True,
+        ),
         Table(["metric", "value", "95 % interval", "baseline"], rows),
-    ]  # fmt: skip
+    ]
     if "per_class" in metrics:
         names = ("n", "precision", "recall", "f1", "roc_auc")
-        blocks.append(Table(
-            ["class", *names],
-            [[label, *(_cell(each.get(name)) for name in names)]
-             for label, each in metrics["per_class"].items()],
-        ))  # fmt: skip
+        blocks.append(
+            Table(
+                ["class", *names],
+                [
+                    [label, *(_cell(each.get(name)) for name in names)]
+                    for label, each in metrics["per_class"].items()
+                ],
+            )
+        )
     return Part("What it is worth", blocks)
 
 
@@ -215,41 +234,66 @@ def _calibration(facts: Facts) -> Part:
     found = facts.report["calibration"]
     rows = [
         [told, number(found[name]["ece"]), _interval(found[name])]
-        for name, told in (("before", "before the temperature"), ("after", "after, as served"),
-                           ("change", "change"))
-    ]  # fmt: skip
-    words = (f"The temperature is {found['temperature']:.3f}, fitted on the validation split. An "
-             "error of 0 means that of the answers given with 90 % confidence 90 % are right. The "
-             "error of few items is never 0: chance alone moves each bin.")  # fmt: skip
-    return Part("Can its confidence be believed?", [
-        Words([words], soft=True),
-        Table(["calibration error", "value", "95 % interval"], rows),
-        Chart(facts.plots / "reliability.png", "accuracy over confidence, before and after"),
-    ])  # fmt: skip
+        for name, told in (
+            ("before", "before the temperature"),
+            ("after", "after, as served"),
+            ("change", "change"),
+        )
+    ]
+    words = (
+        f"The temperature is {found['temperature']:.3f}, fitted on the validation split. An "
+        "error of 0 means that of the answers given with 90 % confidence 90 % are right. The "
+        "error of few items is never 0: chance alone moves each bin."
+    )
+    return Part(
+        "Can its confidence be believed?",
+        [
+            Words([words], soft=True),
+            Table(["calibration error", "value", "95 % interval"], rows),
+            Chart(facts.plots / "reliability.png", "accuracy over confidence, before and after"),
+        ],
+    )
 
 
 def _abstention(facts: Facts) -> Part:
     found = facts.report["abstention"]
     rows = [
-        [f"{float(share):.0%}", number(each["accuracy"]), _interval(each),
-         f"{each['confidence']:.3f}"]
+        [
+            f"{float(share):.0%}",
+            number(each["accuracy"]),
+            _interval(each),
+            f"{each['confidence']:.3f}",
+        ]
         for share, each in found["at"].items()
-    ]  # fmt: skip
-    rows.insert(0, ["100%", number(facts.metrics["accuracy"]),
-                    _interval(facts.metrics["ci95"].get("accuracy")), ""])  # fmt: skip
-    return Part("What is gained by leaving unsure pictures to a person", [
-        Table(["answered", "accuracy", "95 % interval", "from a confidence of"], rows),
-        Chart(facts.plots / "abstention.png", "accuracy over the share that is answered"),
-    ])  # fmt: skip
+    ]
+    rows.insert(
+        0,
+        [
+            "100%",
+            number(facts.metrics["accuracy"]),
+            _interval(facts.metrics["ci95"].get("accuracy")),
+            "",
+        ],
+    )
+    return Part(
+        "What is gained by leaving unsure pictures to a person",
+        [
+            Table(["answered", "accuracy", "95 % interval", "from a confidence of"], rows),
+            Chart(facts.plots / "abstention.png", "accuracy over the share that is answered"),
+        ],
+    )
 
 
 def _values(facts: Facts) -> Part:
     left_out = facts.report["left_out"]
-    return Part("Errors", [
-        Chart(facts.plots / "predicted.png", "predicted over actual values"),
-        Chart(facts.plots / "residuals.png", "errors over predicted values"),
-        Words([f"Left out: {name}: {why}." for name, why in left_out.items()], soft=True),
-    ])  # fmt: skip
+    return Part(
+        "Errors",
+        [
+            Chart(facts.plots / "predicted.png", "predicted over actual values"),
+            Chart(facts.plots / "residuals.png", "errors over predicted values"),
+            Words([f"Left out: {name}: {why}." for name, why in left_out.items()], soft=True),
+        ],
+    )
 
 
 def _slices(facts: Facts) -> Part:
@@ -257,10 +301,16 @@ def _slices(facts: Facts) -> Part:
     blocks: list[Block] = [Words([found["text"]])]
     if facts.slices:
         rows = [
-            [each.name, f"{each.n:,}", _cell(each.score), _interval(asdict(each)), _change(each),
-             each.claim]
+            [
+                each.name,
+                f"{each.n:,}",
+                _cell(each.score),
+                _interval(asdict(each)),
+                _change(each),
+                each.claim,
+            ]
             for each in facts.slices
-        ]  # fmt: skip
+        ]
         head = ["slice", "n", found["measure"], "95 % interval", "less the rest", "claim"]
         blocks += [Table(head, rows), Chart(facts.plots / "slices.png", "each slice")]
     return Part("Parts of the test split", blocks)
@@ -275,43 +325,53 @@ def _data(facts: Facts) -> Part:
     total = [str(sum(counts.get(split, 0) for counts in facts.counts.values())) for split in splits]
     if len(rows) > 1:
         rows.append(["all", *(f"{int(each):,}" for each in total)])
-    grouped = (f"{facts.groups:,} items share a group with another one; groups are never split."
-               if facts.groups else "No item has a group: the split is by picture.")  # fmt: skip
+    grouped = (
+        f"{facts.groups:,} items share a group with another one; groups are never split."
+        if facts.groups
+        else "No item has a group: the split is by picture."
+    )
     license_ = " ".join(facts.text.sections.get("Data license", (NOT_STATED,)))
-    return Part("Data", [
-        Table(["class" if facts.bundle.classes else "", *splits], rows),
-        Words([grouped, f"License: {license_}"]),
-    ])  # fmt: skip
+    return Part(
+        "Data",
+        [
+            Table(["class" if facts.bundle.classes else "", *splits], rows),
+            Words([grouped, f"License: {license_}"]),
+        ],
+    )
 
 
 def _model(facts: Facts) -> Part:
     bundle, record = facts.bundle, facts.record
     spec = bundle.decode
     rows = [
-        ["architecture", f"{bundle.architecture}, {record.num_parameters:,} parameters without the "
-                         f"head, pooling {bundle.pooling}"],
+        [
+            "architecture",
+            f"{bundle.architecture}, {record.num_parameters:,} parameters without the "
+            f"head, pooling {bundle.pooling}",
+        ],
         ["starts from", record.source],
         ["license of these weights", record.license or NOT_STATED],
         ["sha256 of these weights", record.sha256 or "none: a random start"],
         ["input", f"{spec.size_px} x {spec.size_px} pixels, {spec.resize}, {spec.interpolation}"],
         ["a prediction", f"mean over {_views(len(bundle.views))}, {bundle.precision}"],
-    ]  # fmt: skip
+    ]
     params = [
         [f"{section}.{name}", _param(value)]
-        for section, values in facts.params.items() for name, value in values.items()
-    ]  # fmt: skip
-    return Part("Model", [
-        Table(["", ""], rows, numeric=False),
-        Table(["param", "value"], params, numeric=False),
-    ])  # fmt: skip
+        for section, values in facts.params.items()
+        for name, value in values.items()
+    ]
+    return Part(
+        "Model",
+        [Table(["", ""], rows, numeric=False), Table(["param", "value"], params, numeric=False)],
+    )
 
 
 def _digests(facts: Facts) -> Part:
     rows = [[name, digest] for name, digest in facts.digests.items()]
     words = "SHA-256 of the files that this card tells of; rootstock lineage finds their origin."
-    return Part("Digests", [
-        Words([words], soft=True), Table(["file", "sha256"], rows, numeric=False),
-    ])  # fmt: skip
+    return Part(
+        "Digests", [Words([words], soft=True), Table(["file", "sha256"], rows, numeric=False)]
+    )
 
 
 def _views(count: int) -> str:

@@ -47,14 +47,18 @@ def card_page(card: Card) -> str:
         tag("p", card.lead, class_="lead"),
         tag("div", *tiles, class_="tiles"),
         _warnings(card.warnings),
-        *(
-            tag("section", tag("h2", part.title), *map(_block, part.blocks))
-            for part in card.parts
+        *(tag("section", tag("h2", part.title), *map(_block, part.blocks)) for part in card.parts),
+        tag(
+            "footer",
+            "Written by the stage ",
+            tag("code", "explain"),
+            "; the numbers are in ",
+            tag("code", "report.json"),
+            " beside this page, more examples and curves in ",
+            tag("code", "plots/"),
+            ". Equal results give an equal page.",
         ),
-        tag("footer", "Written by the stage ", tag("code", "explain"), "; the numbers are in ",
-            tag("code", "report.json"), " beside this page, more examples and curves in ",
-            tag("code", "plots/"), ". Equal results give an equal page."),
-    ]  # fmt: skip
+    ]
     head = tag(
         "head",
         tag("meta", charset="utf-8"),
@@ -105,10 +109,15 @@ def _words(block: Words) -> Html:
 def _table(block: Table) -> Html:
     kinds = [None, *(["n" if block.numeric else None] * (len(block.head) - 1))]
     rows = [
-        tag("tr", *(tag("td", shorten(cell, 90), class_=kind)
-                    for cell, kind in zip(row, kinds, strict=True)))
+        tag(
+            "tr",
+            *(
+                tag("td", shorten(cell, 90), class_=kind)
+                for cell, kind in zip(row, kinds, strict=True)
+            ),
+        )
         for row in block.rows
-    ]  # fmt: skip
+    ]
     if any(block.head):
         head = zip(block.head, kinds, strict=True)
         rows.insert(0, tag("tr", *(tag("th", cell, class_=kind) for cell, kind in head)))

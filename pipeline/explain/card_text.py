@@ -51,9 +51,11 @@ def read_card_text(path: Path, data_path: str) -> CardText:
     subject = next((line.strip() for line in head.splitlines() if line.strip()), "")
     if not subject.startswith(_FOR):
         raise ParamsError(
-            path, f"must begin with `{_FOR} <data.path>`, the data that it is about", got=subject,
+            path,
+            f"must begin with `{_FOR} <data.path>`, the data that it is about",
+            got=subject,
             remedy=f"write `{_FOR} {data_path}`",
-        )  # fmt: skip
+        )
     sections = {}
     for part in parts:
         title, _, body = part.partition("\n")

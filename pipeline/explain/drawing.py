@@ -69,30 +69,35 @@ def answered_curve(
         share, accuracy = ([each[key] for each in curve] for key in ("share", "accuracy"))
         if all("low" in each for each in curve):
             low, high = ([each[key] for each in curve] for key in ("low", "high"))
-            axes.fill_between(share, low, high, color=COLORS[0], alpha=0.16, lw=0,
-                              label="95 % interval")  # fmt: skip
+            axes.fill_between(
+                share, low, high, color=COLORS[0], alpha=0.16, lw=0, label="95 % interval"
+            )
         axes.plot(share, accuracy, color=COLORS[0], label="accuracy of what is answered")
         for each in curve:
             if any(math.isclose(each["share"], mark) for mark in [*told, 1.0]):
                 axes.plot(each["share"], each["accuracy"], "o", color=COLORS[1], ms=6)
-                axes.annotate(f"{each['accuracy']:.1%}", (each["share"], each["accuracy"]),
-                              xytext=(0, 9), textcoords="offset points", ha="center",
-                              fontsize=9.5, fontweight="bold", color=INK)  # fmt: skip
+                axes.annotate(
+                    f"{each['accuracy']:.1%}",
+                    (each["share"], each["accuracy"]),
+                    xytext=(0, 9),
+                    textcoords="offset points",
+                    ha="center",
+                    fontsize=9.5,
+                    fontweight="bold",
+                    color=INK,
+                )
         bottom = min(each.get("low", each["accuracy"]) for each in curve)
         axes.set(xlim=(1.05, 0.0), ylim=(max(0.0, bottom - 0.05), 1.02))
-        axes.set(xlabel="share of pictures that is answered, the surest first",
-                 ylabel="share of right answers")  # fmt: skip
+        axes.set(
+            xlabel="share of pictures that is answered, the surest first",
+            ylabel="share of right answers",
+        )
         axes.set_title(printable(title))
         add_legend(axes, loc="lower right")
 
 
 def slice_scores(
-    path: Path,
-    rows: Sequence[Mapping[str, Any]],
-    *,
-    overall: float,
-    measure: str,
-    title: str,
+    path: Path, rows: Sequence[Mapping[str, Any]], *, overall: float, measure: str, title: str
 ) -> None:
     """Draw the score of each part of the items with its interval, beside that of all items.
 
@@ -114,8 +119,9 @@ def slice_scores(
                 continue
             if row["low"] is not None:
                 ends = [row["low"], row["high"]]
-                axes.plot(ends, [place, place], color=color, lw=3.0, alpha=0.45,
-                          solid_capstyle="round")  # fmt: skip
+                axes.plot(
+                    ends, [place, place], color=color, lw=3.0, alpha=0.45, solid_capstyle="round"
+                )
             axes.plot(row["score"], place, "o", color=color, ms=7)
         axes.set_yticks(
             range(len(rows)),
@@ -174,8 +180,9 @@ def heat_sheet(
                 gap = np.full((len(plain), max(2, len(plain) // 40), 3), 255, dtype=np.uint8)
                 axes.imshow(np.concatenate([as_rgb(plain), gap, hot], axis=1))
                 axes.set_axis_off()
-                axes.set_title(printable(caption), fontsize=8, fontweight="normal", loc="left",
-                               pad=3)  # fmt: skip
+                axes.set_title(
+                    printable(caption), fontsize=8, fontweight="normal", loc="left", pad=3
+                )
             line += count + 1
         foot = figure.add_subplot(grid[line, 0])
         foot.imshow(legend[0], aspect="auto")

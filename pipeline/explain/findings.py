@@ -45,8 +45,10 @@ def _border(border: Mapping[str, Any]) -> list[str]:
     if "heat" not in border:
         return ["No map has any heat."]
     heat, area = border["heat"], border["area"]
-    told = (f"The outer border is {area:.1%} of the area and holds {heat['mean']:.1%} of the heat"
-            f"{_spread(heat, '.1%')}")  # fmt: skip
+    told = (
+        f"The outer border is {area:.1%} of the area and holds {heat['mean']:.1%} of the heat"
+        f"{_spread(heat, '.1%')}"
+    )
     if "low" not in heat:
         return [f"{told}; without intervals, no claim is made."]
     verdict = "not told from that of"
@@ -61,10 +63,12 @@ def _sanity(report: Mapping[str, Any]) -> list[str]:
     sanity = report["sanity"]
     told = [
         f"{sanity[level]['mean']:.2f}{_spread(sanity[level], '.2f')} with {what}"
-        for level, what in (("head", "the head's weights shuffled"),
-                            ("top", "those of the last stage as well"))
+        for level, what in (
+            ("head", "the head's weights shuffled"),
+            ("top", "those of the last stage as well"),
+        )
         if "mean" in sanity[level]
-    ]  # fmt: skip
+    ]
     if not told:
         return ["With shuffled weights no map is left to compare."]
     verdict = "change" if sanity["maps_depend_on_weights"] else "hardly change"

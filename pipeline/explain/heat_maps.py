@@ -132,8 +132,9 @@ def _by_answer(answers: Answers, places: np.ndarray, share_N: np.ndarray) -> dic
         parts = {"right": (outputs == number) & right, "wrong": (outputs == number) & ~right}
         told = {
             key: {"n": int(mask.sum()), "heat": float(share_N[mask].mean())}
-            for key, mask in parts.items() if mask.any()
-        }  # fmt: skip
+            for key, mask in parts.items()
+            if mask.any()
+        }
         if told:
             table[name] = told
     return table

@@ -130,27 +130,37 @@ def _draw_classes(explained: Explained, folder: Path, items: int) -> None:
     found = explained.report["calibration"]
     reliabilities(
         folder / "reliability.png",
-        {f"{name} (error {found[name]['ece']:.3f})": bins
-         for name, bins in explained.bins.items()},
+        {f"{name} (error {found[name]['ece']:.3f})": bins for name, bins in explained.bins.items()},
         title=f"Calibration before and after the temperature {found['temperature']:.2f}",
-    )  # fmt: skip
+    )
     columns = ["set", "from", "to", "n", "confidence", "accuracy"]
-    write_rows(folder / "reliability.csv", [{"set": name, **each} for name, bins in
-               explained.bins.items() for each in bins], columns=columns)  # fmt: skip
+    write_rows(
+        folder / "reliability.csv",
+        [{"set": name, **each} for name, bins in explained.bins.items() for each in bins],
+        columns=columns,
+    )
     answered_curve(
-        folder / "abstention.png", explained.curve, told=TOLD,
+        folder / "abstention.png",
+        explained.curve,
+        told=TOLD,
         title=f"Leaving the unsure to a person ({items:,} items)",
-    )  # fmt: skip
+    )
     write_rows(folder / "abstention.csv", explained.curve, columns=list(explained.curve[0]))
 
 
 def _draw_values(answers: Answers, folder: Path) -> None:
     values, actual = answers.served[:, 0], answers.targets_N
     title = f"test, {len(answers):,} items"
-    regression_scatter(folder / "predicted.png", actual, values,
-                       target=answers.bundle.target, title=title)  # fmt: skip
-    residuals(folder / "residuals.png", values, values - actual, target=answers.bundle.target,
-              title=f"Errors ({title})")  # fmt: skip
+    regression_scatter(
+        folder / "predicted.png", actual, values, target=answers.bundle.target, title=title
+    )
+    residuals(
+        folder / "residuals.png",
+        values,
+        values - actual,
+        target=answers.bundle.target,
+        title=f"Errors ({title})",
+    )
 
 
 def _describe_slices(
@@ -172,8 +182,10 @@ def _slice_text(
     slices: Sequence[Slice], worst: Slice | None, params: ExplainParams, measure: str
 ) -> str:
     if not slices:
-        return ("No column of the label file cuts the test split in parts: explain.slices names "
-                "none, or there is none with 2 to 20 values.")  # fmt: skip
+        return (
+            "No column of the label file cuts the test split in parts: explain.slices names "
+            "none, or there is none with 2 to 20 values."
+        )
     judged = [each for each in slices if each.score is not None]
     if worst is None:
         return (
@@ -205,8 +217,12 @@ def _followers(slices: Sequence[Slice]) -> str:
 
 
 def _table(answers: Answers, found: Look, checks: Checks) -> pd.DataFrame:
-    own = ["path", "id", "label", *(["predicted", "confidence"] if answers.is_classes else
-           ["value"])]  # fmt: skip
+    own = [
+        "path",
+        "id",
+        "label",
+        *(["predicted", "confidence"] if answers.is_classes else ["value"]),
+    ]
     table = answers.table[own].iloc[found.places_N].reset_index(drop=True)
     table["border"] = found.border_N
     measured = {

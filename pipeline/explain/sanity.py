@@ -167,10 +167,12 @@ def describe_checks(
 
 def _chosen(answers: Answers, found: Look, count: int) -> npt.NDArray[np.int64]:
     """Choose maps, the first by id of each answer, then the second of each, and so on."""
-    table = pd.DataFrame({
-        "id": answers.index["id"].to_numpy(dtype=str)[found.places_N],
-        "answer": answers.outputs[found.places_N],
-    }).sort_values("id")  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "id": answers.index["id"].to_numpy(dtype=str)[found.places_N],
+            "answer": answers.outputs[found.places_N],
+        }
+    ).sort_values("id")
     table["turn"] = table.groupby("answer").cumcount()
     first = table.sort_values(["turn", "id"]).index[:count]
     return np.sort(first.to_numpy(dtype=np.int64))
@@ -180,11 +182,14 @@ def _by_answer(answers: Answers, found: Look, checks: Checks) -> dict[str, Any]:
     """Give, for each class that was answered, items and means with the parts covered."""
     outputs = answers.outputs[found.places_N[checks.places_N]]
     return {
-        name: {"n": int(mask.sum()), "hottest": float(checks.lost_N[mask].mean()),
-               "elsewhere": float(checks.control_N[mask].mean())}
+        name: {
+            "n": int(mask.sum()),
+            "hottest": float(checks.lost_N[mask].mean()),
+            "elsewhere": float(checks.control_N[mask].mean()),
+        }
         for number, name in enumerate(answers.bundle.classes)
         if (mask := outputs == number).any()
-    }  # fmt: skip
+    }
 
 
 def _shuffled(subject: Subject, level: str, generator: torch.Generator) -> Predictor:
@@ -210,9 +215,13 @@ def _mean_correlation(rounds: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[
 
 
 def _cover(
-    found: Look, places: np.ndarray, pictures: Pixels, predictor: Predictor,
-    outputs: np.ndarray, share: float,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:  # fmt: skip
+    found: Look,
+    places: np.ndarray,
+    pictures: Pixels,
+    predictor: Predictor,
+    outputs: np.ndarray,
+    share: float,
+) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
     """Give how far the answers fall with the hottest part covered, and with a patch elsewhere."""
     masks = [hottest(found.heat(place, pictures.shape[-1]), share) for place in places]
     hot = [cover(each, mask) for each, mask in zip(pictures, masks, strict=True)]

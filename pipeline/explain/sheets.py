@@ -69,8 +69,9 @@ class Part:
 
     def some(self, count: int) -> "Part":
         """Give fewer of them, spread evenly."""
-        return replace(self, examples=[self.examples[at] for at in
-                                       _evenly(len(self.examples), count)])  # fmt: skip
+        return replace(
+            self, examples=[self.examples[at] for at in _evenly(len(self.examples), count)]
+        )
 
 
 def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> list[Sheet]:
@@ -87,10 +88,14 @@ def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> 
         order = np.argsort(errors, kind="stable")
         ends = (("smallest errors", order[:count]), ("largest errors", order[::-1][:count]))
         parts = [
-            Part(name, len(order), "in their order",
-                 [_example(answers, found, store, int(each)) for each in chosen])
+            Part(
+                name,
+                len(order),
+                "in their order",
+                [_example(answers, found, store, int(each)) for each in chosen],
+            )
             for name, chosen in ends
-        ]  # fmt: skip
+        ]
         return [Sheet(f"{answers.bundle.target}: heat is what raises the value", parts)]
     return [_class_sheet(answers, found, store, count, number) for number in _shown(answers)]
 
@@ -100,11 +105,19 @@ def write_sheets(folder: Path, sheets: Sequence[Sheet]) -> None:
     strip = legend_strip()
     for number, sheet in enumerate(sheets, start=1):
         pixels = heat_sheet(
-            [(part.title(), [(each.picture, each.hot, f"{each.name}\n{each.told}")
-                             for each in part.examples]) for part in sheet.parts],
+            [
+                (
+                    part.title(),
+                    [
+                        (each.picture, each.hot, f"{each.name}\n{each.told}")
+                        for each in part.examples
+                    ],
+                )
+                for part in sheet.parts
+            ],
             title=sheet.title,
             legend=(strip, _LEGEND),
-        )  # fmt: skip
+        )
         slug = re.sub(r"[^a-z0-9]+", "-", sheet.title.split(":")[0].lower()).strip("-")[:40]
         content = encode_jpeg(pixels, _MAX_BYTES)
         (folder / f"sheet-{number:02d}-{slug or 'class'}.jpg").write_bytes(content)
@@ -133,9 +146,7 @@ def _class_sheet(answers: Answers, found: Look, store: Store, count: int, number
 
 def _shown(answers: Answers) -> list[int]:
     """Give class numbers in order; where there are too many, those with the most mistakes."""
-    wrong = np.bincount(
-        answers.targets_N[~answers.right], minlength=len(answers.bundle.classes)
-    )  # fmt: skip
+    wrong = np.bincount(answers.targets_N[~answers.right], minlength=len(answers.bundle.classes))
     worst = np.argsort(-wrong, kind="stable")[:MOST_CLASSES]
     return [int(each) for each in np.sort(worst)]
 

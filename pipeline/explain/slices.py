@@ -87,15 +87,21 @@ def slice_columns(
         if name not in texts:
             there = f"there are {', '.join(known)}" if known else "the label file has none"
             raise ParamsError(
-                "params.yaml", "must be auto, or columns of the label file of your own",
-                field=_FIELD, got=name, remedy=there,
-            )  # fmt: skip
+                "params.yaml",
+                "must be auto, or columns of the label file of your own",
+                field=_FIELD,
+                got=name,
+                remedy=there,
+            )
         found = len(set(texts[name]))
         if found > MOST_VALUES:
             raise ParamsError(
-                "params.yaml", f"must be columns with at most {MOST_VALUES} values in the test "
-                f"split; {name} has {found}", field=_FIELD, got=name,
-            )  # fmt: skip
+                "params.yaml",
+                f"must be columns with at most {MOST_VALUES} values in the test "
+                f"split; {name} has {found}",
+                field=_FIELD,
+                got=name,
+            )
     return {name: texts[name] for name in dict.fromkeys(wanted)}
 
 
@@ -115,13 +121,23 @@ def judge_slices(
         bootstrap: Behind the intervals.
     """
     parts = [
-        (Slice(column, value, int((values == value).sum()),
-               follows_label=_follows_label(answers, values)), values == value)
+        (
+            Slice(
+                column,
+                value,
+                int((values == value).sum()),
+                follows_label=_follows_label(answers, values),
+            ),
+            values == value,
+        )
         for column, values in columns.items()
         for value in sorted(set(values), key=_in_order)
-    ]  # fmt: skip
-    places = [at for at, (part, _) in enumerate(parts)
-              if part.n >= least and len(answers) - part.n >= least]  # fmt: skip
+    ]
+    places = [
+        at
+        for at, (part, _) in enumerate(parts)
+        if part.n >= least and len(answers) - part.n >= least
+    ]
     slices = [part for part, _ in parts]
     if not places:
         return slices

@@ -20,12 +20,23 @@ from pipeline.model.bundle import Bundle
 from pipeline.weights.weights import BackboneRecord
 
 _TOLD = {
-    "train": ("strategy", "start", "epochs", "batch_size", "dropout", "batch_norm", "ema", "mixup",
-              "cutmix", "test_views", "monitor"),
+    "train": (
+        "strategy",
+        "start",
+        "epochs",
+        "batch_size",
+        "dropout",
+        "batch_norm",
+        "ema",
+        "mixup",
+        "cutmix",
+        "test_views",
+        "monitor",
+    ),
     "optim": ("name", "lr", "weight_decay", "layer_decay"),
     "loss": ("name", "label_smoothing", "class_weights", "sample_weights"),
     "augment": ("hflip", "vflip", "transpose", "crop_min_frac", "brightness", "contrast"),
-}  # fmt: skip
+}
 """The params that a reader of the card needs; params.yaml has all."""
 
 
@@ -75,9 +86,14 @@ def _gather(
     raw, store, bundle = Path(sources.data), subject.store, subject.answers.bundle
     digests = {
         path.name: sha256_file(path)
-        for path in (subject.model, sources.bundle, store.folder / "store.json",
-                     sources.predictions, sources.metrics)
-    }  # fmt: skip
+        for path in (
+            subject.model,
+            sources.bundle,
+            store.folder / "store.json",
+            sources.predictions,
+            sources.metrics,
+        )
+    }
     return Facts(
         data_name=raw.parent.name if raw.name == "raw" else raw.name,
         counts=_counts(store.index, bundle),
@@ -99,10 +115,11 @@ def _counts(index: pd.DataFrame, bundle: Bundle) -> dict[str, dict[str, int]]:
     labels = list(bundle.classes) or ["items"]
     found = index["label"] if bundle.classes else pd.Series("items", index=index.index)
     return {
-        label: {split: int(((index["split"] == split) & (found == label)).sum())
-                for split in SPLITS}
+        label: {
+            split: int(((index["split"] == split) & (found == label)).sum()) for split in SPLITS
+        }
         for label in labels
-    }  # fmt: skip
+    }
 
 
 def _told(section: Section, names: tuple[str, ...]) -> dict[str, Any]:

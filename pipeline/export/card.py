@@ -32,17 +32,23 @@ def describe(written: Written, bundle: Bundle) -> dict[str, Any]:
         "pooling": bundle.pooling,
         "precision": "fp32",
         "input": {
-            "name": takes[0], "dtype": takes[1], "shape": ["batch", 3, size, size],
-            "layout": "NCHW", "channels": "RGB", "range": [0, 255] if written.is_whole else None,
+            "name": takes[0],
+            "dtype": takes[1],
+            "shape": ["batch", 3, size, size],
+            "layout": "NCHW",
+            "channels": "RGB",
+            "range": [0, 255] if written.is_whole else None,
         },
         "output": {
-            "name": gives[0], "dtype": gives[1], "shape": ["batch", bundle.num_outputs],
+            "name": gives[0],
+            "dtype": gives[1],
+            "shape": ["batch", bundle.num_outputs],
             "classes": list(bundle.classes) if is_classes else None,
             "temperature_applied": written.is_whole if is_classes else None,
         },
         "steps": _steps(written, bundle),
         "notes": dict(written.notes),
-    }  # fmt: skip
+    }
 
 
 def _steps(written: Written, bundle: Bundle) -> list[dict[str, Any]]:
@@ -54,13 +60,17 @@ def _steps(written: Written, bundle: Bundle) -> list[dict[str, Any]]:
     normalization = bundle.normalization
     return [
         {"step": "decode", "in": USE, **bundle.decode.to_dict()},
-        {"step": "normalize", "in": place, "multiplier": normalization.multiplier.tolist(),
-         "offset": normalization.offset.tolist()},
+        {
+            "step": "normalize",
+            "in": place,
+            "multiplier": normalization.multiplier.tolist(),
+            "offset": normalization.offset.tolist(),
+        },
         {"step": "turn to views", "in": place, "codes": list(bundle.views)},
         {"step": "model", "in": written.file},
         {"step": "mean over views", "in": place},
         {"in": place, **last},
-    ]  # fmt: skip
+    ]
 
 
 def compared(

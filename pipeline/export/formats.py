@@ -99,10 +99,12 @@ def _pickle(folder: Path, model: Path, bundle: Bundle) -> Written:
     use = use_pickle("model.pickle", module, bundle)
     content = module.module
     if module.options is None:
-        content = nn.ModuleDict({
-            "backbone": module.module.get_submodule("backbone"),
-            "classifier": module.module.get_submodule("classifier"),
-        })  # fmt: skip
+        content = nn.ModuleDict(
+            {
+                "backbone": module.module.get_submodule("backbone"),
+                "classifier": module.module.get_submodule("classifier"),
+            }
+        )
     write_pickle(folder / use.file, content)
     packages = ("timm", "torch")
     return Written(use, picture_model(module.module, bundle), False, packages, _made(module))
@@ -110,16 +112,21 @@ def _pickle(folder: Path, model: Path, bundle: Bundle) -> Written:
 
 def _made(module: Classifier) -> dict[str, Any]:
     if module.options is None:
-        return {"timm": None, "why": "timm has no such pooling before its classifier: `use.py` "
-                "has the class PooledClassifier"}  # fmt: skip
+        return {
+            "timm": None,
+            "why": "timm has no such pooling before its classifier: `use.py` "
+            "has the class PooledClassifier",
+        }
     return {"timm": module.options}
 
 
-WRITERS: Mapping[str, Callable[[Path, Path, Bundle], Written]] = MappingProxyType({
-    "safetensors": _safetensors,
-    "pt2": _pt2,
-    "onnx": _onnx,
-    "state_dict": _state_dict,
-    "pickle": _pickle,
-})  # fmt: skip
+WRITERS: Mapping[str, Callable[[Path, Path, Bundle], Written]] = MappingProxyType(
+    {
+        "safetensors": _safetensors,
+        "pt2": _pt2,
+        "onnx": _onnx,
+        "state_dict": _state_dict,
+        "pickle": _pickle,
+    }
+)
 """By name: each writes into a folder what a model.safetensors and its bundle say."""

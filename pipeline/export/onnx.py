@@ -30,9 +30,11 @@ def require_packages() -> None:
     missing = [name for name in PACKAGES if importlib.util.find_spec(name) is None]
     if missing:
         raise MachineError(
-            "rootstock export", f"the format onnx needs the packages {', '.join(PACKAGES)}",
-            got=f"no {', '.join(missing)}", remedy="run `pip install 'rootstock[onnx]'`",
-        )  # fmt: skip
+            "rootstock export",
+            f"the format onnx needs the packages {', '.join(PACKAGES)}",
+            got=f"no {', '.join(missing)}",
+            remedy="run `pip install 'rootstock[onnx]'`",
+        )
 
 
 def write_onnx(path: Path, model: PictureModel, size_px: int, *, output: str) -> None:
@@ -53,8 +55,12 @@ def write_onnx(path: Path, model: PictureModel, size_px: int, *, output: str) ->
 
     size_bytes = sum(each.nbytes for each in model.state_dict().values())
     if size_bytes > _MOST_BYTES:
-        raise ParamsError(path.name, f"must hold at most {_MOST_BYTES} bytes", got=size_bytes,
-                          remedy="export it as pt2")  # fmt: skip
+        raise ParamsError(
+            path.name,
+            f"must hold at most {_MOST_BYTES} bytes",
+            got=size_bytes,
+            remedy="export it as pt2",
+        )
     proto = _convert(path, model, size_px, output)
     _strip(proto)
     onnx.checker.check_model(proto, full_check=True)
@@ -68,10 +74,15 @@ def _convert(path: Path, model: PictureModel, size_px: int, output: str) -> Any:
         warnings.simplefilter("ignore")  # torch warns of its own older ways, which it uses itself
         try:
             program = torch.onnx.export(
-                model, example(size_px), dynamo=True, opset_version=OPSET, verbose=False,
-                input_names=[INPUT], output_names=[output],
+                model,
+                example(size_px),
+                dynamo=True,
+                opset_version=OPSET,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=[output],
                 dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
-            )  # fmt: skip
+            )
         except RuntimeError as error:
             raise untraceable(path, error) from error
     if program is None:
@@ -82,7 +93,15 @@ def _convert(path: Path, model: PictureModel, size_px: int, output: str) -> Any:
 def _strip(proto: Any) -> None:
     """Leave out what torch notes of a step's origin: paths on this machine."""
     graph = proto.graph
-    holders = (proto, graph, *graph.node, *graph.input, *graph.output, *graph.value_info,
-               *graph.initializer, *proto.functions)  # fmt: skip
+    holders = (
+        proto,
+        graph,
+        *graph.node,
+        *graph.input,
+        *graph.output,
+        *graph.value_info,
+        *graph.initializer,
+        *proto.functions,
+    )
     for each in holders:
         each.ClearField("metadata_props")

@@ -22,14 +22,16 @@ WARNING = (
     "could have written the file; safetensors, pt2 and onnx hold numbers and no program"
 )
 _CLASSES = re.compile(r"(timm\.layers|timm\.models|torch\.nn\.modules)(\.\w+)*\.[A-Z]\w*")
-_NAMES = frozenset({
-    "__builtin__.set",
-    "collections.OrderedDict",
-    "torch.FloatStorage",
-    "torch.LongStorage",
-    "torch._utils._rebuild_parameter",
-    "torch._utils._rebuild_tensor_v2",
-})  # fmt: skip
+_NAMES = frozenset(
+    {
+        "__builtin__.set",
+        "collections.OrderedDict",
+        "torch.FloatStorage",
+        "torch.LongStorage",
+        "torch._utils._rebuild_parameter",
+        "torch._utils._rebuild_tensor_v2",
+    }
+)
 
 
 def write_pickle(path: Path, module: nn.Module) -> None:

@@ -67,15 +67,17 @@ def gather(folder: Path, *, given: Path | None, items: int) -> Pictures:
     except (DataError, IntegrityError) as error:
         log.warning(
             "the export is compared on generated pictures, for want of test items: %s; "
-            "--pictures gives others", error,
-        )  # fmt: skip
+            "--pictures gives others",
+            error,
+        )
     return _generated(folder, items)
 
 
 def _copies(given: Path, folder: Path, items: int) -> Pictures:
     if not given.is_dir():
-        raise ParamsError("rootstock export", "must be a folder", field="--pictures",
-                          got=given.as_posix())  # fmt: skip
+        raise ParamsError(
+            "rootstock export", "must be a folder", field="--pictures", got=given.as_posix()
+        )
     names = [name for name in look_at(given).files if name.lower() not in LABEL_NAMES][:items]
     if not names:
         raise DataError(given, "must hold pictures, and has no file", field="--pictures")

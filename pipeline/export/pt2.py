@@ -54,9 +54,10 @@ def example(size_px: int) -> tuple[torch.Tensor]:
 def untraceable(path: Path, error: Exception) -> ParamsError:
     """Say that an architecture cannot be turned into a graph, with the first line of why."""
     return ParamsError(
-        path.name, f"torch cannot trace this architecture: {str(error).strip().splitlines()[0]}",
+        path.name,
+        f"torch cannot trace this architecture: {str(error).strip().splitlines()[0]}",
         remedy="export it as safetensors or state_dict",
-    )  # fmt: skip
+    )
 
 
 def refuse_pickles(path: Path, content: bytes) -> None:

@@ -71,8 +71,10 @@ def export(model: ModelFolder, request: Request) -> dict[str, Any]:
     bundle = Bundle.load(model.bundle)
     with tempfile.TemporaryDirectory(prefix="rootstock-export-") as scratch:
         pictures = gather(Path(scratch), given=request.pictures, items=request.items)
-        wanted = {each: expected(model.model, bundle, pictures, precision=each)
-                  for each in sorted({"fp32", bundle.precision}, reverse=True)}  # fmt: skip
+        wanted = {
+            each: expected(model.model, bundle, pictures, precision=each)
+            for each in sorted({"fp32", bundle.precision}, reverse=True)
+        }
         with replacing_folder(request.target) as folder:
             written = WRITERS[request.format](folder, model.model, bundle)
             shutil.copyfile(model.bundle, folder / BUNDLE)
@@ -98,22 +100,30 @@ def _check(request: Request) -> None:
     if request.items < 1:
         raise ParamsError(where, "must be 1 or more", field="--items", got=request.items)
     if not 0 <= request.tolerance < 1:
-        raise ParamsError(where, "must be 0 or more, and less than 1", field="--tolerance",
-                          got=request.tolerance)  # fmt: skip
+        raise ParamsError(
+            where, "must be 0 or more, and less than 1", field="--tolerance", got=request.tolerance
+        )
     target = request.target
     if target.name in ("", "..") or Path.cwd().is_relative_to(os.path.realpath(target)):
         raise ParamsError(
-            where, "must end in a name, and not be the folder that you work in or one above it",
-            field="-o", got=target.as_posix(), remedy="name another one",
-        )  # fmt: skip
+            where,
+            "must end in a name, and not be the folder that you work in or one above it",
+            field="-o",
+            got=target.as_posix(),
+            remedy="name another one",
+        )
     if fault := target_fault(target):
-        raise ParamsError(where, fault, field="-o", got=target.as_posix(),
-                          remedy="name another one")  # fmt: skip
+        raise ParamsError(
+            where, fault, field="-o", got=target.as_posix(), remedy="name another one"
+        )
     if target.is_symlink() or (target.exists() and not _is_ours(target)):
         raise ParamsError(
-            where, "must be a folder that is absent, empty, or an older export", field="-o",
-            got=target.as_posix(), remedy="name another one",
-        )  # fmt: skip
+            where,
+            "must be a folder that is absent, empty, or an older export",
+            field="-o",
+            got=target.as_posix(),
+            remedy="name another one",
+        )
     if request.format == "onnx":
         require_packages()
     if request.format == "pickle":
@@ -142,8 +152,9 @@ def _predict(
 ) -> tuple[Values, str]:
     """Give what an export predicts, and how that was found; a pickle is not loaded."""
     if written.file.endswith(".pickle"):
-        images = np.stack([decoded(*each, bundle) for each in
-                           zip(pictures.paths, pictures.names, strict=True)])  # fmt: skip
+        images = np.stack(
+            [decoded(*each, bundle) for each in zip(pictures.paths, pictures.names, strict=True)]
+        )
         with torch.inference_mode():
             parts = [written.model(each) for each in torch.from_numpy(images).split(_BATCH)]
         return torch.cat(parts).double().numpy(), "the module before it was pickled"

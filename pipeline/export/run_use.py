@@ -50,10 +50,14 @@ def run_use(
     try:
         done = subprocess.run(
             [*command, *(str(each.resolve()) for each in pictures)],
-            cwd=pictures[0].parent, env={**os.environ, "HF_HUB_OFFLINE": "1"},
-            capture_output=True, text=True, check=False, timeout=_TIMEOUT_S,
+            cwd=pictures[0].parent,
+            env={**os.environ, "HF_HUB_OFFLINE": "1"},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=_TIMEOUT_S,
             stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+        )
     except subprocess.TimeoutExpired as error:
         raise IntegrityError(script.name, f"did not answer within {_TIMEOUT_S} s") from error
     if done.returncode != 0:

@@ -12,15 +12,7 @@ from typing import Any
 
 from pipeline.export.build import Classifier, picture_arguments
 from pipeline.export.modules import PictureModel, PooledClassifier
-from pipeline.export.usage_text import (
-    FIT,
-    HEADER,
-    MAIN,
-    PREDICT_ONNX,
-    PREDICT_TORCH,
-    READ,
-    ROWS,
-)
+from pipeline.export.usage_text import FIT, HEADER, MAIN, PREDICT_ONNX, PREDICT_TORCH, READ, ROWS
 from pipeline.model.bundle import Bundle
 
 _BATCH = 8
@@ -98,10 +90,13 @@ model.classifier.load_state_dict({{"weight": weight.float(), "bias": bias.float(
 """
     parts = _use_timm(file, model, bundle, load)
     return Use(
-        file, (*parts.packages, "safetensors"),
+        file,
+        (*parts.packages, "safetensors"),
         (*parts.imports, "from safetensors.torch import load_file"),
-        parts.load, parts.standard, parts.definitions,
-    )  # fmt: skip
+        parts.load,
+        parts.standard,
+        parts.definitions,
+    )
 
 
 def use_pickle(file: str, model: Classifier, bundle: Bundle) -> Use:
@@ -135,12 +130,22 @@ def compose(use: Use, bundle: Bundle, *, output: str) -> str:
         constants["CLASSES"] = _literal(list(bundle.classes))
     predict = PREDICT_ONNX if "onnxruntime" in use.packages else PREDICT_TORCH
     header = HEADER.replace("<FILE>", use.file).replace("<PACKAGES>", ", ".join(use.packages))
-    return "\n".join((
-        header, _imports(*_STANDARD, *use.standard), _imports(*_COMMON, *use.imports),
-        "".join(f"{name} = {value}\n" for name, value in constants.items())
-        + use.definitions + "\n\n" * bool(use.definitions) + use.load
-        + READ + FIT[spec.resize] + predict.replace("<OUTPUT>", output) + ROWS[bundle.task] + MAIN,
-    ))  # fmt: skip
+    return "\n".join(
+        (
+            header,
+            _imports(*_STANDARD, *use.standard),
+            _imports(*_COMMON, *use.imports),
+            "".join(f"{name} = {value}\n" for name, value in constants.items())
+            + use.definitions
+            + "\n\n" * bool(use.definitions)
+            + use.load
+            + READ
+            + FIT[spec.resize]
+            + predict.replace("<OUTPUT>", output)
+            + ROWS[bundle.task]
+            + MAIN,
+        )
+    )
 
 
 def _imports(*lines: str) -> str:

@@ -81,25 +81,29 @@ def refuse_damaged(since_s: float, machine: MachineParams) -> None:
         IntegrityError: One has not the md5 of its name.
     """
     folder = cache_folder(Path())
-    new = {md5: place for md5, place in _objects(folder).items()
-           if place.stat().st_ctime >= since_s}  # fmt: skip
+    new = {
+        md5: place for md5, place in _objects(folder).items() if place.stat().st_ctime >= since_s
+    }
     digests = _Hasher(machine).hash(new.values(), "pulled")
-    wrong = [place for md5, place in new.items()
-             if digests.get(place) != md5.removesuffix(".dir")]  # fmt: skip
+    wrong = [place for md5, place in new.items() if digests.get(place) != md5.removesuffix(".dir")]
     if wrong:
         raise IntegrityError(
-            wrong[0], f"is damaged, as are {len(wrong) - 1} more objects that were pulled: what "
+            wrong[0],
+            f"is damaged, as are {len(wrong) - 1} more objects that were pulled: what "
             "was made of them is not what the lock files say",
             remedy="run `rootstock fsck --fix`, push them again from an intact clone, and set "
             "`verify` on the remote",
-        )  # fmt: skip
+        )
 
 
 def _objects(cache: Path) -> dict[str, Path]:
     """Give md5 -> place of every object in a cache."""
     top = cache / "files" / "md5"
-    return {each.parent.name + each.name: each for each in sorted(top.glob("[0-9a-f]*/*"))
-            if not each.name.startswith(".") and each.is_file()}  # fmt: skip
+    return {
+        each.parent.name + each.name: each
+        for each in sorted(top.glob("[0-9a-f]*/*"))
+        if not each.name.startswith(".") and each.is_file()
+    }
 
 
 def machine_params() -> MachineParams:
@@ -123,8 +127,13 @@ class _Hasher:
         there = {path: key for path, key in where.items() if key is not None}
         new = {key: path for path, key in there.items() if key not in self._known}
         with ThreadPoolExecutor(self._machine.count_workers()) as pool:
-            digests = progress(pool.map(md5_file, new.values()), self._machine, total=len(new),
-                               title=title, unit="files")  # fmt: skip
+            digests = progress(
+                pool.map(md5_file, new.values()),
+                self._machine,
+                total=len(new),
+                title=title,
+                unit="files",
+            )
             self._known.update(zip(new, digests, strict=True))
         return {path: self._known[key] for path, key in there.items()}
 
@@ -180,23 +189,33 @@ class _Cache:
         if missing:
             told = f"{len(missing)} objects are missing, first: {missing[0]}"
             told += " (of another revision)" if elsewhere else ""
-            yield warn(self.folder, told, "run `dvc fetch --all-branches --all-tags`" if elsewhere
-                       else "run `dvc pull`, `dvc repro`, or `dvc commit`")  # fmt: skip
+            yield warn(
+                self.folder,
+                told,
+                "run `dvc fetch --all-branches --all-tags`"
+                if elsewhere
+                else "run `dvc pull`, `dvc repro`, or `dvc commit`",
+            )
         if sound:
             yield ok(self.folder, f"{sound} objects have the bytes of their names")
 
 
 def _damaged(place: Path, md5: str, path: Path, *, fix: bool) -> Finding:
     if not fix:
-        return fault(IntegrityError(
-            place, f"is damaged: its bytes have not the md5 of its name; it is {path}",
-            remedy="run `rootstock fsck --fix`, then `dvc pull`, or `dvc repro` to make it again",
-        ))  # fmt: skip
+        return fault(
+            IntegrityError(
+                place,
+                f"is damaged: its bytes do not have the md5 of its name; it is {path}",
+                remedy="run `rootstock fsck --fix`, then `dvc pull` or `dvc repro`",
+            )
+        )
     kept = DAMAGED / md5
     kept.parent.mkdir(parents=True, exist_ok=True)
     place.replace(kept)
-    return fixed(place, f"was damaged, and is now {kept}; run `dvc pull`, or `dvc repro`, to have "
-                 f"{path} again")  # fmt: skip
+    return fixed(
+        place,
+        f"was damaged, and is now {kept}; run `dvc pull`, or `dvc repro`, to have {path} again",
+    )
 
 
 def _working_tree(named: list[Named], cache: _Cache, hasher: _Hasher) -> Iterator[Finding]:
@@ -211,22 +230,30 @@ def _working_tree(named: list[Named], cache: _Cache, hasher: _Hasher) -> Iterato
             listing = read_listing(cache.folder, each.md5)
             wanted[each.path] = {each.path / name: md5 for name, md5 in listing.items()}
         else:
-            yield warn(each.path, "cannot be compared: the list of its files is not in the cache",
-                       "run `dvc fetch`")  # fmt: skip
+            yield warn(
+                each.path,
+                "cannot be compared: the list of its files is not in the cache",
+                "run `dvc fetch`",
+            )
     digests = hasher.hash([path for files in wanted.values() for path in files], "working tree")
     same = 0
     for out, files in wanted.items():
         here = set(filter(Path.is_file, out.rglob("*"))) if out.is_dir() else {out}
-        wrong = sorted({path for path in files if digests.get(path) != files[path]} | (
-            here - set(files)))  # fmt: skip
+        wrong = sorted(
+            {path for path in files if digests.get(path) != files[path]} | (here - set(files))
+        )
         if not wrong:
             same += 1
             continue
-        yield fault(IntegrityError(
-            out, f"differs from its record: {len(wrong)} of {len(here | set(files))} files, first: "
-            f"{wrong[0]}", remedy=f"copy it if you want to keep it, then `dvc checkout --force "
-            f"{out}`, or `dvc repro`",
-        ))  # fmt: skip
+        yield fault(
+            IntegrityError(
+                out,
+                f"differs from its record: {len(wrong)} of {len(here | set(files))} files, first: "
+                f"{wrong[0]}",
+                remedy=f"copy it if you want to keep it, then `dvc checkout --force "
+                f"{out}`, or `dvc repro`",
+            )
+        )
     if same:
         yield ok("working tree", f"{same} outputs have the bytes that were recorded")
 
@@ -243,5 +270,8 @@ def _audit() -> Iterator[Finding]:
     status = ("status", "--porcelain", "--untracked-files=all")
     changed = ask_git(Path(), *status, "--", str(AUDIT)) or ""
     if changed:
-        yield warn(AUDIT, f"{len(changed.splitlines())} decisions are not committed as they are",
-                   "run `git add audit`, and commit")  # fmt: skip
+        yield warn(
+            AUDIT,
+            f"{len(changed.splitlines())} decisions are not committed as they are",
+            "run `git add audit`, and commit",
+        )

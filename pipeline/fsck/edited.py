@@ -44,9 +44,10 @@ def _copy(path: Path, kept: Path) -> None:
             shutil.copyfile(path, scratch)
     except OSError as error:
         raise MachineError(
-            path, f"was edited, and a copy of it could not be kept: {error.strerror}",
+            path,
+            f"was edited, and a copy of it could not be kept: {error.strerror}",
             remedy="copy it yourself, or `dvc checkout --force` it, then run again",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _edited(out: Named, changed: int) -> Iterator[tuple[Path, str]]:

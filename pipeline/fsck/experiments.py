@@ -22,8 +22,11 @@ def check_experiments(cache: Path) -> Iterator[Finding]:
         missing = [each for each in named.values() if not _is_here(cache, each.md5)]
         where = f"experiment {name} ({commit[:7]})"
         if missing:
-            yield warn(where, _lacks(missing, len(named)),
-                       f"run `dvc exp pull <git remote> {name}`, or run it again")  # fmt: skip
+            yield warn(
+                where,
+                _lacks(missing, len(named)),
+                f"run `dvc exp pull <git remote> {name}`, or run it again",
+            )
         else:
             yield ok(where, f"its {len(named)} outputs are in the cache")
 

@@ -20,8 +20,10 @@ _DROPPED = ("GIT_TRACE", "GIT_DIFF_OPTS", "GIT_EXTERNAL_DIFF")
 
 _REFUSALS = (
     ("dubious ownership", "run `git config --global --add safe.directory {top}`"),
-    ("not a git repository: ", "run `git worktree repair` where the main clone is now; unset "
-     "GIT_DIR if it is set"),
+    (
+        "not a git repository: ",
+        "run `git worktree repair` where the main clone is now; unset GIT_DIR if it is set",
+    ),
     ("mount point", "set GIT_DISCOVERY_ACROSS_FILESYSTEM=1, or mount the whole repository"),
     ("not a git repository", "restore {git_dir}, clone again, or remove it"),
     ("not owned by current user", "run `git config --global --add safe.directory {top}`"),
@@ -34,16 +36,23 @@ _REFUSALS = (
     ("remote", "connect to the network: a partial clone fetches what it lacks"),
     ("Could not resolve host", "connect to the network: a partial clone fetches what it lacks"),
     ("work tree", "run `git config core.bare false`"),
-)  # fmt: skip
+)
 """Words of git, and what to do: `top` is the folder with `.git`, `git_dir` that `.git`."""
 
 _LOST = "run `git fsck`, and fetch what is lost, or clone again"
 """What to do about anything else: objects or refs that are cut, corrupt or gone."""
 
 _ALWAYS_REFUSED = (
-    "dubious ownership", "Permission denied", "corrupt", "is empty", "broken ref", "promisor",
-    "remote repository", "Could not resolve host", "unable to access",
-)  # fmt: skip
+    "dubious ownership",
+    "Permission denied",
+    "corrupt",
+    "is empty",
+    "broken ref",
+    "promisor",
+    "remote repository",
+    "Could not resolve host",
+    "unable to access",
+)
 """Words that say git cannot read, whatever else it says of it."""
 
 _ABSENT = re.compile(
@@ -155,9 +164,10 @@ def run_git(
         )
     except subprocess.TimeoutExpired as error:
         raise GitError(
-            "git", f"did not answer in {timeout_s:g} s: git {' '.join(arguments)}",
+            "git",
+            f"did not answer in {timeout_s:g} s: git {' '.join(arguments)}",
             remedy="look at the disk, and at core.fsmonitor",
-        ) from error  # fmt: skip
+        ) from error
     except OSError as error:
         raise GitError(
             "git", f"cannot be run: {error.strerror}", remedy="install git, on the PATH"
@@ -172,6 +182,7 @@ def _refusal(root: Path, text: str) -> GitError:
     words = {"top": shlex.quote(str(top)), "git_dir": shlex.quote(str(top / ".git"))}
     remedy = next((remedy for each, remedy in _REFUSALS if each in text), _LOST)
     return GitError(
-        top, f"git cannot read this repository: {told.removeprefix('fatal: ')}",
+        top,
+        f"git cannot read this repository: {told.removeprefix('fatal: ')}",
         remedy=remedy.format(**words),
-    )  # fmt: skip
+    )

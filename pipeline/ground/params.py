@@ -93,8 +93,10 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
             )
         seen.add(key.value)
     loader.flatten_mapping(node)
-    return {loader.construct_object(k, deep=True): loader.construct_object(v, deep=True)
-            for k, v in node.value}  # fmt: skip
+    return {
+        loader.construct_object(k, deep=True): loader.construct_object(v, deep=True)
+        for k, v in node.value
+    }
 
 
 for _tag, _pattern, _first in _SCALARS:
@@ -237,8 +239,11 @@ def _sentence(section: str, cls: type[Section], detail: ErrorDetails) -> str:
         known = list(cls.model_fields)
         for part in detail["loc"][:-1]:
             nested = cls.model_fields[str(part)].annotation
-            known = list(nested.model_fields) if isinstance(nested, type) and issubclass(
-                nested, BaseModel) else []  # fmt: skip
+            known = (
+                list(nested.model_fields)
+                if isinstance(nested, type) and issubclass(nested, BaseModel)
+                else []
+            )
         close = difflib.get_close_matches(location[-1], known, n=1)
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         return f"{'.'.join([section, *location[:-1]])}: {location[-1]!r} is not a known key{hint}"
@@ -264,10 +269,29 @@ def _must(message: str) -> str:
 
 
 SECTIONS = (
-    "task", "data", "clean", "split", "transform", "normalize", "weights", "features", "train",
-    "optim", "schedule", "loss", "augment", "evaluate", "crossval", "suspects", "explain",
-    "runtime", "tracking", "registry", "machine", "tune",
-)  # fmt: skip
+    "task",
+    "data",
+    "clean",
+    "split",
+    "transform",
+    "normalize",
+    "weights",
+    "features",
+    "train",
+    "optim",
+    "schedule",
+    "loss",
+    "augment",
+    "evaluate",
+    "crossval",
+    "suspects",
+    "explain",
+    "runtime",
+    "tracking",
+    "registry",
+    "machine",
+    "tune",
+)
 """Every key that may stand at the top of params.yaml."""
 
 

@@ -185,12 +185,7 @@ def pr_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> None:
 
 
 def reliability(
-    path: Path,
-    confidence: np.ndarray,
-    accuracy: np.ndarray,
-    *,
-    count: np.ndarray,
-    title: str,
+    path: Path, confidence: np.ndarray, accuracy: np.ndarray, *, count: np.ndarray, title: str
 ) -> None:
     """Draw accuracy over confidence, and below it how many items have which confidence.
 
@@ -232,8 +227,14 @@ def fold_scores(
             axes.plot([low, high], [place, place], color=PALE, lw=5.0, solid_capstyle="round")
             axes.plot(scores[name], [place] * len(scores[name]), "o", ms=5, color=COLORS[0])
             axes.plot(means[name], place, "|", ms=18, mew=2.0, color=COLORS[1])
-            axes.annotate(f"{means[name]:.4f}", (means[name], place), xytext=(0, 10),
-                          textcoords="offset points", ha="center", fontsize=8)  # fmt: skip
+            axes.annotate(
+                f"{means[name]:.4f}",
+                (means[name], place),
+                xytext=(0, 10),
+                textcoords="offset points",
+                ha="center",
+                fontsize=8,
+            )
         axes.set_yticks(range(len(names)), [printable(name) for name in names])
         axes.set_ylim(len(names) - 0.4, -0.7)
         axes.set_title("Folds (dots), mean (bar) and its 95 % interval")

@@ -45,13 +45,22 @@ _ERRNOS = {
     "raise the limit of open files, `ulimit -n`": (errno.EMFILE, errno.ENFILE),
     "lower machine.workers, or free memory": (errno.ENOMEM, errno.EAGAIN),
     "look at the disk, or at the network that it is on": (
-        errno.EIO, errno.ESTALE, errno.ENXIO, errno.ENODEV, errno.EREMOTEIO, errno.ENOTCONN,
-        errno.EHOSTDOWN, errno.EHOSTUNREACH, errno.ENETDOWN, errno.ENETUNREACH, errno.ETIMEDOUT,
+        errno.EIO,
+        errno.ESTALE,
+        errno.ENXIO,
+        errno.ENODEV,
+        errno.EREMOTEIO,
+        errno.ENOTCONN,
+        errno.EHOSTDOWN,
+        errno.EHOSTUNREACH,
+        errno.ENETDOWN,
+        errno.ENETUNREACH,
+        errno.ETIMEDOUT,
         errno.EUCLEAN,
     ),
     "wait for what uses it": (errno.EBUSY, errno.ETXTBSY),
     "use a disk that can do this": (errno.ENOLCK, errno.EOPNOTSUPP, errno.ENOSYS),
-}  # fmt: skip
+}
 """What to do about errors that are the machine's, and not our own bugs."""
 
 _REMEDIES = {number: remedy for remedy, numbers in _ERRNOS.items() for number in numbers}

@@ -37,10 +37,16 @@ def _draw_classes(evaluation: Evaluation, folder: Path, ece_bins: int) -> None:
         folder / "confusion.png", counts, classes=classes, title=f"Confusion ({title})"
     )
     each = found["per_class"]
-    plots.roc_curve(folder / "roc.png", {f"{k} (area {each[k]['roc_auc']:.3f})": roc[k]
-                    for k in roc}, title=f"ROC ({title})")  # fmt: skip
-    plots.pr_curve(folder / "pr.png", {f"{k} (area {each[k]['pr_auc']:.3f})": pr[k] for k in pr},
-                   title=f"Precision and recall ({title})")  # fmt: skip
+    plots.roc_curve(
+        folder / "roc.png",
+        {f"{k} (area {each[k]['roc_auc']:.3f})": roc[k] for k in roc},
+        title=f"ROC ({title})",
+    )
+    plots.pr_curve(
+        folder / "pr.png",
+        {f"{k} (area {each[k]['pr_auc']:.3f})": pr[k] for k in pr},
+        title=f"Precision and recall ({title})",
+    )
     plots.reliability(
         folder / "reliability.png",
         bins["confidence"],
@@ -67,13 +73,16 @@ def _draw_worst(evaluation: Evaluation, path: Path, *, store: Store, count: int)
     table = evaluation.predictions
     if evaluation.bundle.task == "regression":
         badness = (table["value"] - table["label"]).abs()
-        words = [f"{a:.3g}\nsaid {v:.3g}" for a, v in zip(table["label"], table["value"],
-                                                           strict=True)]  # fmt: skip
+        words = [
+            f"{a:.3g}\nsaid {v:.3g}" for a, v in zip(table["label"], table["value"], strict=True)
+        ]
         wrong = badness > 0
     else:
         badness, wrong = table["confidence"], table["label"] != table["predicted"]
-        words = [f"{a}\nsaid {p} {c:.2f}" for a, p, c in zip(table["label"], table["predicted"],
-                 table["confidence"], strict=True)]  # fmt: skip
+        words = [
+            f"{a}\nsaid {p} {c:.2f}"
+            for a, p, c in zip(table["label"], table["predicted"], table["confidence"], strict=True)
+        ]
     order = badness[wrong].sort_values(ascending=False, kind="stable").index[:count]
     pixels = store.read(store.rows("test")[order]).transpose(0, 2, 3, 1)
     pictures = [

@@ -162,8 +162,9 @@ def _class_baseline(
     counts = train_labels.value_counts()
     shares = np.array([counts.get(name, 0) for name in bundle.classes]) / len(train_labels)
     same = np.tile(shares, (len(labels), 1))
-    return metrics.point(partial(metrics.class_scores, same, labels, ece_bins=ece_bins),
-                         len(labels))  # fmt: skip
+    return metrics.point(
+        partial(metrics.class_scores, same, labels, ece_bins=ece_bins), len(labels)
+    )
 
 
 def value_metrics(

@@ -232,8 +232,10 @@ def _macro_scores(
         "recall_macro": recall_RK,
         "f1_macro": _ratio(2 * hits_RK, actual_RK + guess_RK),
     }
-    scores = {name: _ratio((table * seen_RK).sum(axis=1), seen_RK.sum(axis=1))
-              for name, table in macro.items()}  # fmt: skip
+    scores = {
+        name: _ratio((table * seen_RK).sum(axis=1), seen_RK.sum(axis=1))
+        for name, table in macro.items()
+    }
     occurs_R = (actual_RK > 0).sum(axis=1)
     return scores | {"balanced_accuracy": _ratio(recall_RK.sum(axis=1), occurs_R)}
 

@@ -67,9 +67,13 @@ def score(items: Items, outputs: np.ndarray) -> dict[str, float]:
 
 
 def compare(
-    items: Items, candidate: np.ndarray, champion: np.ndarray, *, bootstrap: Bootstrap,
+    items: Items,
+    candidate: np.ndarray,
+    champion: np.ndarray,
+    *,
+    bootstrap: Bootstrap,
     confidence: float,
-) -> dict[str, Gain]:  # fmt: skip
+) -> dict[str, Gain]:
     """Give the gain in every metric, and in the recall of each class.
 
     Args:
@@ -89,10 +93,14 @@ def compare(
     values = metrics.point(gains, len(items.targets_N))
     resamples = metrics.resampled(gains, bootstrap)
     return {
-        name: Gain(points[0].get(name), points[1].get(name), values.get(name),
-                   *_ends(resamples[name], confidence))
+        name: Gain(
+            points[0].get(name),
+            points[1].get(name),
+            values.get(name),
+            *_ends(resamples[name], confidence),
+        )
         for name in resamples
-    }  # fmt: skip
+    }
 
 
 def _sign(name: str) -> float:
@@ -114,8 +122,9 @@ def _recalls(outputs: np.ndarray, items: Items, weights_RN: np.ndarray) -> Score
     """Give `recall.<class>`; NaN where a resample has no item of the class."""
     is_NK = items.targets_N[:, np.newaxis] == np.arange(len(items.classes))
     right_NK = is_NK & (outputs.argmax(axis=1) == items.targets_N)[:, np.newaxis]
-    all_RK, hit_RK = (np.einsum("rn,nk->rk", weights_RN, table.astype(np.float64))
-                      for table in (is_NK, right_NK))  # fmt: skip
+    all_RK, hit_RK = (
+        np.einsum("rn,nk->rk", weights_RN, table.astype(np.float64)) for table in (is_NK, right_NK)
+    )
     recall_RK = np.where(all_RK > 0, hit_RK / np.where(all_RK > 0, all_RK, 1.0), np.nan)
     return {f"{RECALL}{name}": recall_RK[:, k] for k, name in enumerate(items.classes)}
 

@@ -236,11 +236,7 @@ def start_follower(path: Path) -> None:
     with (state_folder() / "follow.log").open("ab") as output:
         command = [sys.executable, "-m", "pipeline.track.follow", str(path.resolve())]
         process = subprocess.Popen(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=output,
-            stderr=output,
-            start_new_session=True,
+            command, stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True
         )
     process.returncode = 0  # it is on its own: nobody waits for it, and Popen need not warn
     log.info("epochs are streamed to MLflow (messages in %s)", output.name)

@@ -122,9 +122,12 @@ class Lock:
         for file in self._entry(stage).get(kind) or []:
             if not isinstance(file, dict) or "path" not in file or "md5" not in file:
                 raise ParamsError(
-                    self._where, "must have path and md5", field=f"{stage}.{kind}", got=file,
+                    self._where,
+                    "must have path and md5",
+                    field=f"{stage}.{kind}",
+                    got=file,
                     remedy=_REPRO,
-                )  # fmt: skip
+                )
             files[str(file["path"])] = str(file["md5"])
         return files
 
@@ -190,8 +193,9 @@ def _data_md5(lock: Lock) -> str:
     path = params.get("data.path") or _mapping(params, "data", LOCK).get("path")
     deps = lock.deps("clean")
     if path not in deps:
-        raise ParamsError(LOCK, "must be a dep of `clean`", field="data.path", got=path,
-                          remedy=_REPRO)  # fmt: skip
+        raise ParamsError(
+            LOCK, "must be a dep of `clean`", field="data.path", got=path, remedy=_REPRO
+        )
     return deps[path]
 
 

@@ -14,9 +14,19 @@ from pipeline.ground.errors import IntegrityError
 from pipeline.ground.tables import read_table, write_table
 
 COLUMNS = (
-    "path", "id", "label", "split", "group", "weight", "status", "reason", "width", "height",
-    "mode", "format",
-)  # fmt: skip
+    "path",
+    "id",
+    "label",
+    "split",
+    "group",
+    "weight",
+    "status",
+    "reason",
+    "width",
+    "height",
+    "mode",
+    "format",
+)
 """In this order; after them the label file's other columns as `meta.<name>`."""
 
 META = "meta."
@@ -113,10 +123,13 @@ def validate(table: pd.DataFrame) -> None:
         (is_kept == table["reason"].isna(), "a row must have a reason, or be kept"),
         (table["reason"].isna() | table["reason"].isin(list(REASONS)), "unknown reason"),
         (is_kept == has_split, "kept rows, and no others, must have a split"),
-        (~is_kept | table[["id", "label", "width", "height", "mode", "format"]].notna().all(axis=1),
-         "a kept row must be complete"),
+        (
+            ~is_kept
+            | table[["id", "label", "width", "height", "mode", "format"]].notna().all(axis=1),
+            "a kept row must be complete",
+        ),
         (np.isfinite(table["weight"]) & (table["weight"] >= 0), "weights must be at least 0"),
-    )  # fmt: skip
+    )
     for holds, rule in rules:
         if not holds.all():
             first = table["path"][~holds].iloc[0]

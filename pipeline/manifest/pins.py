@@ -56,13 +56,18 @@ def read_pins(review: Path, raw: Path) -> dict[str, Pin]:
     for row, (each, split, item) in enumerate(cells):
         pin = Pin(split.strip().lower(), table.where(row), item)
         if pin.split not in SPLITS:
-            raise DataError(pin.where, "must be train, val or test", field="column 'split'",
-                            got=split)  # fmt: skip
+            raise DataError(
+                pin.where, "must be train, val or test", field="column 'split'", got=split
+            )
         earlier = pins.setdefault(each.strip().lower(), pin)
         if earlier.split != pin.split:
-            raise DataError(pin.where, f"must not contradict {earlier.where}",
-                            field="column 'split'", got=split,
-                            remedy="remove one of the two rows")  # fmt: skip
+            raise DataError(
+                pin.where,
+                f"must not contradict {earlier.where}",
+                field="column 'split'",
+                got=split,
+                remedy="remove one of the two rows",
+            )
     return pins
 
 

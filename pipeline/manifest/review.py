@@ -107,11 +107,17 @@ def describe_decisions(table: pd.DataFrame, decisions: Mapping[str, Decision]) -
     return {
         "items": {action: counts[action] for action in ("keep", "drop", "relabel")},
         "decisions": [
-            {"path": path, "label": label, "decision": each.text, "by": each.by,
-             "when": each.when, "note": each.note}
+            {
+                "path": path,
+                "label": label,
+                "decision": each.text,
+                "by": each.by,
+                "when": each.when,
+                "note": each.note,
+            }
             for path, label, each in items
         ],
-    }  # fmt: skip
+    }
 
 
 def parse_decision(where: str, text: str) -> Decision:

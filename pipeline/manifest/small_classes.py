@@ -116,10 +116,12 @@ def _pinned(rows: pd.DataFrame, pins: Mapping[str, Pin]) -> tuple[dict[str, str]
             idle.append(each)
         elif found.setdefault(unit, pin).split != pin.split:
             raise DataError(
-                pin.where, f"must not tear apart a group that {found[unit].where} puts in "
-                f"{found[unit].split}", field="column 'split'", got=pin.split,
+                pin.where,
+                f"must not tear apart a group that {found[unit].where} puts in {found[unit].split}",
+                field="column 'split'",
+                got=pin.split,
                 remedy="give both the same split",
-            )  # fmt: skip
+            )
     return {unit: pin.split for unit, pin in found.items()}, idle
 
 
@@ -145,10 +147,16 @@ def _moved(
 ) -> list[dict[str, Any]]:
     changed = rows.assign(now=splits)[splits != rows["split"]].sort_values("path")
     return [
-        {"path": row.path, "id": row.id, "label": row.label, "split": row.now,
-         "own": row.split, "pinned": row.unit in pinned}
+        {
+            "path": row.path,
+            "id": row.id,
+            "label": row.label,
+            "split": row.now,
+            "own": row.split,
+            "pinned": row.unit in pinned,
+        }
         for row in changed.itertuples()
-    ]  # fmt: skip
+    ]
 
 
 def _classes(labels: pd.Series) -> str:

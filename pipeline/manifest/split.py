@@ -135,16 +135,18 @@ def plan_splits(given: pd.Series, params: SplitParams) -> tuple[Dealing, list[st
     found = " and ".join(f"{split} ({counts[split]} items)" for split in names)
     if "train" not in names:
         raise DataError(
-            "split", f"the given splits must have a train, and there is only {found}",
+            "split",
+            f"the given splits must have a train, and there is only {found}",
             remedy="name one of them train, or give no splits: all items are then dealt by "
             "split.train, split.val and split.test",
-        )  # fmt: skip
+        )
     dealing, told = _CARVED[frozenset(names)]
     if params.missing == "error":
         raise DataError(
-            "split", f"the given splits must be train, val and test, and there is only {found}",
+            "split",
+            f"the given splits must be train, val and test, and there is only {found}",
             remedy=f"give the missing ones, or set split.missing to carve: {told}",
-        )  # fmt: skip
+        )
     return dealing, [f"the given splits are {found} alone: {told} (split.missing: carve)"]
 
 

@@ -125,14 +125,16 @@ class Bundle:
         if not (content["temperature"] > 0 and content["batch_size"] > 0):
             raise ValueError("temperature and batch_size must be greater than 0")
         channels, height, width = content["input_size"]
-        return cls(**{
-            **content,
-            "classes": tuple(content["classes"]),
-            "decode": DecodeSpec.from_dict(content["decode"]),
-            "normalization": Normalization.from_dict(content["normalization"]),
-            "input_size": (channels, height, width),
-            "views": tuple(content["views"]),
-        })  # fmt: skip
+        return cls(
+            **{
+                **content,
+                "classes": tuple(content["classes"]),
+                "decode": DecodeSpec.from_dict(content["decode"]),
+                "normalization": Normalization.from_dict(content["normalization"]),
+                "input_size": (channels, height, width),
+                "views": tuple(content["views"]),
+            }
+        )
 
 
 def prediction_views(augment: AugmentParams, count: int) -> tuple[int, ...]:
@@ -144,10 +146,12 @@ def prediction_views(augment: AugmentParams, count: int) -> tuple[int, ...]:
     allowed = orientations(augment)
     if count > len(allowed):
         raise ParamsError(
-            "params.yaml", f"must be at most {len(allowed)}, the orientations that augment allows",
-            field="train.test_views", got=count,
+            "params.yaml",
+            f"must be at most {len(allowed)}, the orientations that augment allows",
+            field="train.test_views",
+            got=count,
             remedy="lower it, or raise augment.hflip, vflip or transpose above 0",
-        )  # fmt: skip
+        )
     return allowed[:count]
 
 
@@ -155,13 +159,17 @@ def save_model(path: Path, network: Network) -> None:
     """Write a network's tensors, with what a later `weights.source: model:` must know of them."""
     if network.is_folded:
         raise ValueError("a folded network cannot be saved")
-    save_tensors(path, network.state_dict(), {
-        "architecture": network.backbone.architecture,
-        "pooling": network.pooling,
-        "input_size": list(network.backbone.input_size),
-        "mean": list(network.normalization.mean),
-        "std": list(network.normalization.std),
-    })  # fmt: skip
+    save_tensors(
+        path,
+        network.state_dict(),
+        {
+            "architecture": network.backbone.architecture,
+            "pooling": network.pooling,
+            "input_size": list(network.backbone.input_size),
+            "mean": list(network.normalization.mean),
+            "std": list(network.normalization.std),
+        },
+    )
 
 
 def load_network(model: Path, bundle: Bundle) -> Network:
@@ -285,11 +293,13 @@ class Predictor:
             return pd.DataFrame({"value": values_NK[:, 0]})
         classes = np.array(self.bundle.classes, dtype=object)
         columns = {f"p_{name}": values_NK[:, at] for at, name in enumerate(classes)}
-        return pd.DataFrame({
-            "label": classes[values_NK.argmax(axis=1)],
-            "confidence": values_NK.max(axis=1),
-            **columns,
-        })  # fmt: skip
+        return pd.DataFrame(
+            {
+                "label": classes[values_NK.argmax(axis=1)],
+                "confidence": values_NK.max(axis=1),
+                **columns,
+            }
+        )
 
     def _forward(self, images_BCHW: Pixels) -> Logits:
         with torch.inference_mode(), self.runtime.autocast():

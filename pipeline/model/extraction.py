@@ -84,8 +84,19 @@ def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
         work: What is computed.
         backbone: The file with the backbone's tensors.
     """
-    modules = (activations_module, augment_module, normalization_module, backbones, cuts, folding,
-               fusing, network, padding, seeds, sys.modules[__name__])  # fmt: skip
+    modules = (
+        activations_module,
+        augment_module,
+        normalization_module,
+        backbones,
+        cuts,
+        folding,
+        fusing,
+        network,
+        padding,
+        seeds,
+        sys.modules[__name__],
+    )
     normalization = work.trunk.normalization
     return {
         "architecture": work.trunk.backbone.architecture,
@@ -94,11 +105,9 @@ def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
         "code": code_digest(*modules, versions=backbones.VERSIONS),
         "features": work.params.model_dump(mode="json"),
         "fingerprint": work.runtime.fingerprint(),
-        "normalization": [
-            normalization.multiplier.tolist(), normalization.offset.tolist()
-        ],
+        "normalization": [normalization.multiplier.tolist(), normalization.offset.tolist()],
         "size_px": work.store.size_px,
-    }  # fmt: skip
+    }
 
 
 def extract(
@@ -142,27 +151,32 @@ def extract(
         )
         found = dict(zip([layout.name for layout in layouts], files, strict=True))
         write_table(scratch / INDEX, store.index[["id", DIGEST]])
-        write_json(scratch / RECORD, {
-            **_head(params),
-            "pooled": {"dim": trunk.dim, "files": found["pooled"]} if params.pooled else None,
-            "activations": None if cut is None else {
-                "views": params.views, "shape": list(shape), "files": found["cut"],
+        write_json(
+            scratch / RECORD,
+            {
+                **_head(params),
+                "pooled": {"dim": trunk.dim, "files": found["pooled"]} if params.pooled else None,
+                "activations": None
+                if cut is None
+                else {"views": params.views, "shape": list(shape), "files": found["cut"]},
+                "cut": cut or "none",
+                "architecture": trunk.backbone.architecture,
+                "size_px": store.size_px,
+                "fingerprint": runtime.fingerprint(),
             },
-            "cut": cut or "none",
-            "architecture": trunk.backbone.architecture,
-            "size_px": store.size_px,
-            "fingerprint": runtime.fingerprint(),
-        })  # fmt: skip
+        )
     if len(rows) < len(store):
-        log.info("features: %d of %d rows are from the last build", len(store) - len(rows),
-                 len(store))  # fmt: skip
+        log.info(
+            "features: %d of %d rows are from the last build", len(store) - len(rows), len(store)
+        )
 
 
 def write_empty(params: FeaturesParams, *, out: Path) -> None:
     """Write a valid folder without features, for strategies that need none."""
     with replacing_folder(out) as scratch:
-        write_json(scratch / RECORD, {**_head(params), "cut": "none",
-                                       "pooled": None, "activations": None})  # fmt: skip
+        write_json(
+            scratch / RECORD, {**_head(params), "cut": "none", "pooled": None, "activations": None}
+        )
     log.info("features: none are asked for (features.pooled is false, features.cut is none)")
 
 
@@ -172,8 +186,9 @@ def warn_about_size(size_px: int, record: BackboneRecord) -> None:
     if size_px != wanted:
         log.warning(
             "features: pictures are %d px, the weights were trained with %d px (transform.size_px)",
-            size_px, wanted,
-        )  # fmt: skip
+            size_px,
+            wanted,
+        )
 
 
 def _head(params: FeaturesParams) -> dict[str, Any]:
@@ -232,8 +247,10 @@ def _compute(
 
 def _compute_rows(work: Extraction, cut: str | None, rows: Rows) -> Iterator[list[Array]]:
     """Give pooled features and the activations of all views of a batch, as they are asked for."""
-    views = [_compute_view(work, cut, rows, view)
-             for view in range(1 if cut is None else work.params.views)]  # fmt: skip
+    views = [
+        _compute_view(work, cut, rows, view)
+        for view in range(1 if cut is None else work.params.views)
+    ]
     for place, row in enumerate(rows):
         found: list[Array] = []
         pooled = views[0][0]
@@ -242,8 +259,9 @@ def _compute_rows(work: Extraction, cut: str | None, rows: Rows) -> Iterator[lis
                 raise _broken(work.store, row)
             found.append(pooled[place])
         if cut is not None:
-            halves = to_halves(np.stack([values[place] for _, values in views
-                                         if values is not None]))  # fmt: skip
+            halves = to_halves(
+                np.stack([values[place] for _, values in views if values is not None])
+            )
             if halves is None:
                 raise _broken(work.store, row)
             found.append(halves)
@@ -287,9 +305,11 @@ def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
         ids = work.store.index["id"].to_numpy()[rows]
         seed, views = work.params.seed, work.params.views
         turns = spread_orientations(
-            work.augment, [derive(seed, "orientation", each) for each in ids],
-            view=view, views=views,
-        )  # fmt: skip
+            work.augment,
+            [derive(seed, "orientation", each) for each in ids],
+            view=view,
+            views=views,
+        )
         seeds = [derive(seed, "view", view, each) for each in ids]
         part = torch.from_numpy(images[: len(rows)].copy())
         images[: len(rows)] = augment_batch(part, work.augment, seeds, turns).numpy()

@@ -123,10 +123,12 @@ class Features:
         """
         if self.pooled is None:
             raise ParamsError(
-                "params.yaml", f"{by} needs pooled features",
-                field="features.pooled", got=False,
+                "params.yaml",
+                f"{by} needs pooled features",
+                field="features.pooled",
+                got=False,
                 remedy="set features.pooled: true, or train.strategy: full",
-            )  # fmt: skip
+            )
         self.pooled.verify()
         return self.pooled
 
@@ -139,10 +141,12 @@ class Features:
         """
         if self.activations is None:
             raise ParamsError(
-                "params.yaml", "train.strategy: top needs the activations at a cut",
-                field="features.cut", got="none",
+                "params.yaml",
+                "train.strategy: top needs the activations at a cut",
+                field="features.cut",
+                got="none",
                 remedy="name a cut in features.cut, or set train.strategy: head or full",
-            )  # fmt: skip
+            )
         self.activations.shards.verify()
         return self.activations
 

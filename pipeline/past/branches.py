@@ -14,10 +14,7 @@ from pipeline.past.layout import lay_out, paths_of
 from pipeline.past.servers import Known, Servers, State, Synced
 from pipeline.track.branch_run import Branch, settle_branch
 from pipeline.track.commits import is_recorded
-from pipeline.track.connection import (
-    publishing,
-    translated_errors,
-)
+from pipeline.track.connection import publishing, translated_errors
 from pipeline.track.crossval import FoldResults, fold_branch
 from pipeline.track.explain import ExplainFiles, explain_branch
 from pipeline.track.result import Past
@@ -57,9 +54,14 @@ def bring_branches(root: Path, servers: Servers, *, dry_run: bool) -> Iterator[S
 
 
 def _bring(
-    root: Path, name: str, file: LockFile, servers: Servers,
-    done: set[tuple[str, tuple[str, ...]]], *, dry_run: bool,
-) -> Synced | None:  # fmt: skip
+    root: Path,
+    name: str,
+    file: LockFile,
+    servers: Servers,
+    done: set[tuple[str, tuple[str, ...]]],
+    *,
+    dry_run: bool,
+) -> Synced | None:
     """Bring what one lock file records; None where an older one did, or nothing was finished."""
     if not file.command(name) or not file.command("publish"):
         return None
@@ -100,10 +102,7 @@ def _make(
         branch = _BRANCHES[name]({each: folder / path for each, path in paths.items()}, past)
         if dry_run or known.tracking is None:
             return Synced(name, name, file.commit.sha, "would be made")
-        with (
-            publishing(),
-            translated_errors(known.tracking.uri),
-        ):
+        with publishing(), translated_errors(known.tracking.uri):
             is_known = set(known.runs)
             run = settle_branch(known.tracking, branch, lock)
             known.note(run)

@@ -118,8 +118,20 @@ def facts_of(root: Path, commit: Commit, *, is_dirty: bool) -> GitFacts:
 
 def _commits(root: Path, path: Path) -> list[Commit]:
     """Give the commits that changed a file, parents before children, otherwise by their time."""
-    text = ask_git(root, "log", "--full-history", "--date-order", "--reverse", _FORMAT,
-                   "--branches", "--tags", "--remotes", "HEAD", "--", path.as_posix())  # fmt: skip
+    text = ask_git(
+        root,
+        "log",
+        "--full-history",
+        "--date-order",
+        "--reverse",
+        _FORMAT,
+        "--branches",
+        "--tags",
+        "--remotes",
+        "HEAD",
+        "--",
+        path.as_posix(),
+    )
     commits = [*_parse(text, {}), *_experiments(root)]
     return sorted(commits, key=lambda commit: commit.time_ms)  # stable: parents stay first
 

@@ -7,10 +7,7 @@ from typing import TYPE_CHECKING, Any
 from pipeline.ground.errors import DataError
 from pipeline.keys.journal import Record, is_written, journal_path, read_journal
 from pipeline.past.servers import Known, Servers, Synced
-from pipeline.track.connection import (
-    publishing,
-    translated_errors,
-)
+from pipeline.track.connection import publishing, translated_errors
 from pipeline.track.follow import STATUS, Stream
 from pipeline.track.runs import find_runs, is_complete, metric_name
 

@@ -109,8 +109,8 @@ def results_of(file: LockFile) -> Results:
         differ = [f"without {name}" for name in sorted(wanted - set(single))]
         differ += [f"with {name}" for name in sorted(set(single) - wanted)]
         raise IntegrityError(
-            file.where, f"is of another version of the pipeline: its `publish` runs "
-            f"{' and '.join(differ)}",
+            file.where,
+            f"is of another version of the pipeline: its `publish` runs {' and '.join(differ)}",
             remedy="check that commit out, and run `dvc repro` there",
-        )  # fmt: skip
+        )
     return Results(lock=file.path, plots=plots, **single)

@@ -9,37 +9,17 @@ from typing import TYPE_CHECKING, Any
 from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.keys.lock import RunKeys
 from pipeline.past.history import facts_of
-from pipeline.past.layout import (
-    CODE,
-    Missing,
-    lay_out,
-    lay_out_raw,
-)
+from pipeline.past.layout import CODE, Missing, lay_out, lay_out_raw
 from pipeline.past.recorded import PastResult, results_of
 from pipeline.past.servers import Known, Servers, Synced
 from pipeline.past.versions import raise_number
-from pipeline.publish import (
-    is_registered,
-    keep_splits,
-    register_version,
-    verify_version,
-)
+from pipeline.publish import is_registered, keep_splits, register_version, verify_version
 from pipeline.track.commits import is_recorded
-from pipeline.track.connection import (
-    Tracking,
-    publishing,
-    translated_errors,
-)
+from pipeline.track.connection import Tracking, publishing, translated_errors
 from pipeline.track.result import Outcome, Past
 from pipeline.track.result_run import STAGES, add_key, settle_run
 from pipeline.track.runs import confirmed_tag, move_commit
-from pipeline.version.registry import (
-    FAILED,
-    UNVERIFIED,
-    VERIFIED,
-    find_version,
-    set_version_tag,
-)
+from pipeline.version.registry import FAILED, UNVERIFIED, VERIFIED, find_version, set_version_tag
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -60,9 +40,13 @@ class ResultSync:
     """
 
     def __init__(
-        self, root: Path, servers: Servers, numbers: Mapping[str, Mapping[str, int]], *,
+        self,
+        root: Path,
+        servers: Servers,
+        numbers: Mapping[str, Mapping[str, int]],
+        *,
         dry_run: bool,
-    ) -> None:  # fmt: skip
+    ) -> None:
         self._root, self._servers, self._numbers = root, servers, numbers
         self._dry_run = dry_run
 
@@ -91,7 +75,7 @@ class ResultSync:
 
     def _version_of(
         self, tracking: Tracking, each: PastResult, run: "Run"
-    ) -> "ModelVersion | None":  # fmt: skip
+    ) -> "ModelVersion | None":
         if not _wants_version(each, run):
             return None
         return find_version(tracking, each.registry.name, each.keys.model)
@@ -115,8 +99,15 @@ class ResultSync:
                 note = str(error)
                 if run is None:
                     return _named(each, "missing", note=note)
-                return Synced(_KIND, run.info.run_name, each.file.commit.sha, "there",
-                              each.registry.name, "missing", note)  # fmt: skip
+                return Synced(
+                    _KIND,
+                    run.info.run_name,
+                    each.file.commit.sha,
+                    "there",
+                    each.registry.name,
+                    "missing",
+                    note,
+                )
             if self._dry_run or known.tracking is None:
                 return _planned(each, outcome, run)
             with publishing():
@@ -129,10 +120,19 @@ class ResultSync:
             PipelineError: It cannot be had.
         """
         results = results_of(each.file)
-        files = (results.manifest, results.report, results.page, results.normalization,
-                 results.record,
-                 results.model, results.bundle, results.history, results.metrics,
-                 results.predictions, *results.plots)  # fmt: skip
+        files = (
+            results.manifest,
+            results.report,
+            results.page,
+            results.normalization,
+            results.record,
+            results.model,
+            results.bundle,
+            results.history,
+            results.metrics,
+            results.predictions,
+            *results.plots,
+        )
         data = results.raw.parent
         sources = (data / "dvc.lock", data / "dvc.yaml", data / f"{results.raw.name}.dvc")
         lay_out(self._root, each.file, files, folder, further=sources)
@@ -151,7 +151,7 @@ class ResultSync:
 
     def _publish(
         self, each: PastResult, outcome: Outcome, known: Known, tracking: Tracking
-    ) -> Synced:  # fmt: skip
+    ) -> Synced:
         before = set(known.runs)
         run = settle_run(tracking, outcome)
         known.note(run)
@@ -175,8 +175,14 @@ class ResultSync:
         """Check a version; gives what is wrong, and whether the model is."""
         results = outcome.results
         try:
-            lay_out_raw(self._root, each.file, results.raw, outcome.files.predictions,
-                        outcome.root, items=each.registry.verify_items)  # fmt: skip
+            lay_out_raw(
+                self._root,
+                each.file,
+                results.raw,
+                outcome.files.predictions,
+                outcome.root,
+                items=each.registry.verify_items,
+            )
             verify_version(tracking, outcome, version, each.registry)
         except Missing as error:
             set_version_tag(tracking, version, VERIFIED, f"{UNVERIFIED}: {error}"[:1000])
@@ -194,8 +200,14 @@ def _find_run(known: Known, tracking: Tracking, keys: RunKeys, *, dry_run: bool)
             return run
     if known.with_key(keys.key):
         return None  # it confirms that run, which is to be told
-    same = known.with_tags({"dvc.params": keys.params, "dvc.data": keys.data,
-                            "dvc.model": keys.model, "dvc.metrics": keys.metrics})  # fmt: skip
+    same = known.with_tags(
+        {
+            "dvc.params": keys.params,
+            "dvc.data": keys.data,
+            "dvc.model": keys.model,
+            "dvc.metrics": keys.metrics,
+        }
+    )
     if same is not None and not dry_run:
         add_key(tracking, same, keys.key)
         same = tracking.client.get_run(same.info.run_id)
@@ -212,9 +224,14 @@ def _is_unverified(version: "ModelVersion") -> bool:
 
 
 def _tell(
-    each: PastResult, run: "Run", moved: bool, version: "ModelVersion | None", state: Any, *,
+    each: PastResult,
+    run: "Run",
+    moved: bool,
+    version: "ModelVersion | None",
+    state: Any,
+    *,
     made: bool = False,
-) -> Synced:  # fmt: skip
+) -> Synced:
     """Say what became of a run and its version."""
     is_other = run.data.tags.get("dvc.model") != each.keys.model
     word: Any = "made" if made else "confirmed" if is_other else "moved" if moved else "there"
@@ -222,8 +239,15 @@ def _tell(
         return Synced(_KIND, run.info.run_name, each.file.commit.sha, word)
     text = version.tags.get(VERIFIED, "")
     note = f"version {version.version} {text}" if text.startswith(FAILED) else ""
-    return Synced(_KIND, run.info.run_name, each.file.commit.sha, word,
-                  f"{version.name} {version.version}", state, note)  # fmt: skip
+    return Synced(
+        _KIND,
+        run.info.run_name,
+        each.file.commit.sha,
+        word,
+        f"{version.name} {version.version}",
+        state,
+        note,
+    )
 
 
 def _named(each: PastResult, state: Any, *, note: str) -> Synced:
@@ -234,6 +258,10 @@ def _named(each: PastResult, state: Any, *, note: str) -> Synced:
 def _planned(each: PastResult, outcome: Outcome, run: "Run | None") -> Synced:
     version = each.registry.name if each.wants_version else ""
     return Synced(
-        _KIND, outcome.name, each.file.commit.sha, "there" if run else "would be made", version,
+        _KIND,
+        outcome.name,
+        each.file.commit.sha,
+        "there" if run else "would be made",
+        version,
         "would be made" if version else "",
-    )  # fmt: skip
+    )

@@ -105,9 +105,11 @@ class Servers:
 def read_runs(tracking: Tracking) -> "list[Run]":
     """Give all complete runs of the experiment that have keys, oldest first."""
     runs = all_runs(
-        tracking.client, [tracking.experiment_id], "tags.`dvc.keys` LIKE '%'",
+        tracking.client,
+        [tracking.experiment_id],
+        "tags.`dvc.keys` LIKE '%'",
         order_by=["attributes.start_time ASC"],
-    )  # fmt: skip
+    )
     return [run for run in runs if is_complete(run)]
 
 

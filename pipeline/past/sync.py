@@ -109,8 +109,9 @@ class Sync:
         with translated_errors(tracking.uri):
             begin_again(tracking, name, numbers, {each.keys.model for each in own})
             for run in restore_runs(tracking.client, list_versions(tracking, name)):
-                log.info("run %s: restored from MLflow's trash, as a version names it",
-                         run.info.run_id)  # fmt: skip
+                log.info(
+                    "run %s: restored from MLflow's trash, as a version names it", run.info.run_id
+                )
                 is_ours = is_complete(run) and "dvc.keys" in run.data.tags
                 if is_ours and run.info.experiment_id == tracking.experiment_id:
                     known.note(run)
@@ -146,8 +147,12 @@ def _tell_alias(alias: str, model: str, before: Board, after: Board) -> Synced:
 
 def as_line(found: Synced) -> str:
     """Give a line for people."""
-    parts = [f"{found.commit[:_SHORT] or '-':<{_SHORT}}", f"{found.kind:<9}", found.name or "?",
-             found.state]  # fmt: skip
+    parts = [
+        f"{found.commit[:_SHORT] or '-':<{_SHORT}}",
+        f"{found.kind:<9}",
+        found.name or "?",
+        found.state,
+    ]
     if found.version:
         parts.append(f"({found.version}: {found.version_state})")
     text = "  ".join(parts)

@@ -51,19 +51,27 @@ def as_json(trace: Trace) -> dict[str, Any]:
         "weights": dict(trace.weights) or None,
         "stages": {s: recorded.lock.outs(s) for s in recorded.stages} if recorded else None,
         "params": dict(trace.params) if recorded else None,
-        "changed": {name: {"recorded": old, "working_tree": new}
-                    for name, (old, new) in trace.changed.items()},
+        "changed": {
+            name: {"recorded": old, "working_tree": new}
+            for name, (old, new) in trace.changed.items()
+        },
         "fingerprint": trace.fingerprint,
-        "run": {"id": run.info.run_id, "name": run.info.run_name,
-                "metrics": dict(run.data.metrics)} if run else None,
-        "version": {"name": version.name, "version": str(version.version),
-                    "aliases": list(found.aliases), "verified": version.tags.get("verified"),
-                    "decision": version.tags.get("champion.decision")}
-        if found and version else None,
+        "run": {"id": run.info.run_id, "name": run.info.run_name, "metrics": dict(run.data.metrics)}
+        if run
+        else None,
+        "version": {
+            "name": version.name,
+            "version": str(version.version),
+            "aliases": list(found.aliases),
+            "verified": version.tags.get("verified"),
+            "decision": version.tags.get("champion.decision"),
+        }
+        if found and version
+        else None,
         "confirmed": _tagged(trace, "confirmed."),
         "decisions": [asdict(each) for each in trace.decisions],
         "unknown": dict(trace.unknown),
-    }  # fmt: skip
+    }
 
 
 def _commit(commit: Commit | None) -> list[str]:
@@ -145,8 +153,11 @@ def _mlflow(trace: Trace) -> list[str]:
         return [*rows, "version none"]
     names = "".join(f" @{alias}" for alias in trace.found.aliases)
     verified = version.tags.get("verified", "not yet")
-    return [*rows, f"version models:/{version.name}/{version.version}{names}",
-            f"        verified: {verified}"]  # fmt: skip
+    return [
+        *rows,
+        f"version models:/{version.name}/{version.version}{names}",
+        f"        verified: {verified}",
+    ]
 
 
 def _confirmed(trace: Trace) -> list[str]:

@@ -48,9 +48,11 @@ def first_times(decisions: Sequence[Decision]) -> dict[str, int]:
 
 
 def is_begun_anew(
-    present: Mapping[str, int], aliases: Collection[str], numbers: Mapping[str, int],
+    present: Mapping[str, int],
+    aliases: Collection[str],
+    numbers: Mapping[str, int],
     recorded: Collection[str],
-) -> bool:  # fmt: skip
+) -> bool:
     """Tell whether a registered model holds only versions that had higher numbers before.
 
     Args:
@@ -98,7 +100,11 @@ def raise_number(tracking: Tracking, version: "ModelVersion", wanted: int) -> "M
     for _ in range(min(wanted - int(version.version), _MOST_SKIPPED)):
         client.delete_model_version(version.name, version.version)
         version = client.create_model_version(
-            version.name, str(version.source), run_id=version.run_id, tags=dict(version.tags),
-            model_id=version.model_id, description=version.description,
-        )  # fmt: skip
+            version.name,
+            str(version.source),
+            run_id=version.run_id,
+            tags=dict(version.tags),
+            model_id=version.model_id,
+            description=version.description,
+        )
     return version

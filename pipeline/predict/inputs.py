@@ -75,9 +75,10 @@ def find_inputs(given: Sequence[str], *, but: Path | None = None) -> list[Input]
         found = {path: file for path, file in found.items() if not _is_same(file, own)}
     if not found:
         raise ParamsError(
-            ", ".join(given) or "rootstock predict", "there is no file to predict",
+            ", ".join(given) or "rootstock predict",
+            "there is no file to predict",
             remedy="name pictures, folders, .tar or .zip archives, or a label file",
-        )  # fmt: skip
+        )
     return [found[path] for path in sorted(found)]
 
 
@@ -94,9 +95,11 @@ def _look(given: str) -> Iterable[Input]:
     path = Path(given)
     if given in ("", "-"):
         raise ParamsError(
-            "rootstock predict", "must be a path; standard input is not read", got=given,
+            "rootstock predict",
+            "must be a path; standard input is not read",
+            got=given,
             remedy="name pictures, folders, archives or a label file",
-        )  # fmt: skip
+        )
     if path.is_dir():
         return _from_folder(path, look_at(path))
     if not os.path.lexists(path):
@@ -146,8 +149,10 @@ def _from_table(path: Path, table: TextTable) -> Iterator[Input]:
     if lost:
         matched = _match(path, table, cells, lost, {inner for inner, _ in places})
         if matched.told:
-            notes.append(f"{len(lost)} of {len(cells)} paths in {path} name no file as they are "
-                         f"written; {matched.told}")  # fmt: skip
+            notes.append(
+                f"{len(lost)} of {len(cells)} paths in {path} name no file as they are "
+                f"written; {matched.told}"
+            )
         if matched.files:
             found = {at: file for at, file in zip(lost, matched.files, strict=True) if file}
             places = [(found[at], None) if at in found else each for at, each in enumerate(places)]
@@ -179,8 +184,9 @@ def _match(
     path: Path, table: TextTable, cells: Sequence[str], lost: Sequence[int], named: Set[str]
 ) -> Matched:
     """Find what paths mean that name no file as written, as `clean` does."""
-    beside = {name: [table.rows[at][place] for at in lost]
-              for place, name in enumerate(table.columns)}  # fmt: skip
+    beside = {
+        name: [table.rows[at][place] for at in lost] for place, name in enumerate(table.columns)
+    }
     texts = [cells[at] for at in lost]
     written = Written(texts, len(lost) / len(cells), beside, home="", stem=path.stem)
     files = [*_loose_files(path.parent)]

@@ -24,14 +24,7 @@ from pipeline.ground.files import sha256_file, sha256_json, target_fault
 from pipeline.keys.journal import scratch_folder
 from pipeline.predict.chunks import Chunks, kept_in
 from pipeline.predict.inputs import Input, find_inputs
-from pipeline.predict.rows import (
-    FORMATS,
-    csv_header,
-    csv_lines,
-    schema_of,
-    to_table,
-    write_output,
-)
+from pipeline.predict.rows import FORMATS, csv_header, csv_lines, schema_of, to_table, write_output
 from pipeline.predict.summary import Summary
 from pipeline.raw.source import RawFault, most_bytes, read_raw
 from pipeline.version.fetch import fetch_model
@@ -87,15 +80,21 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
     folder = fetch_model(model)
     decoders = options.machine.count_workers()
     try:
-        with closing(Resident(folder, ResidentOptions(
-            decoders, options.device, options.max_pixels, options.seconds, threads_spin=True
-        ))) as resident:  # fmt: skip
+        with closing(
+            Resident(
+                folder,
+                ResidentOptions(
+                    decoders, options.device, options.max_pixels, options.seconds, threads_spin=True
+                ),
+            )
+        ) as resident:
             return predict_files(resident, files, options)
     except ResidentDied as error:
         raise MachineError(
-            "rootstock predict", str(error),
+            "rootstock predict",
+            str(error),
             remedy="run the same command again to go on; fewer --workers need less memory",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def predict_files(resident: Resident, files: Sequence[Input], options: Options) -> str:
@@ -133,9 +132,10 @@ def _print(texts: Iterable[str]) -> None:
                 stream.write(text.encode())  # UTF-8, whatever the terminal has
     except BlockingIOError as error:
         raise MachineError(
-            "standard output", "must wait while it is full, and does not block",
+            "standard output",
+            "must wait while it is full, and does not block",
             remedy="send it through `| cat`, or name a file with --output",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _check_output(path: Path, *, overwrite: bool) -> None:
@@ -144,8 +144,9 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
             "rootstock predict", "must end in .csv or .parquet", field="--output", got=str(path)
         )
     if fault := target_fault(path):
-        raise ParamsError("rootstock predict", fault, field="--output", got=str(path),
-                          remedy="name another file")  # fmt: skip
+        raise ParamsError(
+            "rootstock predict", fault, field="--output", got=str(path), remedy="name another file"
+        )
     if path.is_dir() or (os.path.lexists(path) and not overwrite):
         raise ParamsError(path, "is there already", remedy="name another file, or add --overwrite")
 
@@ -153,8 +154,10 @@ def _check_output(path: Path, *, overwrite: bool) -> None:
 def _key(resident: Resident, files: Sequence[Input], options: Options) -> str:
     """Name all that decides the rows, but for the files' contents."""
     package = resident.folder.code / "pipeline"
-    code = {path.relative_to(package).as_posix(): sha256_file(path)
-            for path in sorted(package.rglob("*.py"))}  # fmt: skip
+    code = {
+        path.relative_to(package).as_posix(): sha256_file(path)
+        for path in sorted(package.rglob("*.py"))
+    }
     facts = {
         "model": resident.folder.md5,
         "bundle": sha256_file(resident.folder.bundle),

@@ -76,9 +76,10 @@ class Board:
         firsts = [self.holding(model) for model in self.last]
         pairs = [(each, self.last[each.tags[MODEL]]) for each in firsts if each is not None]
         return [
-            (version, decision) for version, decision in pairs
+            (version, decision)
+            for version, decision in pairs
             if version.tags.get(DECIDED) != decision.hash and self.is_known(version)
-        ]  # fmt: skip
+        ]
 
 
 def read_board(tracking: Tracking, name: str, decisions: Sequence[Decision]) -> Board:

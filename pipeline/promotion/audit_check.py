@@ -54,8 +54,10 @@ def find_drift(tracking: Tracking, name: str, decisions: Sequence[Decision]) -> 
 
 def _tell_met(board: Board, alias: str, apart: Sequence[Decision]) -> str:
     """Say that two clones decided apart, where the alias is, and how to settle it."""
-    told = " and ".join(f"{each.action} of model {each.model[:12]} by {each.by}, {each.time} "
-                        f"[{each.hash[:12]}]" for each in apart)  # fmt: skip
+    told = " and ".join(
+        f"{each.action} of model {each.model[:12]} by {each.by}, {each.time} [{each.hash[:12]}]"
+        for each in apart
+    )
     numbers = [str(found.version) for each in apart if (found := board.holding(each.model))]
     options = " or ".join(f"`rootstock promote {number}`" for number in numbers)
     return (
@@ -107,14 +109,24 @@ def check_removed(folder: Path) -> None:
         IntegrityError: One was removed.
     """
     listed = ask_git(
-        Path(), "log", "HEAD", "--no-renames", "--diff-filter=A", "--name-only", "--format=",
-        "--relative", "--", f"{folder.as_posix()}/*.json",
-    )  # fmt: skip
+        Path(),
+        "log",
+        "HEAD",
+        "--no-renames",
+        "--diff-filter=A",
+        "--name-only",
+        "--format=",
+        "--relative",
+        "--",
+        f"{folder.as_posix()}/*.json",
+    )
     for name in sorted(set((listed or "").split("\n")) - {""}):
         if not Path(name).exists():
-            commit = ask_line(Path(), "log", "HEAD", "-1", "--diff-filter=A", "--format=%h", "--",
-                              name)  # fmt: skip
+            commit = ask_line(
+                Path(), "log", "HEAD", "-1", "--diff-filter=A", "--format=%h", "--", name
+            )
             raise IntegrityError(
-                name, f"was removed; commit {commit} has it",
+                name,
+                f"was removed; commit {commit} has it",
                 remedy=f"restore it with `git checkout {commit} -- {name}`",
-            )  # fmt: skip
+            )

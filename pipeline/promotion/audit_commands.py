@@ -123,8 +123,12 @@ def _arena() -> Iterator[Arena]:
     registry = load_section(raw, "registry", RegistryParams, path=path)
     params = load_section(raw, "tracking", TrackingParams, path=path)
     with publishing_to(params.experiment) as tracking:
-        yield Arena(tracking, registry, Path(_value(raw, "data", "path")),
-                    int(_value(raw, "evaluate", "ece_bins")))  # fmt: skip
+        yield Arena(
+            tracking,
+            registry,
+            Path(_value(raw, "data", "path")),
+            int(_value(raw, "evaluate", "ece_bins")),
+        )
 
 
 def _value(raw: dict[str, Any], section: str, name: str) -> Any:
@@ -138,9 +142,10 @@ def _value(raw: dict[str, Any], section: str, name: str) -> Any:
 def refusal(version: str, reason: str) -> ParamsError:
     """Give the error of a version that was refused."""
     return ParamsError(
-        f"rootstock promote {version}", f"refused: {reason}",
+        f"rootstock promote {version}",
+        f"refused: {reason}",
         remedy='it is in the audit; --override --reason "…" promotes it all the same',
-    )  # fmt: skip
+    )
 
 
 def drifted(wrong: tuple[str, ...]) -> IntegrityError:

@@ -133,9 +133,11 @@ class Contest:
             return self._finding(verdict, measured, {"scores": scores})
         outputs, measured = self._predict_both(self._champion)
         gains = paired.compare(
-            self._scored(), *outputs, confidence=params.confidence,
+            self._scored(),
+            *outputs,
+            confidence=params.confidence,
             bootstrap=Bootstrap(params.bootstrap, params.seed, self._scored().groups_N),
-        )  # fmt: skip
+        )
         verdict = judge_paired(params, gains, measured)
         found = {name: asdict(gain) for name, gain in gains.items()}
         return self._finding(verdict, measured, {"gains": found})

@@ -69,9 +69,13 @@ class ChampionAway(IntegrityError):
 
 
 def decide(
-    arena: Arena, version: "ModelVersion", *, is_candidate: bool = False, reason: str = "",
+    arena: Arena,
+    version: "ModelVersion",
+    *,
+    is_candidate: bool = False,
+    reason: str = "",
     override: bool = False,
-) -> Answer:  # fmt: skip
+) -> Answer:
     """Judge and record; anew where the champion changed meanwhile."""
     for _ in range(_TRIES):
         decisions = read_audit(audit_folder())
@@ -82,8 +86,11 @@ def decide(
             met = [each.hash for each in rivals(decisions, version.name, CHAMPION)]
             if known is not None and CHAMPION in known.moves and not met:
                 return Answer(known, is_new=False)
-            told = "stays champion: settles two decisions that met" if met else (
-                "was champion before the audit began")  # fmt: skip
+            told = (
+                "stays champion: settles two decisions that met"
+                if met
+                else ("was champion before the audit began")
+            )
             ruling = Ruling("promote", _join(reason, told), {"met": met} if met else {})
             return record(arena, version, ruling, is_candidate=is_candidate)
         champion = champion or _lost_champion(arena, board, decisions, version, override=override)
@@ -97,8 +104,11 @@ def decide(
             ruling = replace(judged, reason=_join(reason, judged.reason))
             return record(arena, version, ruling, is_candidate=is_candidate)
         log.info("the champion changed meanwhile: judged anew")
-    raise IntegrityError(f"models:/{arena.params.name}@{CHAMPION}", "keeps changing",
-                         remedy="try again when others are done")  # fmt: skip
+    raise IntegrityError(
+        f"models:/{arena.params.name}@{CHAMPION}",
+        "keeps changing",
+        remedy="try again when others are done",
+    )
 
 
 def _join(given: str, found: str) -> str:
@@ -107,9 +117,13 @@ def _join(given: str, found: str) -> str:
 
 
 def _lost_champion(
-    arena: Arena, board: Board, decisions: list[Decision], version: "ModelVersion", *,
+    arena: Arena,
+    board: Board,
+    decisions: list[Decision],
+    version: "ModelVersion",
+    *,
     override: bool,
-) -> "ModelVersion | None":  # fmt: skip
+) -> "ModelVersion | None":
     """Give the champion that the audit has and no alias; None where there was never one.
 
     It may be one whose inputs are the candidate's own, trained on another machine to other bits:
@@ -134,9 +148,7 @@ def _lost_champion(
     )
 
 
-def _check_runs(
-    arena: Arena, version: "ModelVersion", champion: "ModelVersion | None"
-) -> None:  # fmt: skip
+def _check_runs(arena: Arena, version: "ModelVersion", champion: "ModelVersion | None") -> None:
     """See that the runs are there that say what each was trained on; nothing is decided without."""
     client = arena.tracking.client
     for each, kind in ((champion, ChampionAway), (version, IntegrityError)):
@@ -144,15 +156,21 @@ def _check_runs(
             continue
         rule, remedy = why_gone(client, each)
         who = "the champion, " if each is champion else ""
-        raise kind(f"models:/{version.name}/{version.version}",
-                   f"cannot be decided on: of {who}version {each.version}, {rule}",
-                   remedy=f"{remedy}; then `rootstock promote`")  # fmt: skip
+        raise kind(
+            f"models:/{version.name}/{version.version}",
+            f"cannot be decided on: of {who}version {each.version}, {rule}",
+            remedy=f"{remedy}; then `rootstock promote`",
+        )
 
 
 def _judge(
-    arena: Arena, decisions: list[Decision], version: "ModelVersion",
-    champion: "ModelVersion | None", *, override: bool,
-) -> Ruling | Decision:  # fmt: skip
+    arena: Arena,
+    decisions: list[Decision],
+    version: "ModelVersion",
+    champion: "ModelVersion | None",
+    *,
+    override: bool,
+) -> Ruling | Decision:
     """Hold the contest and give what follows from it; or the decision that answers it already."""
     asked: dict[str, Any] = {
         "candidate": version.tags.get(MODEL),
@@ -188,8 +206,11 @@ def _answer(decisions: list[Decision], version: "ModelVersion", question: str) -
 
     A promotion is no answer: if its version is not champion now, it was taken back since.
     """
-    mine = [each for each in decisions
-            if each.name == version.name and each.model == version.tags.get(MODEL)]  # fmt: skip
+    mine = [
+        each
+        for each in decisions
+        if each.name == version.name and each.model == version.tags.get(MODEL)
+    ]
     is_same = bool(mine) and mine[-1].evidence.get("question") == question
     return mine[-1] if is_same and mine[-1].action == "refuse" else None
 
@@ -204,14 +225,21 @@ def record(arena: Arena, version: "ModelVersion", ruling: Ruling, *, is_candidat
     if ruling.action != "refuse":
         aliases[CHAMPION] = mine
     draft = Draft(
-        by=author(), action=ruling.action, name=name, model=mine,
-        key=version.tags.get("dvc.key", ""), version=str(version.version), aliases=aliases,
-        reason=ruling.reason, evidence=ruling.evidence,
-    )  # fmt: skip
+        by=author(),
+        action=ruling.action,
+        name=name,
+        model=mine,
+        key=version.tags.get("dvc.key", ""),
+        version=str(version.version),
+        aliases=aliases,
+        reason=ruling.reason,
+        evidence=ruling.evidence,
+    )
     decision = write_decision(folder, draft)
     apply_decision(arena.tracking, version, decision)
-    log.info("%s version %s: %s: %s", name, version.version, _WORDS[decision.action],
-             decision.reason)  # fmt: skip
+    log.info(
+        "%s version %s: %s: %s", name, version.version, _WORDS[decision.action], decision.reason
+    )
     log.info("recorded in %s: commit it (`git add audit`)", folder / decision.file_name)
     return Answer(decision, is_new=True)
 

@@ -34,9 +34,18 @@ _NAME = re.compile(r"(\d{8}T\d{6}Z)-([0-9a-f]{12})\.json")
 _TIME = "%Y-%m-%dT%H:%M:%SZ"
 _README = "README.md"
 _FIELDS = {
-    "parents": list, "time": str, "by": str, "action": str, "name": str, "model": str, "key": str,
-    "version": str, "aliases": dict, "reason": str, "evidence": dict,
-}  # fmt: skip
+    "parents": list,
+    "time": str,
+    "by": str,
+    "action": str,
+    "name": str,
+    "model": str,
+    "key": str,
+    "version": str,
+    "aliases": dict,
+    "reason": str,
+    "evidence": dict,
+}
 _RESTORE = "restore it with `git checkout -- audit`, or pull and merge"
 
 
@@ -115,8 +124,10 @@ def read_audit(folder: Path = AUDIT) -> list[Decision]:
                 raise IntegrityError(
                     folder / decision.file_name,
                     "names a decision before it that is not there: it was removed or altered",
-                    field="parents", got=parent[:12], remedy=_RESTORE,
-                )  # fmt: skip
+                    field="parents",
+                    got=parent[:12],
+                    remedy=_RESTORE,
+                )
     return _sort(found)
 
 
@@ -244,9 +255,11 @@ def _read(path: Path) -> Decision:
             path, "is no decision as this version writes it, or was renamed", remedy=_RESTORE
         )
     return Decision(
-        hash=digest, parents=tuple(content.pop("parents")),
-        action=cast("Action", content.pop("action")), **content,
-    )  # fmt: skip
+        hash=digest,
+        parents=tuple(content.pop("parents")),
+        action=cast("Action", content.pop("action")),
+        **content,
+    )
 
 
 def _is_valid(content: Any) -> bool:

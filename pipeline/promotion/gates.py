@@ -138,8 +138,9 @@ def _bounds(params: GateParams, scores: Mapping[str, float], measured: Measured)
     if params.min_class_recall is not None:
         for name, value in scores.items():
             if name.startswith(RECALL):
-                yield _least(name, f"recall of {name.removeprefix(RECALL)!r}", value,
-                             params.min_class_recall)  # fmt: skip
+                yield _least(
+                    name, f"recall of {name.removeprefix(RECALL)!r}", value, params.min_class_recall
+                )
     if params.max_ece is not None and "ece" in scores:
         yield _most("ece", "calibration error", scores["ece"], params.max_ece)
     if params.max_bytes is not None:

@@ -133,8 +133,17 @@ def _tell_gates(gates: Sequence[Mapping[str, Any]]) -> list[str]:
 _MANY = 20
 """Gates that are told one by one."""
 
-_SHOWN = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "loss", "ece",
-          "mae", "rmse", "r2")  # fmt: skip
+_SHOWN = (
+    "accuracy",
+    "balanced_accuracy",
+    "f1_macro",
+    "roc_auc",
+    "loss",
+    "ece",
+    "mae",
+    "rmse",
+    "r2",
+)
 """Of the scores of a candidate without a champion."""
 
 

@@ -65,15 +65,22 @@ def promote(arena: Arena, version: str, *, reason: str = "", override: bool = Fa
         DataError: Raw files of its test split are not there.
     """
     if override and not reason.strip():
-        raise ParamsError("rootstock promote", "an override needs a reason", field="--reason",
-                          remedy='add --reason "…"')  # fmt: skip
+        raise ParamsError(
+            "rootstock promote",
+            "an override needs a reason",
+            field="--reason",
+            remedy='add --reason "…"',
+        )
     candidate = _find(_settled(arena), version)
     verified = candidate.tags.get(VERIFIED, "not yet")
     if verified == "not yet" or verified.startswith(FAILED):
         raise IntegrityError(
-            f"models:/{candidate.name}/{candidate.version}", "must be verified before it serves",
-            field=VERIFIED, got=verified, remedy="run `dvc repro` at its commit",
-        )  # fmt: skip
+            f"models:/{candidate.name}/{candidate.version}",
+            "must be verified before it serves",
+            field=VERIFIED,
+            got=verified,
+            remedy="run `dvc repro` at its commit",
+        )
     return decide(arena, candidate, reason=reason, override=override)
 
 
@@ -86,8 +93,9 @@ def rollback(arena: Arena, reason: str) -> Answer:
             registry has no version of the champion before.
     """
     if not reason.strip():
-        raise ParamsError("rootstock rollback", "needs a reason", field="--reason",
-                          remedy='add --reason "…"')  # fmt: skip
+        raise ParamsError(
+            "rootstock rollback", "needs a reason", field="--reason", remedy='add --reason "…"'
+        )
     tracking, name = arena.tracking, arena.params.name
     decisions = read_audit(audit_folder())
     for decision in settle(tracking, name, decisions):
@@ -95,23 +103,35 @@ def rollback(arena: Arena, reason: str) -> Answer:
             return Answer(decision, is_new=False)
     board, line = read_board(tracking, name, decisions), champions(decisions, name)
     if len(line) < 2:
-        raise ParamsError("rootstock rollback", "the audit has no champion before this one",
-                          got=name, remedy="see `rootstock audit`")  # fmt: skip
+        raise ParamsError(
+            "rootstock rollback",
+            "the audit has no champion before this one",
+            got=name,
+            remedy="see `rootstock audit`",
+        )
     present, before = line[-1], line[-2]
     now, target = board.at(CHAMPION), board.holding(before.model)
     if now is None or now.tags.get(MODEL) != present.model:
         raise IntegrityError(
-            f"models:/{name}@{CHAMPION}", "is not where the audit has it",
-            got=f"version {now.version}" if now else None, remedy="see `rootstock audit`",
-        )  # fmt: skip
+            f"models:/{name}@{CHAMPION}",
+            "is not where the audit has it",
+            got=f"version {now.version}" if now else None,
+            remedy="see `rootstock audit`",
+        )
     if target is None:
         raise IntegrityError(
-            f"models:/{name}", "has no version of the champion before", got=before.model[:12],
+            f"models:/{name}",
+            "has no version of the champion before",
+            got=before.model[:12],
             remedy="run `rootstock sync`",
-        )  # fmt: skip
+        )
     if run_of(tracking.client, target) is None:
-        log.warning("models:/%s/%s: %s (%s); it serves all the same", name, target.version,
-                    *why_gone(tracking.client, target))  # fmt: skip
+        log.warning(
+            "models:/%s/%s: %s (%s); it serves all the same",
+            name,
+            target.version,
+            *why_gone(tracking.client, target),
+        )
     evidence = {"from": {"model": present.model, "version": str(now.version)}}
     return record(arena, target, Ruling("rollback", reason, evidence), is_candidate=False)
 
@@ -124,14 +144,19 @@ def _settled(arena: Arena) -> Board:
 
 
 def _find(board: Board, version: str) -> "ModelVersion":
-    found = board.at(version.removeprefix("@")) if version.startswith("@") else next(
-        (each for each in board.versions if str(each.version) == version), None)  # fmt: skip
+    found = (
+        board.at(version.removeprefix("@"))
+        if version.startswith("@")
+        else next((each for each in board.versions if str(each.version) == version), None)
+    )
     if found is None:
         numbers = ", ".join(str(each.version) for each in board.versions[-5:]) or "none"
         raise ParamsError(
-            f"models:/{board.name}", "has no such version", got=version,
+            f"models:/{board.name}",
+            "has no such version",
+            got=version,
             remedy=f"the last ones are: {numbers}",
-        )  # fmt: skip
+        )
     return found
 
 

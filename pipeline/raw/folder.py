@@ -196,8 +196,11 @@ def look_into(folder: Path, archive: str) -> Folder:
         else:
             good.append((member.path, member.offset))
     times = Counter(path for path, _ in good)
-    repeats = [(*each, "unsafe_path", "a name that stands twice in its archive")
-               for each in good if times[each[0]] > 1]  # fmt: skip
+    repeats = [
+        (*each, "unsafe_path", "a name that stands twice in its archive")
+        for each in good
+        if times[each[0]] > 1
+    ]
     taken = {path for path, n in times.items() if n == 1}
     unsafe = []
     for path, offset, reason, detail in (*bad, *repeats):

@@ -138,9 +138,10 @@ def _without_notes(
     notes = find_sidecars(folder.files, but=but)
     if len(notes) == len(folder.files):
         raise DataError(
-            raw, f"has no pictures: {describe_sidecars(notes)[0]}",
+            raw,
+            f"has no pictures: {describe_sidecars(notes)[0]}",
             remedy="put pictures there, or pull them",
-        )  # fmt: skip
+        )
     if not notes:
         return folder, notes
     return replace(folder, files=tuple(path for path in folder.files if path not in notes)), notes

@@ -18,9 +18,14 @@ _BYTES_PER_PIXEL = 16
 
 _SLACK_BYTES = 64 << 20
 _REFUSALS = (
-    errno.EACCES, errno.EPERM, errno.ENOENT, errno.ELOOP, errno.ENXIO, errno.ENOTDIR,
+    errno.EACCES,
+    errno.EPERM,
+    errno.ENOENT,
+    errno.ELOOP,
+    errno.ENXIO,
+    errno.ENOTDIR,
     errno.ENAMETOOLONG,
-)  # fmt: skip
+)
 _FETCHED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 _OPEN_CONTAINERS = 8
 """In each process; paths come sorted, so that one would nearly do."""

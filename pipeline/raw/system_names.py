@@ -14,9 +14,14 @@ _EVERYWHERE = {
     "Python": "__pycache__",
 }
 _WITH_BLANKS = (
-    "system volume information", "network trash folder", "temporary items", "desktop db",
-    "desktop df", "adobe bridge cache.bc", "adobe bridge cache.bct",
-)  # fmt: skip
+    "system volume information",
+    "network trash folder",
+    "temporary items",
+    "desktop db",
+    "desktop df",
+    "adobe bridge cache.bc",
+    "adobe bridge cache.bct",
+)
 _STARTS = ("~$", "~syncthing~", "@gmt-")
 
 _ENDS = ("zone.identifier",)

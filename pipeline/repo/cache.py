@@ -164,9 +164,10 @@ def _cache_dir(path: Path) -> str | None:
         return None
     except OSError as error:
         raise MachineError(
-            path, f"cannot be read: {error.strerror}",
+            path,
+            f"cannot be read: {error.strerror}",
             remedy="mend its access; HOME must be a folder that you can read",
-        ) from error  # fmt: skip
+        ) from error
     except UnicodeDecodeError as error:
         raise ParamsError(path, _UNREADABLE, remedy="see `dvc config`") from error
     parser = configparser.ConfigParser(interpolation=None, strict=False)

@@ -35,9 +35,17 @@ class Named:
 def dvc_files() -> list[Path]:
     """Give the lock files and `*.dvc` files of the working tree, whether committed or not."""
     listed = ask_git(
-        Path(), "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--",
-        _LOCK, f"*/{_LOCK}", "*.dvc",
-    )  # fmt: skip
+        Path(),
+        "ls-files",
+        "-z",
+        "--cached",
+        "--others",
+        "--exclude-standard",
+        "--",
+        _LOCK,
+        f"*/{_LOCK}",
+        "*.dvc",
+    )
     found = (Path(each) for each in (listed or "").split("\0") if each)
     return sorted({each for each in found if each.is_file()})
 
@@ -59,8 +67,9 @@ def named_here(file: Path) -> list[Named]:
 
 def named_anywhere() -> Iterator[Named]:
     """Give what the files of every branch, tag and experiment name, remote ones too."""
-    refs = ask_git(Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags",
-                   "refs/remotes")  # fmt: skip
+    refs = ask_git(
+        Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags", "refs/remotes"
+    )
     commits = {*(refs or "").split(), *experiments().values()}
     seen: set[tuple[str, str]] = set()
     for commit in sorted(commits):
@@ -73,8 +82,11 @@ def experiments() -> dict[str, str]:
     Of two with one name, on different commits, each has the beginning of its baseline added.
     """
     listed = ask_git(Path(), "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
-    found = [(match, line.split()[0]) for line in listed.splitlines()
-             if (match := _EXPERIMENT.search(line))]  # fmt: skip
+    found = [
+        (match, line.split()[0])
+        for line in listed.splitlines()
+        if (match := _EXPERIMENT.search(line))
+    ]
     names = [match[3] for match, _ in found]
     twice = {name for name in names if names.count(name) > 1}
     return {

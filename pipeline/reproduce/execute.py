@@ -60,9 +60,14 @@ class Runner:
             IntegrityError: It is other code, such as that of an editable install.
         """
         done = subprocess.run(
-            [self._python, "-c", _PROOF], cwd=self._tree, env=self.environment, check=False,
-            capture_output=True, text=True, stdin=subprocess.DEVNULL,
-        )  # fmt: skip
+            [self._python, "-c", _PROOF],
+            cwd=self._tree,
+            env=self.environment,
+            check=False,
+            capture_output=True,
+            text=True,
+            stdin=subprocess.DEVNULL,
+        )
         files = done.stdout.splitlines()
         if done.returncode != 0 or not files:
             line = (done.stderr.strip().splitlines() or ["no reason given"])[-1]
@@ -80,10 +85,16 @@ class Runner:
         # Loaded here: between fork and exec is no time to look for libraries.
         ctypes.CDLL(None, use_errno=True)
         process = subprocess.Popen(
-            [self._python, "-m", "dvc", *arguments], cwd=self._tree, env=self.environment,
-            stdout=subprocess.PIPE, stderr=self._progress, stdin=subprocess.DEVNULL, text=True,
-            errors="replace", preexec_fn=lambda: die_with_parent(parent),
-        )  # fmt: skip
+            [self._python, "-m", "dvc", *arguments],
+            cwd=self._tree,
+            env=self.environment,
+            stdout=subprocess.PIPE,
+            stderr=self._progress,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            errors="replace",
+            preexec_fn=lambda: die_with_parent(parent),
+        )
         assert process.stdout is not None
         try:
             for line in process.stdout:
@@ -140,13 +151,19 @@ def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]
         [sys.executable, "-m", "venv", "--clear", str(venv)],
         [*install, "--require-hashes", "--requirement", str(theirs)],
     ):
-        done = subprocess.run(command, check=False, stdout=progress, stderr=progress,
-                              env=_without_python_settings(os.environ))  # fmt: skip
+        done = subprocess.run(
+            command,
+            check=False,
+            stdout=progress,
+            stderr=progress,
+            env=_without_python_settings(os.environ),
+        )
         if done.returncode != 0:
             raise MachineError(
-                REQUIREMENTS, "its packages cannot be installed; pip's message stands above",
+                REQUIREMENTS,
+                "its packages cannot be installed; pip's message stands above",
                 remedy="look at the network, the disk, and the version of Python",
-            )  # fmt: skip
+            )
     return python, True
 
 

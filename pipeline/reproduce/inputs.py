@@ -71,9 +71,10 @@ def bring_inputs(root: Path, tree: Path, recorded: Recorded, run_dvc: RunDvc) ->
         _check_pointer(tree, path, wanted[path])
     if targets and run_dvc(["pull", *sorted(set(targets))]) != 0:
         raise MachineError(
-            "dvc pull", "could not bring the raw data; its own message stands above",
+            "dvc pull",
+            "could not bring the raw data; its own message stands above",
             remedy="`dvc push` where they are; look with `rootstock doctor --remote`",
-        )  # fmt: skip
+        )
     for path in tracked:
         _check_content(tree, path, wanted[path])
     _refuse_unknown_data(tree, recorded)
@@ -98,9 +99,10 @@ def _check_pointer(tree: Path, path: str, md5: str) -> None:
     outs = read_params(_dvc_file(tree, path)).get("outs") or [{}]
     if outs[0].get("md5") != md5:
         raise IntegrityError(
-            f"{path}{_SUFFIX}", "names other data than the result was made from",
+            f"{path}{_SUFFIX}",
+            "names other data than the result was made from",
             got=outs[0].get("md5"),
-        )  # fmt: skip
+        )
 
 
 def _check_content(tree: Path, path: str, md5: str) -> None:
@@ -120,9 +122,11 @@ def _check_file(tree: Path, path: str, md5: str) -> None:
     found = md5_file(tree / path) if (tree / path).is_file() else None
     if found != md5:
         raise IntegrityError(
-            path, f"different: this input must have md5 {md5}, as was recorded", got=found,
+            path,
+            f"different: this input must have md5 {md5}, as was recorded",
+            got=found,
             remedy="the remote or cache holds an altered file; push it again from an intact copy",
-        )  # fmt: skip
+        )
 
 
 def _refuse_unknown_data(tree: Path, recorded: Recorded) -> None:
@@ -130,9 +134,10 @@ def _refuse_unknown_data(tree: Path, recorded: Recorded) -> None:
     if (tree / path).exists() or _is_built(tree, path):
         return
     raise IntegrityError(
-        path, "neither git nor DVC has these data at that commit",
+        path,
+        "neither git nor DVC has these data at that commit",
         remedy=f"`dvc add {path}` and commit, before results are published",
-    )  # fmt: skip
+    )
 
 
 def _settle_folders(root: Path, tree: Path, wanted: dict[str, str]) -> list[str]:
@@ -143,9 +148,11 @@ def _settle_folders(root: Path, tree: Path, wanted: dict[str, str]) -> list[str]
             continue
         if folder_md5(root / path) != md5:
             raise IntegrityError(
-                path, "different: this input is not as it was recorded, here or at that commit",
-                got=folder_md5(tree / path), remedy=f"recorded: {md5}",
-            )  # fmt: skip
+                path,
+                "different: this input is not as it was recorded, here or at that commit",
+                got=folder_md5(tree / path),
+                remedy=f"recorded: {md5}",
+            )
         remove(tree / path)
         shutil.copytree(root / path, tree / path)
         taken.append(path)

@@ -15,13 +15,7 @@ from pipeline.past.trace import BUNDLE, Trace, cached_file, trace
 from pipeline.reproduce.execute import REQUIREMENTS, Runner, choose_python, registry_for
 from pipeline.reproduce.inputs import bring_inputs, set_up_dvc
 from pipeline.reproduce.verdict import PREDICTIONS, Verdict, find_differences, judge
-from pipeline.reproduce.worktree import (
-    Worktree,
-    apply_patch,
-    open_worktree,
-    overlay,
-    settle_code,
-)
+from pipeline.reproduce.worktree import Worktree, apply_patch, open_worktree, overlay, settle_code
 from pipeline.track.commits import project_diff
 from pipeline.version.lookup import Lookup
 
@@ -45,15 +39,21 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
     recorded, commit = found.recorded, found.commit
     if recorded is None or commit is None:
         lacks = "commit" if recorded else LOCK
-        raise IntegrityError(found.what, f"cannot be made again: its {lacks} is unknown",
-                             remedy=found.unknown.get("run"))  # fmt: skip
+        raise IntegrityError(
+            found.what,
+            f"cannot be made again: its {lacks} is unknown",
+            remedy=found.unknown.get("run"),
+        )
     if not commit.is_here:
         raise IntegrityError(
-            found.what, "cannot be made again: this repository lacks its commit", got=commit.sha,
+            found.what,
+            "cannot be made again: this repository lacks its commit",
+            got=commit.sha,
             remedy="`git fetch` it, from where the result was made",
-        )  # fmt: skip
-    progress.write(f"making {found.what} again: key {recorded.keys.key[:12]}, "
-                   f"commit {commit.sha[:12]}\n")  # fmt: skip
+        )
+    progress.write(
+        f"making {found.what} again: key {recorded.keys.key[:12]}, commit {commit.sha[:12]}\n"
+    )
     with open_worktree(root, recorded.keys.key, commit.sha) as tree:
         notes, is_patched = _settle(root, tree.project, found, recorded)
         verdict = _rebuild(root, tree, found, recorded, progress, (notes, is_patched))
@@ -83,9 +83,9 @@ def _patch(root: Path, tree: Path, found: Trace, recorded: Recorded) -> bool:
         source = Lookup().artifact(run, "lineage", Path(name)) if run else None
         if source is None and recorded.where != str(root / LOCK):
             raise IntegrityError(
-                found.what, "was never committed, and its run keeps no lineage/: it cannot be made "
-                "again"
-            )  # fmt: skip
+                found.what,
+                "was never committed, and its run keeps no lineage/: it cannot be made again",
+            )
         patch = source / _PATCH if source else Path(name) / _PATCH
         if source is None:
             patch.write_bytes(project_diff(root))
@@ -97,9 +97,13 @@ def _patch(root: Path, tree: Path, found: Trace, recorded: Recorded) -> bool:
 
 
 def _rebuild(
-    root: Path, tree: Worktree, found: Trace, recorded: Recorded, progress: TextIO,
+    root: Path,
+    tree: Worktree,
+    found: Trace,
+    recorded: Recorded,
+    progress: TextIO,
     settled: tuple[list[str], bool],
-) -> Verdict:  # fmt: skip
+) -> Verdict:
     notes, is_patched = settled
     python, is_own = choose_python(root, tree.project, progress)
     if is_own:

@@ -150,9 +150,12 @@ def judge(
 
 
 def _by_predictions(
-    differences: tuple[Difference, ...], artifacts: int, predictions: tuple[Path, Path],
-    bundle: Mapping[str, Any], other: str,
-) -> Judgment:  # fmt: skip
+    differences: tuple[Difference, ...],
+    artifacts: int,
+    predictions: tuple[Path, Path],
+    bundle: Mapping[str, Any],
+    other: str,
+) -> Judgment:
     old, new = (read_table(path).set_index("path") for path in predictions)
     first = differences[0].path
     if not _same_items(old, new):

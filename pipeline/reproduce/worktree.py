@@ -65,9 +65,10 @@ def open_worktree(root: Path, key: str, commit: str) -> Iterator[Worktree]:
             _git(root, "worktree", "add", "--quiet", "--detach", "--force", str(path), commit)
             if not tree.project.is_dir():
                 raise IntegrityError(
-                    commit, "has no such folder, which holds the project now",
+                    commit,
+                    "has no such folder, which holds the project now",
                     got=tree.project.relative_to(path).as_posix(),
-                )  # fmt: skip
+                )
             yield tree
         finally:
             if not tree.is_kept:
@@ -88,9 +89,10 @@ def apply_patch(tree: Path, patch: Path) -> None:
     if done.returncode != 0:
         line = _complaint(done)[0]
         raise IntegrityError(
-            patch.name, f"the recorded patch does not fit its commit: {line}",
+            patch.name,
+            f"the recorded patch does not fit its commit: {line}",
             remedy="this result was never committed, and cannot be made again",
-        )  # fmt: skip
+        )
 
 
 def overlay(tree: Path, source: Path, data_path: str) -> None:
@@ -127,9 +129,10 @@ def settle_code(root: Path, tree: Path, recorded: Recorded) -> list[str]:
         if not _has(root, path, md5):
             state = "differs from" if (tree / path).exists() else "is not there, nor is"
             raise IntegrityError(
-                path, f"{state} what made the result (recorded md5 {md5[:_KEY_CHARS]})",
+                path,
+                f"{state} what made the result (recorded md5 {md5[:_KEY_CHARS]})",
                 remedy="files that git did not know are in no patch; commit before publishing",
-            )  # fmt: skip
+            )
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, tree / path)
         taken.append(path)
@@ -145,9 +148,11 @@ def _check_params(tree: Path, recorded: Recorded) -> None:
     for name, value in flatten(recorded.params).items():
         if now.get(name) != value:
             raise IntegrityError(
-                PARAMS, f"must be {value!r}, as {recorded.where} records", field=name,
+                PARAMS,
+                f"must be {value!r}, as {recorded.where} records",
+                field=name,
                 got=now.get(name),
-            )  # fmt: skip
+            )
 
 
 def _has(folder: Path, path: str, md5: str) -> bool:

@@ -103,7 +103,7 @@ class _Exchange:
         self._named = named
         self._is_awaited = (
             headers.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in headers
-        )  # fmt: skip
+        )
         self._may_drain = b"expect" not in headers
 
     async def receive(self) -> Message:
@@ -136,8 +136,11 @@ class _Exchange:
                     read += len((await self.receive()).get("body", b""))
 
     async def fail(self, number: str) -> None:
-        content: dict[str, Any] = {"error": f"failed: see entry {number} of the server's log",
-                                   "id": number, **_fields(self._named())}  # fmt: skip
+        content: dict[str, Any] = {
+            "error": f"failed: see entry {number} of the server's log",
+            "id": number,
+            **_fields(self._named()),
+        }
         body = json.dumps(content).encode()
         headers = [
             (b"content-type", b"application/json"),

@@ -99,8 +99,13 @@ def docs_page(openapi: dict[str, Any], **names: str) -> HTMLResponse:
         "body",
         tag("h1", openapi["info"]["title"]),
         tag("p", _prose(openapi["info"]["description"])),
-        tag("p", tag("a", "Try it in the browser", href="./"), " or read ",
-            tag("a", "openapi.json", href="openapi.json"), "."),
+        tag(
+            "p",
+            tag("a", "Try it in the browser", href="./"),
+            " or read ",
+            tag("a", "openapi.json", href="openapi.json"),
+            ".",
+        ),
         [
             _operation(path, method, operation, names)
             for path, methods in openapi["paths"].items()
@@ -108,11 +113,15 @@ def docs_page(openapi: dict[str, Any], **names: str) -> HTMLResponse:
         ],
         tag("h2", "Schemas"),
         [
-            tag("details", tag("summary", tag("code", name)),
-                _lines(json.dumps(schema, indent=2)), id=name)
+            tag(
+                "details",
+                tag("summary", tag("code", name)),
+                _lines(json.dumps(schema, indent=2)),
+                id=name,
+            )
             for name, schema in openapi["components"]["schemas"].items()
         ],
-    )  # fmt: skip
+    )
     policy = "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"
     return HTMLResponse(document("en", head, body), headers={"content-security-policy": policy})
 
@@ -127,9 +136,12 @@ def _operation(
         tag("p", operation["summary"], " ", _prose(operation.get("description", ""))),
         _lines(example.strip().format(**names)) if example else None,
         tag("p", "Content-Type: ", ", ".join(body["content"])) if body else None,
-        tag("table", tag("tr", tag("th", "Status"), tag("th", "Meaning"), tag("th", "Body")),
-            [_status(code, each) for code, each in operation["responses"].items()]),
-    ]  # fmt: skip
+        tag(
+            "table",
+            tag("tr", tag("th", "Status"), tag("th", "Meaning"), tag("th", "Body")),
+            [_status(code, each) for code, each in operation["responses"].items()],
+        ),
+    ]
 
 
 def _prose(text: str) -> list[str]:
@@ -145,7 +157,14 @@ def _lines(text: str) -> Html:
 
 def _status(code: str, response: dict[str, Any]) -> Html:
     schema = response.get("content", {}).get("application/json", {}).get("schema", {})
-    names = [each["$ref"].rpartition("/")[2] for each in (schema, *schema.get("anyOf", ()))
-             if "$ref" in each]  # fmt: skip
-    return tag("tr", tag("td", tag("code", code)), tag("td", _prose(response["description"])),
-               tag("td", [[" ", tag("a", name, href=f"#{name}")] for name in names]))  # fmt: skip
+    names = [
+        each["$ref"].rpartition("/")[2]
+        for each in (schema, *schema.get("anyOf", ()))
+        if "$ref" in each
+    ]
+    return tag(
+        "tr",
+        tag("td", tag("code", code)),
+        tag("td", _prose(response["description"])),
+        tag("td", [[" ", tag("a", name, href=f"#{name}")] for name in names]),
+    )

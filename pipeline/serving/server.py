@@ -44,8 +44,9 @@ def listen(address: Address) -> socket.socket:
         MachineError: It is taken, or not one of this machine.
     """
     try:
-        found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM,
-                                   flags=socket.AI_PASSIVE)  # fmt: skip
+        found = socket.getaddrinfo(
+            address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )
         family, _, _, _, where = found[0]
         # By its protocol asyncio knows that it is TCP, and sends each answer at once: else the
         # second half of one waits some 40 ms for the client's word that it has the first.
@@ -55,15 +56,20 @@ def listen(address: Address) -> socket.socket:
         taken.listen(_BACKLOG)
     except (socket.gaierror, UnicodeError) as error:  # not found, or no name of a host at all
         raise ParamsError(
-            "rootstock serve", "no such host", field="--host", got=address.host,
+            "rootstock serve",
+            "no such host",
+            field="--host",
+            got=address.host,
             remedy="name an address of this machine",
-        ) from error  # fmt: skip
+        ) from error
     except OSError as error:
         raise MachineError(
-            "rootstock serve", f"cannot listen there: {os.strerror(error.errno or 0)}",
-            field="--host and --port", got=f"{address.host}:{address.port}",
+            "rootstock serve",
+            f"cannot listen there: {os.strerror(error.errno or 0)}",
+            field="--host and --port",
+            got=f"{address.host}:{address.port}",
             remedy="choose another port, or end what listens there",
-        ) from error  # fmt: skip
+        ) from error
     return taken
 
 
@@ -109,11 +115,16 @@ def serve(
     # uvicorn has handlers of its own while it runs, and calls these when it has ended.
     old = {each: signal.signal(each, stop) for each in (signal.SIGINT, signal.SIGTERM)}
     config = uvicorn.Config(
-        app, http=patient_for(min(timeout_s, _HEAD_S)), ws="none", lifespan="off",
-        log_config=None, access_log=False,
-        server_header=False, timeout_keep_alive=_KEEP_ALIVE_S,
+        app,
+        http=patient_for(min(timeout_s, _HEAD_S)),
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        timeout_keep_alive=_KEEP_ALIVE_S,
         timeout_graceful_shutdown=int(timeout_s + _GRACE_S),
-    )  # fmt: skip
+    )
     try:
         with taken:
             asyncio.run(_run(uvicorn.Server(config), service, taken, ready))

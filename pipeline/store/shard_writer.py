@@ -99,11 +99,14 @@ class Reusable:
         jobs = [(number, array) for number in numbers for array in self.arrays]
         with ThreadPoolExecutor(_READS_A_CORE * (os.cpu_count() or 1)) as pool:
             is_sound = list(pool.map(_is_sound, jobs))
-        for number in {number for (number, _), sound in zip(jobs, is_sound, strict=True)
-                       if not sound}:  # fmt: skip
+        for number in {
+            number for (number, _), sound in zip(jobs, is_sound, strict=True) if not sound
+        }:
             file = self.arrays[0].files[number]
-            log.warning("%s of the last build is damaged in DVC's cache; its rows are made anew",
-                        file["file"])  # fmt: skip
+            log.warning(
+                "%s of the last build is damaged in DVC's cache; its rows are made anew",
+                file["file"],
+            )
             for row in range(int(ends[number]) - int(file["rows"]), int(ends[number])):
                 self._rows.pop(self._keys[row], None)
 
@@ -159,8 +162,11 @@ def write_shards(
 
     def make(numbers: Sequence[int]) -> Generator[list[str], None, None]:
         with _copying() as pool:
-            copied = {number: pool.submit(write, number) for number in numbers
-                      if all(key in old for key in parts[number])}  # fmt: skip
+            copied = {
+                number: pool.submit(write, number)
+                for number in numbers
+                if all(key in old for key in parts[number])
+            }
             for number in numbers:
                 yield copied[number].result() if number in copied else write(number)
         for _ in fresh:  # it may have something to do at its end
@@ -234,9 +240,10 @@ def check_room(out: Path, size_bytes: int, *, remedy: str) -> None:
     needed, free = COPIES * size_bytes, shutil.disk_usage(place).free
     if needed > free:
         raise MachineError(
-            out, f"needs {needed / 1e6:,.0f} MB with DVC's copy, {free / 1e6:,.0f} MB are free",
+            out,
+            f"needs {needed / 1e6:,.0f} MB with DVC's copy, {free / 1e6:,.0f} MB are free",
             remedy=f"free space, {remedy}",
-        )  # fmt: skip
+        )
 
 
 def pieces(rows: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
@@ -285,8 +292,10 @@ def write_shard(
 
         put(layout.header(count) for layout in layouts)
         for row in rows:
-            put(each.read() if isinstance(each, StoredRows) else np.ascontiguousarray(each).data
-                for each in row)  # fmt: skip
+            put(
+                each.read() if isinstance(each, StoredRows) else np.ascontiguousarray(each).data
+                for each in row
+            )
     return [digest.hexdigest() for digest in digests]
 
 

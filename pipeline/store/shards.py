@@ -67,10 +67,14 @@ class Layout:
     def header(self, rows: int) -> bytes:
         """Give the first bytes of a shard of so many rows."""
         stream = BytesIO()
-        np.lib.format.write_array_header_1_0(stream, {
-            "descr": np.lib.format.dtype_to_descr(self.dtype), "fortran_order": False,
-            "shape": (rows, *self.shape),
-        })  # fmt: skip
+        np.lib.format.write_array_header_1_0(
+            stream,
+            {
+                "descr": np.lib.format.dtype_to_descr(self.dtype),
+                "fortran_order": False,
+                "shape": (rows, *self.shape),
+            },
+        )
         return stream.getvalue()
 
 

@@ -61,9 +61,9 @@ class Spill(AbstractContextManager["Spill"]):
         if self._used + len(piece) > len(self._part):
             size = max(_PART_BYTES, -(-len(piece) // mmap.PAGESIZE) * mmap.PAGESIZE)
             self._file.truncate(self._end + size)
-            self._part = memoryview(mmap.mmap(
-                self._file.fileno(), size, access=mmap.ACCESS_READ, offset=self._end
-            ))  # fmt: skip
+            self._part = memoryview(
+                mmap.mmap(self._file.fileno(), size, access=mmap.ACCESS_READ, offset=self._end)
+            )
             self._used, self._end = 0, self._end + size
         # Written as a file: through a map, a full disk would kill the process.
         self._file.seek(self._end - len(self._part) + self._used)

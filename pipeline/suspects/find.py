@@ -76,8 +76,9 @@ def find_suspects(
     verdicts = judge_labels(store, held_out, params)
     pooled = parts.features.require_pooled(by="the stage `suspects`")
     splits = store.index["split"].map({name: place for place, name in enumerate(SPLITS)})
-    near = find_neighbors(pooled, splits.to_numpy(np.int64), neighbors=params.neighbors,
-                          runtime=runtime)  # fmt: skip
+    near = find_neighbors(
+        pooled, splits.to_numpy(np.int64), neighbors=params.neighbors, runtime=runtime
+    )
     suspects = [
         *_wrong_labels(store, held_out, verdicts),
         *_look_alikes(store, near, params),
@@ -115,8 +116,10 @@ def _wrong_labels(store: Store, held_out: HeldOut, verdicts: LabelVerdicts) -> l
         if classes:
             suggested = classes[verdicts.suggested_N[row]]
             given = classes.index(labels.iloc[row])
-            detail = (f"p({suggested}) {held_out.served[row, verdicts.suggested_N[row]]:.3f}, "
-                      f"p({labels.iloc[row]}) {held_out.served[row, given]:.3f}")  # fmt: skip
+            detail = (
+                f"p({suggested}) {held_out.served[row, verdicts.suggested_N[row]]:.3f}, "
+                f"p({labels.iloc[row]}) {held_out.served[row, given]:.3f}"
+            )
         else:
             suggested = f"{float(verdicts.suggested_N[row]):.6g}"
             detail = f"{score:.1f} robust deviations from the prediction"
@@ -140,8 +143,10 @@ def _look_alikes(store: Store, near: Neighbors, params: SuspectsParams) -> list[
     for (row, other), cosine in pairs.items():
         difference = np.abs(_small(store, row) - _small(store, other)).mean()
         twin = index.iloc[other]
-        detail = (f"cosine {cosine:.3f} with {twin['path']} ({twin['split']}, {twin['label']}); "
-                  f"small gray pictures differ by {difference:.1f} of 255")  # fmt: skip
+        detail = (
+            f"cosine {cosine:.3f} with {twin['path']} ({twin['split']}, {twin['label']}); "
+            f"small gray pictures differ by {difference:.1f} of 255"
+        )
         suspects.append(Suspect(row, "look_alike", cosine, detail, other=other))
     return suspects
 
@@ -190,11 +195,17 @@ def _report(
         "suspects": {
             reason: {split: counts[reason, split] for split in SPLITS} for reason in REASONS
         },
-        "low_information": dict(sorted(Counter(
-            each.detail.split(":")[0] for each in suspects if each.reason == "low_information"
-        ).items())),
+        "low_information": dict(
+            sorted(
+                Counter(
+                    each.detail.split(":")[0]
+                    for each in suspects
+                    if each.reason == "low_information"
+                ).items()
+            )
+        ),
         "note": _TEST_NOTE,
-    }  # fmt: skip
+    }
     labels = store.index["label"]
     if verdicts.noise_KK is None:
         errors = np.abs(held_out.served[:, 0] - labels.astype(np.float64).to_numpy())
@@ -207,9 +218,11 @@ def _report(
         "noise": {
             "wrong": round(max(0.0, wrong), _DIGITS),
             "given": {
-                given: {true: round(float(verdicts.noise_KK[row, column]), _DIGITS)
-                        for column, true in enumerate(classes)}
+                given: {
+                    true: round(float(verdicts.noise_KK[row, column]), _DIGITS)
+                    for column, true in enumerate(classes)
+                }
                 for row, given in enumerate(classes)
             },
         },
-    }  # fmt: skip
+    }

@@ -116,20 +116,40 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
     """
     is_classification = task == "classification"
     train = TrainParams(
-        strategy="head", start="zero", probe_epochs=1, probe_lr=params.lr, epochs=params.epochs,
-        batch_size=min(_BATCH_SIZE, items), dropout=_DROPOUT, batch_norm="stored",
-        unfreeze_epochs=0, ema=0.0, mixup=0.0, cutmix=0.0, test_views=1, monitor="loss",
+        strategy="head",
+        start="zero",
+        probe_epochs=1,
+        probe_lr=params.lr,
+        epochs=params.epochs,
+        batch_size=min(_BATCH_SIZE, items),
+        dropout=_DROPOUT,
+        batch_norm="stored",
+        unfreeze_epochs=0,
+        ema=0.0,
+        mixup=0.0,
+        cutmix=0.0,
+        test_views=1,
+        monitor="loss",
         patience=0,
-    )  # fmt: skip
+    )
     optim = OptimParams(
-        name="adamw", lr=params.lr, momentum=0.0, nesterov=False, beta1=0.9, beta2=0.999,
-        weight_decay=_WEIGHT_DECAY, clip_norm=0.0, layer_decay=1.0,
-    )  # fmt: skip
+        name="adamw",
+        lr=params.lr,
+        momentum=0.0,
+        nesterov=False,
+        beta1=0.9,
+        beta2=0.999,
+        weight_decay=_WEIGHT_DECAY,
+        clip_norm=0.0,
+        layer_decay=1.0,
+    )
     # Weights of items are left out: one with weight 0 has a label that may be wrong, too.
     loss = LossParams(
-        name="cross_entropy" if is_classification else "mse", label_smoothing=0.0,
-        class_weights="none", sample_weights=False,
-    )  # fmt: skip
+        name="cross_entropy" if is_classification else "mse",
+        label_smoothing=0.0,
+        class_weights="none",
+        sample_weights=False,
+    )
     schedule = ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.01)
     recipe = Recipe(train, optim, schedule, derive(params.seed, "suspects"))
     return Plan(task, "label", recipe, loss, _OFF)

@@ -51,9 +51,8 @@ def judge_classes(labels_N: np.ndarray, probabilities_NK: np.ndarray) -> LabelVe
 
     joint = compute_confident_joint(labels_N, probabilities_NK)
     is_suspect = find_label_issues(
-        labels_N, probabilities_NK, filter_by="prune_by_noise_rate", confident_joint=joint,
-        n_jobs=1,
-    )  # fmt: skip
+        labels_N, probabilities_NK, filter_by="prune_by_noise_rate", confident_joint=joint, n_jobs=1
+    )
     rows = np.arange(len(labels_N))
     own = probabilities_NK[rows, labels_N]
     others = probabilities_NK.copy()

@@ -98,8 +98,10 @@ def _blocks(items: int) -> Iterator[np.ndarray]:
 
 
 def _mean(pooled: Rows) -> np.ndarray:
-    total = sum((pooled[rows].sum(axis=0, dtype=np.float64) for rows in _blocks(len(pooled))),
-                start=np.zeros(()))  # fmt: skip
+    total = sum(
+        (pooled[rows].sum(axis=0, dtype=np.float64) for rows in _blocks(len(pooled))),
+        start=np.zeros(()),
+    )
     return np.asarray(total / len(pooled), dtype=np.float32)
 
 

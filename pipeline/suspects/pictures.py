@@ -55,8 +55,9 @@ def measure_pictures(store: Store, machine: MachineParams) -> Measures:
     """Measure every picture of a store, a few at a time."""
     starts = range(0, len(store), _CHUNK)
     with progress(starts, machine, total=len(starts), title="pictures", unit="batches") as bar:
-        parts = [_measure(store.read(np.arange(start, min(start + _CHUNK, len(store)))))
-                 for start in bar]  # fmt: skip
+        parts = [
+            _measure(store.read(np.arange(start, min(start + _CHUNK, len(store))))) for start in bar
+        ]
     return Measures(*(np.concatenate(columns) for columns in zip(*parts, strict=True)))
 
 
@@ -87,18 +88,34 @@ def _judge(measures: Measures, row: int) -> Poor | None:
     if std < _CONSTANT_STD:
         return Poor(row, "constant", 1.0, f"all pixels are alike (deviation {std:.2f} of 255)")
     if high < _DARK:
-        return Poor(row, "dark", 1.0 - high / _DARK / 2.0,
-                    f"99 % of its pixels are darker than {high:.0f} of 255")  # fmt: skip
+        return Poor(
+            row,
+            "dark",
+            1.0 - high / _DARK / 2.0,
+            f"99 % of its pixels are darker than {high:.0f} of 255",
+        )
     if low > _BRIGHT:
         share = (255.0 - low) / (255.0 - _BRIGHT)
-        return Poor(row, "bright", 1.0 - share / 2.0,
-                    f"95 % of its pixels are brighter than {low:.0f} of 255")  # fmt: skip
+        return Poor(
+            row,
+            "bright",
+            1.0 - share / 2.0,
+            f"95 % of its pixels are brighter than {low:.0f} of 255",
+        )
     if std < _FLAT_STD:
-        return Poor(row, "flat", 1.0 - std / _FLAT_STD / 2.0,
-                    f"its pixels barely differ (deviation {std:.1f} of 255)")  # fmt: skip
+        return Poor(
+            row,
+            "flat",
+            1.0 - std / _FLAT_STD / 2.0,
+            f"its pixels barely differ (deviation {std:.1f} of 255)",
+        )
     if entropy < _LOW_ENTROPY_BITS:
-        return Poor(row, "empty", 1.0 - entropy / _LOW_ENTROPY_BITS / 2.0,
-                    f"few gray values: entropy {entropy:.1f} bits of 8")  # fmt: skip
+        return Poor(
+            row,
+            "empty",
+            1.0 - entropy / _LOW_ENTROPY_BITS / 2.0,
+            f"few gray values: entropy {entropy:.1f} bits of 8",
+        )
     return None
 
 
@@ -106,8 +123,13 @@ def _judge_blur(measures: Measures, row: int, blur: float, beyond: float) -> Poo
     if blur <= beyond:
         return None
     score = 0.5 * (1.0 - beyond / blur)  # below all that fixed bounds find
-    return Poor(row, "blurred", score, f"variance of the Laplacian {measures.sharpness[row]:.1f}, "
-                f"{blur:.1f} deviations below the median")  # fmt: skip
+    return Poor(
+        row,
+        "blurred",
+        score,
+        f"variance of the Laplacian {measures.sharpness[row]:.1f}, "
+        f"{blur:.1f} deviations below the median",
+    )
 
 
 def _measure(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
@@ -116,8 +138,13 @@ def _measure(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
     flat = gray.reshape(len(gray), -1)
     low, high = np.percentile(flat, [5, 99], axis=1)
     inner = gray[:, 1:-1, 1:-1]
-    laplacian = (gray[:, :-2, 1:-1] + gray[:, 2:, 1:-1] + gray[:, 1:-1, :-2]
-                 + gray[:, 1:-1, 2:] - 4.0 * inner)  # fmt: skip
+    laplacian = (
+        gray[:, :-2, 1:-1]
+        + gray[:, 2:, 1:-1]
+        + gray[:, 1:-1, :-2]
+        + gray[:, 1:-1, 2:]
+        - 4.0 * inner
+    )
     return (
         flat.std(axis=1, dtype=np.float64),
         low.astype(np.float64),

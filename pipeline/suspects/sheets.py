@@ -40,10 +40,12 @@ def draw_sheets(folder: Path, table: pd.DataFrame, store: Store) -> None:
                 where = "test: " if name.endswith("-test") else ""
                 contact_sheet(
                     scratch / f"{name}.png",
-                    [(_picture(store, each), _caption(store, each))
-                     for each in rows[:_SHOWN].to_dict("records")],
+                    [
+                        (_picture(store, each), _caption(store, each))
+                        for each in rows[:_SHOWN].to_dict("records")
+                    ],
                     title=f"{where}{_TITLES[reason]}{listed}",
-                )  # fmt: skip
+                )
 
 
 def _picture(store: Store, suspect: dict[Any, Any]) -> Pixels:

@@ -57,8 +57,9 @@ def tabulate(index: pd.DataFrame, suspects: Sequence[Suspect], *, most: int) -> 
     rows = list(_ranked(index, suspects, most))
     table = pd.DataFrame(rows, columns=[*COLUMNS, "row", "other"])
     texts = dict.fromkeys(("path", "id", "split", "label", "suggested", "reason", "detail"), TEXT)
-    return table.astype(texts | {"rank": np.int64, "score": np.float64, "row": np.int64,
-                                 "other": np.int64})  # fmt: skip
+    return table.astype(
+        texts | {"rank": np.int64, "score": np.float64, "row": np.int64, "other": np.int64}
+    )
 
 
 def _ranked(
@@ -67,16 +68,27 @@ def _ranked(
     splits = index["split"].to_numpy()
     for is_test in (False, True):
         for reason in REASONS:
-            mine = [each for each in suspects
-                    if each.reason == reason and (splits[each.row] == TEST) == is_test]  # fmt: skip
+            mine = [
+                each
+                for each in suspects
+                if each.reason == reason and (splits[each.row] == TEST) == is_test
+            ]
             mine.sort(key=lambda each: (-each.score, each.row))
             for rank, each in enumerate(mine[:most], start=1):
                 item = index.iloc[each.row]
                 yield (
-                    rank, item["path"], item["id"], item["split"], item["label"], each.suggested,
-                    reason, round(each.score, _DIGITS), each.detail, each.row,
+                    rank,
+                    item["path"],
+                    item["id"],
+                    item["split"],
+                    item["label"],
+                    each.suggested,
+                    reason,
+                    round(each.score, _DIGITS),
+                    each.detail,
+                    each.row,
                     -1 if each.other is None else each.other,
-                )  # fmt: skip
+                )
 
 
 def write_suspects(parquet: Path, *, csv: Path, table: pd.DataFrame) -> None:

@@ -29,11 +29,7 @@ from pipeline.keys.lock import GRAPH, LOCK, PARAMS, Lock, deps_key
 from pipeline.keys.recorded import AUDIT
 from pipeline.track.claim import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import GitFacts, find_lock, git_facts
-from pipeline.track.connection import (
-    Tracking,
-    TrackingParams,
-    publishing_to,
-)
+from pipeline.track.connection import Tracking, TrackingParams, publishing_to
 from pipeline.track.describe import run_name
 from pipeline.track.result import Past
 from pipeline.track.runs import (
@@ -186,13 +182,21 @@ def _confirm(tracking: Tracking, branch: Branch, run: "Run", identity: dict[str,
     if run.data.tags.get(branch.decisive) == md5 or tag in run.data.tags:
         return
     old = run.data.metrics
-    largest = max((abs(value - old[name]) for name, value in branch.compared.items()
-                   if name in old), default=None)  # fmt: skip
-    note = {branch.decisive: md5, branch.difference: largest,
-            "date": utc(branch.past.time_ms if branch.past else None)}  # fmt: skip
+    largest = max(
+        (abs(value - old[name]) for name, value in branch.compared.items() if name in old),
+        default=None,
+    )
+    note = {
+        branch.decisive: md5,
+        branch.difference: largest,
+        "date": utc(branch.past.time_ms if branch.past else None),
+    }
     set_tags(tracking, run.info.run_id, {tag: canonical_json(note)})
-    log.info("run %s: made again from the same inputs, to another result: %s", run.info.run_id,
-             canonical_json(note))  # fmt: skip
+    log.info(
+        "run %s: made again from the same inputs, to another result: %s",
+        run.info.run_id,
+        canonical_json(note),
+    )
 
 
 def _drop_leftovers(tracking: Tracking, runs: "list[Run]", *, kept: str) -> None:
@@ -217,8 +221,11 @@ def _nest(tracking: Tracking, branch: Branch, run: "Run") -> None:
     """
     if not branch.model:
         return
-    above = [each.info.run_id for each in find_runs(tracking, "dvc.model", branch.model)
-             if is_complete(each)]  # fmt: skip
+    above = [
+        each.info.run_id
+        for each in find_runs(tracking, "dvc.model", branch.model)
+        if is_complete(each)
+    ]
     if above and run.data.tags.get(PARENT) not in above:
         set_tags(tracking, run.info.run_id, {PARENT: above[0]})
 
@@ -227,10 +234,17 @@ def _settle_commit(tracking: Tracking, branch: Branch, run: "Run", lock: Lock) -
     """Move `git.commit` to the commit that records the result, once there is one."""
     if run.data.tags.get("git.commit.provisional") != "true":
         return
-    commit = branch.past.git.commit if branch.past else find_lock(
-        Path(), _key(branch, lock), file=branch.folder / LOCK,
-        needed=lock.deps(branch.name).values(), key_of=lambda found: _key(branch, found),
-    )  # fmt: skip
+    commit = (
+        branch.past.git.commit
+        if branch.past
+        else find_lock(
+            Path(),
+            _key(branch, lock),
+            file=branch.folder / LOCK,
+            needed=lock.deps(branch.name).values(),
+            key_of=lambda found: _key(branch, found),
+        )
+    )
     if commit:
         move_commit(tracking, run.info.run_id, commit, lock, [branch.name])
 
@@ -286,11 +300,14 @@ def _tags(branch: Branch, lock: Lock, git: GitFacts | None) -> dict[str, str]:
     tags |= _identity(branch, lock) | dict(branch.tags)
     if git:
         tags |= {
-            "git.commit": git.commit, "git.branch": git.branch,
+            "git.commit": git.commit,
+            "git.branch": git.branch,
             "git.commit.provisional": "false" if branch.past else "true",
-            "git.dirty": str(git.is_dirty).lower(), "git.remote": git.remote,
-            "mlflow.source.git.commit": git.commit, "mlflow.user": git.author,
-        }  # fmt: skip
+            "git.dirty": str(git.is_dirty).lower(),
+            "git.remote": git.remote,
+            "mlflow.source.git.commit": git.commit,
+            "mlflow.user": git.author,
+        }
     return {name: value for name, value in tags.items() if value}
 
 

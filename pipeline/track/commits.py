@@ -21,16 +21,31 @@ _REFS = (("--branches", "--tags", "--remotes", "HEAD"), ("--glob=refs/exps",))
 """Where commits are looked for: what people made first, then experiments."""
 
 _PLAIN = (
-    "-c", "diff.relative=false", "diff", "--no-ext-diff", "--no-textconv", "--no-color",
-    "--no-renames", "--binary", "--full-index", "--unified=3", "--inter-hunk-context=0",
-    "--src-prefix=a/", "--dst-prefix=b/", "--submodule=short", "--ignore-submodules=dirty", "HEAD",
-)  # fmt: skip
+    "-c",
+    "diff.relative=false",
+    "diff",
+    "--no-ext-diff",
+    "--no-textconv",
+    "--no-color",
+    "--no-renames",
+    "--binary",
+    "--full-index",
+    "--unified=3",
+    "--inter-hunk-context=0",
+    "--src-prefix=a/",
+    "--dst-prefix=b/",
+    "--submodule=short",
+    "--ignore-submodules=dirty",
+    "HEAD",
+)
 """A diff that `git apply` takes, whatever the user's settings of git say."""
 
 _OURS = (
-    "--", ".", ":(exclude).dvc",
+    "--",
+    ".",
+    ":(exclude).dvc",
     *(f":(exclude,glob)**/{name}" for name in (".env*", ".netrc", "*.pem", "*.key", "id_rsa*")),
-)  # fmt: skip
+)
 """What belongs into a patch that others read: this project, without what holds secrets."""
 
 
@@ -103,9 +118,12 @@ def find_commit(root: Path, key: str, lock: Lock) -> str | None:
             is not parsed.
     """
     return find_lock(
-        root, key, file=Path(LOCK), needed=lock.deps("train").values(),
+        root,
+        key,
+        file=Path(LOCK),
+        needed=lock.deps("train").values(),
         key_of=lambda lock: run_keys(lock).key,
-    )  # fmt: skip
+    )
 
 
 def find_lock(

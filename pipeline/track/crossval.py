@@ -127,8 +127,11 @@ def _curve(history: Path, fold: str, start_ms: int) -> list[Point]:
         if f"repeat-{row.pop('repeat')}-fold-{row.pop('fold')}" != fold:
             continue
         epoch = int(row.pop("epoch"))
-        points += [Point(metric_name(name), float(text), epoch, start_ms + epoch)
-                   for name, text in row.items() if text]  # fmt: skip
+        points += [
+            Point(metric_name(name), float(text), epoch, start_ms + epoch)
+            for name, text in row.items()
+            if text
+        ]
     return points
 
 

@@ -92,8 +92,11 @@ def _compare(found: list[str]) -> Condition:
 def _revisions() -> dict[str, str | None]:
     """Give every revision of the tables and the one before it, read from MLflow's files."""
     spec = importlib.util.find_spec("mlflow")  # importing it would take seconds
-    folder = Path(spec.origin).parent / "store/db_migrations/versions" if (
-        spec and spec.origin) else None  # fmt: skip
+    folder = (
+        Path(spec.origin).parent / "store/db_migrations/versions"
+        if (spec and spec.origin)
+        else None
+    )
     known: dict[str, str | None] = {}
     for path in sorted(folder.glob("*.py")) if folder else ():
         text = path.read_text(encoding="utf-8")

@@ -56,7 +56,8 @@ def explain_branch(files: ExplainFiles, past: Past | None = None) -> Branch:
     return Branch(
         name=_NAME,
         outs={
-            "dvc.report": files.report.name, "dvc.card": files.card.name,
+            "dvc.report": files.report.name,
+            "dvc.card": files.card.name,
             "dvc.heat": files.heat.name,
         },
         decisive="dvc.report",
@@ -69,7 +70,7 @@ def explain_branch(files: ExplainFiles, past: Past | None = None) -> Branch:
         tags={"explain.model": model, "explain.warnings": "\n".join(report["warnings"])},
         model=model,
         past=past,
-    )  # fmt: skip
+    )
 
 
 def _model(lock: Lock) -> str:

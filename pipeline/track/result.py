@@ -233,8 +233,15 @@ class Outcome:
         if self.git and self.git.diff:
             (folder / "lineage" / "git-diff-HEAD.patch").write_bytes(self.git.diff)
         files = self.files
-        for path in (files.report, files.page, files.normalization, files.record, files.bundle,
-                     files.history, files.metrics):  # fmt: skip
+        for path in (
+            files.report,
+            files.page,
+            files.normalization,
+            files.record,
+            files.bundle,
+            files.history,
+            files.metrics,
+        ):
             _copy(path, folder / "results" / path.name)
         _copy(files.predictions, folder / PREDICTIONS)
         self.write_splits(folder / SPLITS)

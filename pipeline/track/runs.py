@@ -68,9 +68,12 @@ def all_runs(
     token: str | None = None
     while True:
         page: Any = client.search_runs(
-            list(experiments), query, max_results=_MAX_RUNS, order_by=list(order_by),
+            list(experiments),
+            query,
+            max_results=_MAX_RUNS,
+            order_by=list(order_by),
             page_token=token,
-        )  # fmt: skip
+        )
         yield from page
         token = page.token
         if not token:

@@ -69,12 +69,14 @@ def _describe(report: dict[str, Any], key: str) -> str:
         "",
         "| reason | train | val | test |",
         "|---|---|---|---|",
-        *(f"| {reason} | {splits['train']} | {splits['val']} | {splits['test']} |"
-          for reason, splits in report["suspects"].items()),
+        *(
+            f"| {reason} | {splits['train']} | {splits['val']} | {splits['test']} |"
+            for reason, splits in report["suspects"].items()
+        ),
         "",
         *([f"Labels estimated to be wrong: {noise['wrong']:.1%} of all.", ""] if noise else []),
         f"Note: {report['note']}.",
         "",
         f"Key `{key}`.",
-    ]  # fmt: skip
+    ]
     return "\n".join(lines)

@@ -9,11 +9,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.ground.errors import TrackingError
-from pipeline.track.connection import (
-    Tracking,
-    TrackingParams,
-    publishing_to,
-)
+from pipeline.track.connection import Tracking, TrackingParams, publishing_to
 from pipeline.track.runs import (
     COMPLETE,
     Point,
@@ -91,12 +87,18 @@ def count_trials(tracking: Tracking, key: str) -> int:
 
 def _settle(tracking: Tracking, search: Search) -> None:
     first, last = search.trials[0].start_ms, max(each.end_ms for each in search.trials)
-    tags = {_KEY: search.key, "kind": "tune", "mlflow.source.name": "rootstock tune",
-            "mlflow.runName": f"tune-{search.key[:_NAME_CHARS]}"}  # fmt: skip
+    tags = {
+        _KEY: search.key,
+        "kind": "tune",
+        "mlflow.source.name": "rootstock tune",
+        "mlflow.runName": f"tune-{search.key[:_NAME_CHARS]}",
+    }
     known = [run for run in find_runs(tracking, _KEY, search.key) if _TRIAL not in run.data.tags]
-    parent = known[0] if known else tracking.client.create_run(
-        tracking.experiment_id, start_time=first, tags=tags
-    )  # fmt: skip
+    parent = (
+        known[0]
+        if known
+        else tracking.client.create_run(tracking.experiment_id, start_time=first, tags=tags)
+    )
     run_id = str(parent.info.run_id)
     fixed = {name: section for name, section in search.params.items() if name != "tune"}
     log_params(tracking, run_id, {**fixed, "tune": {"space": search.space}})
@@ -108,20 +110,28 @@ def _settle(tracking: Tracking, search: Search) -> None:
         set_tags(tracking, run_id, {"tune.best": str(best.number)})
     tracking.client.set_terminated(run_id, "FINISHED", last)
     set_tags(tracking, run_id, {COMPLETE: "true"})
-    log.info("run tune-%s (%s) has %d trials", search.key[:_NAME_CHARS], run_id,
-             len(search.trials))  # fmt: skip
+    log.info("run tune-%s (%s) has %d trials", search.key[:_NAME_CHARS], run_id, len(search.trials))
 
 
 def _log_trials(tracking: Tracking, parent: str, search: Search) -> None:
-    known = {run.data.tags[_TRIAL]: run for run in find_runs(tracking, _PARENT, parent)
-             if _TRIAL in run.data.tags}  # fmt: skip
+    known = {
+        run.data.tags[_TRIAL]: run
+        for run in find_runs(tracking, _PARENT, parent)
+        if _TRIAL in run.data.tags
+    }
     for trial in search.trials:
         run = known.get(str(trial.number))
         if run is not None and is_complete(run):
             continue
-        tags = {_PARENT: parent, _KEY: search.key, _TRIAL: str(trial.number), "kind": "tune",
-                "tune.state": trial.state, "mlflow.runName": f"trial-{trial.number:03d}",
-                **({"mlflow.note.content": trial.note} if trial.note else {})}  # fmt: skip
+        tags = {
+            _PARENT: parent,
+            _KEY: search.key,
+            _TRIAL: str(trial.number),
+            "kind": "tune",
+            "tune.state": trial.state,
+            "mlflow.runName": f"trial-{trial.number:03d}",
+            **({"mlflow.note.content": trial.note} if trial.note else {}),
+        }
         run = run or tracking.client.create_run(
             tracking.experiment_id, start_time=trial.start_ms, tags=tags
         )

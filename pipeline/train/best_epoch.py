@@ -62,8 +62,9 @@ class Best:
             if not better:
                 return False
         self.epoch, self.value = report.epoch, value
-        self.state = {name: each.detach().to("cpu", copy=True)
-                      for name, each in model.state_dict().items()}  # fmt: skip
+        self.state = {
+            name: each.detach().to("cpu", copy=True) for name, each in model.state_dict().items()
+        }
         return True
 
     def stale(self, epoch: int) -> int:

@@ -56,8 +56,12 @@ class Checkpoints:
             "best": {"epoch": best.epoch, "value": best.value},
             "reports": [dataclasses.asdict(report) for report in reports],
         }
-        record = {"version": _VERSION, "tensors_sha256": sha256_file(tensors_path),
-                  "state_sha256": sha256_json(state), "state": state}  # fmt: skip
+        record = {
+            "version": _VERSION,
+            "tensors_sha256": sha256_file(tensors_path),
+            "state_sha256": sha256_json(state),
+            "state": state,
+        }
         write_json(state_path, record)
         for old in self._epochs()[_KEPT:]:
             self._remove(old)
@@ -166,5 +170,6 @@ def _load_optimizer(optimizer: Optimizer, slots: Mapping[int, Mapping[str, Tenso
 
 
 def _under(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    return {name.removeprefix(prefix): each for name, each in tensors.items()
-            if name.startswith(prefix)}  # fmt: skip
+    return {
+        name.removeprefix(prefix): each for name, each in tensors.items() if name.startswith(prefix)
+    }

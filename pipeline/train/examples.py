@@ -129,8 +129,10 @@ class Split:
         so it meets all of them. Outside training it is the picture as it is.
         """
         device = self.targets_N.device
-        first = np.array([derive(seed, "view", ids[row]) % activations.views
-                          for row in self.rows_N], dtype=np.int64)  # fmt: skip
+        first = np.array(
+            [derive(seed, "view", ids[row]) % activations.views for row in self.rows_N],
+            dtype=np.int64,
+        )
 
         def read(positions: np.ndarray, epoch: int) -> Tensor:
             views = (first[positions] + epoch - 1) % activations.views if epoch else 0

@@ -246,28 +246,26 @@ def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
         if len(inputs) > 1 or "more than 1 value per channel" not in str(error):
             raise
         raise ParamsError(
-            "params.yaml", "leaves a step with one item, of which a batch has no statistics",
-            field="train.batch_size", remedy="raise it, or set train.batch_norm to stored",
-        ) from error  # fmt: skip
+            "params.yaml",
+            "leaves a step with one item, of which a batch has no statistics",
+            field="train.batch_size",
+            remedy="raise it, or set train.batch_norm to stored",
+        ) from error
     return outputs
 
 
 def _train_step(
-    learner: Learner,
-    train: Examples,
-    recipe: Recipe,
-    part: np.ndarray,
-    *,
-    epoch: int,
-    step: int,
+    learner: Learner, train: Examples, recipe: Recipe, part: np.ndarray, *, epoch: int, step: int
 ) -> Tensor:
     """Take one step; give the sum of the losses and of the weights, without waiting for them."""
     where = torch.from_numpy(part).to(train.targets_N.device)
     targets_B, weights_B = train.targets_N[where], train.weights_N[where]
     inputs, mix = mix_batch(
-        train.read(part, epoch), mixup=recipe.train.mixup, cutmix=recipe.train.cutmix,
+        train.read(part, epoch),
+        mixup=recipe.train.mixup,
+        cutmix=recipe.train.cutmix,
         generator=numpy_generator(recipe.seed, "mix", epoch, step),
-    )  # fmt: skip
+    )
     with learner.autocast():
         outputs_BK = _outputs(learner.model, inputs)
     total, weight = _sums(learner.loss, outputs_BK, targets_B, weights_B, mix)

@@ -219,12 +219,18 @@ def open_training(
     parts = replace(parts, backbone=copy.deepcopy(parts.backbone))
     rows = rows or Rows(parts.store.rows("train"), parts.store.rows("val"))
     targets = find_targets(plan.task, parts.store, rows.train)
-    split = partial(find_split, parts.store, targets, device=runtime.device,
-                    sample_weights=plan.loss.sample_weights)  # fmt: skip
+    split = partial(
+        find_split,
+        parts.store,
+        targets,
+        device=runtime.device,
+        sample_weights=plan.loss.sample_weights,
+    )
     train, val = split("train", rows.train), split("val", rows.val)
     _check_batch_size(plan.recipe.train.batch_size, len(train.rows_N))
-    loss = build_loss(plan.loss, train.targets_N, weights_N=train.weights_N,
-                      classes=len(targets.classes))  # fmt: skip
+    loss = build_loss(
+        plan.loss, train.targets_N, weights_N=train.weights_N, classes=len(targets.classes)
+    )
     model, head, examples = build_model(plan, parts, targets, train)
     if plan.recipe.train.start == "probe":
         _probe(plan, parts, targets, head, (train, val), loss)
@@ -232,8 +238,20 @@ def open_training(
     groups = trained_groups(plan, parts, head)
     learner = _learner(plan, model, groups, loss=loss, targets=targets, runtime=runtime)
     best = Best(plan.recipe.train.monitor)
-    return Training(plan, parts, runtime, rows, targets, learner, head, split, examples,
-                    train=examples(train), val=examples(val), best=best)  # fmt: skip
+    return Training(
+        plan,
+        parts,
+        runtime,
+        rows,
+        targets,
+        learner,
+        head,
+        split,
+        examples,
+        train=examples(train),
+        val=examples(val),
+        best=best,
+    )
 
 
 def _learner(
@@ -260,12 +278,7 @@ def _learner(
 
 
 def _probe(
-    plan: Plan,
-    parts: Parts,
-    targets: Targets,
-    head: Head,
-    splits: tuple[Split, Split],
-    loss: Loss,
+    plan: Plan, parts: Parts, targets: Targets, head: Head, splits: tuple[Split, Split], loss: Loss
 ) -> None:
     """Bring the head to the best epoch of a training of it alone, on cached features.
 
@@ -273,10 +286,18 @@ def _probe(
     """
     train = plan.recipe.train
     pooled = parts.features.require_pooled(by="train.start: probe")
-    alone = train.model_copy(update={
-        "strategy": "head", "start": "zero", "epochs": train.probe_epochs, "batch_norm": "stored",
-        "unfreeze_epochs": 0, "ema": 0.0, "mixup": 0.0, "cutmix": 0.0,
-    })  # fmt: skip
+    alone = train.model_copy(
+        update={
+            "strategy": "head",
+            "start": "zero",
+            "epochs": train.probe_epochs,
+            "batch_norm": "stored",
+            "unfreeze_epochs": 0,
+            "ema": 0.0,
+            "mixup": 0.0,
+            "cutmix": 0.0,
+        }
+    )
     optim = plan.recipe.optim.model_copy(update={"lr": train.probe_lr, "layer_decay": 1.0})
     recipe = replace(plan.recipe, train=alone, optim=optim)
     head.to(splits[0].targets_N.device)
@@ -286,8 +307,13 @@ def _probe(
     for report in reports:
         best.offer(report, head)
     head.load_state_dict(best.state)
-    log.info("probe: epoch %d of %d is the best, its %s on validation is %.4f",
-             best.epoch, train.probe_epochs, train.monitor, best.value)  # fmt: skip
+    log.info(
+        "probe: epoch %d of %d is the best, its %s on validation is %.4f",
+        best.epoch,
+        train.probe_epochs,
+        train.monitor,
+        best.value,
+    )
 
 
 def _check_batch_size(batch_size: int | Literal["full"], items: int) -> None:

@@ -54,6 +54,8 @@ def _restore(path: Path, servers: Servers, params: TrackingParams, *, dry_run: b
 
 def _fault(kept: Kept, path: Path) -> str:
     if kept.ended and not kept.facts:
-        return (f"{path}: an older version began this search, and did not keep its params (run "
-                "`rootstock tune` with the params that it had)")  # fmt: skip
+        return (
+            f"{path}: an older version began this search, and did not keep its params (run "
+            "`rootstock tune` with the params that it had)"
+        )
     return ""

@@ -70,10 +70,12 @@ def tune(*, trials: int | None, apply: bool) -> str:
     study = open_study(raw, params, dimensions, state_folder() / "tune" / key / "study.db")
     study.note({"params": raw, "space": params.space, "monitor": _monitor(raw)})
     sources = Sources(
-        _ARTIFACTS / "features/cache", _ARTIFACTS / "transform/store",
-        _ARTIFACTS / "normalize/normalization.json", _ARTIFACTS / "weights/backbone.safetensors",
+        _ARTIFACTS / "features/cache",
+        _ARTIFACTS / "transform/store",
+        _ARTIFACTS / "normalize/normalization.json",
+        _ARTIFACTS / "weights/backbone.safetensors",
         _ARTIFACTS / "weights/backbone.json",
-    )  # fmt: skip
+    )
     parts = open_parts(sources)
     try:
         with _stoppable():
@@ -102,9 +104,11 @@ def refuse_stale_features(raw: dict[str, Any], lock: Lock) -> None:
                 value = value.get(part) if isinstance(value, dict) else None
             if value != made_with:
                 raise ParamsError(
-                    PARAMS, f"has changed since `{stage}` ran, and trials share what it wrote",
-                    field=name, remedy="run `rootstock repro features`",
-                )  # fmt: skip
+                    PARAMS,
+                    f"has changed since `{stage}` ran, and trials share what it wrote",
+                    field=name,
+                    remedy="run `rootstock repro features`",
+                )
 
 
 def open_study(
@@ -126,8 +130,9 @@ def run_trials(study: Study, parts: Parts, raw: dict[str, Any], params: TunePara
         value = "no value" if ended.value is None else f"{_monitor(raw)} {ended.value:.4f}"
         shown = ", ".join(f"{name} {value}" for name, value in ended.values.items())
         note = f" ({ended.note})" if ended.note else ""
-        log.info("trial %d of %d: %s, %s%s; %s", number, params.trials, ended.state, value, note,
-                 shown)  # fmt: skip
+        log.info(
+            "trial %d of %d: %s, %s%s; %s", number, params.trials, ended.state, value, note, shown
+        )
 
 
 def run_trial(trial: Trial, parts: Parts, raw: dict[str, Any]) -> Ended:
@@ -137,8 +142,11 @@ def run_trial(trial: Trial, parts: Parts, raw: dict[str, Any]) -> Ended:
         plan, runtime = build_plan(changed)
         training = open_training(plan, parts, open_runtime(runtime))
         for report in training.run(None):
-            value = (report.val_loss if training.best.monitor == "loss"
-                     else report.metrics[training.best.monitor])  # fmt: skip
+            value = (
+                report.val_loss
+                if training.best.monitor == "loss"
+                else report.metrics[training.best.monitor]
+            )
             if trial.report(report.epoch, value, report.values()):
                 return trial.prune()
     except (DataError, ParamsError) as error:
@@ -198,8 +206,9 @@ def _publish(
     study: Study, raw: dict[str, Any], key: str, params: TuneParams, tracking: TrackingParams
 ) -> None:
     best, monitor = study.best(), _monitor(raw)
-    search = as_search(key, study.ended(), best, {"params": raw, "space": params.space,
-                                                  "monitor": monitor})  # fmt: skip
+    search = as_search(
+        key, study.ended(), best, {"params": raw, "space": params.space, "monitor": monitor}
+    )
     publish_search(search, tracking)
 
 
@@ -215,10 +224,18 @@ def as_search(
         facts: `params`, `space` and `monitor`.
     """
     runs = [
-        TrialRun(each.number, each.state, each.values, each.value, each.epochs, each.note,
-                 each.start_ms, each.end_ms)
+        TrialRun(
+            each.number,
+            each.state,
+            each.values,
+            each.value,
+            each.epochs,
+            each.note,
+            each.start_ms,
+            each.end_ms,
+        )
         for each in ended
-    ]  # fmt: skip
+    ]
     number = best.number if best else None
     return Search(key, facts["params"], facts["space"], facts["monitor"], runs, number)
 
@@ -234,19 +251,24 @@ def _tell(study: Study, raw: dict[str, Any], params: TuneParams, *, apply: bool)
     lines = [
         f"{len(ended)} trials: {states.count('complete')} complete, {states.count('pruned')} "
         f"pruned, {states.count('failed')} failed. Best on validation ({_monitor(raw)}):",
-        *(f"  {each.value:.4f}  " + ", ".join(f"{k} {v}" for k, v in each.values.items())
-          for each in ranked[:_SHOWN]),
+        *(
+            f"  {each.value:.4f}  " + ", ".join(f"{k} {v}" for k, v in each.values.items())
+            for each in ranked[:_SHOWN]
+        ),
         "",
-    ]  # fmt: skip
+    ]
     present = {name: raw[name.split(".")[0]][name.split(".")[1]] for name in params.space}
     if best.values == present:
         return "\n".join([*lines, "Nothing is better than the present params.", ""])
     text = PARAMS.read_text(encoding="utf-8")
     changed = apply_values(text, {k: v for k, v in best.values.items() if v != present[k]})
     diff = difflib.unified_diff(
-        text.splitlines(keepends=True), changed.splitlines(keepends=True), "params.yaml",
-        "params.yaml", n=0,
-    )  # fmt: skip
+        text.splitlines(keepends=True),
+        changed.splitlines(keepends=True),
+        "params.yaml",
+        "params.yaml",
+        n=0,
+    )
     lines.append("".join(diff))
     if apply:
         with replacing(PARAMS) as scratch:

@@ -153,19 +153,31 @@ def _choices(raw: dict[str, Any], section: str, key: str, choices: Any) -> Dimen
 def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> None:
     if section not in SEARCHABLE:
         if section in SECTIONS:
-            raise _error(path, f"`{section}` cannot be searched: trials share the cached features, "
-                         f"and differ in {', '.join(SEARCHABLE)} alone", path)  # fmt: skip
+            raise _error(
+                path,
+                f"`{section}` cannot be searched: trials share the cached features, "
+                f"and differ in {', '.join(SEARCHABLE)} alone",
+                path,
+            )
         raise _error(path, f"must be a param of {', '.join(SEARCHABLE)}", path)
     if (section, key) == ("train", "monitor"):
         raise _error(path, "is what trials are compared by, and must be one for all", path)
     if (section, key) == ("train", "test_views"):
         raise _error(path, "changes no trial: validation looks at pictures as they are", path)
     if (section, key) in _YARDSTICKS and raw.get("train", {}).get("monitor") == "loss":
-        raise _error(path, "would change the loss that trials are compared by", path,
-                     remedy="set train.monitor to another number")  # fmt: skip
+        raise _error(
+            path,
+            "would change the loss that trials are compared by",
+            path,
+            remedy="set train.monitor to another number",
+        )
     if section == "augment" and raw.get("train", {}).get("strategy") != "full":
-        raise _error(path, "can be searched with `train.strategy: full` alone: the views of cached "
-                     "activations are made by `features`", path)  # fmt: skip
+        raise _error(
+            path,
+            "can be searched with `train.strategy: full` alone: the views of cached "
+            "activations are made by `features`",
+            path,
+        )
     known = list(SEARCHABLE[section].model_fields)
     if key not in known:
         close = difflib.get_close_matches(key, known, n=1)
@@ -182,8 +194,12 @@ def _refuse_idle(raw: dict[str, Any], path: str, dimensions: list[Dimension]) ->
     present = raw.get(section, {}).get(key)
     searched = [choice for each in dimensions if each.path == other for choice in each.choices]
     if not set(values) & {present, *searched}:
-        raise _error(path, f"does nothing with `{other}: {present}`", path,
-                     remedy=f"search {other} too, or leave it out")  # fmt: skip
+        raise _error(
+            path,
+            f"does nothing with `{other}: {present}`",
+            path,
+            remedy=f"search {other} too, or leave it out",
+        )
 
 
 def _refuse_outside(raw: dict[str, Any], section: str, key: str, field: str, value: Any) -> None:

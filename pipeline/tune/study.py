@@ -205,14 +205,23 @@ class Trial:
 
     def _end(self, state: TrialState, note: str) -> Ended:
         best = None if math.isnan(self._best) else self._best
-        facts = {"values": self.values, "epochs": self._epochs, "note": note, "best": best,
-                 "state": state.name, _LAST: time.time_ns() // 1_000_000}  # fmt: skip
+        facts = {
+            "values": self.values,
+            "epochs": self._epochs,
+            "note": note,
+            "best": best,
+            "state": state.name,
+            _LAST: time.time_ns() // 1_000_000,
+        }
         for name, fact in facts.items():
             self._trial.set_user_attr(name, fact)
         value = best if state == TrialState.COMPLETE else None
         self._study.tell(self._trial, value, state=state)
-        return next(_ended(each) for each in self._study.get_trials(deepcopy=False)
-                    if each.number == self.number)  # fmt: skip
+        return next(
+            _ended(each)
+            for each in self._study.get_trials(deepcopy=False)
+            if each.number == self.number
+        )
 
 
 def _ended(trial: FrozenTrial) -> Ended:

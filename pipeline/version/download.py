@@ -25,9 +25,10 @@ def download_model_file(uri: str) -> Path:
         return _download(uri, tracking_uri())
     except TrackingError as error:  # its exit code is for results that could not be published
         raise MachineError(
-            redact(tracking_uri()), f"has no answer to weights.source: {error.__cause__ or error}",
+            redact(tracking_uri()),
+            f"has no answer to weights.source: {error.__cause__ or error}",
             remedy="start the registry, or correct MLFLOW_TRACKING_URI",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _download(uri: str, address: str) -> Path:

@@ -83,15 +83,17 @@ def resolve(what: str) -> Resolved:
         if error.__cause__ is None:
             raise
         raise TrackingError(
-            redact(tracking_uri()), f"cannot be asked for {what}: {error.__cause__}",
+            redact(tracking_uri()),
+            f"cannot be asked for {what}: {error.__cause__}",
             remedy="start it, correct MLFLOW_TRACKING_URI, or name a folder, or by its number a "
             "version that was downloaded before",
-        ) from error  # fmt: skip
+        ) from error
     if found.version is None:
         raise ParamsError(
-            what, "must have a registered version, and this run has none",
+            what,
+            "must have a registered version, and this run has none",
             remedy="see the models in `make ui`",
-        )  # fmt: skip
+        )
     return _resolved(found.version)
 
 
@@ -142,7 +144,7 @@ def _local(what: str) -> ModelFolder | None:
                 f"must hold {place}{_WEIGHTS} and {place}{_BUNDLE}, and has no {place}{name}",
                 remedy="run `dvc pull --with-deps publish` or `dvc repro`, or name a registered "
                 "model: models:/<name>@<alias>",
-            )  # fmt: skip
+            )
     if is_logged:
         md5 = md5_file(folder / place / _WEIGHTS)
         return _model_folder(folder, Resolved(what, None, None, md5))
@@ -192,9 +194,10 @@ def _resolved(version: "ModelVersion") -> Resolved:
     md5 = version.tags.get(MODEL)
     if md5 is None:
         raise ParamsError(
-            uri, f"must be a version that `publish` made: it has no tag {MODEL}",
+            uri,
+            f"must be a version that `publish` made: it has no tag {MODEL}",
             remedy="see the models in `make ui`",
-        )  # fmt: skip
+        )
     return Resolved(uri, str(version.name), str(version.version), str(md5))
 
 
@@ -220,17 +223,20 @@ def _download(resolved: Resolved, target: Path) -> None:
                 raise FileNotFoundError(f"it has no artifacts/{_WEIGHTS}")
         except (MlflowException, OSError) as error:
             raise TrackingError(
-                redact(lookup.uri), f"cannot give the files of {resolved.uri}: {error}",
+                redact(lookup.uri),
+                f"cannot give the files of {resolved.uri}: {error}",
                 remedy="see that its artifact folder is there",
-            ) from error  # fmt: skip
+            ) from error
         md5 = md5_file(scratch / "artifacts" / _WEIGHTS)
         if md5 != resolved.md5:
             raise IntegrityError(
-                resolved.uri, f"must hold the weights that were registered, md5 {resolved.md5}",
-                field=_WEIGHTS, got=md5,
+                resolved.uri,
+                f"must hold the weights that were registered, md5 {resolved.md5}",
+                field=_WEIGHTS,
+                got=md5,
                 remedy="its artifacts were altered on the server; `rootstock sync` registers the "
                 "result anew",
-            )  # fmt: skip
+            )
         write_json(scratch / _CONTENTS, {MODEL: md5, "files": _digests(scratch)})
 
 
@@ -248,9 +254,10 @@ def _check(folder: Path) -> None:
     for path in sorted({*recorded, *present}):
         if recorded.get(path) != present.get(path):
             raise IntegrityError(
-                folder / path, "is not as it was downloaded",
+                folder / path,
+                "is not as it was downloaded",
                 remedy=f"remove {folder}; it is downloaded anew",
-            )  # fmt: skip
+            )
 
 
 def _downloaded(what: str) -> Resolved | None:

@@ -59,9 +59,10 @@ class Lookup:
         configure()
         if not has_database(self.uri):
             raise TrackingError(
-                database_file(self.uri), "there is no MLflow database",
+                database_file(self.uri),
+                "there is no MLflow database",
                 remedy="run `dvc repro publish`, or set MLFLOW_TRACKING_URI",
-            )  # fmt: skip
+            )
         probe(self.uri)
         with translated_errors(self.uri):
             from mlflow import MlflowClient

@@ -27,9 +27,19 @@ SERVED = Path(__file__).with_name("served.py")
 """The code that an MLflow model runs."""
 
 _PACKAGES = (
-    "mlflow", "numpy", "pandas", "pillow", "pyarrow", "pydantic", "pyyaml", "safetensors", "timm",
-    "torch", "torchvision", "tqdm",
-)  # fmt: skip
+    "mlflow",
+    "numpy",
+    "pandas",
+    "pillow",
+    "pyarrow",
+    "pydantic",
+    "pyyaml",
+    "safetensors",
+    "timm",
+    "torch",
+    "torchvision",
+    "tqdm",
+)
 """What the code that predicts imports, directly or not."""
 
 

@@ -38,8 +38,10 @@ class PyfuncEngine:
 
     def describe(self) -> dict[str, Any]:
         """Say what the model answers, and what decides the bits."""
-        kept = {name: self._bundle[name] for name in
-                ("task", "classes", "target", "architecture", "batch_size")}  # fmt: skip
+        kept = {
+            name: self._bundle[name]
+            for name in ("task", "classes", "target", "architecture", "batch_size")
+        }
         return kept | {
             "size_px": self._bundle["decode"]["size_px"],
             "views": self._bundle.get("views", [0]),

@@ -86,20 +86,25 @@ class Resident:
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno())],
-                stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
-                pass_fds=[theirs.fileno()], env=threads | os.environ | QUIET,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.PIPE,
+                pass_fds=[theirs.fileno()],
+                env=threads | os.environ | QUIET,
                 process_group=0,  # a terminal's Ctrl-C is for us alone: we finish what we asked
-            )  # fmt: skip
+            )
         self._socket = ours
         self._stream = cast(BinaryIO, ours.makefile("rwb"))
         self._listener = threading.Thread(target=self._listen, daemon=True)
         self._listener.start()
         request = {
             "op": "load",
-            **{name: str(getattr(folder, name).resolve())
-               for name in ("folder", "code", "model", "bundle")},
+            **{
+                name: str(getattr(folder, name).resolve())
+                for name in ("folder", "code", "model", "bundle")
+            },
             **vars(options),
-        }  # fmt: skip
+        }
         try:
             with self._watched():
                 frames.send(self._stream, request)

@@ -40,8 +40,10 @@ def why_gone(client: "MlflowClient", version: "ModelVersion") -> tuple[str, str]
     again = "make it again from git and DVC with `rootstock sync`"
     if _own(client, version) is None:
         return f"its run {short} is gone", again
-    return (f"its run {short} was deleted, and lies in MLflow's trash",
-            f"`mlflow runs restore --run-id {short}`, or {again}")  # fmt: skip
+    return (
+        f"its run {short} was deleted, and lies in MLflow's trash",
+        f"`mlflow runs restore --run-id {short}`, or {again}",
+    )
 
 
 def restore_runs(client: "MlflowClient", versions: "Sequence[ModelVersion]") -> "list[Run]":

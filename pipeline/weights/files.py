@@ -28,9 +28,18 @@ _REMEDY = "fetch the file anew"
 _SHOWN = 5
 
 _DAMAGE = (
-    RuntimeError, EOFError, ValueError, LookupError, TypeError, AttributeError, OverflowError,
-    struct.error, zipfile.BadZipFile, AssertionError, OSError,
-)  # fmt: skip
+    RuntimeError,
+    EOFError,
+    ValueError,
+    LookupError,
+    TypeError,
+    AttributeError,
+    OverflowError,
+    struct.error,
+    zipfile.BadZipFile,
+    AssertionError,
+    OSError,
+)
 """What torch's reader raises on damaged files, as seen in fuzzing."""
 
 
@@ -51,9 +60,11 @@ def check_file(path: Path, sha256: str | None) -> str:
     found = sha256_file(path)
     if sha256 is not None and found != sha256.lower():
         raise IntegrityError(
-            path, f"its SHA-256 must be {sha256.lower()} (weights.sha256)", got=found,
+            path,
+            f"its SHA-256 must be {sha256.lower()} (weights.sha256)",
+            got=found,
             remedy="fetch the file anew, or change weights.sha256 where another is meant",
-        )  # fmt: skip
+        )
     return found
 
 
@@ -104,8 +115,11 @@ def _read_torch(path: Path) -> Any:
     except _DAMAGE as error:
         size = path.stat().st_size
         missing = re.search(r"expected (\d+) more bytes", str(error))
-        rule = f"truncated: {size} of at least {size + int(missing[1])} bytes" if missing else (
-            f"truncated or damaged ({size} bytes)")  # fmt: skip
+        rule = (
+            f"truncated: {size} of at least {size + int(missing[1])} bytes"
+            if missing
+            else (f"truncated or damaged ({size} bytes)")
+        )
         raise IntegrityError(path, rule, remedy=_REMEDY) from error
 
 
@@ -116,16 +130,18 @@ def _check_archive(path: Path) -> None:
             names = archive.namelist()
     except _DAMAGE as error:
         raise IntegrityError(
-            path, f"truncated: the archive has no end after {path.stat().st_size} bytes",
+            path,
+            f"truncated: the archive has no end after {path.stat().st_size} bytes",
             remedy=_REMEDY,
-        ) from error  # fmt: skip
+        ) from error
     if any(name.endswith("/constants.pkl") for name in names):
         raise _only_state_dicts(path, "GLOBAL TorchScript")
     if not any(name.endswith("/data.pkl") for name in names):
         raise IntegrityError(
-            path, f"a zip archive without PyTorch tensors, its first file is {names[:1]}",
+            path,
+            f"a zip archive without PyTorch tensors, its first file is {names[:1]}",
             remedy="unpack it, or fetch the file anew",
-        )  # fmt: skip
+        )
 
 
 def _only_state_dicts(path: Path, reason: str) -> PipelineError:
@@ -133,9 +149,10 @@ def _only_state_dicts(path: Path, reason: str) -> PipelineError:
     found = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", reason)
     holds = f"but this one refers to {found[1]}" if found else "but this one holds other objects"
     return DataError(
-        path, f"only state dicts are loaded, {holds}",
+        path,
+        f"only state dicts are loaded, {holds}",
         remedy="save `model.state_dict()` where the model was made",
-    )  # fmt: skip
+    )
 
 
 def _pick(path: Path, content: Any, key: str) -> Any:
@@ -151,20 +168,24 @@ def _pick(path: Path, content: Any, key: str) -> Any:
 def _check_state_dict(path: Path, content: Any) -> dict[str, Tensor]:
     if not isinstance(content, Mapping) or not content:
         raise DataError(
-            path, "must be a state dict (tensors by name), but is", got=type(content).__name__,
+            path,
+            "must be a state dict (tensors by name), but is",
+            got=type(content).__name__,
             remedy="save `model.state_dict()` where the model was made",
-        )  # fmt: skip
+        )
     nested = [name for name, value in content.items() if isinstance(value, Mapping) and value]
     if nested:
         raise DataError(
-            path, "the state dict is nested in the file",
+            path,
+            "the state dict is nested in the file",
             remedy=f"set weights.key to one of: {', '.join(map(str, nested))}",
-        )  # fmt: skip
+        )
     others = [name for name, value in content.items() if not isinstance(value, Tensor)]
     if others:
         kind = type(content[others[0]]).__name__
         raise DataError(
-            path, f"must hold tensors only, but {len(others)} of {len(content)} values are none; "
+            path,
+            f"must hold tensors only, but {len(others)} of {len(content)} values are none; "
             f"first: {others[0]!r} ({kind})",
-        )  # fmt: skip
+        )
     return {str(name): value for name, value in content.items()}

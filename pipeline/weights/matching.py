@@ -45,8 +45,9 @@ def match_tensors(
         for name, tensor in tensors.items()
         if name.startswith(prefix) and not name.endswith(COUNTER)
     }
-    kept = without_classifier({name: tuple(each.shape) for name, each in inside.items()},
-                              architecture)  # fmt: skip
+    kept = without_classifier(
+        {name: tuple(each.shape) for name, each in inside.items()}, architecture
+    )
     _check_names(kept, needed, architecture=architecture, where=where)
     _tell(where, prefix, tensors, inside=inside, kept=kept)
     matched = {name: _as_float32(inside[name], name, where) for name in needed}
@@ -77,9 +78,12 @@ def rename_in_order(
         shape = tuple(tensors[source].shape)
         if shape != wanted[target] or _last(source) != _last(target):
             raise DataError(
-                where, f"must be {target} of {architecture}, {wanted[target]}", field=source,
-                got=shape, remedy="see weights.architecture",
-            )  # fmt: skip
+                where,
+                f"must be {target} of {architecture}, {wanted[target]}",
+                field=source,
+                got=shape,
+                remedy="see weights.architecture",
+            )
     return {target: tensors[source] for source, target in zip(theirs, ours, strict=True)}
 
 
@@ -112,10 +116,12 @@ def _check_names(kept: Shapes, needed: Shapes, *, architecture: str, where: Path
     told = ", ".join(f"{text} (first: {names[0]})" for names, text in counts if names)
     likely = looks_like(kept, besides=architecture)
     raise DataError(
-        where, f"must hold the tensors of {architecture}: {told}",
-        remedy=f"it looks like {likely}: see weights.architecture" if likely else
-        "see weights.architecture and weights.source",
-    )  # fmt: skip
+        where,
+        f"must hold the tensors of {architecture}: {told}",
+        remedy=f"it looks like {likely}: see weights.architecture"
+        if likely
+        else "see weights.architecture and weights.source",
+    )
 
 
 def _tell(
@@ -143,9 +149,11 @@ def _as_float32(tensor: Tensor, name: str, where: Path) -> Tensor:
     broken = values.numel() - int(values.isfinite().sum())
     if broken:
         raise DataError(
-            where, f"must be finite, but {broken} of {values.numel()} values are NaN or infinite",
-            field=name, remedy="take weights from before the training failed",
-        )  # fmt: skip
+            where,
+            f"must be finite, but {broken} of {values.numel()} values are NaN or infinite",
+            field=name,
+            remedy="take weights from before the training failed",
+        )
     return values
 
 

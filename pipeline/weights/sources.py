@@ -115,9 +115,14 @@ def _with_facts(path: Path, architecture: str) -> WeightsFile:
     """Assume what timm's default weights of the architecture expect."""
     facts = preprocessing(architecture)
     return WeightsFile(
-        path=path, input_size=facts.input_size, mean=facts.mean, std=facts.std,
-        interpolation=facts.interpolation, license=facts.license, in_order=False,
-    )  # fmt: skip
+        path=path,
+        input_size=facts.input_size,
+        mean=facts.mean,
+        std=facts.std,
+        interpolation=facts.interpolation,
+        license=facts.license,
+        in_order=False,
+    )
 
 
 def _in_package(name: str, architecture: str) -> WeightsFile:
@@ -125,15 +130,21 @@ def _in_package(name: str, architecture: str) -> WeightsFile:
         distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError as error:
         raise MachineError(
-            "params.yaml", "the package must be installed", field=_FIELD, got=name,
+            "params.yaml",
+            "the package must be installed",
+            field=_FIELD,
+            got=name,
             remedy=f"run `pip install {name}`; known are {', '.join(_LITE)}",
-        ) from error  # fmt: skip
+        ) from error
     files = [each for each in distribution.files or () if each.suffix in SUFFIXES]
     if len(files) != 1:
         raise ParamsError(
-            "params.yaml", f"the package must hold one weights file ({', '.join(SUFFIXES)}), "
-            f"but holds {len(files)}", field=_FIELD, got=name,
-        )  # fmt: skip
+            "params.yaml",
+            f"the package must hold one weights file ({', '.join(SUFFIXES)}), "
+            f"but holds {len(files)}",
+            field=_FIELD,
+            got=name,
+        )
     path = Path(str(files[0].locate()))
     if name not in _LITE:
         expression = distribution.metadata.json.get("license_expression")
@@ -142,9 +153,14 @@ def _in_package(name: str, architecture: str) -> WeightsFile:
     lite = _LITE[name]
     _check_architecture(lite.architecture, architecture, source=f"package:{name}")
     return WeightsFile(
-        path=path, input_size=(3, lite.size_px, lite.size_px), mean=(_LITE_MEAN,) * 3,
-        std=(_LITE_STD,) * 3, interpolation="bicubic", license="Apache-2.0", in_order=True,
-    )  # fmt: skip
+        path=path,
+        input_size=(3, lite.size_px, lite.size_px),
+        mean=(_LITE_MEAN,) * 3,
+        std=(_LITE_STD,) * 3,
+        interpolation="bicubic",
+        license="Apache-2.0",
+        in_order=True,
+    )
 
 
 @dataclass(frozen=True)
@@ -170,9 +186,12 @@ def remote_file(source: str, architecture: str) -> Remote:
     _check_architecture(name.split(".")[0], architecture.split(".")[0], source=source)
     if hub is None:
         raise ParamsError(
-            "params.yaml", "timm has no pretrained weights of it", field=_FIELD, got=name,
+            "params.yaml",
+            "timm has no pretrained weights of it",
+            field=_FIELD,
+            got=name,
             remedy="see `timm.list_pretrained()`",
-        )  # fmt: skip
+        )
     endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
     return Remote(f"{endpoint}/{hub}/resolve/main/model.safetensors", None)
 
@@ -194,9 +213,12 @@ def _torchvision_weights(name: str) -> Any:
         return torchvision.models.get_weight(name)
     except (ValueError, KeyError) as error:
         raise ParamsError(
-            "params.yaml", "must be weights that torchvision knows", field=_FIELD, got=name,
+            "params.yaml",
+            "must be weights that torchvision knows",
+            field=_FIELD,
+            got=name,
             remedy=f"close are {', '.join(_close_torchvision(name))}",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _from_torchvision(name: str, remote: Remote, scratch: Path) -> WeightsFile:
@@ -204,10 +226,14 @@ def _from_torchvision(name: str, remote: Remote, scratch: Path) -> WeightsFile:
     presets = weights.transforms()
     size_px = int(presets.crop_size[0])
     return WeightsFile(
-        path=_fetch(remote, scratch), input_size=(3, size_px, size_px), mean=_triple(presets.mean),
-        std=_triple(presets.std), interpolation=presets.interpolation.value,
-        license=weights.meta.get("license", "BSD-3-Clause"), in_order=False,
-    )  # fmt: skip
+        path=_fetch(remote, scratch),
+        input_size=(3, size_px, size_px),
+        mean=_triple(presets.mean),
+        std=_triple(presets.std),
+        interpolation=presets.interpolation.value,
+        license=weights.meta.get("license", "BSD-3-Clause"),
+        in_order=False,
+    )
 
 
 def _close_torchvision(name: str) -> list[str]:
@@ -232,18 +258,23 @@ def _in_folder(name: str, local: Path) -> Path:
     if not path.is_file():
         there = sorted(each.name for each in local.glob("*") if each.suffix in SUFFIXES)
         raise DataError(
-            path, "no such file", remedy=f"there is: {', '.join(there)}" if there else
-            f"put it into {local}, or see weights.source",
-        )  # fmt: skip
+            path,
+            "no such file",
+            remedy=f"there is: {', '.join(there)}"
+            if there
+            else f"put it into {local}, or see weights.source",
+        )
     return path
 
 
 def _check_architecture(wanted: str, architecture: str, *, source: str) -> None:
     if architecture != wanted:
         raise ParamsError(
-            "params.yaml", f"must be {wanted} for {source}", field="weights.architecture",
+            "params.yaml",
+            f"must be {wanted} for {source}",
+            field="weights.architecture",
             got=architecture,
-        )  # fmt: skip
+        )
 
 
 def _fetch(remote: Remote, scratch: Path) -> Path:
@@ -258,17 +289,20 @@ def _fetch(remote: Remote, scratch: Path) -> Path:
         found, size, announced = _download(url, path)
     except (TimeoutError, urllib.error.URLError, HTTPException, ConnectionError) as error:
         raise MachineError(
-            url, f"could not be downloaded ({error})",
+            url,
+            f"could not be downloaded ({error})",
             remedy="this stage needs the network; without it, put the file into weights/ and set "
             "weights.source: file:<name>",
-        ) from error  # fmt: skip
+        ) from error
     if announced is not None and size != announced:
         raise IntegrityError(url, f"truncated: {size} of {announced} bytes", remedy="run again")
     if remote.sha256_prefix and not found.startswith(remote.sha256_prefix):
         raise IntegrityError(
-            url, f"its SHA-256 must start with {remote.sha256_prefix}", got=found,
+            url,
+            f"its SHA-256 must start with {remote.sha256_prefix}",
+            got=found,
             remedy="run again",
-        )  # fmt: skip
+        )
     return path
 
 

@@ -120,9 +120,12 @@ def fetch_weights(
         return _start_at_random(params, backbone)
     with tempfile.TemporaryDirectory(prefix="rootstock-weights-") as scratch:
         file = locate(
-            params.source, params.architecture, local=local, scratch=Path(scratch),
+            params.source,
+            params.architecture,
+            local=local,
+            scratch=Path(scratch),
             resolve_model=resolve_model,
-        )  # fmt: skip
+        )
         sha256 = check_file(file.path, params.sha256)
         tensors, meta = read_state_dict(file.path, params.key)
         if file.in_order:
@@ -133,8 +136,9 @@ def fetch_weights(
     return state, _record(params, file, sha256=sha256, meta=meta, backbone=backbone)
 
 
-def save_backbone(backbone: Path, record: Path, *, state: dict[str, Tensor],
-                  facts: BackboneRecord) -> None:  # fmt: skip
+def save_backbone(
+    backbone: Path, record: Path, *, state: dict[str, Tensor], facts: BackboneRecord
+) -> None:
     """Write a backbone's tensors and then their record."""
     save_tensors(backbone, state, asdict(facts))
     facts.save(record)
@@ -152,9 +156,11 @@ def load_backbone(backbone: Path, record: Path) -> tuple[Backbone, BackboneRecor
     if canonical_json(meta) != canonical_json(asdict(facts)):
         told = f"{meta.get('architecture')} from {meta.get('source')}"
         raise IntegrityError(
-            backbone, f"must belong to {record}, which records {facts.architecture} from "
-            f"{facts.source}", got=told, remedy=_REMEDY,
-        )  # fmt: skip
+            backbone,
+            f"must belong to {record}, which records {facts.architecture} from {facts.source}",
+            got=told,
+            remedy=_REMEDY,
+        )
     built = build_backbone(facts.architecture)
     built.model.load_state_dict(state)
     return built, facts
@@ -166,15 +172,23 @@ def _start_at_random(
     for field in ("sha256", "key"):
         if getattr(params, field) is not None:
             raise ParamsError(
-                "params.yaml", "must be null where weights.source is none",
-                field=f"weights.{field}", got=getattr(params, field),
-            )  # fmt: skip
+                "params.yaml",
+                "must be null where weights.source is none",
+                field=f"weights.{field}",
+                got=getattr(params, field),
+            )
     facts = preprocessing(params.architecture)
     record = BackboneRecord(
-        architecture=params.architecture, source="none", sha256=None, license=None,
-        input_size=facts.input_size, mean=facts.mean, std=facts.std,
-        interpolation=facts.interpolation, num_parameters=_count(backbone),
-    )  # fmt: skip
+        architecture=params.architecture,
+        source="none",
+        sha256=None,
+        license=None,
+        input_size=facts.input_size,
+        mean=facts.mean,
+        std=facts.std,
+        interpolation=facts.interpolation,
+        num_parameters=_count(backbone),
+    )
     log.info("weights: random start, nothing is pretrained")
     return dict(backbone.model.state_dict()), record
 

@@ -170,8 +170,11 @@ def test_f27_outputs_and_cache_come_back_the_same(repository, way):
 def test_experiments_are_named_and_what_is_missing_of_them_is_no_error(repository):
     """Nothing but their own refs leads to them; no branch, no tag."""
     (repository / "params.yaml").write_text("x: 1\n")
-    (repository / "dvc.yaml").write_text(GRAPH.replace("    outs:", "    params: [x]\n    outs:")
-                                         .replace("echo a", "grep x params.yaml"))  # fmt: skip
+    (repository / "dvc.yaml").write_text(
+        GRAPH.replace("    outs:", "    params: [x]\n    outs:").replace(
+            "echo a", "grep x params.yaml"
+        )
+    )
     run(repository, "dvc", "repro", "--quiet")
     commit(repository, "with a param")
     run(repository, "dvc", "exp", "run", "--quiet", "--name", "fox", "--set-param", "x=2")
@@ -191,8 +194,17 @@ def test_experiments_are_named_and_what_is_missing_of_them_is_no_error(repositor
 
 
 def test_the_audit_is_hashed_and_what_was_removed_is_missed(repository, capsys):
-    draft = Draft(by="a", action="promote", name="m", model="x", key="k", version="1",
-                  aliases={"champion": "x"}, reason="it is better", evidence={})  # fmt: skip
+    draft = Draft(
+        by="a",
+        action="promote",
+        name="m",
+        model="x",
+        key="k",
+        version="1",
+        aliases={"champion": "x"},
+        reason="it is better",
+        evidence={},
+    )
     place = AUDIT / write_decision(AUDIT, draft).file_name
     assert any("1 decisions have the hashes" in each.line() for each in look("ok"))
     commit(repository, "decided")
@@ -300,5 +312,7 @@ def test_what_others_lack_is_told_with_its_remedy(repository, tmp_path):
         "dvc remote: 1 outputs are not there, first: a.txt (run `dvc push`)",
     ]
     object_of(b"b\n").unlink()
-    assert "neither there nor in the cache, first: a.txt" in list(
-        check_sharing(ask_remote=True))[-1].line()  # fmt: skip
+    assert (
+        "neither there nor in the cache, first: a.txt"
+        in list(check_sharing(ask_remote=True))[-1].line()
+    )

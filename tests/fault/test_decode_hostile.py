@@ -45,8 +45,18 @@ def tiff(array, tags):
 
 def giant_tiles():
     """A TIFF of 16 x 16 pixels in one tile that would unpack to 3.6 GB."""
-    tags = [(256, 16), (257, 16), (258, 8), (259, 5), (262, 1), (277, 1), (322, 60_000),
-            (323, 60_000), (324, 150), (325, 100)]  # fmt: skip
+    tags = [
+        (256, 16),
+        (257, 16),
+        (258, 8),
+        (259, 5),
+        (262, 1),
+        (277, 1),
+        (322, 60_000),
+        (323, 60_000),
+        (324, 150),
+        (325, 100),
+    ]
     entries = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in tags)
     return (b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries).ljust(250, b"\0")
 

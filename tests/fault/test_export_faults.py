@@ -42,8 +42,10 @@ def test_a_difference_beyond_the_tolerance_leaves_nothing_behind(pictures, monke
     monkeypatch.setattr(build, "picture_arguments", wrong)
     assert export(model, "pt2", "--pictures", pictures) == 5
     last = capfd.readouterr().err.splitlines()[-1]
-    assert last.startswith("error: model.pt2: must predict within 0.0001 of the model in fp32, and "
-                           "differs by up to 0.00")  # fmt: skip
+    assert last.startswith(
+        "error: model.pt2: must predict within 0.0001 of the model in fp32, and "
+        "differs by up to 0.00"
+    )
     assert not [path for path in Path().iterdir() if path.name not in ("model", "photos")]
 
 
@@ -56,7 +58,7 @@ def test_a_difference_beyond_the_tolerance_leaves_nothing_behind(pictures, monke
         (["--pictures", "empty"], 3, "empty: --pictures: must hold pictures, and has no file"),
         (["--pictures", "texts"], 3, "texts/a.png: must be a usable picture: not_image"),
     ],
-)  # fmt: skip
+)
 def test_what_cannot_be_used_is_refused_by_name(options, code, words, capfd):
     model = write_model(Path("model"), make_bundle())
     Path("empty").mkdir()
@@ -152,8 +154,17 @@ def _is_begun():
 @pytest.mark.slow
 def test_a_signal_leaves_nothing_behind():
     write_model(Path("model"), make_bundle())
-    command = [sys.executable, "-m", "pipeline.cli", "export", "model", "--format", "onnx",
-               "-o", "out"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-m",
+        "pipeline.cli",
+        "export",
+        "model",
+        "--format",
+        "onnx",
+        "-o",
+        "out",
+    ]
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
         while not _is_begun() and process.poll() is None:

@@ -52,8 +52,10 @@ def frames(kind):
 def pictures():
     exif = Image.Exif()
     exif[0x0112] = 6
-    tiffs = {f"tiff {name}": encoded("TIFF", compression=name)
-             for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")}  # fmt: skip
+    tiffs = {
+        f"tiff {name}": encoded("TIFF", compression=name)
+        for name in ("raw", "tiff_lzw", "tiff_adobe_deflate", "jpeg", "packbits")
+    }
     return tiffs | {
         "jpeg": encoded("JPEG", exif=exif),
         "jpeg progressive": encoded("JPEG", progressive=True),
@@ -81,9 +83,10 @@ def parquet():
     return stream.getvalue()
 
 
-CSV = ("path,label,split,group,weight\n" + "".join(
-    f'{n}.png,"cat, {n % 3}",train,g{n % 5},0.5\n' for n in range(20)
-)).encode()  # fmt: skip
+CSV = (
+    "path,label,split,group,weight\n"
+    + "".join(f'{n}.png,"cat, {n % 3}",train,g{n % 5},0.5\n' for n in range(20))
+).encode()
 MEMBERS = [("cat/1.jpg", b"1" * 700), ("dog/\u00e9" + "x" * 120 + ".jpg", b"22" * 90), ("3", b"")]
 ARCHIVES = {
     "tar": tar(MEMBERS),
@@ -96,8 +99,10 @@ ARCHIVES = {
 def picture_table(**options):
     stream = io.BytesIO()
     contents = [encoded("PNG"), encoded("JPEG"), None, b""] * 10
-    columns = {"image": pa.array([{"bytes": each, "path": "x"} for each in contents]),
-               "label": list(range(40))}  # fmt: skip
+    columns = {
+        "image": pa.array([{"bytes": each, "path": "x"} for each in contents]),
+        "label": list(range(40)),
+    }
     pq.write_table(pa.table(columns), stream, row_group_size=8, **options)
     return stream.getvalue()
 
@@ -105,9 +110,12 @@ def picture_table(**options):
 TABLES_OF_PICTURES = {
     "parquet": picture_table(),
     "plain parquet": picture_table(compression="none", use_dictionary=False),
-}  # fmt: skip
-SAMPLES = [(f"{n}{end}", content) for n in range(6) for end, content in
-           ((".png", b"1"), (".cls", b"7"), (".json", b'{"label": "x", "a": [1]}'))]  # fmt: skip
+}
+SAMPLES = [
+    (f"{n}{end}", content)
+    for n in range(6)
+    for end, content in ((".png", b"1"), (".cls", b"7"), (".json", b'{"label": "x", "a": [1]}'))
+]
 
 
 def mutate(content, seed):

@@ -131,8 +131,9 @@ def test_parquet(raw):
     pq.write_table(pa.table({"path": ["1.png"], "label": [["cat"]]}), labels)
     with pytest.raises(DataError, match=r"column 'label': must hold text or numbers, got 'list<"):
         find_items(raw, raw, target="label")
-    pq.write_table(pa.table({"path": pa.array([], "string"), "label": pa.array([], "string")}),
-                   labels)  # fmt: skip
+    pq.write_table(
+        pa.table({"path": pa.array([], "string"), "label": pa.array([], "string")}), labels
+    )
     with pytest.raises(DataError, match="has a header and no rows"):
         find_items(raw, raw, target="label")
 

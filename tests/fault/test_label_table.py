@@ -66,40 +66,74 @@ WHERE = r"error: raw/labels\.csv"
 STOPS = {
     "46 case": (labels("p00.png,Cat"), 3, r"spelled in several ways: 'Cat' "),
     "46 composed and not": (
-        labels(f"p00.png,{CAFE}", f"p01.png,{unicodedata.normalize('NFD', CAFE)}"), 3,
+        labels(f"p00.png,{CAFE}", f"p01.png,{unicodedata.normalize('NFD', CAFE)}"),
+        3,
         r"spelled in several ways",
     ),
     "46 invisible mark": (labels("p00.png,ca\u200bt"), 3, r"spelled in several ways"),
-    "47 UTF-16 without a mark": (GOOD.encode("utf-16-le"), 3,
-                                 WHERE + r": must be UTF-8, and looks like UTF-16"),
-    "48 Latin-1": (labels("p00.png,caf\u00e9").encode("latin-1"), 3,
-                   WHERE + r":2: must be UTF-8; byte 22 is 0xe9, as in Latin-1"),
-    "51 NUL bytes": (GOOD + "\0\0", 3, WHERE + r":50: must not hold NUL bytes; the first of 2 is "
-                     rf"byte {len(GOOD)} "),
+    "47 UTF-16 without a mark": (
+        GOOD.encode("utf-16-le"),
+        3,
+        WHERE + r": must be UTF-8, and looks like UTF-16",
+    ),
+    "48 Latin-1": (
+        labels("p00.png,caf\u00e9").encode("latin-1"),
+        3,
+        WHERE + r":2: must be UTF-8; byte 22 is 0xe9, as in Latin-1",
+    ),
+    "51 NUL bytes": (
+        GOOD + "\0\0",
+        3,
+        WHERE + r":50: must not hold NUL bytes; the first of 2 is "
+        rf"byte {len(GOOD)} ",
+    ),
     "52 ragged row": (labels("p00.png"), 3, WHERE + r":2: must have 2 cells, .*got 1"),
-    "53 unclosed quote": (GOOD.replace("p47.png,", 'p47.png,"'), 3,
-                          WHERE + r":49: not valid CSV: a quote is opened and never closed"),
+    "53 unclosed quote": (
+        GOOD.replace("p47.png,", 'p47.png,"'),
+        3,
+        WHERE + r":49: not valid CSV: a quote is opened and never closed",
+    ),
     "54 empty": ("", 3, WHERE + r": is empty"),
     "55 header alone": ("path,label\n", 3, WHERE + r": has a header and no rows"),
     "56 no header": (GOOD.partition("\n")[2], 3, r"the first line must be a header, and looks"),
-    "57 column twice": (labels(header="path,label,label", line=lambda n: f"{NAMES[n]},a,b"), 3,
-                        WHERE + r": the column 'label' stands twice"),
+    "57 column twice": (
+        labels(header="path,label,label", line=lambda n: f"{NAMES[n]},a,b"),
+        3,
+        WHERE + r": the column 'label' stands twice",
+    ),
     "62 one class": (GOOD.replace("dog", "cat"), 3, r"error: raw: there must be two classes or"),
-    "63 no usable row": (labels(*(f"x{n}.png,cat" for n in range(N))), 3,
-                         WHERE + r": none of its 48 paths names a file in raw; first: 'x0\.png' "
-                         r"\(raw/labels\.csv:2\) \(write paths relative to raw, as 'p00\.png'"),
+    "63 no usable row": (
+        labels(*(f"x{n}.png,cat" for n in range(N))),
+        3,
+        WHERE + r": none of its 48 paths names a file in raw; first: 'x0\.png' "
+        r"\(raw/labels\.csv:2\) \(write paths relative to raw, as 'p00\.png'",
+    ),
     "65 label in test alone": (
-        with_splits(lambda n, label, split: ("bird" if n == 3 else label, split)), 3,
-        r"error: raw: the class 'bird' has 1 items, none of them in train"),
-    "66 no train": (with_splits(lambda n, label, split: (label, split.replace("train", "test"))),
-                    3, r"the given splits must have a train, and there is only val"),
-    "68 unknown split": (with_splits(lambda n, label, split: (label, split if n else "later")), 3,
-                         WHERE + r":2: column 'split': must be one of train, val, .*got 'later'"),
-    "71 several labels": (labels("p00.png,cat|dog"), 3,
-                          WHERE + r":2: an item must have one label, and not several"),
-    "73 a class for each item": (labels("p00.png,name", *(f"x{n},name{n}" for n in range(200))), 3,
-                                 r"a class must have some items, and .*is data\.target the column"),
-}  # fmt: skip
+        with_splits(lambda n, label, split: ("bird" if n == 3 else label, split)),
+        3,
+        r"error: raw: the class 'bird' has 1 items, none of them in train",
+    ),
+    "66 no train": (
+        with_splits(lambda n, label, split: (label, split.replace("train", "test"))),
+        3,
+        r"the given splits must have a train, and there is only val",
+    ),
+    "68 unknown split": (
+        with_splits(lambda n, label, split: (label, split if n else "later")),
+        3,
+        WHERE + r":2: column 'split': must be one of train, val, .*got 'later'",
+    ),
+    "71 several labels": (
+        labels("p00.png,cat|dog"),
+        3,
+        WHERE + r":2: an item must have one label, and not several",
+    ),
+    "73 a class for each item": (
+        labels("p00.png,name", *(f"x{n},name{n}" for n in range(200))),
+        3,
+        r"a class must have some items, and .*is data\.target the column",
+    ),
+}
 """What the label file holds, the exit code, and the last line."""
 
 
@@ -187,10 +221,19 @@ def test_44_45_49_texts_stay_what_they_are(project):
 
 def test_58_to_61_rows_that_cost_their_item(project):
     changed = [
-        "p00.png,cat", "p00.png,cat", "p01.png,cat", "p01.png,dog", "gone.png,cat", "p02.png,dog",
-        "../../etc/passwd,cat", "/etc/passwd,dog", "https://x.org/a.png,cat", "C:\\a.png,dog",
-        ".\\p03.png,cat", "sub\\..\\..\\x.png,dog",
-    ]  # fmt: skip
+        "p00.png,cat",
+        "p00.png,cat",
+        "p01.png,cat",
+        "p01.png,dog",
+        "gone.png,cat",
+        "p02.png,dog",
+        "../../etc/passwd,cat",
+        "/etc/passwd,dog",
+        "https://x.org/a.png,cat",
+        "C:\\a.png,dog",
+        ".\\p03.png,cat",
+        "sub\\..\\..\\x.png,dog",
+    ]
     rows, report = clean_rows(project, labels(*changed, n=N))
     reasons = {path: row["reason"] for path, row in rows.items() if row["status"] != "kept"}
     unlabeled = {f"p{n:02}.png": "no_label" for n in range(4, 12)}

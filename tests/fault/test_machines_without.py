@@ -33,8 +33,12 @@ def without_locks(folder, number=errno.ENOLCK):
 def run(cwd, environment, *command):
     return subprocess.run(
         [sys.executable, "-m", *command],
-        cwd=cwd, env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
+        cwd=cwd,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
 
 
 @pytest.fixture

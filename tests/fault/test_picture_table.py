@@ -97,12 +97,18 @@ BAD = {
     "07 JPEG header alone": (JPEG[:200], "truncated", ""),
     "08 JPEG with flipped bits": (flip(JPEG, JPEG.index(b"\xff\xc4") + 5), "damaged", ""),
     "09 PNG with a wrong checksum": (flip(PNG, len(PNG) // 2), "damaged", "wrong checksum"),
-    "17 float TIFF": (encode("TIFF", Image.fromarray(np.ones((SIDE, SIDE), np.float32))),
-                      "unsupported_mode", "floating-point"),
+    "17 float TIFF": (
+        encode("TIFF", Image.fromarray(np.ones((SIDE, SIDE), np.float32))),
+        "unsupported_mode",
+        "floating-point",
+    ),
     "21 bomb of which Pillow warns": (png_of_size(12_000, 12_000), "too_large", "over 50000000"),
     "22 bomb": (png_of_size(20_000, 20_000), "too_large", "over"),
-    "23 text bomb": (png_of_size(SIDE, SIDE, chunk(b"zTXt", b"k\0\0" + zlib.compress(
-        bytes(80_000_000)))), "damaged", ""),
+    "23 text bomb": (
+        png_of_size(SIDE, SIDE, chunk(b"zTXt", b"k\0\0" + zlib.compress(bytes(80_000_000)))),
+        "damaged",
+        "",
+    ),
     "24 one pixel": (encode("PNG", Image.fromarray(noise((1, 1)))), "too_small", "1 x 1"),
     "25 a line": (encode("PNG", Image.fromarray(noise((32, 10_000)))), "aspect", "10000 x 32"),
     "26 under the least side": (encode("PNG", Image.fromarray(noise((31, 99)))), "too_small", ""),
@@ -113,7 +119,7 @@ BAD = {
     "30 camera's raw": (b"II*\0\x10\0\0\0CR\2\0" + bytes(99), "format_not_allowed", "raw file"),
     "18 nothing to see": (encode("PNG", Image.new("RGBA", (SIDE, SIDE))), "transparent", "nothing"),
     "30 DNG": (encode("TIFF", tiffinfo={50706: b"\1\4\0\0"}), "format_not_allowed", "raw file"),
-}  # fmt: skip
+}
 """Contents, the reason, and what its detail says."""
 
 GOOD = {
@@ -123,31 +129,41 @@ GOOD = {
     "12 animated WebP": (frames("WEBP"), ["animated", "other_extension"]),
     "12 animated PNG": (frames("PNG"), ["animated", "other_extension"]),
     "13 TIFF of several pages": (frames("TIFF"), ["animated", "other_extension"]),
-    "14 CMYK": (encode("JPEG", Image.fromarray(noise((SIDE, SIDE, 4))[..., :3]).convert("CMYK")),
-                []),
+    "14 CMYK": (
+        encode("JPEG", Image.fromarray(noise((SIDE, SIDE, 4))[..., :3]).convert("CMYK")),
+        [],
+    ),
     "15 gray": (encode("JPEG", gray()), []),
     "15 one bit": (encode("PNG", gray().convert("1")), ["other_extension"]),
-    "15 gray with alpha": (encode("PNG", Image.fromarray(noise((SIDE, SIDE, 2)))),
-                           ["alpha", "other_extension"]),
+    "15 gray with alpha": (
+        encode("PNG", Image.fromarray(noise((SIDE, SIDE, 2)))),
+        ["alpha", "other_extension"],
+    ),
     "15 palette": (encode("PNG", PALETTE), ["other_extension"]),
     "16 gray of 16 bits, PNG": (encode("PNG", gray(np.uint16)), ["other_extension"]),
     "16 gray of 16 bits, TIFF": (encode("TIFF", gray(np.uint16)), ["other_extension"]),
-    "18 transparent": (encode("PNG", see_through(np.repeat([[0, 255]], SIDE // 2, 1))),
-                       ["alpha", "other_extension"]),
+    "18 transparent": (
+        encode("PNG", see_through(np.repeat([[0, 255]], SIDE // 2, 1))),
+        ["alpha", "other_extension"],
+    ),
     "18 hidden": (encode("PNG", see_through(0)), ["alpha_ignored", "other_extension"]),
-    "19 palette with transparency": (encode("PNG", PALETTE, transparency=bytes([9] * 16)),
-                                     ["alpha", "constant", "other_extension"]),
+    "19 palette with transparency": (
+        encode("PNG", PALETTE, transparency=bytes([9] * 16)),
+        ["alpha", "constant", "other_extension"],
+    ),
     **{f"20 orientation {turn}": (oriented(turn), ["oriented"]) for turn in range(2, 9)},
     "31 wide gamut": (encode("JPEG", icc_profile=wide_gamut_profile()), ["icc_converted"]),
     "32 all black": (encode("PNG", constant(0)), ["constant", "other_extension"]),
-}  # fmt: skip
+}
 """Contents, and the notes of a picture that is kept."""
 
 
 def fill(folder):
     """Write every file of the table under a name with the number of its row."""
-    for names, label in ((sorted(BAD)[::2] + sorted(GOOD)[::2], "cat"),
-                         (sorted(BAD)[1::2] + sorted(GOOD)[1::2], "dog")):  # fmt: skip
+    for names, label in (
+        (sorted(BAD)[::2] + sorted(GOOD)[::2], "cat"),
+        (sorted(BAD)[1::2] + sorted(GOOD)[1::2], "dog"),
+    ):
         (folder / label).mkdir(parents=True)
         for name in names:
             content = (BAD.get(name) or GOOD[name])[0]
@@ -172,9 +188,7 @@ class Outcome:
         assert run_clean(folder) == 0
         assert run_transform(folder) == 0
         manifest = read_manifest(folder / "out/manifest.parquet")
-        self.rows = {
-            row["path"].removeprefix(prefix): row for row in manifest.to_dict("records")
-        }  # fmt: skip
+        self.rows = {row["path"].removeprefix(prefix): row for row in manifest.to_dict("records")}
         self.report = json.loads((folder / "out/report.json").read_text(encoding="utf-8"))
         self.details = {
             each["path"].removeprefix(prefix): each["detail"] for each in self.report["not_kept"]

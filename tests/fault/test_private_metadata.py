@@ -90,9 +90,14 @@ def test_no_output_holds_any_of_it(outputs):
     assert leaks(outputs) == set()
     assert len(Store.open(outputs / "store")) == 2 * 12 * 4
     assert {path.name for path in outputs.rglob("*")} >= {
-        "manifest.parquet", "report.json", "quarantined.png", "classes.csv", "index.parquet",
-        "store.json", "shard-00000.npy",
-    }  # fmt: skip
+        "manifest.parquet",
+        "report.json",
+        "quarantined.png",
+        "classes.csv",
+        "index.parquet",
+        "store.json",
+        "shard-00000.npy",
+    }
 
 
 def test_the_search_finds_it_where_it_is(tmp_path):

@@ -25,14 +25,7 @@ from tests.support.processes import children
 from tests.support.published import RESULTS, Project, use_real_model, write_pictures
 from tests.support.servers import free_port
 from tests.support.servers import until as until_holds
-from tests.support.serving import (
-    assert_equal,
-    point,
-    predictions,
-    register,
-    serving,
-    until_answers,
-)
+from tests.support.serving import assert_equal, point, predictions, register, serving, until_answers
 
 OPTIONS = ResidentOptions(decoders=1, seconds=20.0)
 until = partial(until_holds, seconds=400)
@@ -54,8 +47,11 @@ class Load:
             while not self._is_over.is_set():
                 number = (number + 1) % len(self._files)
                 try:
-                    answer = client.post("/predict", content=self._files[number],
-                                         headers={"content-type": "image/png"})  # fmt: skip
+                    answer = client.post(
+                        "/predict",
+                        content=self._files[number],
+                        headers={"content-type": "image/png"},
+                    )
                 except httpx.HTTPError as error:
                     self.failures.append(repr(error))
                     continue
@@ -116,8 +112,11 @@ def test_versions_change_and_processes_die_under_load_and_no_request_is_lost(rep
             until_answers(server, "/model", lambda answer: answer.json()["restarts"] == 1)
             bad = spoiled_version(repository, project)
             point("champion", bad)
-            until_answers(server, "/ready", lambda answer: (answer.json()["pending"] or {}).get(
-                "state") == "cannot be loaded")  # fmt: skip
+            until_answers(
+                server,
+                "/ready",
+                lambda answer: (answer.json()["pending"] or {}).get("state") == "cannot be loaded",
+            )
             ready = server.client.get("/ready")
             assert (ready.status_code, ready.json()["version"]) == (200, "1")
             assert ready.json()["pending"]["version"] == bad
@@ -204,9 +203,11 @@ def answers_while_it_loads(url):
 
 def slow_clients_hold_nobody(server, picture):
     where = server.url.removeprefix("http://").split(":")
-    heads = [b"POST /predict HTTP/1.1\r\nhost: x\r\n",
-             b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
-             b"content-length: 100000\r\n\r\nabc"]  # fmt: skip
+    heads = [
+        b"POST /predict HTTP/1.1\r\nhost: x\r\n",
+        b"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
+        b"content-length: 100000\r\n\r\nabc",
+    ]
     lines = [socket.create_connection(where) for _ in range(100)]
     for number, line in enumerate(lines):
         line.sendall(heads[number % 2])

@@ -23,17 +23,35 @@ from tests.support.closure import ROOT
 from tests.support.published import HISTORY, TRACKING, Project, read_note
 
 OPTIONS = [
-    "--raw", "data/cells/raw", "--manifest", "artifacts/clean/manifest.parquet",
-    "--report", "artifacts/clean/report.json",
-    "--page", "artifacts/clean/report.html",
-    "--normalization", "artifacts/normalize/normalization.json",
-    "--record", "artifacts/weights/backbone.json", "--model", "artifacts/train/model.safetensors",
-    "--bundle", "artifacts/train/bundle.json", "--history", "artifacts/train/history.csv",
-    "--metrics", "artifacts/evaluate/metrics.json",
-    "--predictions", "artifacts/evaluate/predictions.parquet",
-    "--clean-plots", "artifacts/clean/plots", "--normalize-plots", "artifacts/normalize/plots",
-    "--evaluate-plots", "artifacts/evaluate/plots",
-]  # fmt: skip
+    "--raw",
+    "data/cells/raw",
+    "--manifest",
+    "artifacts/clean/manifest.parquet",
+    "--report",
+    "artifacts/clean/report.json",
+    "--page",
+    "artifacts/clean/report.html",
+    "--normalization",
+    "artifacts/normalize/normalization.json",
+    "--record",
+    "artifacts/weights/backbone.json",
+    "--model",
+    "artifacts/train/model.safetensors",
+    "--bundle",
+    "artifacts/train/bundle.json",
+    "--history",
+    "artifacts/train/history.csv",
+    "--metrics",
+    "artifacts/evaluate/metrics.json",
+    "--predictions",
+    "artifacts/evaluate/predictions.parquet",
+    "--clean-plots",
+    "artifacts/clean/plots",
+    "--normalize-plots",
+    "artifacts/normalize/plots",
+    "--evaluate-plots",
+    "artifacts/evaluate/plots",
+]
 
 TRAINING = """
 import json, sys, time
@@ -254,8 +272,19 @@ def test_a_killed_training_is_marked_killed_and_goes_on_in_the_same_run(project)
 def mlflow_server(folder, port):
     """Run a real server; it is killed at the end, without a chance to tidy up."""
     database = f"sqlite:///{folder / 'mlflow.db'}"
-    command = ["-m", "mlflow", "server", "--backend-store-uri", database, "--port", str(port),
-               "--artifacts-destination", str(folder / "served"), "--workers", "1"]  # fmt: skip
+    command = [
+        "-m",
+        "mlflow",
+        "server",
+        "--backend-store-uri",
+        database,
+        "--port",
+        str(port),
+        "--artifacts-destination",
+        str(folder / "served"),
+        "--workers",
+        "1",
+    ]
     with (folder / "server.log").open("ab") as log:
         process = subprocess.Popen(
             [sys.executable, *command], stdout=log, stderr=log, start_new_session=True

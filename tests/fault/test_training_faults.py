@@ -46,11 +46,16 @@ def sources(tmp_path_factory):
 def workspace(folder, **changes):
     """Make a folder in which `python -m stages.train` runs."""
     folder.mkdir()
-    params = {name: {**value, **changes.get(name, {})} if isinstance(value, dict) else value
-              for name, value in PARAMS.items()}  # fmt: skip
+    params = {
+        name: {**value, **changes.get(name, {})} if isinstance(value, dict) else value
+        for name, value in PARAMS.items()
+    }
     assert set(params) <= set(KNOWN)
-    for name, content in (("params.yaml", params), ("dvc.yaml", {"stages": GRAPH}),
-                          ("dvc.lock", {"schema": "2.0", "stages": LOCK})):  # fmt: skip
+    for name, content in (
+        ("params.yaml", params),
+        ("dvc.yaml", {"stages": GRAPH}),
+        ("dvc.lock", {"schema": "2.0", "stages": LOCK}),
+    ):
         (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
     return folder
 
@@ -125,16 +130,18 @@ def test_a_training_killed_again_and_again_writes_the_bytes_of_one_that_was_not(
     finish(calm, sources)
     chance = random.Random(0)
     for _ in range(3):
-        process = kill_after(stormy, sources, more_epochs=chance.randint(3, 7),
-                             delay_s=chance.uniform(0.0, 0.05))  # fmt: skip
+        process = kill_after(
+            stormy, sources, more_epochs=chance.randint(3, 7), delay_s=chance.uniform(0.0, 0.05)
+        )
         assert process.returncode == -signal.SIGKILL
     assert not (stormy / "out").exists()
     (checkpoints,) = (stormy / ".rootstock/checkpoints").iterdir()
     last = max(checkpoints.glob("*.json")).with_suffix(".safetensors")
     last.write_bytes(last.read_bytes()[:100])
     finish(stormy, sources)
-    assert any("a checkpoint is damaged, so the one before is taken" in line
-               for line in messages(stormy))  # fmt: skip
+    assert any(
+        "a checkpoint is damaged, so the one before is taken" in line for line in messages(stormy)
+    )
     assert outputs(stormy) == outputs(calm)
     starts = [event["first_epoch"] for event in journal(stormy) if event["kind"] == "start"]
     assert starts[0] == 1

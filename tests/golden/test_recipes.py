@@ -21,12 +21,22 @@ from tests.support.trainable import cpu, make_sources, plan
 GOLDEN = Path(__file__).with_name("recipes.json")
 RECIPES = {
     "head": {"train": {"mixup": 0.2, "ema": 0.5, "test_views": 2}},
-    "top": {"train": {"strategy": "top", "start": "probe", "ema": 0.5, "mixup": 0.2,
-                      "unfreeze_epochs": 1},
-            "optim": {"lr": 0.001, "layer_decay": 0.7}},
-    "full": {"train": {"strategy": "full", "mixup": 0.2, "cutmix": 1.0, "epochs": 3},
-             "optim": {"lr": 0.001}, "loss": {"label_smoothing": 0.1}},
-}  # fmt: skip
+    "top": {
+        "train": {
+            "strategy": "top",
+            "start": "probe",
+            "ema": 0.5,
+            "mixup": 0.2,
+            "unfreeze_epochs": 1,
+        },
+        "optim": {"lr": 0.001, "layer_decay": 0.7},
+    },
+    "full": {
+        "train": {"strategy": "full", "mixup": 0.2, "cutmix": 1.0, "epochs": 3},
+        "optim": {"lr": 0.001},
+        "loss": {"label_smoothing": 0.1},
+    },
+}
 
 
 def run(sources, name, folder) -> list[dict]:

@@ -178,8 +178,9 @@ def test_an_impossible_sheet_is_one_line(project, data_diff):
 
 
 def test_a_side_without_a_manifest_is_named(project, data_diff):
-    empty = run(project, "git", "commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904",
-                "-m", "empty").stdout.strip()  # fmt: skip
+    empty = run(
+        project, "git", "commit-tree", "4b825dc642cb6eb9a060e54bf8d69288fbee4904", "-m", "empty"
+    ).stdout.strip()
     (line,) = data_diff(empty, code=3).err.splitlines()
     assert "records no manifest (name a revision at which `clean` has run)" in line
     (project / MANIFEST).rename(project / "aside")

@@ -46,8 +46,9 @@ def kept_logging():
 
 
 def git(folder, *arguments):
-    subprocess.run(["git", *arguments], cwd=folder, check=True, capture_output=True,
-                   env=ENVIRONMENT)  # fmt: skip
+    subprocess.run(
+        ["git", *arguments], cwd=folder, check=True, capture_output=True, env=ENVIRONMENT
+    )
 
 
 @pytest.fixture
@@ -70,8 +71,9 @@ def merged(repository, monkeypatch):
     git(ada, "add", "--all")
     git(ada, "commit", "--quiet", "--message", "a champion")
     git(repository, "clone", "--quiet", "ada", "ben")
-    codes = at_once([ada, ben], PROMOTE, meet="set_registered_model_alias", uri=ring.tracking.uri,
-                    scratch=marks)  # fmt: skip
+    codes = at_once(
+        [ada, ben], PROMOTE, meet="set_registered_model_alias", uri=ring.tracking.uri, scratch=marks
+    )
     assert codes == [0, 0]
     for clone in (ada, ben):
         git(clone, "add", "--all")

@@ -29,9 +29,17 @@ def test_a_fresh_clone_with_own_data_is_ready(project):
     assert not [line for line in lines if line.startswith("error")]
     checks = {line.split()[1] for line in lines if line.startswith(("ok", "warning"))}
     assert checks == {
-        "params", "data", "disk", "weights", "device", "tracking", "dvc", "remote", "locks",
+        "params",
+        "data",
+        "disk",
+        "weights",
+        "device",
+        "tracking",
+        "dvc",
+        "remote",
+        "locks",
         "packages",
-    }  # fmt: skip
+    }
     assert lines[-1].startswith("no errors, 2 warnings: nothing stands against `rootstock repro`")
     assert state(project) == before
 
@@ -57,12 +65,18 @@ def test_everything_that_is_wrong_is_told_in_one_look(project):
         (project / ".dvc/tmp/rwlock").unlink()
     told = json.loads(done.stdout)
     assert told["exit_code"] == 2
-    errors = [(each["check"], each["exit_code"]) for each in told["findings"]
-              if each["level"] == "error"]  # fmt: skip
+    errors = [
+        (each["check"], each["exit_code"]) for each in told["findings"] if each["level"] == "error"
+    ]
     assert errors == [
-        ("params", 2), ("params", 2), ("data", 3), ("weights", 5), ("device", 4), ("tracking", 6),
+        ("params", 2),
+        ("params", 2),
+        ("data", 3),
+        ("weights", 5),
+        ("device", 4),
+        ("tracking", 6),
         ("dvc", 4),
-    ]  # fmt: skip
+    ]
     assert "secret" not in done.stdout + done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.startswith("error: params.yaml: optim.lr: must be greater than 0, got -1.0")

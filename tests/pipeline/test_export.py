@@ -73,8 +73,12 @@ def check_card(form, model):
     found = card()
     assert found["compared"]["with"]["fp32"]["largest"] < 1e-5
     assert (found["compared"]["pictures"], found["compared"]["tolerance"]) == (9, {"fp32": 1e-4})
-    assert found["source"] == {"model": None, "md5": md5_file(model / "model.safetensors"),
-                               "precision": "fp32", "weights_sha256": None}  # fmt: skip
+    assert found["source"] == {
+        "model": None,
+        "md5": md5_file(model / "model.safetensors"),
+        "precision": "fp32",
+        "weights_sha256": None,
+    }
     names = {path.name for path in Path("out").iterdir()}
     assert names == {FILES[form], "bundle.json", "export.json", "use.py"}
     assert found["files"] == {

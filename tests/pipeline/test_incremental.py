@@ -60,9 +60,12 @@ def edit(raw, generator):
 def repro_and_kill(folder, generator):
     """Start `dvc repro`, and kill the running stage at some moment; it may have ended before."""
     process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro", "--quiet", "features"], cwd=folder, env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "dvc", "repro", "--quiet", "features"],
+        cwd=folder,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     while process.poll() is None and not stages_of(process):
         time.sleep(0.05)
     time.sleep(generator.uniform(0.0, 6.0))
@@ -121,8 +124,10 @@ def test_one_more_picture_is_all_that_is_made(project):
     labels = pd.read_csv(raw / "labels.csv")
     shutil.copy(package_data() / "images/cell1000.png", raw / "images/extra.png")
     labels.loc[len(labels)] = dict.fromkeys(labels.columns) | {
-        "path": "images/extra.png", "label": "functional", "weight": 1.0,
-    }  # fmt: skip
+        "path": "images/extra.png",
+        "label": "functional",
+        "weight": 1.0,
+    }
     labels.to_csv(raw / "labels.csv", index=False)
     run(folder, "dvc", "add", "--quiet", "data/small/raw")
     done = run(folder, "dvc", "repro", "features")

@@ -156,8 +156,13 @@ def test_a_foreign_python_says_what_is_missing(module, there, tmp_path):
     for name in there:
         (tmp_path / name).mkdir()
         (tmp_path / name / "__init__.py").write_text("")
-    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path += [{str(tmp_path)!r}, "
-               f"{str(ROOT)!r}]; import {module}"]  # fmt: skip
+    command = [
+        sys.executable,
+        "-I",
+        "-S",
+        "-c",
+        f"import sys; sys.path += [{str(tmp_path)!r}, {str(ROOT)!r}]; import {module}",
+    ]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 4
     assert len(done.stderr.splitlines()) == 1

@@ -71,8 +71,12 @@ def test_the_bits_and_the_bytes_do_not_depend_on_how_files_come(resident, tmp_pa
     (RESULTS.raw / "some.csv").write_text(
         "path,label\n" + "".join(f"images/{path.name},?\n" for path in files)
     )
-    ways = {"folder": [IMAGES], "one by one": files, "twice": [files[3], IMAGES, files[3]],
-            "label file": [RESULTS.raw / "some.csv"]}  # fmt: skip
+    ways = {
+        "folder": [IMAGES],
+        "one by one": files,
+        "twice": [files[3], IMAGES, files[3]],
+        "label file": [RESULTS.raw / "some.csv"],
+    }
     for number, given in enumerate(ways.values()):
         told = predict_to(tmp_path / f"{number}.csv", resident, *given)
         assert re.fullmatch(r"30 of 30 files predicted; (a/b|c) \d+, (a/b|c) \d+", told)
@@ -379,10 +383,12 @@ def start(folder, *arguments, env=None, **options):
     (folder / "small_chunks.py").write_text(SMALL_CHUNKS)
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        [sys.executable, "-P", folder / "small_chunks.py", *map(str, arguments)], cwd=folder,
+        [sys.executable, "-P", folder / "small_chunks.py", *map(str, arguments)],
+        cwd=folder,
         env=os.environ | {"PYTHONPATH": str(ROOT), "DVC_ROOT": str(folder)} | (env or {}),
-        text=True, **pipes | options,
-    )  # fmt: skip
+        text=True,
+        **pipes | options,
+    )
 
 
 @pytest.mark.slow
@@ -453,8 +459,13 @@ def test_standard_output_that_takes_a_part_is_exit_4_and_what_was_finished_is_ke
     (tmp_path / "list.csv").write_text("path\n" + "".join(f"{deep}{n}.png\n" for n in range(12)))
     asked = (made[1].folder / "artifacts/train", "list.csv", "--workers", 1)
     with (tmp_path / "out.csv").open("wb") as out:
-        process = start(tmp_path, *asked, env={"PYTHONUNBUFFERED": unbuffered}, stdout=out,
-                        preexec_fn=small_files)  # fmt: skip
+        process = start(
+            tmp_path,
+            *asked,
+            env={"PYTHONUNBUFFERED": unbuffered},
+            stdout=out,
+            preexec_fn=small_files,
+        )
         _, told = process.communicate(timeout=600)
     assert process.returncode == 4, told
     assert told.splitlines()[-1].startswith("error: rootstock predict: File too large (free space")

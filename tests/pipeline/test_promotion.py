@@ -47,12 +47,16 @@ VERDICTS = {
     "worse": ([*GOOD[:20], *GOOD[30:40]], "refuse", "worse beyond noise"),
     "the same": (GOOD[:20], "refuse", "not better beyond noise: the low end must lie above 0"),
     "equal within noise": (
-        GOOD[2:21], "refuse", "gain +0.0125 (95 %: -0.0375 to +0.0625), not better beyond noise",
+        GOOD[2:21],
+        "refuse",
+        "gain +0.0125 (95 %: -0.0375 to +0.0625), not better beyond noise",
     ),
     "better overall, worse on a class": (
-        [*BAD[:3]], "refuse", "recall of 'bad', fall 0.15, at most 0.05, off by 0.1",
+        [*BAD[:3]],
+        "refuse",
+        "recall of 'bad', fall 0.15, at most 0.05, off by 0.1",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("wrong", "action", "reason"), VERDICTS.values(), ids=VERDICTS)
@@ -240,8 +244,10 @@ def test_a_lost_registry_gets_aliases_and_tags_back_from_the_audit(ring, mlflow_
         new.tracking.client.delete_registered_model_alias("cells", alias)
     lines = restore_aliases(new.tracking, "cells", read_audit())
     assert aliases(new) == before[0]
-    assert lines == ["cells: @candidate: set to version 3, as the audit has it",
-                     "cells: @champion: set to version 2, as the audit has it"]  # fmt: skip
+    assert lines == [
+        "cells: @candidate: set to version 3, as the audit has it",
+        "cells: @champion: set to version 2, as the audit has it",
+    ]
     assert restore_aliases(new.tracking, "cells", read_audit()) == []
 
 

@@ -107,11 +107,20 @@ def test_a_run_keeps_the_files_it_was_made_with(tracking, project, tmp_path_fact
     tracking.client.download_artifacts(run.info.run_id, "", str(folder))
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        "lineage/params.yaml", "lineage/dvc.yaml", "lineage/dvc.lock", "plots/evaluate/roc.csv",
-        "results/report.json", "results/report.html", "results/normalization.json",
-        "results/backbone.json", "results/bundle.json", "results/history.csv",
-        "results/metrics.json", "results/predictions.parquet", "results/splits.parquet",
-    }  # fmt: skip
+        "lineage/params.yaml",
+        "lineage/dvc.yaml",
+        "lineage/dvc.lock",
+        "plots/evaluate/roc.csv",
+        "results/report.json",
+        "results/report.html",
+        "results/normalization.json",
+        "results/backbone.json",
+        "results/bundle.json",
+        "results/history.csv",
+        "results/metrics.json",
+        "results/predictions.parquet",
+        "results/splits.parquet",
+    }
     assert (folder / "lineage/dvc.lock").read_bytes() == RESULTS.lock.read_bytes()
 
 
@@ -134,14 +143,18 @@ KEY_RULES = {
     "evaluation touched without effect": (lambda p: p.touch_code("evaluate"), 1, True),
     "code touched, other model": (lambda p: p.touch_code("train").retrain("w2"), 2, False),
     "code touched, other metrics": (
-        lambda p: p.metrics.update(accuracy=0.5) or p.touch_code("train"), 2, False,
+        lambda p: p.metrics.update(accuracy=0.5) or p.touch_code("train"),
+        2,
+        False,
     ),
     "code touched, other data": (
-        lambda p: setattr(p, "data_md5", "e" * 32) or p.touch_code("train"), 2, False,
+        lambda p: setattr(p, "data_md5", "e" * 32) or p.touch_code("train"),
+        2,
+        False,
     ),
     "the same key, other model": (lambda p: p.retrain("w2", fingerprint=OTHER), 1, True),
     "params of publish": (lambda p: p.set_param("registry", verify_items=3), 1, True),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("change", "count", "is_same"), KEY_RULES.values(), ids=KEY_RULES)
@@ -239,8 +252,13 @@ class Killed(BaseException):
 
 
 def calls_of(client):
-    return [name for name in dir(client) if name.startswith(
-        ("create_", "log_", "set_", "update_", "delete_", "finalize_", "download_"))]  # fmt: skip
+    return [
+        name
+        for name in dir(client)
+        if name.startswith(
+            ("create_", "log_", "set_", "update_", "delete_", "finalize_", "download_")
+        )
+    ]
 
 
 def settle_until_killed(tracking, project, after, monkeypatch):

@@ -124,8 +124,9 @@ def test_one_key_with_two_models_is_one_run_which_the_other_confirms(tracking, t
     folders = [tmp_path / name for name in ("ada", "ben", "marks")]
     for folder in folders:
         folder.mkdir()
-    found = at_once(folders[:2], OTHER_MODEL, meet="create_run", uri=tracking.uri,
-                    scratch=folders[2])  # fmt: skip
+    found = at_once(
+        folders[:2], OTHER_MODEL, meet="create_run", uri=tracking.uri, scratch=folders[2]
+    )
     (run_id,) = {each[0] for each in found}
     assert len({each[1] for each in found}) == 1, "one key"
     models = {each[2] for each in found}

@@ -39,16 +39,30 @@ class Folds:
     def record(self, **changes):
         vars(self).update(changes)
         mean = sum(self.accuracy) / 2
-        write_json(RESULTS.metrics, {
-            "folds": 2, "repeats": 1, "items": "all", "n": 8, "note": "told apart",
-            "mean": {"accuracy": mean}, "deviation": {"accuracy": 0.1},
-            "ci95": {"accuracy": {"low": 0.5, "high": 1.0}}, "baseline": {"accuracy": 0.25},
-            "fold": {name: {"accuracy": each}
-                     for name, each in zip(FOLDS, self.accuracy, strict=True)},
-            "out_of_fold": {"accuracy": mean, "per_class": {"a/b": {"f1": 0.5}}},
-        })  # fmt: skip
-        rows = [{"repeat": 1, "fold": fold, "epoch": epoch, "val_loss": 1 / (fold + epoch)}
-                for fold in (1, 2) for epoch in (1, 2, 3)]  # fmt: skip
+        write_json(
+            RESULTS.metrics,
+            {
+                "folds": 2,
+                "repeats": 1,
+                "items": "all",
+                "n": 8,
+                "note": "told apart",
+                "mean": {"accuracy": mean},
+                "deviation": {"accuracy": 0.1},
+                "ci95": {"accuracy": {"low": 0.5, "high": 1.0}},
+                "baseline": {"accuracy": 0.25},
+                "fold": {
+                    name: {"accuracy": each}
+                    for name, each in zip(FOLDS, self.accuracy, strict=True)
+                },
+                "out_of_fold": {"accuracy": mean, "per_class": {"a/b": {"f1": 0.5}}},
+            },
+        )
+        rows = [
+            {"repeat": 1, "fold": fold, "epoch": epoch, "val_loss": 1 / (fold + epoch)}
+            for fold in (1, 2)
+            for epoch in (1, 2, 3)
+        ]
         write_rows(RESULTS.history, rows, columns=list(rows[0]))
         write_table(RESULTS.predictions, pd.DataFrame({"p_a": [*self.accuracy]}))
         RESULTS.plots.mkdir(exist_ok=True)
@@ -57,11 +71,13 @@ class Folds:
             "deps": [{"path": "pipeline/crossval/folds.py", "md5": self.code}],
             "params": {"params.yaml": self.params},
             "outs": [
-                *({"path": str(path), "md5": md5_file(path)}
-                  for path in (RESULTS.metrics, RESULTS.predictions, RESULTS.history)),
+                *(
+                    {"path": str(path), "md5": md5_file(path)}
+                    for path in (RESULTS.metrics, RESULTS.predictions, RESULTS.history)
+                ),
                 {"path": str(RESULTS.plots), "md5": "9" * 32 + ".dir"},
             ],
-        }  # fmt: skip
+        }
         Path("crossval").mkdir(exist_ok=True)
         lock = yaml.safe_dump({"schema": "2.0", "stages": {"crossval": entry}})
         Path("crossval/dvc.lock").write_text(lock)
@@ -111,9 +127,13 @@ def test_parent_and_nested_runs_say_everything(folds, tracking, tmp_path_factory
     tracking.client.download_artifacts(parent.info.run_id, "", str(folder))
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        "lineage/params.yaml", "lineage/crossval/dvc.lock", "plots/folds.csv",
-        "results/metrics.json", "results/predictions.parquet", "results/history.csv",
-    }  # fmt: skip
+        "lineage/params.yaml",
+        "lineage/crossval/dvc.lock",
+        "plots/folds.csv",
+        "results/metrics.json",
+        "results/predictions.parquet",
+        "results/history.csv",
+    }
     assert tracking.client.search_registered_models() == []
 
 

@@ -33,28 +33,52 @@ class Explanation:
 
     def record(self, **changes):
         vars(self).update(changes)
-        write_json(FILES.report, {
-            "items": 8, "warnings": ["look out"], "findings": ["It looks at cracks."],
-            "looking": {"items": 8, "layer": "last",
-                        "border": {"area": 0.36, "heat": {"mean": self.heat}}},
-            "sanity": {"maps_depend_on_weights": True, "head": {"mean": 0.125}},
-            "slices": {"text": "No slice is told from the rest.", "slices": [
-                {"column": "side", "value": "a/b", "n": 40, "score": 0.5, "low": 0.25,
-                 "high": None, "difference": None, "claim": "none"}]},
-        })  # fmt: skip
+        write_json(
+            FILES.report,
+            {
+                "items": 8,
+                "warnings": ["look out"],
+                "findings": ["It looks at cracks."],
+                "looking": {
+                    "items": 8,
+                    "layer": "last",
+                    "border": {"area": 0.36, "heat": {"mean": self.heat}},
+                },
+                "sanity": {"maps_depend_on_weights": True, "head": {"mean": 0.125}},
+                "slices": {
+                    "text": "No slice is told from the rest.",
+                    "slices": [
+                        {
+                            "column": "side",
+                            "value": "a/b",
+                            "n": 40,
+                            "score": 0.5,
+                            "low": 0.25,
+                            "high": None,
+                            "difference": None,
+                            "claim": "none",
+                        }
+                    ],
+                },
+            },
+        )
         write_table(FILES.heat, pd.DataFrame({"border": [self.heat]}))
         FILES.card.write_text("# Model card\n")
         FILES.page.write_text("<!doctype html>")
         FILES.plots.mkdir(exist_ok=True)
         (FILES.plots / "slices.png").write_bytes(b"png")
-        outs = [{"path": str(path), "md5": md5_file(path)}
-                for path in (FILES.report, FILES.heat, FILES.card, FILES.page)]  # fmt: skip
+        outs = [
+            {"path": str(path), "md5": md5_file(path)}
+            for path in (FILES.report, FILES.heat, FILES.card, FILES.page)
+        ]
         entry = {
-            "deps": [{"path": "pipeline/explain/run.py", "md5": self.code},
-                     {"path": "artifacts/train/model.safetensors", "md5": MODEL}],
+            "deps": [
+                {"path": "pipeline/explain/run.py", "md5": self.code},
+                {"path": "artifacts/train/model.safetensors", "md5": MODEL},
+            ],
             "params": {"params.yaml": self.params},
             "outs": [*outs, {"path": str(FILES.plots), "md5": "9" * 32 + ".dir"}],
-        }  # fmt: skip
+        }
         Path("explain").mkdir(exist_ok=True)
         lock = yaml.safe_dump({"schema": "2.0", "stages": {"explain": entry}})
         Path("explain/dvc.lock").write_text(lock)
@@ -94,9 +118,14 @@ def test_the_run_says_everything(explanation, tracking, tmp_path_factory):
     tracking.client.download_artifacts(run.info.run_id, "", str(folder))
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        "lineage/params.yaml", "lineage/explain/dvc.lock", "plots/slices.png",
-        "results/report.json", "results/heat.parquet", "results/card.md", "results/card.html",
-    }  # fmt: skip
+        "lineage/params.yaml",
+        "lineage/explain/dvc.lock",
+        "plots/slices.png",
+        "results/report.json",
+        "results/heat.parquet",
+        "results/card.md",
+        "results/card.html",
+    }
 
 
 KEY_RULES = {
@@ -140,8 +169,9 @@ def test_it_is_nested_in_the_run_of_its_model_whichever_was_published_first(expl
     assert PARENT not in run.data.tags
     client = tracking.client
     tags = {"dvc.model": MODEL, COMPLETE: "true"}
-    first, second = (client.create_run(tracking.experiment_id, tags=tags).info.run_id
-                     for _ in range(2))  # fmt: skip
+    first, second = (
+        client.create_run(tracking.experiment_id, tags=tags).info.run_id for _ in range(2)
+    )
     client.create_run(tracking.experiment_id, tags={**tags, "dvc.model": "e" * 32})
     for above in (first, second):
         publish()

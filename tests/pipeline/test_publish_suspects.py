@@ -31,18 +31,25 @@ class Suspects:
 
     def record(self, **changes):
         vars(self).update(changes)
-        write_json(FILES.report, {
-            "items": 8, "note": "told apart", "low_information": {},
-            "suspects": {"label": {"train": self.count, "val": 0, "test": 1}},
-            "noise": {"wrong": 0.125, "given": {"a/b": {"a/b": 0.5, "c": 0.125}}},
-            "out_of_fold": {"accuracy": 0.875},
-        })  # fmt: skip
+        write_json(
+            FILES.report,
+            {
+                "items": 8,
+                "note": "told apart",
+                "low_information": {},
+                "suspects": {"label": {"train": self.count, "val": 0, "test": 1}},
+                "noise": {"wrong": 0.125, "given": {"a/b": {"a/b": 0.5, "c": 0.125}}},
+                "out_of_fold": {"accuracy": 0.875},
+            },
+        )
         write_table(FILES.table, pd.DataFrame({"rank": range(self.count), "x": self.extra}))
         FILES.csv.write_text("rank\n")
         FILES.sheets.mkdir(exist_ok=True)
         (FILES.sheets / "label.png").write_bytes(b"png")
-        outs = [{"path": str(path), "md5": md5_file(path)}
-                for path in (FILES.table, FILES.csv, FILES.report)]  # fmt: skip
+        outs = [
+            {"path": str(path), "md5": md5_file(path)}
+            for path in (FILES.table, FILES.csv, FILES.report)
+        ]
         entry = {
             "deps": [{"path": "pipeline/suspects/find.py", "md5": self.code}],
             "params": {"params.yaml": self.params},
@@ -84,9 +91,13 @@ def test_the_run_says_everything(suspects, tracking, tmp_path_factory):
     tracking.client.download_artifacts(run.info.run_id, "", str(folder))
     found = {path.relative_to(folder).as_posix() for path in folder.rglob("*") if path.is_file()}
     assert found == {
-        "lineage/params.yaml", "lineage/suspects/dvc.lock", "plots/label.png",
-        "results/report.json", "results/suspects.csv", "results/suspects.parquet",
-    }  # fmt: skip
+        "lineage/params.yaml",
+        "lineage/suspects/dvc.lock",
+        "plots/label.png",
+        "results/report.json",
+        "results/suspects.csv",
+        "results/suspects.parquet",
+    }
 
 
 KEY_RULES = {

@@ -13,9 +13,12 @@ def register(tracking, model):
     run = tracking.client.create_run(tracking.experiment_id)
     logged = tracking.client.create_logged_model(tracking.experiment_id)
     return create_version(
-        tracking, "cells", model_id=logged.model_id, run_id=run.info.run_id,
+        tracking,
+        "cells",
+        model_id=logged.model_id,
+        run_id=run.info.run_id,
         tags={"dvc.model": model},
-    )  # fmt: skip
+    )
 
 
 def test_versions_are_listed_by_their_numbers(tracking):
@@ -51,9 +54,15 @@ def test_the_same_weights_registered_by_two_clones_are_one_version(tracking):
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("name", "a/b"), ("name", ""), ("name", "it's"), ("verify_items", 0), ("max_items", 0),
-     ("from_experiments", "no")],
-)  # fmt: skip
+    [
+        ("name", "a/b"),
+        ("name", ""),
+        ("name", "it's"),
+        ("verify_items", 0),
+        ("max_items", 0),
+        ("from_experiments", "no"),
+    ],
+)
 def test_params_that_cannot_work_are_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         RegistryParams(**(REGISTRY.model_dump() | {field: value}))

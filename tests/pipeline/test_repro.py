@@ -101,10 +101,7 @@ def test_the_run_cache_restores_an_earlier_result_without_a_second_run(project):
 
 def test_sections_that_change_no_result_run_nothing_but_publish(project):
     set_params(
-        project,
-        tracking={"live": False},
-        machine={"workers": 2},
-        registry={"verify_items": 8},
+        project, tracking={"live": False}, machine={"workers": 2}, registry={"verify_items": 8}
     )
     done = run(project, "dvc", "repro")
     assert done.stdout.count("Running stage") == 1

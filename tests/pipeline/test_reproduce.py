@@ -69,8 +69,9 @@ def picture(project):
 
 def test_another_clone_gets_the_same_bits_and_every_stage_runs(project, second):
     before = content(project / "mlflow-artifacts"), (project / "mlflow.db").read_bytes()
-    done = run(second, "rootstock", "reproduce", "models:/elpv@champion", "--json",
-               env=server(project))  # fmt: skip
+    done = run(
+        second, "rootstock", "reproduce", "models:/elpv@champion", "--json", env=server(project)
+    )
     verdict = json.loads(done.stdout)
     assert verdict["verdict"] == "bit-identical"
     assert sorted(verdict["executed"]) == sorted(STAGES)
@@ -86,14 +87,18 @@ def test_another_clone_gets_the_same_bits_and_every_stage_runs(project, second):
 def test_a_tampered_picture_is_named(project, second):
     path, stored = picture(project)
     good = stored.read_bytes()
-    other = next(each for each in stored.parents[1].rglob("*") if each.is_file() and
-                 each.read_bytes()[:4] == b"\x89PNG" and each.read_bytes() != good)  # fmt: skip
+    other = next(
+        each
+        for each in stored.parents[1].rglob("*")
+        if each.is_file() and each.read_bytes()[:4] == b"\x89PNG" and each.read_bytes() != good
+    )
     stored.chmod(0o644)
     stored.write_bytes(other.read_bytes())
     stored.chmod(0o444)
     try:
-        done = run(second, "rootstock", "reproduce", "models:/elpv@champion", code=5,
-                   env=server(project))  # fmt: skip
+        done = run(
+            second, "rootstock", "reproduce", "models:/elpv@champion", code=5, env=server(project)
+        )
         assert done.stderr.splitlines()[-1].startswith(f"error: {path}: different")
         assert stored.exists()
         assert "Traceback" not in done.stderr
@@ -136,8 +141,10 @@ def test_a_result_that_was_never_committed_is_made_from_its_patch(project, tmp_p
     assert found["stages"]["train"]
     what = found["run"]["id"][:8]
     run(folder, "git", "stash", "--quiet")
-    assert "optim.lr" in json.loads(run(folder, "rootstock", "lineage", what, "--json").stdout)[
-        "changed"]  # fmt: skip
+    assert (
+        "optim.lr"
+        in json.loads(run(folder, "rootstock", "lineage", what, "--json").stdout)["changed"]
+    )
     done = run(folder, "rootstock", "reproduce", what)
     assert "never committed" in done.stdout
     assert "and the recorded patch" in done.stdout.splitlines()[-1]
@@ -171,8 +178,9 @@ def test_a_commit_that_is_not_here_is_one_line(project, second):
 
 def test_a_killed_rebuild_is_replaced(project, second):
     command = ["rootstock", "reproduce", "models:/elpv@champion"]
-    process = subprocess.Popen(command, cwd=second, env=ENVIRONMENT | server(project),
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=second, env=ENVIRONMENT | server(project), stderr=subprocess.PIPE, text=True
+    )
     for line in process.stderr:
         if "Running stage 'clean'" in line:
             break
@@ -186,8 +194,9 @@ def test_a_killed_rebuild_is_replaced(project, second):
     assert not _users(tree)  # nothing goes on there
     shutil.rmtree(tree / "ml" / "data")
     (tree / "ml" / "stages" / "clean.py").write_text("")
-    process = subprocess.Popen(command, cwd=second, env=ENVIRONMENT | server(project),
-                               stderr=subprocess.PIPE, text=True)  # fmt: skip
+    process = subprocess.Popen(
+        command, cwd=second, env=ENVIRONMENT | server(project), stderr=subprocess.PIPE, text=True
+    )
     for line in process.stderr:
         if "Running stage 'transform'" in line:
             break

@@ -86,11 +86,22 @@ def test_hostile_bytes_cost_their_own_row(made, resident):
     good = pictures(made)[0]
     rows = resident.predict([good, b"", b"<html>", good[:200], os.urandom(3_000_000), good])
     assert [(row["error"] or "fine").split(":")[0] for row in rows] == [
-        "fine", "empty", "not_image", "truncated", "not_image", "fine",
-    ]  # fmt: skip
+        "fine",
+        "empty",
+        "not_image",
+        "truncated",
+        "not_image",
+        "fine",
+    ]
     assert rows[0] == rows[5]
-    assert rows[1] == {"label": None, "confidence": None, "p_a/b": None, "p_c": None,
-                       "error": "empty: the file has no bytes", "notes": []}  # fmt: skip
+    assert rows[1] == {
+        "label": None,
+        "confidence": None,
+        "p_a/b": None,
+        "p_c": None,
+        "error": "empty: the file has no bytes",
+        "notes": [],
+    }
     assert resident.predict([]) == []
 
 
@@ -120,8 +131,9 @@ def test_it_describes_itself(resident):
 
 def test_threads_sleep_while_they_wait_unless_the_machine_is_theirs(made, resident):
     with closing(Resident(fetch_model(str(made[0])), replace(OPTIONS, threads_spin=True))) as alone:
-        policies = [psutil.Process(each.pid).environ().get("OMP_WAIT_POLICY")
-                    for each in (resident, alone)]  # fmt: skip
+        policies = [
+            psutil.Process(each.pid).environ().get("OMP_WAIT_POLICY") for each in (resident, alone)
+        ]
         assert policies == ["passive", os.environ.get("OMP_WAIT_POLICY")]
         assert alone.predict(pictures(made)) == resident.predict(pictures(made))
 
@@ -286,9 +298,11 @@ for row in resident.stream(picture for _ in iter(int, 1)):
 def test_it_ends_with_whoever_started_it(made):
     picture = made[1].folder / RESULTS.raw / "images/0.png"
     parent = subprocess.Popen(
-        [sys.executable, "-c", PARENT, made[0], picture], stdout=subprocess.PIPE, text=True,
+        [sys.executable, "-c", PARENT, made[0], picture],
+        stdout=subprocess.PIPE,
+        text=True,
         env=os.environ | {"PYTHONPATH": str(ROOT)},
-    )  # fmt: skip
+    )
     process = psutil.Process(int(parent.stdout.readline()))
     below = [process, *process.children(recursive=True)]
     assert len(below) >= 2

@@ -39,8 +39,18 @@ def project(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def server(project):
-    options = ("--max-bytes", MOST_BYTES, "--max-pictures", MOST_PICTURES, "--queue", QUEUE,
-               "--timeout", 60, "--decoders", 1)  # fmt: skip
+    options = (
+        "--max-bytes",
+        MOST_BYTES,
+        "--max-pictures",
+        MOST_PICTURES,
+        "--queue",
+        QUEUE,
+        "--timeout",
+        60,
+        "--decoders",
+        1,
+    )
     folder = project.folder / RESULTS.model.parent
     with serving(folder, *map(str, options), cwd=project.folder) as running:
         yield running
@@ -66,8 +76,9 @@ def test_the_first_line_says_where_what_and_how(server):
     line = next(each for each in server.lines if " serves " in each)
     assert re.fullmatch(
         r"(http://127\.0\.0\.1:\d+) serves local version [0-9a-f]{12} \(.*artifacts/train\); "
-        r"how to ask: \1/docs \(Ctrl-C ends it\)\n", line,
-    )  # fmt: skip
+        r"how to ask: \1/docs \(Ctrl-C ends it\)\n",
+        line,
+    )
 
 
 @pytest.mark.parametrize("kind", ["image/png", "IMAGE/JPEG; q=1", "application/octet-stream"])
@@ -87,8 +98,14 @@ def test_a_list_gives_rows_in_order_and_a_bad_picture_costs_its_row(
     rows = promise.check(answer)["predictions"]
     for row, each in zip([*rows[:3], rows[4]], expected[:4], strict=True):
         assert_equal(row, each)
-    assert rows[3] == {"label": None, "confidence": None, "p_a/b": None, "p_c": None, "notes": [],
-                       "error": rows[3]["error"]}  # fmt: skip
+    assert rows[3] == {
+        "label": None,
+        "confidence": None,
+        "p_a/b": None,
+        "p_c": None,
+        "notes": [],
+        "error": rows[3]["error"],
+    }
     assert rows[3]["error"].startswith("not_image: it is an HTML page")
     alone = server.post(b"<html>")
     assert (alone.status_code, promise.check(alone)["error"]) == (422, rows[3]["error"])
@@ -119,14 +136,22 @@ REFUSED = {
     "no images": (b"{}", "application/json", 422, "json_form: "),
     "images no list": (b'{"images": 1}', "application/json", 422, "json_form: "),
     "none": (b'{"images": []}', "application/json", 422, "json_form: "),
-    "another key": (b'{"images": ["eA=="], "size": 1}', "application/json", 422, "json_form: the "
-                    "only key is"),
+    "another key": (
+        b'{"images": ["eA=="], "size": 1}',
+        "application/json",
+        422,
+        "json_form: the only key is",
+    ),
     "no base64": (b'{"images": ["eA==", "*"]}', "application/json", 422, "base64: images[1]"),
     "a number": (b'{"images": [1]}', "application/json", 422, "base64: images[0]"),
-    "too many pictures": (as_json([b"x"] * (MOST_PICTURES + 1)), "application/json", 413,
-                          "too_many_pictures: a request may have 8 pictures, got 9"),
+    "too many pictures": (
+        as_json([b"x"] * (MOST_PICTURES + 1)),
+        "application/json",
+        413,
+        "too_many_pictures: a request may have 8 pictures, got 9",
+    ),
     "too many bytes": (bytes(MOST_BYTES + 1), "image/png", 413, "too_many_bytes: "),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("content", "kind", "status", "error"), REFUSED.values(), ids=REFUSED)
@@ -148,10 +173,17 @@ def test_an_unknown_coding_is_refused_with_those_that_are_known(server, promise)
     assert answer.headers["accept-encoding"] == "gzip, deflate"
 
 
-@pytest.mark.parametrize(("method", "path", "status"), [
-    ("GET", "/predict", 405), ("POST", "/", 405), ("GET", "/nothing", 404), ("GET", "/../x", 404),
-    ("PUT", "/model", 405), ("GET", "/docs/", 404),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("method", "path", "status"),
+    [
+        ("GET", "/predict", 405),
+        ("POST", "/", 405),
+        ("GET", "/nothing", 404),
+        ("GET", "/../x", 404),
+        ("PUT", "/model", 405),
+        ("GET", "/docs/", 404),
+    ],
+)
 def test_unknown_ways_in_are_told_in_json(server, method, path, status):
     answer = server.client.request(method, path, follow_redirects=False)
     if path == "/docs/":
@@ -180,8 +212,10 @@ def test_an_upload_without_a_length_is_read_to_the_limit_and_no_further(server, 
 
 
 def test_a_length_over_the_limit_is_refused_before_the_body_comes(server):
-    head = (f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
-            f"content-length: {MOST_BYTES + 1}\r\nexpect: 100-continue\r\n\r\n")  # fmt: skip
+    head = (
+        f"POST /predict HTTP/1.1\r\nhost: x\r\ncontent-type: image/png\r\n"
+        f"content-length: {MOST_BYTES + 1}\r\nexpect: 100-continue\r\n\r\n"
+    )
     with socket.create_connection(server.client.base_url.netloc.decode().split(":")) as line:
         line.settimeout(30)
         line.sendall(head.encode())
@@ -217,8 +251,12 @@ def test_the_table_as_lists_gives_the_same(server, pictures):
 def test_the_interface_is_described_and_shown(server, promise):
     validate(promise.document)
     body = promise.document["paths"]["/predict"]["post"]["requestBody"]["content"]
-    assert set(body) == {"image/*", "application/octet-stream", "application/json",
-                         "multipart/form-data"}  # fmt: skip
+    assert set(body) == {
+        "image/*",
+        "application/octet-stream",
+        "application/json",
+        "multipart/form-data",
+    }
     assert body["image/*"]["schema"] == {"type": "string", "format": "binary"}
     for path in ("/docs", "/"):
         page = server.client.get(path)
@@ -261,8 +299,9 @@ def test_a_full_queue_is_told_when_to_come_again_and_nothing_that_waits_is_lost(
         finally:
             resident.resume()
         assert (answer.status_code, promise.check(answer)["error"]) == (
-            429, f"queue_full: {QUEUE} pictures wait, and {QUEUE} may",
-        )  # fmt: skip
+            429,
+            f"queue_full: {QUEUE} pictures wait, and {QUEUE} may",
+        )
         speed = server.client.get("/model").json()["pictures_per_second"]
         assert int(answer.headers["retry-after"]) == max(1, math.ceil(QUEUE / speed))
         for each in waiting:
@@ -273,8 +312,14 @@ def test_a_full_queue_is_told_when_to_come_again_and_nothing_that_waits_is_lost(
 def test_a_taken_port_is_exit_4_in_one_line(server, project):
     port = server.url.rpartition(":")[2]
     command = [sys.executable, "-m", "pipeline.cli", "serve", "artifacts/train", "--port", port]
-    done = subprocess.run(command, cwd=project.folder, capture_output=True, text=True, check=False,
-                          env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)})  # fmt: skip
+    done = subprocess.run(
+        command,
+        cwd=project.folder,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)},
+    )
     assert done.returncode == 4
     assert done.stderr == (
         "error: rootstock serve: --host and --port: cannot listen there: Address already in use, "
@@ -299,9 +344,10 @@ def test_a_model_that_is_not_there_is_exit_2_in_one_line(project):
         assert "Traceback" not in server.log
 
 
-@pytest.mark.parametrize(("option", "value"), [
-    ("--port", "70000"), ("--queue", "0"), ("--timeout", "-1"), ("--poll", "x"),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--port", "70000"), ("--queue", "0"), ("--timeout", "-1"), ("--poll", "x")],
+)
 def test_options_out_of_range_are_usage(capsys, option, value):
     with pytest.raises(SystemExit) as ended:
         main(["serve", "x", option, value])

@@ -58,8 +58,10 @@ def test_a_version_is_made_verified_and_becomes_champion_once(project, client):
     assert aliases(client) == {"candidate": "1", "champion": "1"}
     note = read_note(project.folder)
     assert (note["name"], note["version"], note["aliases"]) == (
-        "cells", "1", ["candidate", "champion"],
-    )  # fmt: skip
+        "cells",
+        "1",
+        ["candidate", "champion"],
+    )
     assert version.run_id == note["run_id"]
 
     written = (project.folder / "mlflow.db").read_bytes()
@@ -150,10 +152,21 @@ def stage_main():
 
 OPTIONS = [
     word
-    for name in ("raw", "manifest", "report", "page", "normalization", "record", "model", "bundle",
-                 "history", "metrics", "predictions")
+    for name in (
+        "raw",
+        "manifest",
+        "report",
+        "page",
+        "normalization",
+        "record",
+        "model",
+        "bundle",
+        "history",
+        "metrics",
+        "predictions",
+    )
     for word in (f"--{name}", str(getattr(RESULTS, name)))
-] + ["--clean-plots", "a", "--normalize-plots", "b", "--evaluate-plots", "c"]  # fmt: skip
+] + ["--clean-plots", "a", "--normalize-plots", "b", "--evaluate-plots", "c"]
 
 
 def test_raw_files_that_are_missing_or_changed_are_told(project):
@@ -186,9 +199,18 @@ def row(p, label=None):
         (0.7, {"p_a": None, "p_b": None, "label": None, "error": "truncated"}, False, False),
         (0.7, {}, True, False),
     ],
-    ids=["the same bits", "the last bit", "close", "not close", "a tie tips", "other label",
-         "other label, exact", "not decoded", "no columns"],
-)  # fmt: skip
+    ids=[
+        "the same bits",
+        "the last bit",
+        "close",
+        "not close",
+        "a tie tips",
+        "other label",
+        "other label, exact",
+        "not decoded",
+        "no columns",
+    ],
+)
 def test_equality(evaluated, got, is_exact, is_equal):
     table = pd.DataFrame([{"path": "x", "predicted": "a", "p_a": evaluated, "p_b": 1 - evaluated}])
     if evaluated == 0.7 and is_exact and got.get("p_a") == 0.7 + 1e-16:
@@ -212,8 +234,9 @@ def test_models_in_bf16_may_differ_more_between_machines(p, is_equal):
 
 
 def test_items_are_chosen_from_test_by_their_ids():
-    table = pd.DataFrame({"id": list("cadb"), "path": list("wxyz"),
-                          "split": ["test", "test", "val", "test"]})  # fmt: skip
+    table = pd.DataFrame(
+        {"id": list("cadb"), "path": list("wxyz"), "split": ["test", "test", "val", "test"]}
+    )
     assert list(choose_items(table, 2)["id"]) == ["a", "b"]
     assert list(choose_items(table, 99)["id"]) == ["a", "b", "c"]
 
@@ -241,8 +264,13 @@ def test_a_bad_picture_costs_its_own_row_only(model_folder):
         [True, False, False, False, True],
     ]
     assert rows[0] == rows[4]
-    assert rows[1] == {"label": None, "confidence": None, "p_a/b": None, "p_c": None,
-                       "error": "empty: the file has no bytes"}  # fmt: skip
+    assert rows[1] == {
+        "label": None,
+        "confidence": None,
+        "p_a/b": None,
+        "p_c": None,
+        "error": "empty: the file has no bytes",
+    }
     assert rows[2]["error"].startswith("not_image: it is an HTML page")
     assert rows[3]["error"].startswith("truncated: ")
 
@@ -307,8 +335,11 @@ def test_what_predicts_is_what_is_pinned(model_folder):
     )
     done = subprocess.run(
         [sys.executable, "-I", "-B", "-W", "ignore", "-c", script],
-        capture_output=True, text=True, check=True, cwd=folder,
-    )  # fmt: skip
+        capture_output=True,
+        text=True,
+        check=True,
+        cwd=folder,
+    )
     imported = set(done.stdout.split())
     assert {"torch", "timm", "PIL", "safetensors", "pipeline"} <= imported
     assert not {"dvc", "matplotlib", "elpv_dataset", "stages"} & imported

@@ -26,14 +26,24 @@ from tests.fault.test_tracking_faults import OPTIONS
 from tests.support.published import FINGERPRINT, HISTORY, REGISTRY, RESULTS, TRACKING, Project
 
 _IDENTITY = {
-    "GIT_AUTHOR_NAME": "a", "GIT_AUTHOR_EMAIL": "a@example.org", "GIT_COMMITTER_NAME": "a",
+    "GIT_AUTHOR_NAME": "a",
+    "GIT_AUTHOR_EMAIL": "a@example.org",
+    "GIT_COMMITTER_NAME": "a",
     "GIT_COMMITTER_EMAIL": "a@example.org",
-}  # fmt: skip
+}
 _FIRST = datetime(2026, 1, 1, tzinfo=UTC)
 _FILES = (
-    RESULTS.manifest, RESULTS.report, RESULTS.page, RESULTS.normalization, RESULTS.record,
-    RESULTS.model, RESULTS.bundle, RESULTS.history, RESULTS.metrics, RESULTS.predictions,
-)  # fmt: skip
+    RESULTS.manifest,
+    RESULTS.report,
+    RESULTS.page,
+    RESULTS.normalization,
+    RESULTS.record,
+    RESULTS.model,
+    RESULTS.bundle,
+    RESULTS.history,
+    RESULTS.metrics,
+    RESULTS.predictions,
+)
 
 
 class Recorded(Project):
@@ -50,9 +60,13 @@ class Recorded(Project):
         moment = (_FIRST + timedelta(days=self.day)).isoformat()
         dates = {"GIT_AUTHOR_DATE": moment, "GIT_COMMITTER_DATE": moment}
         done = subprocess.run(
-            ["git", *arguments], cwd=self.folder, check=True, capture_output=True, text=True,
+            ["git", *arguments],
+            cwd=self.folder,
+            check=True,
+            capture_output=True,
+            text=True,
             env=os.environ | _IDENTITY | dates,
-        )  # fmt: skip
+        )
         return done.stdout.strip()
 
     def record(self):
@@ -98,8 +112,17 @@ class Recorded(Project):
     def commit(self, message="a result"):
         """Commit what git would have of it, and give the commit."""
         self.day += 1
-        self.git("add", ".gitignore", "params.yaml", "dvc.yaml", LOCK, str(RESULTS.report),
-                 str(RESULTS.metrics), str(RESULTS.normalization), "train.py")  # fmt: skip
+        self.git(
+            "add",
+            ".gitignore",
+            "params.yaml",
+            "dvc.yaml",
+            LOCK,
+            str(RESULTS.report),
+            str(RESULTS.metrics),
+            str(RESULTS.normalization),
+            "train.py",
+        )
         self.git("commit", "--quiet", "--allow-empty", "--message", message)
         return self.git("rev-parse", "HEAD")
 
@@ -143,8 +166,17 @@ def numbers(tracking, name="cells"):
 def decide_on(project, model, version, *, action="promote", champion=None):
     """Add a decision of the audit."""
     aliases = {"candidate": model, "champion": champion or model}
-    draft = Draft(by="a", action=action, name="cells", model=model, key="k", version=str(version),
-                  aliases=aliases, reason="it is better", evidence={})  # fmt: skip
+    draft = Draft(
+        by="a",
+        action=action,
+        name="cells",
+        model=model,
+        key="k",
+        version=str(version),
+        aliases=aliases,
+        reason="it is better",
+        evidence={},
+    )
     project.day += 1
     return write_decision(AUDIT, draft, time=_FIRST + timedelta(days=project.day))
 
@@ -196,8 +228,11 @@ def test_touched_code_and_another_model_of_the_same_key_make_no_second_run(track
     project.retrain("w2", shift=0.0004, fingerprint=FINGERPRINT | {"cpu": "AVX512"})
     project.commit()
     found = sync()
-    assert told(found) == [("made", "cells 1", "made"), ("there", "cells 1", "there"),
-                           ("confirmed", "", "")]  # fmt: skip
+    assert told(found) == [
+        ("made", "cells 1", "made"),
+        ("there", "cells 1", "there"),
+        ("confirmed", "", ""),
+    ]
     (run,) = runs(tracking)
     assert len(run.data.tags["dvc.keys"].split()) == 2
     note = json.loads(run.data.tags[f"confirmed.{project.outcome().keys.model[:8]}"])

@@ -46,8 +46,10 @@ def lose(tracking, number, how):
         with quiet_mlflow():
             from mlflow.cli import gc
         with mock.patch.dict(os.environ, {"MLFLOW_TRACKING_URI": tracking.uri}):
-            gc.main(["--backend-store-uri", tracking.uri, "--run-ids", version.run_id],
-                    standalone_mode=False)  # fmt: skip
+            gc.main(
+                ["--backend-store-uri", tracking.uri, "--run-ids", version.run_id],
+                standalone_mode=False,
+            )
     return version.run_id
 
 

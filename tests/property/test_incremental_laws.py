@@ -28,12 +28,17 @@ NAMES = [f"{folder}/{number:02d}.png" for folder in "abc" for number in range(8)
 
 edits = st.lists(
     st.lists(
-        st.tuples(st.sampled_from(NAMES), st.sampled_from(["put", "remove", "relabel", "rename"]),
-                  st.integers(0, 3)),
-        min_size=1, max_size=6,
+        st.tuples(
+            st.sampled_from(NAMES),
+            st.sampled_from(["put", "remove", "relabel", "rename"]),
+            st.integers(0, 3),
+        ),
+        min_size=1,
+        max_size=6,
     ),
-    min_size=2, max_size=5,
-)  # fmt: skip
+    min_size=2,
+    max_size=5,
+)
 
 
 def picture(name, version):
@@ -62,11 +67,16 @@ def rows_of(raw, labels):
     """Give the kept rows of a manifest: of equal files one."""
     files = sorted(raw.rglob("*.png"))
     names = [file.relative_to(raw).as_posix() for file in files]
-    table = pd.DataFrame({
-        "path": names, "id": [sha256_file(file) for file in files],
-        "label": [labels.get(name, "a") for name in names], "split": "train", "group": None,
-        "weight": 1.0,
-    })  # fmt: skip
+    table = pd.DataFrame(
+        {
+            "path": names,
+            "id": [sha256_file(file) for file in files],
+            "label": [labels.get(name, "a") for name in names],
+            "split": "train",
+            "group": None,
+            "weight": 1.0,
+        }
+    )
     return table.drop_duplicates("id").sort_values("path", ignore_index=True)
 
 
@@ -106,8 +116,9 @@ def test_the_way_to_an_item_set_leaves_no_trace(names, data):
             for each in names if way == "less" else sorted(names)[:3]:
                 apply(folder / way, {}, each, "put", 0)
             first = folder / f"{way}-0"
-            write_store(first, rows_of(folder / way, {}), raw=folder / way, params=PARAMS,
-                        machine=ONE)  # fmt: skip
+            write_store(
+                first, rows_of(folder / way, {}), raw=folder / way, params=PARAMS, machine=ONE
+            )
         wanted = data.draw(st.sets(st.sampled_from(sorted(names)), min_size=1))
         for way in ("more", "less"):
             for each in names:
@@ -116,6 +127,12 @@ def test_the_way_to_an_item_set_leaves_no_trace(names, data):
                     apply(folder / way, {}, each, "put", 0)
                 elif each not in wanted and path.exists():
                     path.unlink()
-            write_store(folder / f"{way}-1", rows_of(folder / way, {}), raw=folder / way,
-                        params=PARAMS, machine=ONE, old=folder / f"{way}-0")  # fmt: skip
+            write_store(
+                folder / f"{way}-1",
+                rows_of(folder / way, {}),
+                raw=folder / way,
+                params=PARAMS,
+                machine=ONE,
+                old=folder / f"{way}-0",
+            )
         assert contents(folder / "more-1") == contents(folder / "less-1")

@@ -27,10 +27,16 @@ def picture(place, step):
 
 def table(items):
     rows = [
-        {"path": f"{place}-{step}", "split": None, "group": None, "label": "x",
-         "pixel_hash": f"{place}{step}", "thumbnail": picture(place, step)}
+        {
+            "path": f"{place}-{step}",
+            "split": None,
+            "group": None,
+            "label": "x",
+            "pixel_hash": f"{place}{step}",
+            "thumbnail": picture(place, step),
+        }
         for place, step in items
-    ]  # fmt: skip
+    ]
     names = ["path", "split", "group", "label", "pixel_hash", "thumbnail"]
     made = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[:-1], "str"))
     made["split"] = assign_splits(made, PARAMS, {NOT_GIVEN: ("train", "val", "test")})
@@ -89,8 +95,9 @@ def test_what_stays_does_not_leak_and_what_goes_had_a_reason(items):
 @settings(deadline=None, max_examples=60)
 @given(ITEMS, st.sets(st.integers(0, 13), max_size=3))
 def test_what_a_person_wants_stays_and_costs_others_nothing(items, places):
-    wanted = {f"{place}-{step}" for place, step in (items[each] for each in places
-                                                    if each < len(items))}  # fmt: skip
+    wanted = {
+        f"{place}-{step}" for place, step in (items[each] for each in places if each < len(items))
+    }
     _, kept, _ = settle(items)
     near, kept_too, _ = settle(items, wanted)
     assert set(kept_too) == set(kept) | wanted

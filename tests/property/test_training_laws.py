@@ -25,13 +25,30 @@ def recipe(
     *, optim="sgd", lr=0.3, momentum=0.0, epochs=5, dropout=0.0, batch_size="full"
 ) -> Recipe:
     return Recipe(
-        train=TrainParams(**OFF, strategy="head", epochs=epochs, batch_size=batch_size,
-                          dropout=dropout, batch_norm="stored", monitor="loss", patience=0),
-        optim=OptimParams(name=optim, lr=lr, momentum=momentum, nesterov=False, beta1=0.9,
-                          beta2=0.99, weight_decay=0.0, clip_norm=0.0, layer_decay=1.0),
+        train=TrainParams(
+            **OFF,
+            strategy="head",
+            epochs=epochs,
+            batch_size=batch_size,
+            dropout=dropout,
+            batch_norm="stored",
+            monitor="loss",
+            patience=0,
+        ),
+        optim=OptimParams(
+            name=optim,
+            lr=lr,
+            momentum=momentum,
+            nesterov=False,
+            beta1=0.9,
+            beta2=0.99,
+            weight_decay=0.0,
+            clip_norm=0.0,
+            layer_decay=1.0,
+        ),
         schedule=ScheduleParams(name="cosine", warmup_frac=0.2, final_frac=0.1),
         seed=3,
-    )  # fmt: skip
+    )
 
 
 def data(seed, items=20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -42,8 +59,11 @@ def data(seed, items=20) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
 
 def examples(inputs, labels, weights) -> Examples:
     table = torch.from_numpy(inputs)
-    return Examples(torch.from_numpy(labels), torch.from_numpy(weights).double(),
-                    lambda rows, epoch: table[torch.from_numpy(rows)])  # fmt: skip
+    return Examples(
+        torch.from_numpy(labels),
+        torch.from_numpy(weights).double(),
+        lambda rows, epoch: table[torch.from_numpy(rows)],
+    )
 
 
 def learner(model, plan) -> Learner:
@@ -111,8 +131,9 @@ def test_a_weight_is_a_number_of_repetitions(seed, smoothing):
 def test_training_on_weights_is_training_on_repetitions(seed):
     inputs, labels, counts = data(seed)
     counts[0] = max(counts[0], 1)
-    repeated = examples(np.repeat(inputs, counts, axis=0), np.repeat(labels, counts),
-                        np.ones(int(counts.sum())))  # fmt: skip
+    repeated = examples(
+        np.repeat(inputs, counts, axis=0), np.repeat(labels, counts), np.ones(int(counts.sum()))
+    )
     found = train_linear(recipe(), examples(inputs, labels, counts))
     assert found == pytest.approx(train_linear(recipe(), repeated), abs=1e-6)
 

@@ -11,9 +11,14 @@ import pytest
 from tests.support.servers import REQUIRED
 
 _FLAGS = (
-    "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run",
-    "--disable-background-networking", "--disable-component-update", "--disable-sync",
-)  # fmt: skip
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+)
 
 
 def chromium():
@@ -42,8 +47,14 @@ def browser_page(*, dark=False, width=1100, height=760):
             )
             complaints = []
             page.on("pageerror", lambda error: complaints.append(str(error)))
-            page.on("console", lambda message: complaints.append(message.text)
-                    if message.type in ("error", "warning") else None)  # fmt: skip
+            page.on(
+                "console",
+                lambda message: (
+                    complaints.append(message.text)
+                    if message.type in ("error", "warning")
+                    else None
+                ),
+            )
             yield page, complaints
         finally:
             browser.close()

@@ -45,14 +45,28 @@ def at_once(folders, code, *, meet, uri, scratch):
     """
     running = [
         subprocess.Popen(
-            [sys.executable, "-c", f"{_MEET}\nNUMBER = {number}\n{code}", str(scratch), str(number),
-             meet],
-            cwd=folder, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-            env=ENVIRONMENT | {"MLFLOW_TRACKING_URI": uri, "PYTHONPATH": str(ROOT),
-                               "ROOTSTOCK_FOLLOW": "0", "DVC_ROOT": os.fspath(folder)},
+            [
+                sys.executable,
+                "-c",
+                f"{_MEET}\nNUMBER = {number}\n{code}",
+                str(scratch),
+                str(number),
+                meet,
+            ],
+            cwd=folder,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+            env=ENVIRONMENT
+            | {
+                "MLFLOW_TRACKING_URI": uri,
+                "PYTHONPATH": str(ROOT),
+                "ROOTSTOCK_FOLLOW": "0",
+                "DVC_ROOT": os.fspath(folder),
+            },
         )
         for number, folder in enumerate(folders)
-    ]  # fmt: skip
+    ]
     told = [process.communicate(timeout=_TIMEOUT_S) for process in running]
     for process, (out, err) in zip(running, told, strict=True):
         assert process.returncode == 0, f"{out}\n{err}"

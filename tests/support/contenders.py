@@ -41,8 +41,17 @@ class Ring:
         """Change what must hold."""
         self.arena = replace(self.arena, params=REGISTRY.model_copy(update=values))
 
-    def enter(self, model, wrong, *, classes=CLASSES, trained=(), groups=None, key=None,
-              keeps=("bundle", "predictions", "splits")):  # fmt: skip
+    def enter(
+        self,
+        model,
+        wrong,
+        *,
+        classes=CLASSES,
+        trained=(),
+        groups=None,
+        key=None,
+        keeps=("bundle", "predictions", "splits"),
+    ):
         """Register a version that is wrong on these items, and was trained on those ids."""
         bad, good = (classes.index(name) if name in classes else 0 for name in CLASSES)
         said = np.where(np.isin(np.arange(len(self.paths)), wrong), 1 - self.truth, self.truth)

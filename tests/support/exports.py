@@ -13,9 +13,12 @@ from pipeline.picture.shelf.normalization import Normalization
 from tests.support.published import small_bundle, small_network
 
 FILES = {
-    "safetensors": "model.safetensors", "pt2": "model.pt2", "onnx": "model.onnx",
-    "state_dict": "state_dict.pt", "pickle": "model.pickle",
-}  # fmt: skip
+    "safetensors": "model.safetensors",
+    "pt2": "model.pt2",
+    "onnx": "model.onnx",
+    "state_dict": "state_dict.pt",
+    "pickle": "model.pickle",
+}
 """By format."""
 
 SIZES = {"test_vit": 160}
@@ -37,8 +40,13 @@ def make_network(bundle, *, seed=1):
     """Give a network whose head scales features and has a bias."""
     network = small_network(bundle, seed=seed).eval()
     generator = torch.Generator().manual_seed(seed)
-    pictures = torch.randint(0, 256, (8, 3, bundle.decode.size_px, bundle.decode.size_px),
-                             dtype=torch.uint8, generator=generator)  # fmt: skip
+    pictures = torch.randint(
+        0,
+        256,
+        (8, 3, bundle.decode.size_px, bundle.decode.size_px),
+        dtype=torch.uint8,
+        generator=generator,
+    )
     with torch.no_grad():
         features = network.pooled(pictures)
         network.head.mean.copy_(features.mean(0))

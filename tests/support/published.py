@@ -222,8 +222,9 @@ def use_real_model(project, *, task="classification", items=8, seed=1):
     predictor = Predictor.load(project.folder / RESULTS.model, project.folder / RESULTS.bundle)
     table = predictor.predict_bytes([path.read_bytes() for path in files])
     table = table.rename(columns={"label": "predicted"})
-    table.insert(0, "path", [path.relative_to(project.folder / RESULTS.raw).as_posix()
-                             for path in files])  # fmt: skip
+    table.insert(
+        0, "path", [path.relative_to(project.folder / RESULTS.raw).as_posix() for path in files]
+    )
     table.insert(1, "id", [sha256_file(path) for path in files])
     table.insert(2, "split", "test")
     table.insert(3, "label", "c" if task == "classification" else 0.5)

@@ -75,9 +75,13 @@ class Server:
     def start(self):
         with self.log.open("ab") as log:
             self.process = subprocess.Popen(
-                self.command, stdout=log, stderr=log, start_new_session=True, cwd=ROOT,
+                self.command,
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+                cwd=ROOT,
                 env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)} | self.env,
-            )  # fmt: skip
+            )
         until(lambda: self.process.poll() is not None or self.ready())
         assert self.process.poll() is None, self.log.read_text(errors="replace")[-3000:]
         return self
@@ -109,9 +113,12 @@ def s3_server(folder, buckets):
 
         with server:
             client = boto3.client(
-                "s3", endpoint_url=url, aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
-                aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"], region_name="us-east-1",
-            )  # fmt: skip
+                "s3",
+                endpoint_url=url,
+                aws_access_key_id=KEYS["AWS_ACCESS_KEY_ID"],
+                aws_secret_access_key=KEYS["AWS_SECRET_ACCESS_KEY"],
+                region_name="us-east-1",
+            )
             for bucket in buckets:
                 client.create_bucket(Bucket=bucket)
             yield url, client
@@ -152,10 +159,14 @@ class Postgres:
         """Run a program of PostgreSQL as the user who owns the cluster."""
         who = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
         done = subprocess.run(
-            [*who, str(self.bin / name), *arguments], cwd=self.folder, capture_output=True,
-            check=False, timeout=START_S, env=ENVIRONMENT | {"PGPASSWORD": self.password},
+            [*who, str(self.bin / name), *arguments],
+            cwd=self.folder,
+            capture_output=True,
+            check=False,
+            timeout=START_S,
+            env=ENVIRONMENT | {"PGPASSWORD": self.password},
             **options,
-        )  # fmt: skip
+        )
         assert done.returncode == 0, done.stderr.decode(errors="replace")
         return done.stdout
 
@@ -165,8 +176,18 @@ class Postgres:
         settings += f"-c unix_socket_directories={self.folder}"
         stop = ["-m", "fast"] if action != "start" else []
         # Its log goes to a file: the server would hold a pipe open after pg_ctl has ended.
-        self.run("pg_ctl", action, "-w", "-D", str(self.folder / "data"), "-o", settings, *stop,
-                 "-l", str(self.folder / "log"))  # fmt: skip
+        self.run(
+            "pg_ctl",
+            action,
+            "-w",
+            "-D",
+            str(self.folder / "data"),
+            "-o",
+            settings,
+            *stop,
+            "-l",
+            str(self.folder / "log"),
+        )
 
     def client(self, name, *arguments, **options):
         """Run a client program against it."""
@@ -208,9 +229,18 @@ def postgres_cluster():
         if os.geteuid() == 0:
             shutil.chown(folder, "postgres")
             shutil.chown(password, "postgres")
-        cluster.run("initdb", "-D", str(folder / "data"), "-U", "mlflow", "--no-sync",
-                    "--auth=scram-sha-256", "--encoding=UTF8", "--locale=C",
-                    f"--pwfile={password}")  # fmt: skip
+        cluster.run(
+            "initdb",
+            "-D",
+            str(folder / "data"),
+            "-U",
+            "mlflow",
+            "--no-sync",
+            "--auth=scram-sha-256",
+            "--encoding=UTF8",
+            "--locale=C",
+            f"--pwfile={password}",
+        )
         cluster.control("start")
         try:
             cluster.client("createdb", "mlflow")
@@ -225,13 +255,28 @@ def mlflow_server(folder, database_uri, artifacts, *, env=None, options=()):
     """Give an MLflow server that keeps artifacts itself, so that clients need no keys."""
     port = free_port()
     command = [
-        sys.executable, "-m", "mlflow", "server", "--host", "127.0.0.1", "--port", str(port),
-        "--backend-store-uri", database_uri, "--artifacts-destination", artifacts,
-        "--allowed-hosts", f"127.0.0.1:{port}", "--workers", "1", *options,
-    ]  # fmt: skip
+        sys.executable,
+        "-m",
+        "mlflow",
+        "server",
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--backend-store-uri",
+        database_uri,
+        "--artifacts-destination",
+        artifacts,
+        "--allowed-hosts",
+        f"127.0.0.1:{port}",
+        "--workers",
+        "1",
+        *options,
+    ]
     settings = {"MLFLOW_DISABLE_TELEMETRY": "true", "MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
     health = f"http://127.0.0.1:{port}/health"
-    server = Server(command, folder / "mlflow.log", lambda: answers(health),
-                    env=settings | (env or {}))  # fmt: skip
+    server = Server(
+        command, folder / "mlflow.log", lambda: answers(health), env=settings | (env or {})
+    )
     server.url = f"http://127.0.0.1:{port}"
     return server

@@ -95,11 +95,16 @@ def serving(model, *options, cwd, env=None, wait=True):
     """Run a server on a free port."""
     command = [sys.executable, "-m", "pipeline.cli", "serve", str(model), "--port", "0", *options]
     process = subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, cwd=cwd,
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        cwd=cwd,
         start_new_session=True,
-        env=ENVIRONMENT | {"PYTHONPATH": str(Path(__file__).parents[2]), "DVC_ROOT": str(cwd)}
+        env=ENVIRONMENT
+        | {"PYTHONPATH": str(Path(__file__).parents[2]), "DVC_ROOT": str(cwd)}
         | (env or {}),
-    )  # fmt: skip
+    )
     server = Serving(process)
     try:
         yield server.wait_ready() if wait else server
@@ -121,9 +126,12 @@ def register(project, *aliases, code=None):
     content = Content(model, project.folder / RESULTS.bundle, md5_file(model), code)
     logged = log_model(tracking, content, name=NAME, run_id=run.info.run_id)
     version = client.create_model_version(
-        NAME, f"models:/{logged}", run.info.run_id, model_id=logged,
+        NAME,
+        f"models:/{logged}",
+        run.info.run_id,
+        model_id=logged,
         tags={MODEL: content.md5, "metric.accuracy": "0.875"},
-    )  # fmt: skip
+    )
     for alias in aliases:
         client.set_registered_model_alias(NAME, alias, version.version)
     return str(version.version)

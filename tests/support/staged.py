@@ -46,11 +46,17 @@ def run_clean(folder, *, labels="raw", **sections):
     """Run `clean` on folder/raw; give its exit code. Its outputs lie in folder/out."""
     write_params(folder, **sections)
     options = {
-        "raw": "raw", "labels": labels, "review": "review", "manifest": "out/manifest.parquet",
-        "report": "out/report.json", "near-duplicates": "out/near_duplicates.parquet",
-        "plots": "out/plots", "page": "out/report.html", "probes": "out/probes.parquet",
+        "raw": "raw",
+        "labels": labels,
+        "review": "review",
+        "manifest": "out/manifest.parquet",
+        "report": "out/report.json",
+        "near-duplicates": "out/near_duplicates.parquet",
+        "plots": "out/plots",
+        "page": "out/report.html",
+        "probes": "out/probes.parquet",
         "key": "out/clean-key.json",
-    }  # fmt: skip
+    }
     with _entered(folder):
         return run_stage(clean.main, [f"--{name}={value}" for name, value in options.items()])
 
@@ -60,6 +66,10 @@ def run_transform(folder):
     with _entered(folder):
         return run_stage(
             transform.main,
-            ["--raw=raw", "--manifest=out/manifest.parquet", "--store=out/store",
-             "--key=out/transform-key.json"],
-        )  # fmt: skip
+            [
+                "--raw=raw",
+                "--manifest=out/manifest.parquet",
+                "--store=out/store",
+                "--key=out/transform-key.json",
+            ],
+        )

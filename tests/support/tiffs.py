@@ -26,9 +26,19 @@ COMPRESSIONS = {1: bytes, 8: zlib.compress, 32773: packbits}
 
 
 def tiff(
-    values, *, photometric=1, bits=None, order="<", compression=1, strips=1, tile=None,
-    planar=1, extra=(), tags=(), sub=(),
-):  # fmt: skip
+    values,
+    *,
+    photometric=1,
+    bits=None,
+    order="<",
+    compression=1,
+    strips=1,
+    tile=None,
+    planar=1,
+    extra=(),
+    tags=(),
+    sub=(),
+):
     """Give a TIFF of one page.
 
     Args:
@@ -45,9 +55,16 @@ def tiff(
         sub: Pages that follow, each as the arguments of this function.
     """
     first = {
-        "values": values, "photometric": photometric, "bits": bits, "compression": compression,
-        "strips": strips, "tile": tile, "planar": planar, "extra": extra, "tags": tags,
-    }  # fmt: skip
+        "values": values,
+        "photometric": photometric,
+        "bits": bits,
+        "compression": compression,
+        "strips": strips,
+        "tile": tile,
+        "planar": planar,
+        "extra": extra,
+        "tags": tags,
+    }
     content = bytearray(b"II*\0" if order == "<" else b"MM\0*") + bytes(4)
     last = 4
     for page in (first, *sub):
@@ -58,9 +75,19 @@ def tiff(
 
 
 def _page(
-    content, order, values, *, photometric=1, bits=None, compression=1, strips=1, tile=None,
-    planar=1, extra=(), tags=(),
-):  # fmt: skip
+    content,
+    order,
+    values,
+    *,
+    photometric=1,
+    bits=None,
+    compression=1,
+    strips=1,
+    tile=None,
+    planar=1,
+    extra=(),
+    tags=(),
+):
     cube = values[..., None] if values.ndim == 2 else values
     height, width, channels = cube.shape
     bits = bits or values.dtype.itemsize * 8
@@ -69,8 +96,11 @@ def _page(
     pieces = []
     for block in blocks:
         is_whole = bits in (8, 16, 32)
-        raw = block.astype(block.dtype.newbyteorder(order)).tobytes() if is_whole \
-            else pack_bits(block, bits)  # fmt: skip
+        raw = (
+            block.astype(block.dtype.newbyteorder(order)).tobytes()
+            if is_whole
+            else pack_bits(block, bits)
+        )
         pieces.append(COMPRESSIONS[compression](raw))
     offsets = []
     for piece in pieces:
@@ -78,9 +108,13 @@ def _page(
         content += piece + b"\0" * (len(piece) % 2)
     sizes = [len(piece) for piece in pieces]
     entries = [
-        (256, "I", (width,)), (257, "I", (height,)), (258, "H", (bits,) * channels),
-        (259, "H", (compression,)), (277, "H", (channels,)), (284, "H", (planar,)),
-    ]  # fmt: skip
+        (256, "I", (width,)),
+        (257, "I", (height,)),
+        (258, "H", (bits,) * channels),
+        (259, "H", (compression,)),
+        (277, "H", (channels,)),
+        (284, "H", (planar,)),
+    ]
     if photometric is not None:
         entries.append((262, "H", (photometric,)))
     if extra:
@@ -103,8 +137,9 @@ def _blocks(layer, strips, tile):
     if tile is None:
         rows = -(-height // strips)
         return [layer[at : at + rows] for at in range(0, height, rows)]
-    padded = np.zeros((-(-height // tile) * tile, -(-width // tile) * tile, layer.shape[2]),
-                      layer.dtype)  # fmt: skip
+    padded = np.zeros(
+        (-(-height // tile) * tile, -(-width // tile) * tile, layer.shape[2]), layer.dtype
+    )
     padded[:height, :width] = layer
     places = [range(0, side, tile) for side in padded.shape[:2]]
     return [padded[y : y + tile, x : x + tile] for y in places[0] for x in places[1]]

@@ -28,23 +28,57 @@ from pipeline.weights.weights import WeightsParams, fetch_weights, load_backbone
 
 QUIET = MachineParams(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")
-OFF = {"start": "zero", "probe_epochs": 3, "probe_lr": 0.01, "unfreeze_epochs": 0, "ema": 0.0,
-       "mixup": 0.0, "cutmix": 0.0, "test_views": 1}  # fmt: skip
+OFF = {
+    "start": "zero",
+    "probe_epochs": 3,
+    "probe_lr": 0.01,
+    "unfreeze_epochs": 0,
+    "ema": 0.0,
+    "mixup": 0.0,
+    "cutmix": 0.0,
+    "test_views": 1,
+}
 """Every part of a recipe that `train` can do without."""
 
 SECTIONS = {
-    "train": {**OFF, "strategy": "head", "epochs": 6, "batch_size": 8, "dropout": 0.1,
-              "batch_norm": "stored", "monitor": "loss", "patience": 0},
-    "optim": {"name": "adamw", "lr": 0.01, "momentum": 0.9, "nesterov": True, "beta1": 0.9,
-              "beta2": 0.999, "weight_decay": 0.01, "clip_norm": 0.0, "layer_decay": 1.0},
+    "train": {
+        **OFF,
+        "strategy": "head",
+        "epochs": 6,
+        "batch_size": 8,
+        "dropout": 0.1,
+        "batch_norm": "stored",
+        "monitor": "loss",
+        "patience": 0,
+    },
+    "optim": {
+        "name": "adamw",
+        "lr": 0.01,
+        "momentum": 0.9,
+        "nesterov": True,
+        "beta1": 0.9,
+        "beta2": 0.999,
+        "weight_decay": 0.01,
+        "clip_norm": 0.0,
+        "layer_decay": 1.0,
+    },
     "schedule": {"name": "cosine", "warmup_frac": 0.1, "final_frac": 0.01},
-    "loss": {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": "none",
-             "sample_weights": True},
-    "augment": {"hflip": 0.5, "vflip": 0.5, "transpose": 0.5, "crop_min_frac": 0.8,
-                "brightness": 0.1, "contrast": 0.1},
-    "runtime": {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32",
-                "compile": False},
-}  # fmt: skip
+    "loss": {
+        "name": "cross_entropy",
+        "label_smoothing": 0.0,
+        "class_weights": "none",
+        "sample_weights": True,
+    },
+    "augment": {
+        "hflip": 0.5,
+        "vflip": 0.5,
+        "transpose": 0.5,
+        "crop_min_frac": 0.8,
+        "brightness": 0.1,
+        "contrast": 0.1,
+    },
+    "runtime": {"seed": 1, "threads": 1, "device": "cpu", "precision": "fp32", "compile": False},
+}
 
 
 def cpu():
@@ -81,11 +115,16 @@ def make_rows(raw, *, items, labels=None, splits=None) -> pd.DataFrame:
         noise = generator.integers(0, 50, (40, 40, 3))
         path = raw / f"{number:03d}.png"
         Image.fromarray((noise + level).astype(np.uint8)).save(path)
-        rows.append({
-            "path": path.name, "id": sha256_file(path), "group": None, "weight": 1.0,
-            "label": labels(number, level) if labels else ("bright" if number % 2 else "dark"),
-            "split": (splits or SPLITS)[(number // 2) % len(splits or SPLITS)],
-        })  # fmt: skip
+        rows.append(
+            {
+                "path": path.name,
+                "id": sha256_file(path),
+                "group": None,
+                "weight": 1.0,
+                "label": labels(number, level) if labels else ("bright" if number % 2 else "dark"),
+                "split": (splits or SPLITS)[(number // 2) % len(splits or SPLITS)],
+            }
+        )
     return pd.DataFrame(rows)
 
 
@@ -93,22 +132,38 @@ def make_sources(
     folder, *, items=60, pooled=True, cut="none", views=1, change=None, **options
 ) -> Sources:
     """Run what comes before training, in process; `change` may alter the rows before."""
-    sources = Sources(*(folder / name for name in (
-        "features", "store", "normalization.json", "backbone.safetensors", "record.json",
-    )))  # fmt: skip
+    sources = Sources(
+        *(
+            folder / name
+            for name in (
+                "features",
+                "store",
+                "normalization.json",
+                "backbone.safetensors",
+                "record.json",
+            )
+        )
+    )
     rows = make_rows(folder / "raw", items=items, **options)
     if change:
         rows = change(rows)
-    transform = TransformParams(size_px=32, resize="squash", interpolation="bilinear",
-                                background=(0, 0, 0), white16=65535, shard_rows=25)  # fmt: skip
+    transform = TransformParams(
+        size_px=32,
+        resize="squash",
+        interpolation="bilinear",
+        background=(0, 0, 0),
+        white16=65535,
+        shard_rows=25,
+    )
     write_store(sources.store, rows, raw=folder / "raw", params=transform, machine=QUIET)
     normalization = Normalization("minmax", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     write_json(sources.normalization, normalization.to_dict())
     weights = WeightsParams(source="none", architecture="test_efficientnet", sha256=None, key=None)
     state, record = fetch_weights(weights, folder, resolve_model=None)
     save_backbone(sources.backbone, sources.record, state=state, facts=record)
-    features = FeaturesParams(pooled=pooled, cut=cut, views=views, pooling="mean+max",
-                              batch_size=16, seed=1)  # fmt: skip
+    features = FeaturesParams(
+        pooled=pooled, cut=cut, views=views, pooling="mean+max", batch_size=16, seed=1
+    )
     augment = AugmentParams.model_validate(SECTIONS["augment"])
     if not features.is_empty:
         backbone, _ = load_backbone(sources.backbone, sources.record)

@@ -17,8 +17,12 @@ pytestmark = pytest.mark.slow
 
 DRIVER = "dvc git-hook merge-driver --ancestor %O --our %A --their %B"
 RAW, LABELS = Path("data/small/raw"), Path("data/small/labels.csv")
-WRITTEN = ["artifacts/clean/report.json", "artifacts/evaluate/metrics.json",
-           "artifacts/normalize/normalization.json", "dvc.lock"]  # fmt: skip
+WRITTEN = [
+    "artifacts/clean/report.json",
+    "artifacts/evaluate/metrics.json",
+    "artifacts/normalize/normalization.json",
+    "dvc.lock",
+]
 
 
 @dataclass
@@ -88,10 +92,12 @@ def team(tmp_path_factory):
         postgres_cluster() as postgres,
         s3_server(folder, ["store", "artifacts"]) as (s3, objects),
         mlflow_server(
-            folder, postgres.uri(), "s3://artifacts/cells",
+            folder,
+            postgres.uri(),
+            "s3://artifacts/cells",
             env=KEYS | {"MLFLOW_S3_ENDPOINT_URL": s3},
         ) as server,
-    ):  # fmt: skip
+    ):
         team = Team(folder, postgres, server, objects, KEYS | {"MLFLOW_TRACKING_URI": server.url})
         ada = small_project(team.ada, items=48)
         set_params(
@@ -193,8 +199,17 @@ def test_artifacts_go_through_the_server_to_the_bucket(team):
     ((_, run_id, _),) = team.versions("elpv")
     target = team.folder / "downloaded"
     only_address = {"MLFLOW_TRACKING_URI": team.server.url}  # and no keys of the bucket
-    run(team.folder, "mlflow", "artifacts", "download", "--artifact-uri", "models:/elpv/1",
-        "--dst-path", str(target), env=only_address)  # fmt: skip
+    run(
+        team.folder,
+        "mlflow",
+        "artifacts",
+        "download",
+        "--artifact-uri",
+        "models:/elpv/1",
+        "--dst-path",
+        str(target),
+        env=only_address,
+    )
     (model,) = target.rglob("model.safetensors")
     trained = team.ada / "artifacts/train/model.safetensors"
     assert model.read_bytes() == trained.read_bytes()
@@ -280,8 +295,10 @@ def test_a_pull_request_shows_metrics_plots_and_data(team):
     assert "added: 3" in text
     assert "relabeled: 3" in text
     assert sorted(path.name for path in (dana / "report").iterdir()) == [
-        "data.png", "plots", "report.md"
-    ]  # fmt: skip
+        "data.png",
+        "plots",
+        "report.md",
+    ]
     assert (dana / "report/plots/index.html").stat().st_size > 1000
     assert (dana / "report/data.png").read_bytes().startswith(b"\x89PNG")
     assert run(dana, "git", "status", "--short", "--", ":!report").stdout == ""

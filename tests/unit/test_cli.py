@@ -68,8 +68,11 @@ def test_params_are_looked_at_first(project, capsys):
 def test_help_names_the_commands():
     done = subprocess.run(
         [sys.executable, "-m", "pipeline.cli", "--help"],
-        cwd=ROOT, capture_output=True, text=True, check=True,
-    )  # fmt: skip
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
     assert "repro" in done.stdout
     assert "ui" in done.stdout
 
@@ -196,15 +199,19 @@ def test_a_command_runs_in_the_project_above_and_paths_stay_what_they_mean(
 @pytest.mark.parametrize(
     ("words", "names"),
     [
-        (["export", "../../artifacts", "--format", "onnx", "-o", "out"],
-         {"model": "artifacts", "output": Path("data/mine/out")}),
+        (
+            ["export", "../../artifacts", "--format", "onnx", "-o", "out"],
+            {"model": "artifacts", "output": Path("data/mine/out")},
+        ),
         (["data", "diff", "--sheet", "/tmp/sheet.png"], {"sheet": Path("/tmp/sheet.png")}),
         (["data", "diff", "HEAD", "--sheet", "../x.png"], {"sheet": Path("data/x.png")}),
-        (["repro", "clean", "../small/dvc.yaml:fetch", "raw.dvc"],
-         {"rest": ["clean", "data/small/dvc.yaml:fetch", "data/mine/raw.dvc"]}),
+        (
+            ["repro", "clean", "../small/dvc.yaml:fetch", "raw.dvc"],
+            {"rest": ["clean", "data/small/dvc.yaml:fetch", "data/mine/raw.dvc"]},
+        ),
     ],
     ids=["export", "absolute", "sheet", "targets-of-dvc"],
-)  # fmt: skip
+)
 def test_every_path_that_is_given_begins_where_the_user_stands(finished, words, names, monkeypatch):
     (finished / "data/small").mkdir()
     for file in ("data/small/dvc.yaml", "data/mine/raw.dvc"):

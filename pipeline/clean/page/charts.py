@@ -16,8 +16,15 @@ _LISTED = 500
 _NAME_CHARS = 60
 _SIDES_PX = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
 _ASPECTS = (0.5, 0.7, 0.95, 1.05, 1.45, 2.0)
-_ASPECT_NAMES = ("1 : 2 and taller", "tall", "upright", "square", "lying", "wide",
-                 "2 : 1 and wider")  # fmt: skip
+_ASPECT_NAMES = (
+    "1 : 2 and taller",
+    "tall",
+    "upright",
+    "square",
+    "lying",
+    "wide",
+    "2 : 1 and wider",
+)
 
 Counts = Mapping[str, Mapping[str, int]]
 """split -> label -> items."""
@@ -73,12 +80,13 @@ def columns_chart(names: Sequence[str], counts: Sequence[int], label: str) -> Ht
                 tag("div", n if n else None, tag("i", style=f"height:{82 * n / top:.1f}%"))
                 for n in counts
             ),
-            class_="columns", role="img",
+            class_="columns",
+            role="img",
             aria_label=f"{label}: "
             + ", ".join(f"{name} {n}" for name, n in zip(names, counts, strict=True)),
         ),
         tag("div", *(tag("span", name) for name in names), class_="ticks", aria_hidden="true"),
-    )  # fmt: skip
+    )
 
 
 def side_bins(longer: pd.Series) -> tuple[list[str], list[int]]:
@@ -129,9 +137,11 @@ def _bars(labels: Sequence[str], counts: Counts, what: str) -> Html:
 def _bar(split: str, n: int, top: int) -> Html:
     # 70 % leaves room for the number behind the longest bar.
     return tag(
-        "div", tag("i", style=f"width:{70 * n / top:.1f}%") if n else None, tag("span", n),
+        "div",
+        tag("i", style=f"width:{70 * n / top:.1f}%") if n else None,
+        tag("span", n),
         class_=f"bar {split}",
-    )  # fmt: skip
+    )
 
 
 def _outline(by_size: Sequence[str], counts: Counts) -> Html:
@@ -149,12 +159,22 @@ def _outline(by_size: Sequence[str], counts: Counts) -> Html:
             floor -= height
             if height > 0:
                 bars.append(
-                    tag("rect", x=f"{place * width:.2f}", y=f"{floor:.2f}",
-                        width=f"{width * 0.86:.2f}", height=f"{height:.2f}", class_=split)
-                )  # fmt: skip
+                    tag(
+                        "rect",
+                        x=f"{place * width:.2f}",
+                        y=f"{floor:.2f}",
+                        width=f"{width * 0.86:.2f}",
+                        height=f"{height:.2f}",
+                        class_=split,
+                    )
+                )
     return tag(
-        "svg", *bars, viewBox="0 0 600 100", role="img", preserveAspectRatio="none",
+        "svg",
+        *bars,
+        viewBox="0 0 600 100",
+        role="img",
+        preserveAspectRatio="none",
         style="height:9rem",
         aria_label=f"items of {len(by_size)} classes, from {top} down to "
         f"{_total(counts, by_size[-1])}",
-    )  # fmt: skip
+    )

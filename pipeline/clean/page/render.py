@@ -48,8 +48,12 @@ def write_page(
     name = raw.parent.name or raw.name
     parts: list[Html | None] = [
         tag("h1", "What cleaning found in ", tag("span", name)),
-        tag("p", f"A data set for {rules.task}, labeled by "
-            f"{_LAYOUTS.get(report['layout'], report['layout'])}.", class_="lead"),
+        tag(
+            "p",
+            f"A data set for {rules.task}, labeled by "
+            f"{_LAYOUTS.get(report['layout'], report['layout'])}.",
+            class_="lead",
+        ),
         tiles,
         whole,
         sections.checks_strip(report, showcase, has_near=near is not None),
@@ -65,11 +69,17 @@ def write_page(
         sections.fills_section(report),
         sections.review_section(report),
         sections.notes_section(report),
-        tag("footer", "Every item has its row, with the reason, in ",
-            tag("code", "manifest.parquet"), "; the numbers are in ", tag("code", "report.json"),
-            ", both beside this page. Written by the stage ", tag("code", "clean"),
-            "; equal data give an equal page."),
-    ]  # fmt: skip
+        tag(
+            "footer",
+            "Every item has its row, with the reason, in ",
+            tag("code", "manifest.parquet"),
+            "; the numbers are in ",
+            tag("code", "report.json"),
+            ", both beside this page. Written by the stage ",
+            tag("code", "clean"),
+            "; equal data give an equal page.",
+        ),
+    ]
     head = tag(
         "head",
         tag("meta", charset="utf-8"),

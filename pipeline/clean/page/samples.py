@@ -107,10 +107,20 @@ def choose(table: pd.DataFrame, task: Task, near: pd.DataFrame | None = None) ->
 
 def _rows(table: pd.DataFrame) -> tuple[Row, ...]:
     names = [
-        name for name in ("path", "label", "split", "status", "reason", "detail", "mode", "width",
-                          "height")
+        name
+        for name in (
+            "path",
+            "label",
+            "split",
+            "status",
+            "reason",
+            "detail",
+            "mode",
+            "width",
+            "height",
+        )
         if name in table.columns
-    ]  # fmt: skip
+    ]
     return tuple(
         {name: None if pd.isna(value) else value for name, value in zip(names, row, strict=True)}
         for row in table[names].itertuples(index=False, name=None)
@@ -169,10 +179,14 @@ def _near(table: pd.DataFrame, pairs: pd.DataFrame, task: Task) -> Iterator[Near
     rows = {row["path"]: row for row in _rows(named)}
     for pair in ranked.to_dict("records"):
         first, second = (
-            {**rows.get(pair[f"path_{side}"], {}), "path": pair[f"path_{side}"],
-             "label": pair[f"label_{side}"], "split": pair[f"split_{side}"]}
+            {
+                **rows.get(pair[f"path_{side}"], {}),
+                "path": pair[f"path_{side}"],
+                "label": pair[f"label_{side}"],
+                "split": pair[f"split_{side}"],
+            }
             for side in "ab"
-        )  # fmt: skip
+        )
         gone = pair["dropped"]
         yield Near(
             sides=(first, second),

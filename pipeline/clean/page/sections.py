@@ -5,13 +5,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.clean.page.charts import (
-    aspect_bins,
-    balance_chart,
-    columns_chart,
-    shorten,
-    side_bins,
-)
+from pipeline.clean.page.charts import aspect_bins, balance_chart, columns_chart, shorten, side_bins
 from pipeline.clean.page.markup import Child, Html, tag
 from pipeline.clean.page.pictures import Previews, figure, shot
 from pipeline.clean.page.samples import Near, Reason, Row, Showcase
@@ -38,20 +32,29 @@ def warnings_section(report: Report) -> Html | None:
     shown = [tag("li", shorten(text, _LONG)) for text in warnings[:_WARNINGS]]
     title = "One warning" if len(warnings) == 1 else f"{len(warnings):,} warnings"
     return tag(
-        "section", tag("h2", title), tag("ul", *shown), _more(len(warnings), len(shown)),
-        class_="warnings", id="warnings",
-    )  # fmt: skip
+        "section",
+        tag("h2", title),
+        tag("ul", *shown),
+        _more(len(warnings), len(shown)),
+        class_="warnings",
+        id="warnings",
+    )
 
 
 def balance_section(report: Report, task: str) -> Html:
     """Give the classes, or the range of numbers, in each split; and the shares of the splits."""
     title, told = (
-        ("Classes", "Bars are relative to the largest class of the same split: where the splits "
-                    "are alike, the columns are.")
+        (
+            "Classes",
+            "Bars are relative to the largest class of the same split: where the splits "
+            "are alike, the columns are.",
+        )
         if task == "classification"
-        else ("Values", "Labels in bins of equal width; bars are relative to the fullest of the "
-                        "same split.")
-    )  # fmt: skip
+        else (
+            "Values",
+            "Labels in bins of equal width; bars are relative to the fullest of the same split.",
+        )
+    )
     return tag(
         "section",
         tag("h2", title),
@@ -71,20 +74,27 @@ def splits_section(report: Report) -> Html:
     rows = []
     for split, n in report["splits"].items():
         name = tag("td", tag("i", class_=f"dot {split}"), split, class_="nowrap")
-        numbers = (n, f"{n / total:.1%}", f"{expected[split]:.1%}",
-                   f"{n - total * expected[split]:+,.0f}")  # fmt: skip
+        numbers = (
+            n,
+            f"{n / total:.1%}",
+            f"{expected[split]:.1%}",
+            f"{n - total * expected[split]:+,.0f}",
+        )
         rows.append(tag("tr", name, *map(_n, numbers)))
     columns = {name: values for name, values in shares.items() if name not in ("all", "label")}
     return tag(
         "section",
         tag("h2", "Splits"),
-        tag("p", "Where splits are drawn, the item's own pixels or its group decide, so shares "
-                 "are those of chance; what lies beyond chance is among the warnings.",
-            class_="soft"),
+        tag(
+            "p",
+            "Where splits are drawn, the item's own pixels or its group decide, so shares "
+            "are those of chance; what lies beyond chance is among the warnings.",
+            class_="soft",
+        ),
         tag("div", tag("table", head, *rows), class_="scroll"),
         *(_column_shares(name, values) for name, values in columns.items()),
         id="splits",
-    )  # fmt: skip
+    )
 
 
 def pictures_section(report: Report, kept: pd.DataFrame) -> Html:
@@ -101,11 +111,14 @@ def pictures_section(report: Report, kept: pd.DataFrame) -> Html:
         )
         charts = tag(
             "div",
-            tag("div", tag("h3", "Longer side, pixels, from"),
-                columns_chart(*sides, "longer side in pixels")),
+            tag(
+                "div",
+                tag("h3", "Longer side, pixels, from"),
+                columns_chart(*sides, "longer side in pixels"),
+            ),
             tag("div", tag("h3", "Shape"), columns_chart(*shapes, "shape")),
             class_="two",
-        )  # fmt: skip
+        )
     kinds = [
         f"{name}: " + ", ".join(f"{each} {n:,}" for each, n in _frequent(report[key]))
         for name, key in (("File formats", "formats"), ("Pixel modes", "modes"))
@@ -117,9 +130,12 @@ def pictures_section(report: Report, kept: pd.DataFrame) -> Html:
     ]
     told = [*kinds, *(ranges if sizes["distinct"] > 1 else [])]
     return tag(
-        "section", tag("h2", "Pictures"), charts,
-        *(tag("p", f"{text}.", class_="soft") for text in told), id="pictures",
-    )  # fmt: skip
+        "section",
+        tag("h2", "Pictures"),
+        charts,
+        *(tag("p", f"{text}.", class_="soft") for text in told),
+        id="pictures",
+    )
 
 
 def samples_section(report: Report, showcase: Showcase, previews: Previews) -> Html:
@@ -150,12 +166,17 @@ def reasons_section(reasons: Sequence[Reason], previews: Previews) -> Html | Non
     return tag(
         "section",
         tag("h2", "Not used"),
-        tag("p", "No file was changed or removed. Quarantined is what is broken or "
-                 "contradicts itself, and counts against ", tag("code", "clean.max_bad_frac"),
-            "; dropped is what is sound and not needed.", class_="soft"),
+        tag(
+            "p",
+            "No file was changed or removed. Quarantined is what is broken or "
+            "contradicts itself, and counts against ",
+            tag("code", "clean.max_bad_frac"),
+            "; dropped is what is sound and not needed.",
+            class_="soft",
+        ),
         tag("div", *(_reason(reason, previews) for reason in reasons), class_="reasons"),
         id="not-used",
-    )  # fmt: skip
+    )
 
 
 def conflicts_section(showcase: Showcase, previews: Previews) -> Html | None:
@@ -165,23 +186,34 @@ def conflicts_section(showcase: Showcase, previews: Previews) -> Html | None:
     groups = [
         tag(
             "div",
-            tag("div", *(figure(row, previews, tag("span", row.get("label") or "no label",
-                                                   class_="tag bad")) for row in rows),
-                class_="side"),
+            tag(
+                "div",
+                *(
+                    figure(
+                        row, previews, tag("span", row.get("label") or "no label", class_="tag bad")
+                    )
+                    for row in rows
+                ),
+                class_="side",
+            ),
             tag("p", shorten(rows[0].get("detail") or "", _LONG), class_="soft"),
             class_="pair",
         )
         for rows in showcase.conflicts
-    ]  # fmt: skip
+    ]
     return tag(
         "section",
         tag("h2", "The same picture under different labels"),
-        tag("p", "Nobody but a person knows which label is right: all of them are set aside until "
-                 "a decision in the folder review/ settles it.", class_="soft"),
+        tag(
+            "p",
+            "Nobody but a person knows which label is right: all of them are set aside until "
+            "a decision in the folder review/ settles it.",
+            class_="soft",
+        ),
         tag("div", *groups, class_="pairs"),
         _more(showcase.conflicts_in_all, len(groups), "groups"),
         id="conflicts",
-    )  # fmt: skip
+    )
 
 
 def duplicates_section(showcase: Showcase, previews: Previews) -> Html | None:
@@ -189,11 +221,18 @@ def duplicates_section(showcase: Showcase, previews: Previews) -> Html | None:
     if not showcase.duplicates:
         return None
     pairs = [
-        tag("div", tag("div", figure(stayed, previews, tag("span", "kept", class_="tag good")),
-                       figure(gone, previews, tag("span", "dropped", class_="tag warn")),
-                       class_="side"), class_="pair")
+        tag(
+            "div",
+            tag(
+                "div",
+                figure(stayed, previews, tag("span", "kept", class_="tag good")),
+                figure(gone, previews, tag("span", "dropped", class_="tag warn")),
+                class_="side",
+            ),
+            class_="pair",
+        )
         for stayed, gone in showcase.duplicates
-    ]  # fmt: skip
+    ]
     return tag(
         "section",
         tag("h2", "The same picture again"),
@@ -211,14 +250,18 @@ def near_section(showcase: Showcase, previews: Previews) -> Html | None:
     return tag(
         "section",
         tag("h2", "Pictures that look alike"),
-        tag("p", "Not equal, but close: copies saved anew, smaller, darker or with less contrast. ",
-            tag("code", "clean.near_duplicates"), " says whether, of two in different splits, the "
+        tag(
+            "p",
+            "Not equal, but close: copies saved anew, smaller, darker or with less contrast. ",
+            tag("code", "clean.near_duplicates"),
+            " says whether, of two in different splits, the "
             "one in the less protected split is dropped.",
-            class_="soft"),
+            class_="soft",
+        ),
         tag("div", *(_near_pair(pair, previews) for pair in showcase.near), class_="pairs"),
         _more(showcase.near_in_all, len(showcase.near), "pairs", "near_duplicates.parquet"),
         id="near",
-    )  # fmt: skip
+    )
 
 
 def fills_section(report: Report) -> Html | None:
@@ -233,12 +276,19 @@ def fills_section(report: Report) -> Html | None:
     return tag(
         "section",
         tag("h2", "Labels that were filled in"),
-        tag("p", "By the policy ", tag("code", report["missing_label"]["policy"]), ", as ",
-            tag("code", "clean.missing_label"), " says.", class_="soft"),
+        tag(
+            "p",
+            "By the policy ",
+            tag("code", report["missing_label"]["policy"]),
+            ", as ",
+            tag("code", "clean.missing_label"),
+            " says.",
+            class_="soft",
+        ),
         tag("div", tag("table", _heads("item", "label given"), *rows), class_="scroll"),
         _more(len(filled), len(rows)),
         id="fills",
-    )  # fmt: skip
+    )
 
 
 def review_section(report: Report) -> Html | None:
@@ -257,7 +307,7 @@ def review_section(report: Report) -> Html | None:
             tag("td", shorten(each["note"], 160), class_="prose"),
         )
         for each in decisions[:_LISTED]
-    ]  # fmt: skip
+    ]
     head = _heads("item", "label before", "decision", "by", "when", "note")
     return tag(
         "section",
@@ -273,18 +323,25 @@ def notes_section(report: Report) -> Html | None:
     if not report["notes"]:
         return None
     rows = [
-        tag("tr", tag("td", tag("code", code)), _n(entry["n"]),
+        tag(
+            "tr",
+            tag("td", tag("code", code)),
+            _n(entry["n"]),
             tag("td", _prose(NOTES.get(code, "")), class_="prose"),
-            tag("td", shorten(entry["first"]), class_="soft"))
+            tag("td", shorten(entry["first"]), class_="soft"),
+        )
         for code, entry in report["notes"].items()
-    ]  # fmt: skip
+    ]
     return tag(
         "section",
         tag("h2", "Noted of pictures that are kept"),
-        tag("div", tag("table", _heads("note", ("items", True), "meaning", "first"), *rows),
-            class_="scroll"),
+        tag(
+            "div",
+            tag("table", _heads("note", ("items", True), "meaning", "first"), *rows),
+            class_="scroll",
+        ),
         id="notes",
-    )  # fmt: skip
+    )
 
 
 def headline(report: Report) -> tuple[Html, Html]:
@@ -293,23 +350,38 @@ def headline(report: Report) -> tuple[Html, Html]:
     colors = {"kept": "good", "dropped": "warn", "quarantined": "bad"}
     tiles = [tag("div", tag("b", report["items"]), tag("span", "items found"), class_="tile")]
     tiles += [
-        tag("div", tag("b", status[name]), tag("span", f"{name}, {status[name] / total:.1%}"),
-            class_=f"tile {color if status[name] else ''}".strip())
+        tag(
+            "div",
+            tag("b", status[name]),
+            tag("span", f"{name}, {status[name] / total:.1%}"),
+            class_=f"tile {color if status[name] else ''}".strip(),
+        )
         for name, color in colors.items()
-    ]  # fmt: skip
+    ]
     if report["classes"]:
-        tiles.append(tag("div", tag("b", len(report["classes"])), tag("span", "classes"),
-                         class_="tile"))  # fmt: skip
+        tiles.append(
+            tag("div", tag("b", len(report["classes"])), tag("span", "classes"), class_="tile")
+        )
     parts = [
-        tag("i", class_=name, style=f"width:{100 * status[name] / total:.3f}%",
-            title=f"{name} {status[name]:,}")
-        for name in colors if status[name]
-    ]  # fmt: skip
+        tag(
+            "i",
+            class_=name,
+            style=f"width:{100 * status[name] / total:.3f}%",
+            title=f"{name} {status[name]:,}",
+        )
+        for name in colors
+        if status[name]
+    ]
     return (
         tag("div", *tiles, class_="tiles"),
-        tag("div", *parts, class_="whole", role="img",
-            aria_label=", ".join(f"{name} {status[name]:,}" for name in colors)),
-    )  # fmt: skip
+        tag(
+            "div",
+            *parts,
+            class_="whole",
+            role="img",
+            aria_label=", ".join(f"{name} {status[name]:,}" for name in colors),
+        ),
+    )
 
 
 def checks_strip(report: Report, showcase: Showcase, *, has_near: bool) -> Html:
@@ -322,19 +394,44 @@ def checks_strip(report: Report, showcase: Showcase, *, has_near: bool) -> Html:
     checks: list[tuple[int, str, str, str | None, str]] = [
         (len(report["warnings"]), "warning", "warnings", "no warnings", "warnings"),
         (unfit, "unfit file", "unfit files", "all files are fit to use", "not-used"),
-        (reasons.get("no_label", 0), "item without a label", "items without a label",
-         "every item has a label", "not-used"),
-        (reasons.get("conflict", 0), "item in conflict", "items in conflict",
-         "no conflicting labels", "conflicts"),
-        (reasons.get("duplicate", 0), "exact duplicate", "exact duplicates",
-         "no exact duplicates", "duplicates"),
-        (showcase.near_in_all, "look-alike pair", "look-alike pairs",
-         "no look-alikes" if has_near else None, "near"),
-        (len(report["missing_label"]["filled"]), "label filled in", "labels filled in", None,
-         "fills"),
+        (
+            reasons.get("no_label", 0),
+            "item without a label",
+            "items without a label",
+            "every item has a label",
+            "not-used",
+        ),
+        (
+            reasons.get("conflict", 0),
+            "item in conflict",
+            "items in conflict",
+            "no conflicting labels",
+            "conflicts",
+        ),
+        (
+            reasons.get("duplicate", 0),
+            "exact duplicate",
+            "exact duplicates",
+            "no exact duplicates",
+            "duplicates",
+        ),
+        (
+            showcase.near_in_all,
+            "look-alike pair",
+            "look-alike pairs",
+            "no look-alikes" if has_near else None,
+            "near",
+        ),
+        (
+            len(report["missing_label"]["filled"]),
+            "label filled in",
+            "labels filled in",
+            None,
+            "fills",
+        ),
         (decisions, "decision of people", "decisions of people", None, "review"),
         (noted, "note on pictures", "notes on pictures", None, "notes"),
-    ]  # fmt: skip
+    ]
     items = [
         tag("li", tag("a", _count(n, one, many), href=f"#{place}"), class_="some")
         if n
@@ -348,23 +445,30 @@ def checks_strip(report: Report, showcase: Showcase, *, has_near: bool) -> Html:
 def _near_pair(pair: Near, previews: Previews) -> Html:
     sides = [
         figure(
-            row, previews,
+            row,
+            previews,
             tag("span", str(row["label"]), class_="tag bad" if pair.has_two_labels else "tag"),
-            (tag("span", row["split"], class_="tag"),
-             tag("span", "dropped", class_="tag warn") if is_dropped else None),
+            (
+                tag("span", row["split"], class_="tag"),
+                tag("span", "dropped", class_="tag warn") if is_dropped else None,
+            ),
         )
         for row, is_dropped in zip(pair.sides, pair.is_dropped, strict=True)
-    ]  # fmt: skip
+    ]
     turn = "" if pair.turn == "none" else f", {pair.turn}"
     return tag(
         "div",
         tag("div", *sides, class_="side"),
-        tag("p", f"correlation {pair.correlation:.3f}{turn} ",
-            tag("span", "across splits", class_="tag warn") if pair.is_across else None, " ",
+        tag(
+            "p",
+            f"correlation {pair.correlation:.3f}{turn} ",
+            tag("span", "across splits", class_="tag warn") if pair.is_across else None,
+            " ",
             tag("span", "two labels", class_="tag bad") if pair.has_two_labels else None,
-            class_="soft"),
+            class_="soft",
+        ),
         class_="pair",
-    )  # fmt: skip
+    )
 
 
 def _reason(reason: Reason, previews: Previews) -> Html:
@@ -373,14 +477,19 @@ def _reason(reason: Reason, previews: Previews) -> Html:
     place = _ELSEWHERE.get(reason.code)
     return tag(
         "div",
-        tag("h3", tag("code", reason.code), " ", tag("span", reason.n, class_=f"tag {color}"),
-            f" {reason.status}"),
+        tag(
+            "h3",
+            tag("code", reason.code),
+            " ",
+            tag("span", reason.n, class_=f"tag {color}"),
+            f" {reason.status}",
+        ),
         tag("p", _prose(REASONS.get(reason.code, "")), class_="soft"),
         tag("p", tag("a", "shown above", href=f"#{place}")) if place else None,
         tag("div", *figures, class_="gallery") if figures else None,
         _more(reason.n, len(figures)) if figures else None,
         class_="wide" if len(figures) > _FEW else None,
-    )  # fmt: skip
+    )
 
 
 def _value(label: str) -> str:
@@ -425,8 +534,7 @@ def _more(total: int, shown: int, what: str = "", where: str = "manifest.parquet
     if total <= shown:
         return None
     named = f" {what}" if what else ""
-    return tag("p", f"and {total - shown:,} more{named}, all of them in {where}",
-               class_="more")  # fmt: skip
+    return tag("p", f"and {total - shown:,} more{named}, all of them in {where}", class_="more")
 
 
 def _prose(text: str) -> list[Child]:

@@ -122,8 +122,9 @@ def explain_pixels(predictor: Predictor, pixels: Pixels) -> dict[str, Any]:
     row = predictor.table(values).iloc[0]
     answer = (
         {"label": str(row["label"]), "confidence": float(row["confidence"])}
-        if bundle.task == "classification" else {"value": float(row["value"])}
-    )  # fmt: skip
+        if bundle.task == "classification"
+        else {"value": float(row["value"])}
+    )
     layer = heat_colors(heat(found, bundle.decode.size_px)[0])
     return {
         **answer,

@@ -38,13 +38,32 @@ COUNTER = "num_batches_tracked"
 _RANDOM_START_SEED = 1
 
 _COMMON = (
-    "resnet18", "resnet34", "resnet50", "resnet101", "resnet152", "resnext50_32x4d",
-    "wide_resnet50_2", "tf_efficientnet_lite0", "tf_efficientnet_lite1", "tf_efficientnet_lite2",
-    "tf_efficientnet_lite3", "tf_efficientnet_lite4", "efficientnet_b0", "efficientnet_b1",
-    "efficientnet_b2", "mobilenetv3_small_100", "mobilenetv3_large_100", "convnext_atto",
-    "convnext_tiny", "convnext_small", "densenet121", "regnety_004", "vit_tiny_patch16_224",
-    "vit_small_patch16_224", "vit_base_patch16_224",
-)  # fmt: skip
+    "resnet18",
+    "resnet34",
+    "resnet50",
+    "resnet101",
+    "resnet152",
+    "resnext50_32x4d",
+    "wide_resnet50_2",
+    "tf_efficientnet_lite0",
+    "tf_efficientnet_lite1",
+    "tf_efficientnet_lite2",
+    "tf_efficientnet_lite3",
+    "tf_efficientnet_lite4",
+    "efficientnet_b0",
+    "efficientnet_b1",
+    "efficientnet_b2",
+    "mobilenetv3_small_100",
+    "mobilenetv3_large_100",
+    "convnext_atto",
+    "convnext_tiny",
+    "convnext_small",
+    "densenet121",
+    "regnety_004",
+    "vit_tiny_patch16_224",
+    "vit_small_patch16_224",
+    "vit_base_patch16_224",
+)
 """Architectures that a message may say a weights file looks like."""
 
 
@@ -107,9 +126,11 @@ class Backbone(nn.Module):
         features = self.model.forward_features(images_BCHW)
         if not isinstance(features, Tensor):
             raise ParamsError(
-                "params.yaml", "must be an architecture with one last feature map",
-                field="weights.architecture", got=self.architecture,
-            )  # fmt: skip
+                "params.yaml",
+                "must be an architecture with one last feature map",
+                field="weights.architecture",
+                got=self.architecture,
+            )
         return features
 
     def cut_name(self, cut: str | int) -> str:
@@ -168,9 +189,11 @@ class Backbone(nn.Module):
         side = math.isqrt(tokens.shape[1])
         if side * side != tokens.shape[1]:
             raise ParamsError(
-                "params.yaml", "must be an architecture whose tokens form a square",
-                field="weights.architecture", got=self.architecture,
-            )  # fmt: skip
+                "params.yaml",
+                "must be an architecture whose tokens form a square",
+                field="weights.architecture",
+                got=self.architecture,
+            )
         grid: Tensor = tokens.transpose(1, 2).unflatten(2, (side, side))
         return grid
 
@@ -187,10 +210,12 @@ class Backbone(nn.Module):
         wanted = self.input_size[1]
         if self.fixed_size and size_px != wanted:
             raise ParamsError(
-                "params.yaml", f"must be {wanted}, the only size that {self.architecture} takes",
-                field="transform.size_px", got=size_px,
+                "params.yaml",
+                f"must be {wanted}, the only size that {self.architecture} takes",
+                field="transform.size_px",
+                got=size_px,
                 remedy="or choose another weights.architecture",
-            )  # fmt: skip
+            )
 
     def fold(self) -> None:
         """Fold batch normalization into convolutions, and fuse these: for inference only.
@@ -314,9 +339,12 @@ def _config(architecture: str) -> Any:
     names = timm.list_pretrained(f"{base}.*") if tagged and timm.is_model(base) else []
     close = difflib.get_close_matches(architecture, names or timm.list_models(), n=3, cutoff=0.0)
     raise ParamsError(
-        "params.yaml", "must be an architecture that timm knows", field="weights.architecture",
-        got=architecture, remedy=f"close are {', '.join(close)}",
-    )  # fmt: skip
+        "params.yaml",
+        "must be an architecture that timm knows",
+        field="weights.architecture",
+        got=architecture,
+        remedy=f"close are {', '.join(close)}",
+    )
 
 
 def _plain(found: Shapes, architecture: str) -> Shapes:

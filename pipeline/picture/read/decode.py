@@ -44,9 +44,19 @@ VERSIONS = {"Pillow": PIL.__version__, "numpy": np.__version__}
 """Packages that decide the bits of a picture."""
 
 _ERRORS = (
-    OSError, SyntaxError, ValueError, TypeError, AttributeError, LookupError, ArithmeticError,
-    RuntimeError, EOFError, struct.error, zlib.error, Image.DecompressionBombError,
-)  # fmt: skip
+    OSError,
+    SyntaxError,
+    ValueError,
+    TypeError,
+    AttributeError,
+    LookupError,
+    ArithmeticError,
+    RuntimeError,
+    EOFError,
+    struct.error,
+    zlib.error,
+    Image.DecompressionBombError,
+)
 """What Pillow's readers raise on hostile bytes, as seen in fuzzing and in their source."""
 
 _INTERPOLATIONS = {

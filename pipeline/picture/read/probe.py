@@ -32,11 +32,24 @@ EXTENSION_NOTE = "other_extension"
 """The one note that depends on more than the bytes of a file."""
 
 _EXTENSIONS = {
-    ".jpg": ("JPEG", "MPO"), ".jpeg": ("JPEG", "MPO"), ".png": ("PNG",), ".gif": ("GIF",),
-    ".bmp": ("BMP",), ".tif": ("TIFF",), ".tiff": ("TIFF",), ".webp": ("WEBP",),
-    ".avif": ("AVIF",), ".jfif": ("JPEG", "MPO"), ".jpe": ("JPEG", "MPO"), ".apng": ("PNG",),
-    ".dib": ("BMP",), ".ppm": ("PPM",), ".pgm": ("PPM",), ".pbm": ("PPM",), ".pnm": ("PPM",),
-}  # fmt: skip
+    ".jpg": ("JPEG", "MPO"),
+    ".jpeg": ("JPEG", "MPO"),
+    ".png": ("PNG",),
+    ".gif": ("GIF",),
+    ".bmp": ("BMP",),
+    ".tif": ("TIFF",),
+    ".tiff": ("TIFF",),
+    ".webp": ("WEBP",),
+    ".avif": ("AVIF",),
+    ".jfif": ("JPEG", "MPO"),
+    ".jpe": ("JPEG", "MPO"),
+    ".apng": ("PNG",),
+    ".dib": ("BMP",),
+    ".ppm": ("PPM",),
+    ".pgm": ("PPM",),
+    ".pbm": ("PPM",),
+    ".pnm": ("PPM",),
+}
 
 
 @dataclass(frozen=True)

@@ -21,9 +21,15 @@ from pipeline.picture.read.spec import Pixels
 from pipeline.picture.read.thumbnail import SIDE_PX
 
 TURNS = (
-    "none", "mirrored", "flipped", "half turn", "transposed", "right turn", "left turn",
+    "none",
+    "mirrored",
+    "flipped",
+    "half turn",
+    "transposed",
+    "right turn",
+    "left turn",
     "transversed",
-)  # fmt: skip
+)
 """What is done to the first picture of a pair to get the second, by code: bit 4 swaps rows and
 columns, then bit 1 reverses the columns and bit 2 the rows."""
 
@@ -93,8 +99,9 @@ class Thumbnails:
         values = _shifted(self.pixels[rows])
         pairs = values[:, ::2] + values[:, 1::2]
         places = pairs[:, :, ::2] + pairs[:, :, 1::2]
-        sums, deviations = (each[rows, np.newaxis, np.newaxis] for each in
-                            (self.sums, self.deviations))  # fmt: skip
+        sums, deviations = (
+            each[rows, np.newaxis, np.newaxis] for each in (self.sums, self.deviations)
+        )
         return np.asarray((places * float(CELLS // 4) - sums) / deviations)
 
 

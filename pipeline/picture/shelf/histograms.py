@@ -31,8 +31,7 @@ def count_values(store: Store) -> dict[str, Counts]:
 
 def _count_rows(store: Store, rows: npt.NDArray[np.int64]) -> Counts:
     counts = np.zeros((len(CHANNELS), 256), dtype=np.int64)
-    with (ThreadPoolExecutor(1) as thread,
-          closing(ahead(_chunks(store, rows), 1, thread)) as chunks):  # fmt: skip
+    with ThreadPoolExecutor(1) as thread, closing(ahead(_chunks(store, rows), 1, thread)) as chunks:
         for images in chunks:
             for channel in range(len(CHANNELS)):
                 counts[channel] += count_bytes(images[:, channel])

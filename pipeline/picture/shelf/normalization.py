@@ -161,9 +161,12 @@ def load_pretrained(record: Path) -> Normalization:
     ):
         if not is_fine:
             raise IntegrityError(
-                record, "must be on the scale 0..1 of a pixel (std over 0)", field=field,
-                got=list(values), remedy="divide by 255 what is on the scale 0..255",
-            )  # fmt: skip
+                record,
+                "must be on the scale 0..1 of a pixel (std over 0)",
+                field=field,
+                got=list(values),
+                remedy="divide by 255 what is on the scale 0..255",
+            )
     return Normalization("pretrained", SCALE, mean, std)
 
 
@@ -173,9 +176,12 @@ def _read_triple(record: Path, content: Any, field: str) -> tuple[float, float, 
     except (KeyError, TypeError, ValueError) as error:
         got = content.get(field) if isinstance(content, dict) else content
         raise IntegrityError(
-            record, "must be three finite numbers", field=field, got=got,
+            record,
+            "must be three finite numbers",
+            field=field,
+            got=got,
             remedy="run `dvc repro weights`",
-        ) from error  # fmt: skip
+        ) from error
 
 
 def _range(counts: Counts) -> tuple[int, int]:
@@ -267,5 +273,9 @@ def _warn(split: str, drift: list[float], drift_warn: float) -> None:
         if abs(each) > drift_warn:
             log.warning(
                 "normalize: the mean of %s in the %s channel lies %.2f deviations from train's "
-                "(normalize.drift_warn is %g)", split, name, each, drift_warn,
-            )  # fmt: skip
+                "(normalize.drift_warn is %g)",
+                split,
+                name,
+                each,
+                drift_warn,
+            )

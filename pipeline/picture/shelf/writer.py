@@ -108,10 +108,15 @@ def write_store(
 
         def make(numbers: Sequence[int]) -> Generator[list[str], None, None]:
             jobs = [
-                PictureShard(number, tuple((path, id_, reused.stored_row(id_))
-                             for path, id_ in zip(named[number], parts[number], strict=True)))
+                PictureShard(
+                    number,
+                    tuple(
+                        (path, id_, reused.stored_row(id_))
+                        for path, id_ in zip(named[number], parts[number], strict=True)
+                    ),
+                )
                 for number in numbers
-            ]  # fmt: skip
+            ]
             for made in map_in_order(work, jobs, machine, title="transform"):
                 sha256, found = _unwrap(made, raw)
                 digests.update(found)
@@ -132,8 +137,12 @@ def write_store(
         }
         write_json(scratch / "store.json", record)
     kept = sum(id_ in reused for id_ in ids)
-    log.info("transform: %d pictures in %d shards%s", len(rows), len(shards),
-             f", {kept} of them from the last build" if kept else "")  # fmt: skip
+    log.info(
+        "transform: %d pictures in %d shards%s",
+        len(rows),
+        len(shards),
+        f", {kept} of them from the last build" if kept else "",
+    )
 
 
 def _open_old(

@@ -28,17 +28,38 @@ SUFFIXES = (".tar", ".zip")
 """Of the names of archives that are read in place, in any case."""
 
 _COMPRESSED = (
-    ".tar.gz", ".tgz", ".tar.z", ".taz", ".tar.bz2", ".tbz2", ".tbz", ".tar.xz", ".txz",
-    ".tar.lzma", ".tlz", ".tar.lz", ".tar.lz4", ".tar.zst", ".tzst", ".tar.br",
-)  # fmt: skip
+    ".tar.gz",
+    ".tgz",
+    ".tar.z",
+    ".taz",
+    ".tar.bz2",
+    ".tbz2",
+    ".tbz",
+    ".tar.xz",
+    ".txz",
+    ".tar.lzma",
+    ".tlz",
+    ".tar.lz",
+    ".tar.lz4",
+    ".tar.zst",
+    ".tzst",
+    ".tar.br",
+)
 _FOREIGN = (
-    (".rar", "a RAR archive"), (".r00", "a part of a RAR archive"), (".7z", "a 7z archive"),
-    (".7z.001", "a part of a 7z archive"), (".zip.001", "a part of a zip archive"),
-    (".z01", "a part of a zip archive"), (".tar.001", "a part of a tar archive"),
-    (".tar.aa", "a part of a tar archive"), (".tar.part00", "a part of a tar archive"),
-    (".tar.gz.aa", "a part of a tar archive"), (".tar.gz.001", "a part of a tar archive"),
-    (".tar.gz.part00", "a part of a tar archive"), (".cab", "a CAB archive"),
-)  # fmt: skip
+    (".rar", "a RAR archive"),
+    (".r00", "a part of a RAR archive"),
+    (".7z", "a 7z archive"),
+    (".7z.001", "a part of a 7z archive"),
+    (".zip.001", "a part of a zip archive"),
+    (".z01", "a part of a zip archive"),
+    (".tar.001", "a part of a tar archive"),
+    (".tar.aa", "a part of a tar archive"),
+    (".tar.part00", "a part of a tar archive"),
+    (".tar.gz.aa", "a part of a tar archive"),
+    (".tar.gz.001", "a part of a tar archive"),
+    (".tar.gz.part00", "a part of a tar archive"),
+    (".cab", "a CAB archive"),
+)
 """Archives that are not read in place, by the ends of their names; of parts, the first."""
 
 _MAGICS = ((0, b"\x1f\x8b\x08"), (4, b"1AY&SY"), (0, b"\xfd7zXZ\0"), (0, b"\x28\xb5\x2f\xfd"))
@@ -73,10 +94,11 @@ def is_archive(path: Path) -> bool:
     for suffix, kind in _FOREIGN:
         if name.endswith(suffix):
             raise DataError(
-                path, f"must not be {kind}: its members cannot be read in place",
+                path,
+                f"must not be {kind}: its members cannot be read in place",
                 remedy="unpack it, and pack the files into plain .tar or .zip files, or leave them "
                 "as they are",
-            )  # fmt: skip
+            )
     return name.endswith(SUFFIXES)
 
 

@@ -14,9 +14,7 @@ _WINDOW_BYTES = 1 << 20
 _MAX_NAME_BYTES = 1 << 16
 _FILES, _FOLDER, _SPARSE = (b"0", b"\0", b"7"), b"5", b"S"
 _EXTENSIONS = (b"L", b"K", b"x", b"X", b"g")
-_KINDS = {
-    b"1": "a hard link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a FIFO",
-}  # fmt: skip
+_KINDS = {b"1": "a hard link", b"2": "a link", b"3": "a device", b"4": "a device", b"6": "a FIFO"}
 
 
 def tar_members(source: Source) -> Iterator[Member]:
@@ -116,9 +114,10 @@ def _refuse_rest(source: Source, at: int) -> None:
         if any(block):
             place = at + len(block) - len(block.lstrip(b"\0"))
             raise DataError(
-                source.path, f"goes on after its end, at byte {place}",
+                source.path,
+                f"goes on after its end, at byte {place}",
                 remedy="were archives joined by `cat`? join them by `tar --concatenate`",
-            )  # fmt: skip
+            )
         at += len(block)
 
 

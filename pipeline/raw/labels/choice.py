@@ -155,9 +155,10 @@ def _read(raw: Path, names: Sequence[str], folder: Folder, target: str) -> Label
 def _nested(folder: Folder) -> list[str]:
     """Return label files in folders, if these are splits, or hold all files that are in folders."""
     found = [
-        path for path in folder.files
+        path
+        for path in folder.files
         if path.rpartition("/")[2].lower() in LABEL_NAMES and folder.archive_of(path) is None
-    ]  # fmt: skip
+    ]
     homes = [path.rpartition("/")[0] for path in found]
     if len(set(homes)) < len(homes):
         return []

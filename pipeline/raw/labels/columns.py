@@ -14,31 +14,107 @@ OWN_COLUMNS = ("path", "split", "group", "weight")
 """Columns with a meaning of their own; the rest, but for the target, passes through as text."""
 
 _PATH_NAMES: tuple[frozenset[str], ...] = (
-    frozenset({"filename", "filepath", "file", "imagepath", "imgpath", "imagefile", "imgfile",
-               "imagename", "imgname", "imagefilename", "imagefilepath", "fname", "relpath",
-               "relativepath", "paths", "filenames"}),
+    frozenset(
+        {
+            "filename",
+            "filepath",
+            "file",
+            "imagepath",
+            "imgpath",
+            "imagefile",
+            "imgfile",
+            "imagename",
+            "imgname",
+            "imagefilename",
+            "imagefilepath",
+            "fname",
+            "relpath",
+            "relativepath",
+            "paths",
+            "filenames",
+        }
+    ),
     frozenset({"image", "img", "picture", "photo", "images", "pic"}),
-    frozenset({"imageid", "imgid", "id", "idcode", "name", "key", "imageindex", "uid", "uuid",
-               "fileid", "pictureid", "photoid", "imageids", "ids"}),
-)  # fmt: skip
+    frozenset(
+        {
+            "imageid",
+            "imgid",
+            "id",
+            "idcode",
+            "name",
+            "key",
+            "imageindex",
+            "uid",
+            "uuid",
+            "fileid",
+            "pictureid",
+            "photoid",
+            "imageids",
+            "ids",
+        }
+    ),
+)
 """Names that other tools use for `path`, the surest first, as `_folded` writes them."""
 
-_TARGET_NAMES = frozenset({
-    "label", "labels", "class", "classes", "category", "target", "labelname", "classname",
-    "categoryname", "labelid", "classid", "categoryid", "y", "species", "breed", "diagnosis", "dx",
-    "tag", "annotation", "groundtruth", "gt", "output", "score", "value",
-})  # fmt: skip
+_TARGET_NAMES = frozenset(
+    {
+        "label",
+        "labels",
+        "class",
+        "classes",
+        "category",
+        "target",
+        "labelname",
+        "classname",
+        "categoryname",
+        "labelid",
+        "classid",
+        "categoryid",
+        "y",
+        "species",
+        "breed",
+        "diagnosis",
+        "dx",
+        "tag",
+        "annotation",
+        "groundtruth",
+        "gt",
+        "output",
+        "score",
+        "value",
+    }
+)
 """Names that other tools use for the labels."""
 
 _FLAGS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 _IS_SPLIT = re.compile(r"(?:^|[_ -])(?:is|in)[_ -]?(?:train|test|val)", re.IGNORECASE)
 """In the name of a column of 0 and 1 that says whether an item is of a split."""
 
-_GROUP_NAMES = frozenset({
-    "groups", "groupid", "patient", "patientid", "patients", "subject", "subjectid", "participant",
-    "participantid", "person", "personid", "case", "caseid", "lesionid", "studyid", "individual",
-    "individualid", "animalid", "sessionid", "sequenceid", "videoid",
-})  # fmt: skip
+_GROUP_NAMES = frozenset(
+    {
+        "groups",
+        "groupid",
+        "patient",
+        "patientid",
+        "patients",
+        "subject",
+        "subjectid",
+        "participant",
+        "participantid",
+        "person",
+        "personid",
+        "case",
+        "caseid",
+        "lesionid",
+        "studyid",
+        "individual",
+        "individualid",
+        "animalid",
+        "sessionid",
+        "sequenceid",
+        "videoid",
+    }
+)
 """Names of columns that say which pictures show one thing, as `_folded` writes them."""
 
 _LOOKED_AT = 100
@@ -105,8 +181,10 @@ def find_columns(table: TextTable, target: str, names: FileNames) -> LabelColumn
         notes += _rows_of_zeros(table, labels)
     meta = tuple(name for name in table.columns if name not in {*own.values(), *used})
     if table.nested:
-        notes.append(f"{len(table.nested)} columns of {table.path.name} hold neither text nor "
-                     f"numbers, and are left out: {_some(tuple(table.nested))}")  # fmt: skip
+        notes.append(
+            f"{len(table.nested)} columns of {table.path.name} hold neither text nor "
+            f"numbers, and are left out: {_some(tuple(table.nested))}"
+        )
     notes += [] if "split" in own else _looks_like_split(table, meta)
     notes += [] if "group" in own else _looks_like_group(table, meta)
     return LabelColumns(own, labels, meta, tuple(notes))
@@ -132,9 +210,10 @@ def find_path_column(table: TextTable, names: FileNames, *, but: str = "") -> tu
         table.column("path")
     if table.is_headless:
         raise DataError(
-            table.path, "the column 'path' is missing",
+            table.path,
+            "the column 'path' is missing",
             remedy="the first line must be a header, and looks like an item",
-        )  # fmt: skip
+        )
     others = [name for name in table.columns if name != but]
     tiers = [[name for name in others if _folded(name) in tier] for tier in _PATH_NAMES]
     likely = [name for name in others if _names_files(table, name, names)]
@@ -144,9 +223,10 @@ def find_path_column(table: TextTable, names: FileNames, *, but: str = "") -> tu
         return found[0], [f"the column {found[0]!r} of {table.path.name} is taken for 'path'"]
     if found:
         raise DataError(
-            table.path, f"the column 'path' is missing, and several may be it: {_some(found)}",
+            table.path,
+            f"the column 'path' is missing, and several may be it: {_some(found)}",
             remedy="rename the right one to path",
-        )  # fmt: skip
+        )
     raise DataError(table.path, "the column 'path' is missing", remedy=table.shown_columns())
 
 
@@ -169,9 +249,10 @@ def _same_name(table: TextTable, name: str) -> str | None:
     alike = [each for each in table.columns if each.strip().casefold() == name.strip().casefold()]
     if len(alike) > 1:
         raise DataError(
-            table.path, f"the column {name!r} is missing, and several may be it: {_some(alike)}",
+            table.path,
+            f"the column {name!r} is missing, and several may be it: {_some(alike)}",
             remedy=f"rename the right one to {name}",
-        )  # fmt: skip
+        )
     return alike[0] if alike else None
 
 
@@ -205,10 +286,11 @@ def _read_one_hot(table: TextTable, flags: Sequence[str], target: str) -> tuple[
         ones = [name for name, cell in zip(flags, cells, strict=True) if _FLAGS.get(cell.lower())]
         if len(ones) > 1:
             raise DataError(
-                table.where(row), f"an item must have one label, and {len(ones)} of the columns "
+                table.where(row),
+                f"an item must have one label, and {len(ones)} of the columns "
                 f"{_some(flags)} hold a 1: {_some(ones)}",
                 remedy=f"choose one; or, if these are no classes, add a column {target!r}",
-            )  # fmt: skip
+            )
         labels.append(ones[0] if ones else "")
     return tuple(labels)
 
@@ -243,8 +325,10 @@ def _looks_like_split(table: TextTable, meta: Sequence[str]) -> list[str]:
         says_words = None not in words and "train" in words and len(words) > 1
         flags = {_FLAGS.get(cell.lower()) for cell in cells}
         if says_words or (flags == {False, True} and _IS_SPLIT.search(name)):
-            return [f"the column {name!r} of {table.path.name} names splits, and is not read as "
-                    "such: a column 'split' is"]  # fmt: skip
+            return [
+                f"the column {name!r} of {table.path.name} names splits, and is not read as "
+                "such: a column 'split' is"
+            ]
     return []
 
 
@@ -252,8 +336,10 @@ def _looks_like_group(table: TextTable, meta: Sequence[str]) -> list[str]:
     for name in meta:
         cells = [cell for cell in table.column(name) if cell]
         if _folded(name) in _GROUP_NAMES and len(set(cells)) < len(cells):
-            return [f"the column {name!r} of {table.path.name} is not read as groups: call it "
-                    "'group' if pictures of one of them must not stand in two splits"]  # fmt: skip
+            return [
+                f"the column {name!r} of {table.path.name} is not read as groups: call it "
+                "'group' if pictures of one of them must not stand in two splits"
+            ]
     return []
 
 

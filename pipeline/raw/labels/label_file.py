@@ -60,9 +60,11 @@ def read_label_file(path: Path, *, target: str, names: FileNames = NO_NAMES) -> 
     """
     if target in OWN_COLUMNS:
         raise ParamsError(
-            "params.yaml", "must be another column than path, split, group and weight",
-            field="data.target", got=target,
-        )  # fmt: skip
+            "params.yaml",
+            "must be another column than path, split, group and weight",
+            field="data.target",
+            got=target,
+        )
     return check_rows(read_text_table(path, any_form=True), target=target, names=names)
 
 
@@ -149,8 +151,10 @@ def _lost_groups(table: TextTable, columns: LabelColumns) -> list[str]:
     if not counts:
         return []
     named = ", ".join(f"{word!r} {n}" for word, n in counts.most_common(_SHOWN))
-    return [f"{counts.total()} of {len(groups)} rows have a group that stands for 'not known' "
-            f"({named}): each of them counts alone, as with an empty cell"]  # fmt: skip
+    return [
+        f"{counts.total()} of {len(groups)} rows have a group that stands for 'not known' "
+        f"({named}): each of them counts alone, as with an empty cell"
+    ]
 
 
 def _split(where: str, cell: str) -> str:

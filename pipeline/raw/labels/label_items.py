@@ -89,9 +89,10 @@ def _find_files(labels: LabelFile, folder: Folder, raw: Path) -> tuple[list[str 
     paths = [_as_written(row, on_disk) for row in rows]
     unsafe = {path for path, _, _ in folder.unsafe}
     lost = [
-        at for at, path in enumerate(paths)
+        at
+        for at, path in enumerate(paths)
         if path is None and rows[at].path not in unsafe and not _is_hidden(rows[at])
-    ]  # fmt: skip
+    ]
     if not lost:
         return paths, []
     first = rows[lost[0]]
@@ -101,10 +102,11 @@ def _find_files(labels: LabelFile, folder: Folder, raw: Path) -> tuple[list[str 
     if not any(paths):
         found = f"{matched.told}; mend the paths, or the folder" if matched.told else None
         raise DataError(
-            labels.path, f"none of its {len(rows)} paths names a file in {raw}; first: "
+            labels.path,
+            f"none of its {len(rows)} paths names a file in {raw}; first: "
             f"{first.path!r} ({first.where})",
             remedy=found or f"write paths relative to {raw}, as {folder.files[0]!r} is",
-        )  # fmt: skip
+        )
     if not matched.told:
         return paths, []
     file = paths[lost[0]]
@@ -136,9 +138,12 @@ def _as_written(row: LabelRow, on_disk: Mapping[str, str]) -> str | None:
     path = on_disk.get(row.path, on_disk.get(unicodedata.normalize("NFC", row.path)))
     if path == "":
         raise DataError(
-            row.where, "must name one file, and several archives have it", field="column 'path'",
-            got=row.path, remedy="write the archive before it: a.tar/cat/1.jpg",
-        )  # fmt: skip
+            row.where,
+            "must name one file, and several archives have it",
+            field="column 'path'",
+            got=row.path,
+            remedy="write the archive before it: a.tar/cat/1.jpg",
+        )
     return path
 
 
@@ -167,8 +172,10 @@ def _conflicts(items: Iterable[Item]) -> list[str]:
     found = [item for item in items if item.reason == "conflict"]
     if not found:
         return []
-    return [f"{len(found)} files have rows that disagree on the label, and are quarantined as "
-            f"conflict; first: {found[0].path!r}: {found[0].detail}"]  # fmt: skip
+    return [
+        f"{len(found)} files have rows that disagree on the label, and are quarantined as "
+        f"conflict; first: {found[0].path!r}: {found[0].detail}"
+    ]
 
 
 def _large_groups(items: Iterable[Item]) -> list[str]:
@@ -201,10 +208,12 @@ def _refuse_contradiction(first: Item, second: Item) -> None:
         one, other = getattr(first, name), getattr(second, name)
         if one != other:
             raise DataError(
-                second.where, f"must not contradict {first.where}, which names {first.path!r} too, "
-                f"with {one!r}", field=f"column {name!r}", got=other,
+                second.where,
+                f"must not contradict {first.where}, which names {first.path!r} too, with {one!r}",
+                field=f"column {name!r}",
+                got=other,
                 remedy="remove one of the two rows",
-            )  # fmt: skip
+            )
 
 
 def _disagreeing(first: Item, second: Item) -> Item:

@@ -20,10 +20,29 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
-_PICTURES = frozenset({
-    ".png", ".jpg", ".jpeg", ".jpe", ".jfif", ".jp2", ".tif", ".tiff", ".bmp", ".webp", ".gif",
-    ".avif", ".ppm", ".pgm", ".pbm", ".heic", ".dcm", ".ico", ".tga",
-})  # fmt: skip
+_PICTURES = frozenset(
+    {
+        ".png",
+        ".jpg",
+        ".jpeg",
+        ".jpe",
+        ".jfif",
+        ".jp2",
+        ".tif",
+        ".tiff",
+        ".bmp",
+        ".webp",
+        ".gif",
+        ".avif",
+        ".ppm",
+        ".pgm",
+        ".pbm",
+        ".heic",
+        ".dcm",
+        ".ico",
+        ".tga",
+    }
+)
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _NUMBER = re.compile(r"0*(\d+)(?:\.0+)?")
 _MARKS = re.compile("[ \t\u00a0'\"`]")
@@ -219,9 +238,11 @@ _SPELLINGS = (
     _Spelling("as numbers, with the suffix {suffix}", _number, _number, is_of_pictures=True),
     _Spelling(
         "with the suffix {suffix}, in another case, or with other blanks and escapes",
-        _loose, _loose, is_of_pictures=True,
+        _loose,
+        _loose,
+        is_of_pictures=True,
     ),
-)  # fmt: skip
+)
 
 
 class _Index:
@@ -316,10 +337,13 @@ def _below_folder(texts: Sequence[str], index: _Index, written: Written) -> _Fou
     step = len(texts) // _SAMPLED + 1
     seen = Counter(folder for text in texts[::step] for folder in index.folders(text))
     counts = [
-        (sum(index.by_key.get(f"{folder}{text}") is not None for text in texts),
-         _name(folder[:-1]) == written.stem, folder)
+        (
+            sum(index.by_key.get(f"{folder}{text}") is not None for text in texts),
+            _name(folder[:-1]) == written.stem,
+            folder,
+        )
         for folder, _ in seen.most_common(_MOST_FOLDERS)
-    ]  # fmt: skip
+    ]
     if not counts:
         return _none(texts)
     counts.sort(reverse=True)
@@ -363,8 +387,13 @@ def _none(texts: Sequence[str]) -> _Found:
 
 _Place = Callable[[Sequence[str], _Index, Written], _Found]
 _PLACES: tuple[_Place, ...] = (
-    _whole, _from_home, _without_prefix, _below_folder, _below_column, _below_any,
-)  # fmt: skip
+    _whole,
+    _from_home,
+    _without_prefix,
+    _below_folder,
+    _below_column,
+    _below_any,
+)
 _LAST_PLACES: tuple[_Place, ...] = (_by_end(2), _by_end(1))
 
 

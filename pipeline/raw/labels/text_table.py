@@ -64,9 +64,11 @@ class TextTable:
         """
         if name in self.nested:
             raise DataError(
-                self.path, "must hold text or numbers", field=f"column {name!r}",
+                self.path,
+                "must hold text or numbers",
+                field=f"column {name!r}",
                 got=self.nested[name],
-            )  # fmt: skip
+            )
         if name not in self.columns:
             raise DataError(self.path, f"the column {name!r} is missing", remedy=self._hint(name))
         place = self.columns.index(name)
@@ -109,8 +111,9 @@ def read_text_table(path: Path, *, may_be_empty: bool = False, any_form: bool = 
         rule = "must be a regular file" if path.exists() else "no such file"
         raise DataError(path, rule)
     if (size := path.stat().st_size) > _MOST_BYTES:
-        raise DataError(path, f"must have at most {_MOST_BYTES} bytes", got=size,
-                        remedy="is it the label file?")  # fmt: skip
+        raise DataError(
+            path, f"must have at most {_MOST_BYTES} bytes", got=size, remedy="is it the label file?"
+        )
     table = reader(path)
     for name in table.columns:
         if table.columns.count(name) > 1:
@@ -220,9 +223,10 @@ def _decode_utf16(path: Path, raw: bytes) -> str:
         text = raw.decode("utf-16")
     except UnicodeDecodeError as error:
         raise DataError(
-            path, f"must be UTF-8, and is damaged UTF-16 at byte {error.start}",
+            path,
+            f"must be UTF-8, and is damaged UTF-16 at byte {error.start}",
             remedy="save it as UTF-8",
-        ) from error  # fmt: skip
+        ) from error
     if "\0" in text:
         raise DataError(path, "must not hold NUL characters", remedy="save it as UTF-8")
     return text
@@ -261,8 +265,11 @@ def _sniff_separator(text: str) -> str:
     for separator in _SEPARATORS:
         reader = csv.reader(io.StringIO(head), delimiter=separator, skipinitialspace=True)
         try:
-            rows = [row for row in islice(reader, _SNIFFED_ROWS)
-                    if any(row) and not row[0].startswith("#")]  # fmt: skip
+            rows = [
+                row
+                for row in islice(reader, _SNIFFED_ROWS)
+                if any(row) and not row[0].startswith("#")
+            ]
         except csv.Error:
             continue
         widths = {len(row) for row in rows}
@@ -319,9 +326,10 @@ def _without_empty_columns(table: TextTable) -> TextTable:
     if all(table.columns):
         return table
     kept = [
-        place for place, name in enumerate(table.columns)
+        place
+        for place, name in enumerate(table.columns)
         if name or any(row[place] for row in table.rows)
-    ]  # fmt: skip
+    ]
     return replace(
         table,
         columns=tuple(table.columns[place] for place in kept),
@@ -341,15 +349,18 @@ def _read_json_lines(path: Path) -> TextTable:
         except (ValueError, RecursionError) as error:
             raise DataError(f"{path}:{number}", "must be a JSON object on each line") from error
         if not isinstance(record, dict):
-            raise DataError(f"{path}:{number}", "must be a JSON object on each line",
-                            got=type(record).__name__)  # fmt: skip
+            raise DataError(
+                f"{path}:{number}", "must be a JSON object on each line", got=type(record).__name__
+            )
         records.append(record)
         numbers.append(number)
     names = dict.fromkeys(name for record in records for name in record)
     nested = {
         name: type(record[name]).__name__
-        for record in records for name in record if isinstance(record[name], list | dict)
-    }  # fmt: skip
+        for record in records
+        for name in record
+        if isinstance(record[name], list | dict)
+    }
     columns = tuple(name for name in names if name not in nested)
     rows = tuple(tuple(_json_text(record.get(name)) for name in columns) for record in records)
     return TextTable(path, tuple(map(str.strip, columns)), rows, tuple(numbers), nested=nested)
@@ -365,8 +376,9 @@ def _read_parquet(path: Path) -> TextTable:
     try:
         file = pq.ParquetFile(path)
         if file.metadata.num_rows > _MOST_ROWS:
-            raise DataError(path, f"must have at most {_MOST_ROWS} rows",
-                            got=file.metadata.num_rows)  # fmt: skip
+            raise DataError(
+                path, f"must have at most {_MOST_ROWS} rows", got=file.metadata.num_rows
+            )
         table = file.read()
     except (pa.ArrowException, OSError, ValueError, MemoryError) as error:
         raise DataError(path, "not a readable parquet file") from error

@@ -98,11 +98,13 @@ def _parts(folder: Folder, holders: Mapping[str, int]) -> dict[str, Parts]:
         above = dict.fromkeys(above, ())
     above = _through_splits(above, archives)
     return {
-        holder: tuple(holder.split("/")) if holder and archive is None
-        else (*above[archive], *filter(None, holder[len(archive) + 1 :].split("/"))) if archive
+        holder: tuple(holder.split("/"))
+        if holder and archive is None
+        else (*above[archive], *filter(None, holder[len(archive) + 1 :].split("/")))
+        if archive
         else ()
         for holder, archive in archives.items()
-    }  # fmt: skip
+    }
 
 
 def _through_splits(

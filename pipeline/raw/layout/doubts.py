@@ -200,8 +200,11 @@ def _refuse_names_without_classes(raw: Path, top: Node) -> None:
     """Refuse folders whose names say nothing of classes, or all but one that holds the classes."""
     beside = [name for name in top.folders if is_beside_pictures(name)]
     others = [name for name in top.folders if name not in beside]
-    holds_all = [name for name in others if len(top.folders[name].folders) > 1
-                 and not top.folders[name].files]  # fmt: skip
+    holds_all = [
+        name
+        for name in others
+        if len(top.folders[name].folders) > 1 and not top.folders[name].files
+    ]
     say_nothing = all(map(is_filler, others))
     if len(top.folders) > 1 and (say_nothing or (beside and others == holds_all[:1])):
         leave_out = f"leave out what is no class with {ignore_line(beside)}, or "
@@ -237,8 +240,10 @@ def _refuse_alike(raw: Path, top: Node, alike: Sequence[str]) -> NoReturn:
     words = read_split_folders(alike)
     inner = set.intersection(*(set(top.folders[name].folders) for name in alike))
     fault = f"{named(alike)} hold the same folders: {named(inner)}"
-    ways = [f"data.layout: class if {named(alike)} are the classes",
-            f"data.layout: any/class if {named(inner)} are"]  # fmt: skip
+    ways = [
+        f"data.layout: class if {named(alike)} are the classes",
+        f"data.layout: any/class if {named(inner)} are",
+    ]
     if any(each.split == "train" for each in words.values()) and len(words) > 1:
         ways.insert(0, f"data.layout: split/class if {named(words)} are splits")
     elif words:

@@ -102,11 +102,17 @@ def _split_roots(node: Node, *, is_top: bool) -> list[Root] | None:
     words = read_split_folders(node.folders)
     for rest in sorted({each.rest for each in words.values()}):
         named = {name: each for name, each in words.items() if each.rest == rest}
-        train = [_root(node.folders[name], each, ()) for name, each in named.items()
-                 if each.split == "train"]  # fmt: skip
+        train = [
+            _root(node.folders[name], each, ())
+            for name, each in named.items()
+            if each.split == "train"
+        ]
         classes = _labels(node, train)
-        others = [_root(node.folders[name], each, classes) for name, each in named.items()
-                  if each.split != "train"]  # fmt: skip
+        others = [
+            _root(node.folders[name], each, classes)
+            for name, each in named.items()
+            if each.split != "train"
+        ]
         is_sure = is_top and not rest and len(named) == len(node.folders)
         if (
             classes

@@ -27,17 +27,7 @@ LABELS = ("label", "cls", "class")
 """What a label is called: as the end of a file's name, or as a field of its JSON."""
 
 _MASKS = frozenset(
-    {
-        "annotation",
-        "depth",
-        "instance",
-        "labels",
-        "mask",
-        "masks",
-        "seg",
-        "segmentation",
-        "semseg",
-    }
+    {"annotation", "depth", "instance", "labels", "mask", "masks", "seg", "segmentation", "semseg"}
 )
 """Words before the suffix of a picture that only describes another one of its key."""
 

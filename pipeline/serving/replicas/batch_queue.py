@@ -80,8 +80,12 @@ class Queue:
         return jobs
 
     def _refusal(self, detail: str) -> Refusal:
-        return Refusal(HTTPStatus.TOO_MANY_REQUESTS, "queue_full", detail,
-                       retry_after_s=self.delay_s(len(self)))  # fmt: skip
+        return Refusal(
+            HTTPStatus.TOO_MANY_REQUESTS,
+            "queue_full",
+            detail,
+            retry_after_s=self.delay_s(len(self)),
+        )
 
     def put_back(self, jobs: list[Job]) -> None:
         """Add jobs whose resident died, each to be tried alone."""

@@ -92,9 +92,13 @@ class Opener:
             return resident
 
         lane = Lane(
-            identity, start, queue=self._queue,
-            timeout_s=self._timeout_s, stuck_s=self._stuck_s, died=ResidentDied,
-        )  # fmt: skip
+            identity,
+            start,
+            queue=self._queue,
+            timeout_s=self._timeout_s,
+            stuck_s=self._stuck_s,
+            died=ResidentDied,
+        )
         try:
             await lane.open()
         except ResidentDied as error:
@@ -126,9 +130,11 @@ def _refuse_other(path: Path, md5: str | None) -> None:
     now = _md5(path)
     if now != md5:
         raise IntegrityError(
-            path, f"must be what it was when this version was found, md5 {md5}", got=now,
+            path,
+            f"must be what it was when this version was found, md5 {md5}",
+            got=now,
             remedy="start the server again to serve what is there now",
-        )  # fmt: skip
+        )
 
 
 def _facts(folder: ModelFolder) -> dict[str, Any]:

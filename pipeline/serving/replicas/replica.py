@@ -233,8 +233,9 @@ class Lane:
         task = asyncio.ensure_future(self._call(call))
         done, _ = await asyncio.wait({task}, timeout=self._stuck_s)
         if not done and self._resident is not None:
-            log.warning("%s: no answer from its process within %g s: it is ended",
-                        self._name, self._stuck_s)  # fmt: skip
+            log.warning(
+                "%s: no answer from its process within %g s: it is ended", self._name, self._stuck_s
+            )
             await asyncio.to_thread(self._resident.close)
         return await task
 
@@ -296,5 +297,9 @@ def _pass(pictures: int, seconds: float) -> None:
 
 
 def _not_starting() -> Refusal:
-    return Refusal(HTTPStatus.SERVICE_UNAVAILABLE, "not_ready",
-                   "the process that predicts does not work", retry_after_s=5)  # fmt: skip
+    return Refusal(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        "not_ready",
+        "the process that predicts does not work",
+        retry_after_s=5,
+    )

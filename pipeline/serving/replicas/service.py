@@ -109,8 +109,12 @@ class Service:
                 found = await asyncio.to_thread(self._opener.look)
             except Exception as error:
                 if not self._is_away:
-                    log.warning("the registry has no answer, %s stays: %s", self._name(), error,
-                                exc_info=not isinstance(error, PipelineError))  # fmt: skip
+                    log.warning(
+                        "the registry has no answer, %s stays: %s",
+                        self._name(),
+                        error,
+                        exc_info=not isinstance(error, PipelineError),
+                    )
                 self._is_away = True
                 continue
             if self._is_away:
@@ -154,8 +158,13 @@ class Service:
 
     def _refuse(self, found: Target, error: Exception) -> None:
         if not self._failures:
-            log.warning("version %s cannot be loaded, %s stays: %s", found.version, self._name(),
-                        error, exc_info=not isinstance(error, PipelineError))  # fmt: skip
+            log.warning(
+                "version %s cannot be loaded, %s stays: %s",
+                found.version,
+                self._name(),
+                error,
+                exc_info=not isinstance(error, PipelineError),
+            )
         self.pending, self._refused = Pending(found.version, "cannot be loaded"), found.key
         self._skip = min(2**self._failures, _MOST_SKIPPED)
         self._failures += 1

@@ -32,9 +32,17 @@ ABOUT = (
     "answer as MLflow, TensorFlow Serving and KServe do, with the names in the headers alone."
 )
 FACTS = (
-    "task", "classes", "target", "size_px", "architecture", "batch_size", "bytes",
-    "metrics", "fingerprint", "explains",
-)  # fmt: skip
+    "task",
+    "classes",
+    "target",
+    "size_px",
+    "architecture",
+    "batch_size",
+    "bytes",
+    "metrics",
+    "fingerprint",
+    "explains",
+)
 """What `/model` tells of a version, where the version says it."""
 
 _JSON = "application/json"
@@ -85,8 +93,11 @@ SCHEMAS: dict[str, Any] = {
     "Prediction": {"allOf": [{"$ref": _REF + "Row"}, _object(["model", "version"], **_NAMES)]},
     "Predictions": _object(
         ["predictions", "model", "version"],
-        predictions={"type": "array", "items": {"$ref": _REF + "Row"},
-                     "description": "One for each picture, in their order."},
+        predictions={
+            "type": "array",
+            "items": {"$ref": _REF + "Row"},
+            "description": "One for each picture, in their order.",
+        },
         **_NAMES,
     ),
     "Explanation": {
@@ -96,8 +107,10 @@ SCHEMAS: dict[str, Any] = {
                 ["heatmap_png", "seen_jpeg", "resize", "method"],
                 heatmap_png=_text("RGBA, in base64: lies over the square that the model sees."),
                 seen_jpeg=_text("That square, in base64."),
-                resize={"enum": ["squash", "crop", "pad"],
-                        "description": "How the picture became that square."},
+                resize={
+                    "enum": ["squash", "crop", "pad"],
+                    "description": "How the picture became that square.",
+                },
                 method=_text("How it was found, such as Grad-CAM."),
             ),
         ]
@@ -107,16 +120,29 @@ SCHEMAS: dict[str, Any] = {
         "description": "An encoded picture in base64, with or without line ends and padding, of "
         "either alphabet, or as a `data:` URL. Addresses are not fetched.",
     },
-    "Cell": {"anyOf": [{"$ref": _REF + "Text"}, {
-        "type": "object", "minProperties": 1,
-        "description": "An object that holds the text, such as `{\"b64\": ...}`.",
-    }]},
-    "Images": {"anyOf": [
-        _only(images=_CELLS), _only(image=_CELL), _only(instances=_CELLS),
-        _only(inputs={"anyOf": [_CELLS, _CELL]}), _only(dataframe_records=_CELLS),
-        _only(dataframe_split=_object(["data"], columns=_LIST, index=_LIST, data=_LIST)),
-        {"$ref": _REF + "Text"}, _CELLS, {"$ref": _REF + "Holder"},
-    ]},
+    "Cell": {
+        "anyOf": [
+            {"$ref": _REF + "Text"},
+            {
+                "type": "object",
+                "minProperties": 1,
+                "description": 'An object that holds the text, such as `{"b64": ...}`.',
+            },
+        ]
+    },
+    "Images": {
+        "anyOf": [
+            _only(images=_CELLS),
+            _only(image=_CELL),
+            _only(instances=_CELLS),
+            _only(inputs={"anyOf": [_CELLS, _CELL]}),
+            _only(dataframe_records=_CELLS),
+            _only(dataframe_split=_object(["data"], columns=_LIST, index=_LIST, data=_LIST)),
+            {"$ref": _REF + "Text"},
+            _CELLS,
+            {"$ref": _REF + "Holder"},
+        ]
+    },
     "Holder": {
         "type": "object",
         "description": "An object that holds one picture, beside other keys.",
@@ -128,46 +154,74 @@ SCHEMAS: dict[str, Any] = {
         "`data:` URL.",
         "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
     },
-    "Rows": _object(["predictions"], predictions={
-        "type": "array", "items": {"$ref": _REF + "Row"},
-        "description": "One for each picture, in their order.",
-    }),
+    "Rows": _object(
+        ["predictions"],
+        predictions={
+            "type": "array",
+            "items": {"$ref": _REF + "Row"},
+            "description": "One for each picture, in their order.",
+        },
+    ),
     "MlflowRefusal": _object(
         ["error_code", "message"],
         error_code=_text("MLflow's word for the kind of failure."),
         message=_text("`code: reason`"),
     ),
     "ProtocolRefusal": _object(["error"], error=_text("`code: reason`")),
-    "Infer": _object(["inputs"], id=_text("Is repeated in the answer."), inputs={
-        "type": "array",
-        "items": _object(
-            ["name", "shape", "datatype"],
-            name=_text("`image`, or any where there is one input."), shape=_LIST,
-            datatype={"const": "BYTES"},
-            data={"type": "array", "description": "Encoded pictures in base64."},
-            parameters={"type": "object"},
-        ),
-    }, outputs={"type": "array", "description": "Those that are asked for; left out: all.",
-                "items": _object(["name"], name=_text("Of an output."))}),
+    "Infer": _object(
+        ["inputs"],
+        id=_text("Is repeated in the answer."),
+        inputs={
+            "type": "array",
+            "items": _object(
+                ["name", "shape", "datatype"],
+                name=_text("`image`, or any where there is one input."),
+                shape=_LIST,
+                datatype={"const": "BYTES"},
+                data={"type": "array", "description": "Encoded pictures in base64."},
+                parameters={"type": "object"},
+            ),
+        },
+        outputs={
+            "type": "array",
+            "description": "Those that are asked for; left out: all.",
+            "items": _object(["name"], name=_text("Of an output.")),
+        },
+    ),
     "Inferred": _object(
         ["model_name", "model_version", "outputs"],
-        model_name=_text("Name of the model."), model_version=_text("Version that answered."),
+        model_name=_text("Name of the model."),
+        model_version=_text("Version that answered."),
         id=_text("As in the request."),
-        outputs={"type": "array", "items": _object(
-            ["name", "shape", "datatype", "data"], name=_text("A column of a row."),
-            shape=_LIST, datatype={"enum": ["BYTES", "FP64"]}, data={"type": "array"},
-        )},
+        outputs={
+            "type": "array",
+            "items": _object(
+                ["name", "shape", "datatype", "data"],
+                name=_text("A column of a row."),
+                shape=_LIST,
+                datatype={"enum": ["BYTES", "FP64"]},
+                data={"type": "array"},
+            ),
+        },
     ),
     "Metadata": _object(
         ["name", "versions", "platform", "inputs", "outputs"],
-        name=_text("Of the model."), versions=_LIST, platform=_text("`rootstock`"),
-        inputs=_LIST, outputs=_LIST,
+        name=_text("Of the model."),
+        versions=_LIST,
+        platform=_text("`rootstock`"),
+        inputs=_LIST,
+        outputs=_LIST,
     ),
-    "Server": _object(["name", "version", "extensions"], name={"const": "rootstock"},
-                      version=_text("Of the server."), extensions=_LIST),
+    "Server": _object(
+        ["name", "version", "extensions"],
+        name={"const": "rootstock"},
+        version=_text("Of the server."),
+        extensions=_LIST,
+    ),
     "Live": _object(["live"], live={"type": "boolean"}, ready={"type": "boolean"}),
-    "ModelReady": _object(["name", "ready"], name=_text("Of the model."),
-                          ready={"type": "boolean"}),
+    "ModelReady": _object(
+        ["name", "ready"], name=_text("Of the model."), ready={"type": "boolean"}
+    ),
     "Version": _object(
         ["server", "interface", "model", "version"],
         server=_text("Version of the server's program."),
@@ -184,30 +238,45 @@ SCHEMAS: dict[str, Any] = {
         ["status", "model", "version", "pending"],
         status={"enum": ["ready", "loading", "restarting"]},
         pending={
-            "type": ["object", "null"], "required": ["version", "state"],
+            "type": ["object", "null"],
+            "required": ["version", "state"],
             "description": "A version that should be served and is not yet, or cannot be loaded.",
             "properties": {"version": {"type": "string"}, "state": {"type": "string"}},
         },
         **_NAMES,
     ),
-    "Model": {"allOf": [{"$ref": _REF + "Status"}, _object(
-        [*FACTS, "limits", "waiting", "restarts", "swaps"],
-        task={"enum": ["classification", "regression"]},
-        classes={"type": "array", "items": {"type": "string"}},
-        size_px={"type": "integer", "description": "Side of the square that pictures become."},
-        bytes={"type": ["integer", "null"], "description": "Of the weights."},
-        metrics={"type": ["object", "null"], "additionalProperties": {"type": "number"},
-                 "description": "On the test split, where the registry has them."},
-        fingerprint={"type": "object", "description": "What decides the bits of predictions here."},
-        explains={"type": "boolean", "description": "Whether `/explain` answers."},
-        waiting={"type": "integer"},
-        pictures_per_second=_NUMBER,
-        restarts={"type": "integer", "description": "Of the process that predicts."},
-        swaps={"type": "integer", "description": "Versions that followed the first one."},
-        limits={"type": "object", "additionalProperties": {"type": "number"}},
-    )]},
+    "Model": {
+        "allOf": [
+            {"$ref": _REF + "Status"},
+            _object(
+                [*FACTS, "limits", "waiting", "restarts", "swaps"],
+                task={"enum": ["classification", "regression"]},
+                classes={"type": "array", "items": {"type": "string"}},
+                size_px={
+                    "type": "integer",
+                    "description": "Side of the square that pictures become.",
+                },
+                bytes={"type": ["integer", "null"], "description": "Of the weights."},
+                metrics={
+                    "type": ["object", "null"],
+                    "additionalProperties": {"type": "number"},
+                    "description": "On the test split, where the registry has them.",
+                },
+                fingerprint={
+                    "type": "object",
+                    "description": "What decides the bits of predictions here.",
+                },
+                explains={"type": "boolean", "description": "Whether `/explain` answers."},
+                waiting={"type": "integer"},
+                pictures_per_second=_NUMBER,
+                restarts={"type": "integer", "description": "Of the process that predicts."},
+                swaps={"type": "integer", "description": "Versions that followed the first one."},
+                limits={"type": "object", "additionalProperties": {"type": "number"}},
+            ),
+        ]
+    },
     "Alive": _object(["status"], status={"const": "alive"}),
-}  # fmt: skip
+}
 
 
 def _response(name: str, description: str) -> dict[str, Any]:
@@ -316,18 +385,32 @@ V2_READY: dict[str, Any] = {
 }
 V2_MODEL_READY: dict[str, Any] = {
     "summary": "Whether a model would predict now.",
-    "responses": {200: _response("ModelReady", "It would."),
-                  **_refusals(404, form="ProtocolRefusal"),
-                  503: {"description": "Not yet.", "content": {_JSON: {"schema": {"anyOf": [
-                      {"$ref": _REF + "ModelReady"}, {"$ref": _REF + "ProtocolRefusal"}]}}}}},
-}  # fmt: skip
+    "responses": {
+        200: _response("ModelReady", "It would."),
+        **_refusals(404, form="ProtocolRefusal"),
+        503: {
+            "description": "Not yet.",
+            "content": {
+                _JSON: {
+                    "schema": {
+                        "anyOf": [{"$ref": _REF + "ModelReady"}, {"$ref": _REF + "ProtocolRefusal"}]
+                    }
+                }
+            },
+        },
+    },
+}
 METRICS: dict[str, Any] = {
     "summary": "What the server has done, counted, for Prometheus.",
     "response_class": PlainTextResponse,
-    "responses": {200: {"description": "Prometheus' text format 0.0.4.",
-                        "content": {"text/plain": {"schema": {"type": "string"}}}},
-                  **_refusals(401)},
-}  # fmt: skip
+    "responses": {
+        200: {
+            "description": "Prometheus' text format 0.0.4.",
+            "content": {"text/plain": {"schema": {"type": "string"}}},
+        },
+        **_refusals(401),
+    },
+}
 SHOW_VERSION: dict[str, Any] = {
     "summary": "Versions of the server, of its interface and of the model.",
     "responses": {200: _response("Version", "They are.")},
@@ -338,9 +421,11 @@ HEALTH: dict[str, Any] = {
 }
 READY: dict[str, Any] = {
     "summary": "Whether a picture would be predicted now.",
-    "responses": {200: _response("Status", "It would."),
-                  503: _response("Status", "A model is being loaded.")},
-}  # fmt: skip
+    "responses": {
+        200: _response("Status", "It would."),
+        503: _response("Status", "A model is being loaded."),
+    },
+}
 MODEL: dict[str, Any] = {
     "summary": "What is served, and how busy it is.",
     "responses": {200: _response("Model", "The version."), **_refusals(401, 503)},
@@ -361,8 +446,9 @@ def describe(app: FastAPI, *, has_tokens: bool) -> dict[str, Any]:
         app: The application.
         has_tokens: Whether requests must have a token; those to paths that may answer 401.
     """
-    document = get_openapi(title=app.title, version=app.version, description=app.description,
-                           routes=app.routes)  # fmt: skip
+    document = get_openapi(
+        title=app.title, version=app.version, description=app.description, routes=app.routes
+    )
     document["components"] = {"schemas": SCHEMAS}
     if has_tokens:
         document["components"]["securitySchemes"] = _TOKENS

@@ -16,9 +16,19 @@ Cells: TypeAlias = list[tuple[str, Any]]
 
 COLUMN = "image"
 HOLDERS = (
-    "b64", COLUMN, "image_bytes", "image_base64", "base64", "image_url", "url", "file", "picture",
-    "content", "data", "bytes",
-)  # fmt: skip
+    "b64",
+    COLUMN,
+    "image_bytes",
+    "image_base64",
+    "base64",
+    "image_url",
+    "url",
+    "file",
+    "picture",
+    "content",
+    "data",
+    "bytes",
+)
 """Keys of an object that holds a picture, beside others; an object's only key may be any."""
 
 _MOST_NESTED = 4

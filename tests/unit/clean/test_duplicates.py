@@ -32,9 +32,11 @@ def test_two_labels_leave_none():
 
 def test_of_two_given_splits_the_more_protected_keeps_its_picture():
     rows = table(
-        ("a", "x", "train", "1"), ("b", "x", "val", "1"), ("d", "x", "test", "1"),
+        ("a", "x", "train", "1"),
+        ("b", "x", "val", "1"),
+        ("d", "x", "test", "1"),
         ("c", "x", "test", "1"),
-    )  # fmt: skip
+    )
     assert find_duplicates(rows) == [
         Duplicate(0, "duplicate", "as c in test", 3),
         Duplicate(1, "duplicate", "as c in test", 3),

@@ -22,9 +22,14 @@ def asked(*rows):
 
 
 RECORDING = asked(
-    ("d", None, 0, None), ("c", "x", 1, "train"), ("b", None, 2, None), ("a", "y", 3, "test"),
-    ("e", "y", 4, "test"), ("f", None, 5, None), ("g", None, None, None),
-)  # fmt: skip
+    ("d", None, 0, None),
+    ("c", "x", 1, "train"),
+    ("b", None, 2, None),
+    ("a", "y", 3, "test"),
+    ("e", "y", 4, "test"),
+    ("f", None, 5, None),
+    ("g", None, None, None),
+)
 """In label-file order: ? x ? y y ?, and a file without a row. Train knows x only."""
 
 
@@ -45,9 +50,12 @@ def test_each_policy_fills_what_it_can_and_no_file_without_a_row(policy, filled)
 
 def test_numbers_are_filled_from_train_alone():
     rows = asked(
-        ("a", "1.0", 0, "train"), ("b", "2.0", 1, "train"), ("c", "6.0", 2, "train"),
-        ("d", "100.0", 3, "test"), ("e", None, 4, None),
-    )  # fmt: skip
+        ("a", "1.0", 0, "train"),
+        ("b", "2.0", 1, "train"),
+        ("c", "6.0", 2, "train"),
+        ("d", "100.0", 3, "test"),
+        ("e", None, 4, None),
+    )
     assert list(fill_labels(rows, "mean", REGRESS)) == ["3.0"]
     assert list(fill_labels(rows, "median", REGRESS)) == ["2.0"]
 
@@ -73,10 +81,17 @@ def test_error_does_nothing_where_all_is_labeled():
 
 @pytest.mark.parametrize(
     ("one", "other"),
-    [("cat", " cat"), ("cat", "Cat"), ("caf\u00e9", "cafe\u0301"), ("cat", "ca\u200bt"),
-     ("stra\u00dfe", "STRASSE"), ("cat", "cat\u00a0"), ("a", "a\x07")],
+    [
+        ("cat", " cat"),
+        ("cat", "Cat"),
+        ("caf\u00e9", "cafe\u0301"),
+        ("cat", "ca\u200bt"),
+        ("stra\u00dfe", "STRASSE"),
+        ("cat", "cat\u00a0"),
+        ("a", "a\x07"),
+    ],
     ids=["space", "case", "composed", "invisible", "sharp-s", "no-break", "control"],
-)  # fmt: skip
+)
 def test_spellings_that_collide_are_listed(one, other):
     assert label_key(one) == label_key(other)
     with pytest.raises(DataError, match="1 labels are spelled in several ways") as caught:
@@ -92,8 +107,10 @@ def test_labels_that_differ_stay_as_they_are():
     assert list(checked[:-1]) == labels
     assert pd.isna(checked.iloc[-1])
     assert [each.partition(" is a class")[0] for each in warnings] == [
-        "the label 'NA'", "the label 'None'", "the label 'null'"
-    ]  # fmt: skip
+        "the label 'NA'",
+        "the label 'None'",
+        "the label 'null'",
+    ]
 
 
 @pytest.mark.parametrize("word", ["nan", "NaN", "None", "n/a", "?", "-", "--", "Unknown", "<NA>"])
@@ -152,9 +169,14 @@ def test_what_is_no_finite_number_is_refused(text, hint):
 
 @pytest.mark.parametrize(
     ("label", "remedy"),
-    [("3 kg", "the number alone: 3)"), ("12.5cm", "the number alone: 12.5)"), ("40%", "alone: 40)"),
-     ("1.000,5", "no mark between thousands"), ("1,234,567", "no mark between thousands")],
-)  # fmt: skip
+    [
+        ("3 kg", "the number alone: 3)"),
+        ("12.5cm", "the number alone: 12.5)"),
+        ("40%", "alone: 40)"),
+        ("1.000,5", "no mark between thousands"),
+        ("1,234,567", "no mark between thousands"),
+    ],
+)
 def test_a_number_in_another_form_is_refused_with_the_form_to_write(label, remedy):
     with pytest.raises(DataError) as caught:
         parse_number("labels.csv:2", label)
@@ -166,8 +188,10 @@ def test_a_number_in_another_form_is_refused_with_the_form_to_write(label, remed
 )
 def test_a_recurring_number_far_from_all_others_is_told(placeholder, n):
     _, warnings = check_labels(labeled("0.1", "0.2", "0.3", *[placeholder] * n), REGRESS)
-    assert [each.startswith(f"{n} items have the label {placeholder}, far from all others "
-                            "(0.1 to 0.3)") for each in warnings] == [True] * (n > 1)  # fmt: skip
+    assert [
+        each.startswith(f"{n} items have the label {placeholder}, far from all others (0.1 to 0.3)")
+        for each in warnings
+    ] == [True] * (n > 1)
 
 
 @pytest.mark.parametrize("labels", [("-1", "-1", "0", "1"), ("9", "9", "2", "12"), ("9", "9", "1")])
@@ -178,5 +202,6 @@ def test_a_recurring_number_among_others_is_no_placeholder(labels):
 @pytest.mark.parametrize("label", ["cat|dog", "cat, dog", "old;cat"])
 def test_a_class_that_reads_like_a_list_is_told(label):
     _, warnings = check_labels(labeled("cat", "bird", label), CLASSIFY)
-    assert [f"the label {label!r} (labels.csv:4) is a class of its own" in each
-            for each in warnings] == [True]  # fmt: skip
+    assert [
+        f"the label {label!r} (labels.csv:4) is a class of its own" in each for each in warnings
+    ] == [True]

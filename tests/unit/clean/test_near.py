@@ -37,10 +37,18 @@ def dropped(near):
 
 
 def test_what_is_more_protected_stays():
-    rows = table(("a", "train", 1, 1.0), ("b", "val", 1, 0.9), ("c", "test", 1, 0.8),
-                 ("d", "train", 2, 1.0), ("e", "val", 2, 0.9), ("f", "train", 3, 1.0),
-                 ("g", "train", 3, 0.9), ("h", "test", 4, 1.0), ("i", "test", 4, 0.9),
-                 ("j", "train", 5, 1.0))  # fmt: skip
+    rows = table(
+        ("a", "train", 1, 1.0),
+        ("b", "val", 1, 0.9),
+        ("c", "test", 1, 0.8),
+        ("d", "train", 2, 1.0),
+        ("e", "val", 2, 0.9),
+        ("f", "train", 3, 1.0),
+        ("g", "train", 3, 0.9),
+        ("h", "test", 4, 1.0),
+        ("i", "test", 4, 0.9),
+        ("j", "train", 5, 1.0),
+    )
     near = find(rows)
     assert dropped(near) == {
         "a": "alike to c in test",
@@ -49,13 +57,24 @@ def test_what_is_more_protected_stays():
     }
     section = near_section(near, RULE)
     assert section == {
-        "policy": "drop", "correlation": 0.997, "turns": False, "compared": 11, "low_contrast": 0,
-        "crowded": 0, "pairs": 6, "pairs_across_splits": 4,
+        "policy": "drop",
+        "correlation": 0.997,
+        "turns": False,
+        "compared": 11,
+        "low_contrast": 0,
+        "crowded": 0,
+        "pairs": 6,
+        "pairs_across_splits": 4,
         "pairs_inside_splits": {"train": 1, "val": 0, "test": 1},
-        "clusters": 4, "clusters_across_splits": 2, "largest_cluster": 3,
-        "dropped": {"train": 2, "val": 1, "test": 0}, "kept_by_review": [], "leaks_left": 0,
-        "pairs_with_two_labels": 0, "two_labels": [],
-    }  # fmt: skip
+        "clusters": 4,
+        "clusters_across_splits": 2,
+        "largest_cluster": 3,
+        "dropped": {"train": 2, "val": 1, "test": 0},
+        "kept_by_review": [],
+        "leaks_left": 0,
+        "pairs_with_two_labels": 0,
+        "two_labels": [],
+    }
     assert near_warnings(near) == []
 
 
@@ -76,20 +95,25 @@ def test_the_table_of_pairs():
 def test_a_chain_is_one_cluster_and_its_far_end_goes_too():
     # a - b - c, but not a - c: the steps are small, and the way is long.
     ends = [np.asarray(small(scene(seed)), dtype=float) for seed in (1, 2)]
-    steps = [np.rint(ends[0] + share * (ends[1] - ends[0])).astype(np.uint8)
-             for share in (0.0, 0.08, 0.16)]  # fmt: skip
+    steps = [
+        np.rint(ends[0] + share * (ends[1] - ends[0])).astype(np.uint8)
+        for share in (0.0, 0.08, 0.16)
+    ]
     rows = pd.DataFrame(
-        {"path": ["a", "b", "c"], "split": ["train", "train", "test"], "label": "x",
-         "thumbnail": [each.tobytes() for each in steps]}
-    )  # fmt: skip
+        {
+            "path": ["a", "b", "c"],
+            "split": ["train", "train", "test"],
+            "label": "x",
+            "thumbnail": [each.tobytes() for each in steps],
+        }
+    )
     rule = NearRule("drop", correlation=0.995, turns=False, task="classification")
     near = find(rows, rule=rule)
     assert [(a, b) for a, b in zip(near.pairs["path_a"], near.pairs["path_b"], strict=True)] == [
-        ("a", "b"), ("b", "c"),
-    ]  # fmt: skip
-    assert dropped(near) == {
-        "a": "alike to c in test, by way of others", "b": "alike to c in test",
-    }  # fmt: skip
+        ("a", "b"),
+        ("b", "c"),
+    ]
+    assert dropped(near) == {"a": "alike to c in test, by way of others", "b": "alike to c in test"}
     correlation = np.corrcoef(steps[0].ravel(), steps[2].ravel())[0, 1]
     assert near.dropped[0].detail.startswith(f"{correlation:.4f} ")
 
@@ -143,8 +167,10 @@ def test_two_labels_of_nearly_the_same_are_told_and_nothing_is_edited():
     assert dropped(near) == {}
     section = near_section(near, RULE)
     assert section["pairs_with_two_labels"] == 2
-    told = [[each[name] for name in ("path_a", "label_a", "path_b", "label_b")]
-            for each in section["two_labels"]]  # fmt: skip
+    told = [
+        [each[name] for name in ("path_a", "label_a", "path_b", "label_b")]
+        for each in section["two_labels"]
+    ]
     assert told == [["a", "x", "b", "y"], ["b", "y", "c", "x"]]
     assert near_warnings(near) == [
         "2 pairs of near-duplicates with two labels; first: a in train and b in train, 'x' and 'y'"
@@ -157,13 +183,17 @@ def test_a_search_that_was_cut_short_goes_on_until_nothing_leaks(monkeypatch):
     monkeypatch.setattr(alike, "NEAREST", 1)
     monkeypatch.setattr(alike, "_ROUNDS", 0)
     generator = np.random.default_rng(3)
-    crowd = [np.clip(small(scene(1)) + generator.integers(-3, 4, (32, 32)), 0, 255)
-             for _ in range(60)]  # fmt: skip
+    crowd = [
+        np.clip(small(scene(1)) + generator.integers(-3, 4, (32, 32)), 0, 255) for _ in range(60)
+    ]
     rows = pd.DataFrame(
-        {"path": [f"{number:02}" for number in range(60)],
-         "split": ["train", "val", "test"] * 20, "label": "x",
-         "thumbnail": [each.astype(np.uint8).tobytes() for each in crowd]}
-    )  # fmt: skip
+        {
+            "path": [f"{number:02}" for number in range(60)],
+            "split": ["train", "val", "test"] * 20,
+            "label": "x",
+            "thumbnail": [each.astype(np.uint8).tobytes() for each in crowd],
+        }
+    )
     near = find(rows)
     assert near.crowded == 60
     kept = rows[~rows["path"].isin([each.path for each in near.dropped])]
@@ -173,8 +203,9 @@ def test_a_search_that_was_cut_short_goes_on_until_nothing_leaks(monkeypatch):
 
 @pytest.mark.parametrize("order", [[0, 1, 2, 3], [3, 1, 0, 2]])
 def test_the_order_of_rows_does_not_matter(order):
-    rows = table(("a", "train", 1, 1.0), ("b", "val", 1, 0.9), ("c", "train", 2, 0.8),
-                 ("d", "test", 2, 0.9))  # fmt: skip
+    rows = table(
+        ("a", "train", 1, 1.0), ("b", "val", 1, 0.9), ("c", "train", 2, 0.8), ("d", "test", 2, 0.9)
+    )
     near = find(rows.iloc[order])
     assert dropped(near) == {"a": "alike to b in val", "c": "alike to d in test"}
     assert [rows["path"][each.row] for each in near.dropped] == ["a", "c"]

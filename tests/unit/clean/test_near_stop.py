@@ -52,22 +52,32 @@ def test_pairs_of_two_labels_across_splits_stay_and_are_told():
 def test_another_label_in_between_makes_no_cluster():
     # Two pictures that differ enough, and one of another label half way between them.
     ends = [np.asarray(small(scene(seed)), dtype=float) for seed in (1, 2)]
-    steps = [np.rint(ends[0] + share * (ends[1] - ends[0])).astype(np.uint8)
-             for share in (0.0, 0.08, 0.16)]  # fmt: skip
+    steps = [
+        np.rint(ends[0] + share * (ends[1] - ends[0])).astype(np.uint8)
+        for share in (0.0, 0.08, 0.16)
+    ]
     rows = pd.DataFrame(
-        {"path": ["a", "b", "c", "d"], "split": ["train", "train", "test", "train"],
-         "label": ["x", "y", "x", "x"],
-         "thumbnail": [each.tobytes() for each in [*steps, small(scene(9))]]}
-    )  # fmt: skip
+        {
+            "path": ["a", "b", "c", "d"],
+            "split": ["train", "train", "test", "train"],
+            "label": ["x", "y", "x", "x"],
+            "thumbnail": [each.tobytes() for each in [*steps, small(scene(9))]],
+        }
+    )
     rule = NearRule("drop", correlation=0.995, turns=False, task="classification")
     assert list(find(rows, rule).dropped) == []
     assert [each.path for each in find(rows.assign(label="x"), rule).dropped] == ["a", "b"]
 
 
 def test_equal_thumbnails_of_one_label_belong_together_whatever_stands_between():
-    rows = table(*((split, label, 1, 1) for split, label in
-                   (("train", "y"), ("train", "x"), ("test", "y"), ("test", "x"))),
-                 ("train", "x", 2, 1), ("train", "y", 3, 1))  # fmt: skip
+    rows = table(
+        *(
+            (split, label, 1, 1)
+            for split, label in (("train", "y"), ("train", "x"), ("test", "y"), ("test", "x"))
+        ),
+        ("train", "x", 2, 1),
+        ("train", "y", 3, 1),
+    )
     assert [each.path for each in find(rows).dropped] == ["000", "001"]
 
 
@@ -75,9 +85,13 @@ def test_in_a_crowd_of_two_labels_nothing_of_one_label_leaks():
     generator = np.random.default_rng(3)
     crowd = np.clip(small(scene(1)) + generator.integers(-3, 4, (240, 32, 32)), 0, 255)
     rows = pd.DataFrame(
-        {"path": [f"{at:03}" for at in range(240)], "split": ["train", "train", "val", "test"] * 60,
-         "label": [*"xxyyy"] * 48, "thumbnail": [each.astype(np.uint8).tobytes() for each in crowd]}
-    )  # fmt: skip
+        {
+            "path": [f"{at:03}" for at in range(240)],
+            "split": ["train", "train", "val", "test"] * 60,
+            "label": [*"xxyyy"] * 48,
+            "thumbnail": [each.astype(np.uint8).tobytes() for each in crowd],
+        }
+    )
     lone = table(("train", "x", 2, 1), ("train", "y", 3, 1)).assign(path=["x", "y"])
     near = find(pd.concat([rows, lone], ignore_index=True))
     assert near.crowded > 100
@@ -111,18 +125,30 @@ def test_numbers_that_lie_far_apart_are_two_labels(numbers, dropped):
 @pytest.mark.parametrize(
     ("rows", "told"),
     [
-        pytest.param([("train", "a", 1, 30), ("test", "a", 1, 10), ("train", "b", 2, 1)],
-                     "10 of 10 items of the split 'test'", id="a-whole-class"),
-        pytest.param([("train", "a", 1, 6), ("test", "a", 1, 2)] +
-                     [("train", "a", s, 1) for s in range(3, 20)],
-                     "6 of 23 items of the split 'train' \\(26%\\)", id="a-quarter-of-train"),
-        pytest.param([("train", "a", 1, 6), ("test", "a", 1, 2), ("train", "a", 2, 1)] +
-                     [("train", "b", s, 1) for s in range(3, 33)],
-                     "6 of 9 items of the class 'a'", id="little-of-train-and-most-of-a-class"),
-        pytest.param([("val", "a", 1, 2), ("test", "a", 1, 2), ("train", "a", 2, 1)],
-                     "2 of 2 items of the split 'val'", id="all-of-a-small-split"),
+        pytest.param(
+            [("train", "a", 1, 30), ("test", "a", 1, 10), ("train", "b", 2, 1)],
+            "10 of 10 items of the split 'test'",
+            id="a-whole-class",
+        ),
+        pytest.param(
+            [("train", "a", 1, 6), ("test", "a", 1, 2)]
+            + [("train", "a", s, 1) for s in range(3, 20)],
+            "6 of 23 items of the split 'train' \\(26%\\)",
+            id="a-quarter-of-train",
+        ),
+        pytest.param(
+            [("train", "a", 1, 6), ("test", "a", 1, 2), ("train", "a", 2, 1)]
+            + [("train", "b", s, 1) for s in range(3, 33)],
+            "6 of 9 items of the class 'a'",
+            id="little-of-train-and-most-of-a-class",
+        ),
+        pytest.param(
+            [("val", "a", 1, 2), ("test", "a", 1, 2), ("train", "a", 2, 1)],
+            "2 of 2 items of the split 'val'",
+            id="all-of-a-small-split",
+        ),
     ],
-)  # fmt: skip
+)
 def test_too_much_of_a_split_or_a_class_stops_with_the_params_and_the_pairs(
     tmp_path, monkeypatch, rows, told
 ):
@@ -131,8 +157,12 @@ def test_too_much_of_a_split_or_a_class_stops_with_the_params_and_the_pairs(
     with pytest.raises(DataError, match=told) as caught:
         refuse_many_near(rows, find(rows), RULE, 0.2, where="raw")
     assert caught.value.exit_code == 3
-    for name in ("clean.near_duplicates to report", "clean.near_correlation",
-                 "clean.max_near_frac", str(PROOF)):  # fmt: skip
+    for name in (
+        "clean.near_duplicates to report",
+        "clean.near_correlation",
+        "clean.max_near_frac",
+        str(PROOF),
+    ):
         assert name in str(caught.value)
     assert len(pd.read_csv(PROOF)) == len(find(rows).pairs)
     refuse_many_near(rows, find(rows), RULE, 1.0, where="raw")
@@ -190,8 +220,11 @@ def test_one_view_stops_naming_the_params_and_goes_on_with_report(tmp_path, monk
 def test_one_view_in_given_splits_names_the_params_too(tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     raw = one_view(tmp_path / "raw", belt)
-    rows = [f"{label}/{at:02}.png,{label},{('train', 'val', 'test')[at % 3]}"
-            for label in ("bad", "good") for at in range(15)]  # fmt: skip
+    rows = [
+        f"{label}/{at:02}.png,{label},{('train', 'val', 'test')[at % 3]}"
+        for label in ("bad", "good")
+        for at in range(15)
+    ]
     write_labels(raw, rows, header="path,label,split")
     with pytest.raises(DataError, match=r"leaks.csv: .*set clean\.near_duplicates to report"):
         clean_folder(raw)

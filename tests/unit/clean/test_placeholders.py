@@ -74,8 +74,10 @@ def test_dark_pictures_of_16_bits_are_told_of_by_clean_itself(tmp_path, caplog):
 
 def test_harmless_notes_are_in_the_log_too(tmp_path, caplog):
     class_folders(tmp_path)
-    pages = [Image.fromarray(np.random.default_rng(n).integers(0, 255, (20, 20), np.uint8))
-             for n in range(3)]  # fmt: skip
+    pages = [
+        Image.fromarray(np.random.default_rng(n).integers(0, 255, (20, 20), np.uint8))
+        for n in range(3)
+    ]
     pages[0].save(tmp_path / "cat/pages.tif", save_all=True, append_images=pages[1:])
     with caplog.at_level(logging.INFO, "pipeline"):
         cleaned = clean_folder(tmp_path)

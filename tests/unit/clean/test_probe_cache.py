@@ -60,9 +60,10 @@ def test_only_what_is_new_is_decoded_and_all_comes_out_the_same(tmp_path, raw, m
     decoded = []
     real = module._probe_new
     monkeypatch.setattr(
-        module, "_probe_new", lambda raw, paths, *rest: decoded.extend(paths) or real(
-            raw, paths, *rest)
-    )  # fmt: skip
+        module,
+        "_probe_new",
+        lambda raw, paths, *rest: decoded.extend(paths) or real(raw, paths, *rest),
+    )
     assert list(probe_all(raw, names(raw), LIMITS, ONE, known=known)) == wanted
     assert decoded == ["9.png"]
 

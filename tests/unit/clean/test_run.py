@@ -135,10 +135,7 @@ def test_missing_labels_follow_the_policy_and_are_reported_row_by_row(tmp_path):
     assert reasons(filled) == {}
     assert filled.report["missing_label"] == {
         "policy": "ffill",
-        "filled": [
-            {"path": "cat/03.png", "label": "cat"},
-            {"path": "dog/06.png", "label": "dog"},
-        ],
+        "filled": [{"path": "cat/03.png", "label": "cat"}, {"path": "dog/06.png", "label": "dog"}],
     }
     with pytest.raises(DataError, match=r"cat/03\.png: has no label, as the first of 2"):
         clean_folder(tmp_path, missing_label="error")
@@ -149,8 +146,9 @@ def test_the_label_file_decides_splits_groups_weights_and_passes_columns_through
     given_splits(tmp_path)
     cleaned = clean_folder(tmp_path)
     assert cleaned.report["splits"] == {"train": 24, "val": 12, "test": 12}
-    rows = [f"{row},g{number // 4},2.5,{number % 2}"
-            for number, row in enumerate(label_rows(tmp_path))]  # fmt: skip
+    rows = [
+        f"{row},g{number // 4},2.5,{number % 2}" for number, row in enumerate(label_rows(tmp_path))
+    ]
     write_labels(tmp_path, rows, header="path,label,group,weight,side")
     cleaned = clean_folder(tmp_path)
     assert len(cleaned.manifest[["group", "split"]].drop_duplicates()) == 12
@@ -191,14 +189,23 @@ def test_pictures_in_two_given_splits_stop_with_a_proof(tmp_path, monkeypatch):
     assert caught.value.exit_code == 3
     first, second = pd.read_csv(PROOF).to_dict("records")
     assert first == {
-        "path_a": "cat/23.png", "split_a": "test", "label_a": "cat", "path_b": "cat/00.png",
-        "split_b": "train", "label_b": "cat", "correlation": "identical",
-    }  # fmt: skip
+        "path_a": "cat/23.png",
+        "split_a": "test",
+        "label_a": "cat",
+        "path_b": "cat/00.png",
+        "split_b": "train",
+        "label_b": "cat",
+        "correlation": "identical",
+    }
     assert 0.997 <= float(second.pop("correlation")) <= 1.0
     assert second == {
-        "path_a": "dog/00.png", "split_a": "train", "label_a": "dog", "path_b": "dog/14.png",
-        "split_b": "val", "label_b": "dog",
-    }  # fmt: skip
+        "path_a": "dog/00.png",
+        "split_a": "train",
+        "label_a": "dog",
+        "path_b": "dog/14.png",
+        "split_b": "val",
+        "label_b": "dog",
+    }
     clean_folder(raw, leaks="drop")
     assert PROOF.exists()
     (raw / "cat/23.png").unlink()
@@ -268,8 +275,10 @@ def test_near_duplicates_with_two_labels_are_told(tmp_path):
     near_copies(tmp_path)
     (tmp_path / "cat/near00.png").rename(tmp_path / "dog/near00.png")
     warnings = clean_folder(tmp_path, max_near_frac=1.0).report["warnings"]
-    assert any(each.startswith("11 pairs of near-duplicates with two labels; first: cat/near01.png")
-               for each in warnings)  # fmt: skip
+    assert any(
+        each.startswith("11 pairs of near-duplicates with two labels; first: cat/near01.png")
+        for each in warnings
+    )
 
 
 def test_regression(tmp_path):
@@ -335,8 +344,10 @@ def untrained_class(raw):
     class_folders(raw)
     rows = label_rows(raw)
     splits = (["train"] * 12 + ["val"] * 6 + ["test"] * 6) * 2
-    rows = [f"{row.replace(',dog', ',cow') if split == 'test' else row},{split}"
-            for row, split in zip(rows, splits, strict=True)]  # fmt: skip
+    rows = [
+        f"{row.replace(',dog', ',cow') if split == 'test' else row},{split}"
+        for row, split in zip(rows, splits, strict=True)
+    ]
     write_labels(raw, rows, header="path,label,split")
 
 
@@ -377,11 +388,16 @@ def test_shares_beyond_chance_are_told(tmp_path):
     class_folders(tmp_path, cats=100, dogs=100)
     rows = label_rows(tmp_path)
     splits = ["train"] * 90 + ["test"] * 10 + ["train"] * 30 + ["test"] * 50 + ["val"] * 20
-    write_labels(tmp_path, [f"{row},{split}" for row, split in zip(rows, splits, strict=True)],
-                 header="path,label,split")  # fmt: skip
+    write_labels(
+        tmp_path,
+        [f"{row},{split}" for row, split in zip(rows, splits, strict=True)],
+        header="path,label,split",
+    )
     warnings = clean_folder(tmp_path).report["warnings"]
-    assert any("test has 10 of 100 items with label 'cat', where 30.0 are expected" in each
-               for each in warnings)  # fmt: skip
+    assert any(
+        "test has 10 of 100 items with label 'cat', where 30.0 are expected" in each
+        for each in warnings
+    )
 
 
 def test_the_order_of_files_and_rows_changes_no_byte(tmp_path):
@@ -400,13 +416,22 @@ def test_the_order_of_files_and_rows_changes_no_byte(tmp_path):
 def run_stage(folder, raw):
     out = folder / "out"
     main(
-        "classification", DataParams(path="r", labels="r", target="label", layout="auto"),
-        clean_params(), SPLIT,
-        MACHINE, raw=raw, labels=raw, review=folder / "review", manifest=out / "manifest.parquet",
-        report=out / "report.json", near_duplicates=out / "near_duplicates.parquet",
-        plots=out / "plots", page=out / "report.html", probes=out / "probes.parquet",
+        "classification",
+        DataParams(path="r", labels="r", target="label", layout="auto"),
+        clean_params(),
+        SPLIT,
+        MACHINE,
+        raw=raw,
+        labels=raw,
+        review=folder / "review",
+        manifest=out / "manifest.parquet",
+        report=out / "report.json",
+        near_duplicates=out / "near_duplicates.parquet",
+        plots=out / "plots",
+        page=out / "report.html",
+        probes=out / "probes.parquet",
         key=out / "key.json",
-    )  # fmt: skip
+    )
     return out
 
 
@@ -424,9 +449,15 @@ def test_the_stage_writes_the_same_bytes_wherever_it_runs(tmp_path):
         )
     assert outs[0] == outs[1]
     assert sorted(map(str, outs[0])) == [
-        "key.json", "manifest.parquet", "near_duplicates.parquet", "plots/classes.csv",
-        "plots/quarantined.png", "probes.parquet", "report.html", "report.json",
-    ]  # fmt: skip
+        "key.json",
+        "manifest.parquet",
+        "near_duplicates.parquet",
+        "plots/classes.csv",
+        "plots/quarantined.png",
+        "probes.parquet",
+        "report.html",
+        "report.json",
+    ]
     assert all(str(tmp_path).encode() not in content for content in outs[0].values())
     assert len(read_manifest(out / "manifest.parquet")) == 52
     report = json.loads((out / "report.json").read_text(encoding="utf-8"))
@@ -459,11 +490,21 @@ def test_the_sheet_and_the_balance(tmp_path):
 
 @pytest.mark.parametrize(
     "change",
-    [{"missing_label": "guess"}, {"max_bad_frac": 1.5}, {"min_side_px": 0}, {"max_aspect": 0.5},
-     {"max_pixels": 10**9}, {"animated": "last"}, {"near_duplicates": "yes"},
-     {"near_correlation": 0.5}, {"near_correlation": 1.0}, {"near_turns": 1}, {"leaks": "keep"},
-     {"more": 1}],
-)  # fmt: skip
+    [
+        {"missing_label": "guess"},
+        {"max_bad_frac": 1.5},
+        {"min_side_px": 0},
+        {"max_aspect": 0.5},
+        {"max_pixels": 10**9},
+        {"animated": "last"},
+        {"near_duplicates": "yes"},
+        {"near_correlation": 0.5},
+        {"near_correlation": 1.0},
+        {"near_turns": 1},
+        {"leaks": "keep"},
+        {"more": 1},
+    ],
+)
 def test_params_have_bounds(change):
     with pytest.raises(ValidationError):
         clean_params(**change)
@@ -490,9 +531,15 @@ def test_a_name_with_a_line_break_is_logged_in_one_line(tmp_path, caplog):
 @pytest.mark.parametrize(("groups", "told"), [("AAAA", "4 items are in 1 group"), (None, "")])
 def test_an_empty_split_names_the_groups_that_are_never_divided(groups, told):
     table = pd.DataFrame(
-        {"label": [*"abab"], "split": "train", "given": None, "status": "kept", "reason": None,
-         "group": [*groups] if groups else None}
-    )  # fmt: skip
+        {
+            "label": [*"abab"],
+            "split": "train",
+            "given": None,
+            "status": "kept",
+            "reason": None,
+            "group": [*groups] if groups else None,
+        }
+    )
     with pytest.raises(DataError, match="the split 'val' is empty") as caught:
         refuse_unusable(table, is_classification=True, is_given=False, where="raw")
     assert told in str(caught.value)

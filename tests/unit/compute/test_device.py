@@ -35,9 +35,13 @@ def test_other_kernels_below_torch_are_another_fingerprint():
 
     def told(**limits):
         return subprocess.run(
-            [sys.executable, "-c", CONVOLVE], cwd=ROOT, check=True, capture_output=True, text=True,
+            [sys.executable, "-c", CONVOLVE],
+            cwd=ROOT,
+            check=True,
+            capture_output=True,
+            text=True,
             env=ENVIRONMENT | {"PYTHONPATH": str(ROOT)} | limits,
-        ).stdout.split(maxsplit=1)  # fmt: skip
+        ).stdout.split(maxsplit=1)
 
     (bits, free), (other_bits, held) = told(), told(ONEDNN_MAX_CPU_ISA="AVX2")
     assert "limits" not in free
@@ -100,12 +104,16 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 )
 def test_freed_memory_is_used_again_without_a_way_through_the_kernel():
     faults = {
-        opened: int(subprocess.run(
-            [sys.executable, "-c", ALLOCATE.format(opened=opened)],
-            capture_output=True, text=True, check=True,
-        ).stdout)
+        opened: int(
+            subprocess.run(
+                [sys.executable, "-c", ALLOCATE.format(opened=opened)],
+                capture_output=True,
+                text=True,
+                check=True,
+            ).stdout
+        )
         for opened in (False, True)
-    }  # fmt: skip
+    }
     # where small blocks come to lie is chance: now and then one more large block is taken, and kept
     assert 10 * faults[True] < faults[False]
 

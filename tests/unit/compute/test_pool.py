@@ -28,10 +28,14 @@ def contained(function, items, workers=2, limits=LIMITS):
     """Map, with the item and the loss as the result of a lost item."""
     return list(
         map_in_order(
-            function, items, machine(workers), title="t", limits=limits,
+            function,
+            items,
+            machine(workers),
+            title="t",
+            limits=limits,
             lost=lambda item, loss: (item, loss.reason, loss.detail),
         )
-    )  # fmt: skip
+    )
 
 
 def spin():
@@ -78,9 +82,7 @@ def test_an_attack_costs_its_item_alone(way):
 @pytest.mark.parametrize("workers", [1, 2, 3])
 def test_many_attacks_at_the_start_in_a_row_and_at_the_end(workers):
     ways = {0: "segfault", 1: "exit", 2: "abort", 20: "segfault", 38: "exit", 39: "segfault"}
-    expected = [
-        (item, *ATTACKS[ways[item]]) if item in ways else item for item in range(40)
-    ]  # fmt: skip
+    expected = [(item, *ATTACKS[ways[item]]) if item in ways else item for item in range(40)]
     assert contained(partial(attack, ways), list(range(40)), workers) == expected
 
 
@@ -223,7 +225,7 @@ if __name__ == "__main__":
     for item in map_in_order(work, list(range(10_000)), machine, title="t",
                              limits=Limits(60.0, 1 << 30)):
         print(item, flush=True)
-"""  # fmt: skip
+"""
 
 
 @pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
@@ -232,10 +234,13 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, number):
     script.write_text(PROGRAM, encoding="utf-8")
     (tmp_path / "pids").mkdir()
     process = subprocess.Popen(
-        [sys.executable, script, tmp_path / "pids"], stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE, env=os.environ | {"PYTHONPATH": str(ROOT)}, text=True,
+        [sys.executable, script, tmp_path / "pids"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        text=True,
         start_new_session=True,
-    )  # fmt: skip
+    )
     for _ in range(20):
         process.stdout.readline()
     process.send_signal(number)
@@ -267,9 +272,14 @@ if __name__ == "__main__":
 def test_what_decoders_print_is_not_told(tmp_path):
     (tmp_path / "noisy.py").write_text(NOISY, encoding="utf-8")
     done = subprocess.run(
-        [sys.executable, "-m", "noisy"], cwd=tmp_path, capture_output=True, text=True, check=False,
-        env=os.environ | {"PYTHONPATH": str(ROOT)}, timeout=60,
-    )  # fmt: skip
+        [sys.executable, "-m", "noisy"],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=False,
+        env=os.environ | {"PYTHONPATH": str(ROOT)},
+        timeout=60,
+    )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
 
@@ -304,7 +314,10 @@ def test_workers_load_their_function_and_not_the_main_module(tmp_path, module):
     script.write_text(WITH_A_MAIN.format(module=module))
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     done = subprocess.run(
-        [sys.executable, script], capture_output=True, check=True, text=True,
+        [sys.executable, script],
+        capture_output=True,
+        check=True,
+        text=True,
         env=os.environ | {"PYTHONPATH": path},
-    )  # fmt: skip
+    )
     assert done.stdout.splitlines() == ["main", "()"], done.stderr

@@ -17,12 +17,14 @@ def params(**changes) -> CrossvalParams:
 
 def index(labels, groups=None, splits=None) -> pd.DataFrame:
     items = len(labels)
-    return pd.DataFrame({
-        "path": [f"{number}.png" for number in range(items)],
-        "label": pd.Series([str(label) for label in labels], dtype="string"),
-        "group": pd.Series(groups or [None] * items, dtype="string"),
-        "split": splits or ["train"] * items,
-    })  # fmt: skip
+    return pd.DataFrame(
+        {
+            "path": [f"{number}.png" for number in range(items)],
+            "label": pd.Series([str(label) for label in labels], dtype="string"),
+            "group": pd.Series(groups or [None] * items, dtype="string"),
+            "split": splits or ["train"] * items,
+        }
+    )
 
 
 def test_items_that_look_alike_go_together():
@@ -41,9 +43,11 @@ def test_items_that_look_alike_go_together():
 @settings(max_examples=40, deadline=None)
 @given(
     labels=st.lists(st.sampled_from("ab"), min_size=10, max_size=50),
-    grouped=st.booleans(), folds=st.integers(2, 4), repeats=st.integers(1, 2),
+    grouped=st.booleans(),
+    folds=st.integers(2, 4),
+    repeats=st.integers(1, 2),
     seed=st.integers(0, 9),
-)  # fmt: skip
+)
 def test_laws_of_folds(labels, grouped, folds, repeats, seed):
     labels = [*labels, *"aabb" * 5]  # five groups of each class, one more than folds
     groups = [f"g{number // 2}" for number in range(len(labels))] if grouped else None
@@ -66,15 +70,19 @@ def test_laws_of_folds(labels, grouped, folds, repeats, seed):
             assert not names[0] & names[2]
             assert not names[1] & names[2]
     again = deal(table, chosen, task="classification")
-    assert all(np.array_equal(a.held_out, b.held_out) and np.array_equal(a.rows.val, b.rows.val)
-               for a, b in zip(found, again, strict=True))  # fmt: skip
+    assert all(
+        np.array_equal(a.held_out, b.held_out) and np.array_equal(a.rows.val, b.rows.val)
+        for a, b in zip(found, again, strict=True)
+    )
 
 
 @settings(max_examples=40, deadline=None)
 @given(
-    items=st.integers(12, 60), grouped=st.booleans(), folds=st.integers(2, 5),
+    items=st.integers(12, 60),
+    grouped=st.booleans(),
+    folds=st.integers(2, 5),
     val_frac=st.sampled_from([0.01, 0.1, 0.15, 0.4, 0.5]),
-)  # fmt: skip
+)
 def test_laws_of_folds_of_values(items, grouped, folds, val_frac):
     groups = [f"g{number // 2}" for number in range(items)] if grouped else None
     table = index([number % 7 for number in range(items)], groups)
@@ -94,8 +102,9 @@ def test_validation_is_the_share_that_was_asked_for(val_frac, is_grouped):
     groups = [f"g{number // 2}" for number in range(400)] if is_grouped else None
     if is_grouped:
         labels = ["rare"] * 12 + labels[12:]
-    for each in deal(index(labels, groups), params(folds=4, val_frac=val_frac),
-                     task="classification"):  # fmt: skip
+    for each in deal(
+        index(labels, groups), params(folds=4, val_frac=val_frac), task="classification"
+    ):
         share = len(each.rows.val) / (len(each.rows.val) + len(each.rows.train))
         assert abs(share - val_frac) < 0.02
 
@@ -138,8 +147,9 @@ def test_regression_is_balanced_over_ranges_of_the_target():
 
 def test_trainval_leaves_the_test_split_alone():
     splits = ["train", "val", "test"] * 20
-    found = deal(index(["a", "b"] * 30, splits=splits), params(items="trainval"),
-                 task="classification")  # fmt: skip
+    found = deal(
+        index(["a", "b"] * 30, splits=splits), params(items="trainval"), task="classification"
+    )
     used = np.concatenate([each.held_out for each in found])
     assert len(used) == 40
     assert {splits[row] for row in used} == {"train", "val"}

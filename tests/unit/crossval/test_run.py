@@ -38,8 +38,14 @@ def setting(sources, *, task="classification", repeats=1, **changes) -> Setting:
 def finish(chosen, folder, scored=None):
     scored = scored or list(run_folds(chosen, machine=QUIET, state=folder / "state"))
     folder.mkdir(exist_ok=True)
-    write(chosen, scored, metrics=folder / "metrics.json", predictions=folder / "p.parquet",
-          history=folder / "history.csv", plots=folder / "plots")  # fmt: skip
+    write(
+        chosen,
+        scored,
+        metrics=folder / "metrics.json",
+        predictions=folder / "p.parquet",
+        history=folder / "history.csv",
+        plots=folder / "plots",
+    )
     return scored, read_json(folder / "metrics.json"), pd.read_parquet(folder / "p.parquet")
 
 
@@ -62,8 +68,9 @@ def test_a_fold_is_the_training_of_its_rows_alone(sources, tmp_path):
     fold = scored[1].fold
     training = open_training(chosen.plan, chosen.parts, cpu(), rows=fold.rows)
     for report in training.run(crossval.Checkpoints(tmp_path / "c", training.identity())):
-        assert report.values() == {k: v for k, v in scored[1].history[report.epoch - 1].items()
-                                   if k != "epoch"}  # fmt: skip
+        assert report.values() == {
+            k: v for k, v in scored[1].history[report.epoch - 1].items() if k != "epoch"
+        }
     training.finish()
     assert training.temperature == scored[1].temperature
     served = training.targets.serve(training.outputs(fold.held_out), training.temperature)
@@ -103,8 +110,9 @@ def test_a_finished_fold_is_not_trained_again(sources, tmp_path, monkeypatch):
     folds.close()
     trained = []
     real = crossval.open_training
-    monkeypatch.setattr(crossval, "open_training",
-                        lambda *a, **k: trained.append(1) or real(*a, **k))  # fmt: skip
+    monkeypatch.setattr(
+        crossval, "open_training", lambda *a, **k: trained.append(1) or real(*a, **k)
+    )
     finish(chosen, tmp_path / "killed")
     assert len(trained) == 1
     for name in ("metrics.json", "p.parquet", "history.csv", "plots/folds.png", "plots/folds.csv"):
@@ -145,8 +153,11 @@ def test_a_finished_fold_that_cannot_be_used_is_trained_again(sources, tmp_path,
     scored, *_ = finish(chosen, tmp_path)
     path = tmp_path / "state/repeat-1-fold-2.json"
     whole = path.read_bytes()
-    path.write_bytes(whole.replace(b'"threads": 1', b'"threads": 9') if harm == "another machine"
-                     else whole[:100])  # fmt: skip
+    path.write_bytes(
+        whole.replace(b'"threads": 1', b'"threads": 9')
+        if harm == "another machine"
+        else whole[:100]
+    )
     again = list(run_folds(chosen, machine=QUIET, state=tmp_path / "state"))
     assert "trained again" in caplog.text
     assert path.read_bytes() == whole
@@ -184,8 +195,10 @@ def _is_there(state, pattern):
 
 
 def test_a_real_process_that_is_killed_goes_on_to_the_same_bytes(sources, tmp_path):
-    paths = [str(getattr(sources, name)) for name in
-             ("features", "store", "normalization", "backbone", "record")]  # fmt: skip
+    paths = [
+        str(getattr(sources, name))
+        for name in ("features", "store", "normalization", "backbone", "record")
+    ]
     for name in ("straight", "killed"):
         (tmp_path / name).mkdir()
     command = [sys.executable, "-c", SCRIPT]

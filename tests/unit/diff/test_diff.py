@@ -18,12 +18,35 @@ from tests.support.packed import packed
 from tests.support.picturetables import write_table
 
 KEYS = {
-    "added", "changed", "classes", "columns", "compared", "from", "items", "moved", "params",
-    "quarantined", "relabeled", "removed", "renamed", "repeats", "splits", "status",
-    "status_changed", "to",
-}  # fmt: skip
-LISTS = ("added", "removed", "changed", "renamed", "relabeled", "status_changed", "repeats",
-         "moved")  # fmt: skip
+    "added",
+    "changed",
+    "classes",
+    "columns",
+    "compared",
+    "from",
+    "items",
+    "moved",
+    "params",
+    "quarantined",
+    "relabeled",
+    "removed",
+    "renamed",
+    "repeats",
+    "splits",
+    "status",
+    "status_changed",
+    "to",
+}
+LISTS = (
+    "added",
+    "removed",
+    "changed",
+    "renamed",
+    "relabeled",
+    "status_changed",
+    "repeats",
+    "moved",
+)
 OLD = (row("a.png", "a"), row("b.png", "b", "dog", "val"), row("c.png", "c", "dog", "test"))
 
 
@@ -62,20 +85,23 @@ CHANGES = {
         {"relabeled": ["a.png"], "status_changed": ["a.png"]},
     ),
     "dropped by a person": (
-        (row("a.png", "a", reason="review"), *OLD[1:]), {"status_changed": ["a.png"]},
+        (row("a.png", "a", reason="review"), *OLD[1:]),
+        {"status_changed": ["a.png"]},
     ),
     "moved": ((row("a.png", "a", split="test"), *OLD[1:]), {"moved": ["a.png"]}),
     "renamed and moved": (
-        (row("z.png", "a", split="test"), *OLD[1:]), {"renamed": ["z.png"], "moved": ["z.png"]},
+        (row("z.png", "a", split="test"), *OLD[1:]),
+        {"renamed": ["z.png"], "moved": ["z.png"]},
     ),
     "other bytes in another split": (
-        (row("a.png", "x", split="test"), *OLD[1:]), {"changed": ["a.png"]},
+        (row("a.png", "x", split="test"), *OLD[1:]),
+        {"changed": ["a.png"]},
     ),
     "swapped names": (
         (row("b.png", "a"), row("a.png", "b", "dog", "val"), OLD[2]),
         {"changed": ["a.png", "b.png"], "relabeled": ["a.png", "b.png"]},
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("rows", "expected"), CHANGES.values(), ids=CHANGES)
@@ -92,20 +118,44 @@ def test_every_change_is_found(rows, expected):
 
 
 def test_what_is_listed_of_each():
-    new = snapshot(row("a.png", "x", "dog", "val"), row("e.png", "c", "dog", "test"),
-                   row("d.png", "d", None, reason="no_label"))  # fmt: skip
+    new = snapshot(
+        row("a.png", "x", "dog", "val"),
+        row("e.png", "c", "dog", "test"),
+        row("d.png", "d", None, reason="no_label"),
+    )
     diff = compare(snapshot(*OLD), new)
-    gone = {"path": "b.png", "id": "b" * 64, "label": "dog", "split": "val", "status": "kept",
-            "reason": None, "mode": "RGB"}  # fmt: skip
-    come = {"path": "d.png", "id": "d" * 64, "label": None, "split": None,
-            "status": "quarantined", "reason": "no_label", "mode": "RGB"}  # fmt: skip
+    gone = {
+        "path": "b.png",
+        "id": "b" * 64,
+        "label": "dog",
+        "split": "val",
+        "status": "kept",
+        "reason": None,
+        "mode": "RGB",
+    }
+    come = {
+        "path": "d.png",
+        "id": "d" * 64,
+        "label": None,
+        "split": None,
+        "status": "quarantined",
+        "reason": "no_label",
+        "mode": "RGB",
+    }
     assert diff["removed"] == [gone]
     assert diff["added"] == [come]
     assert diff["renamed"] == [{"path": "e.png", "old_path": "c.png", "id": "c" * 64}]
     assert diff["relabeled"] == [
-        {"path": "a.png", "id": "x" * 64, "old": "cat", "new": "dog", "split": "val",
-         "mode": "RGB", "bytes": "changed"}
-    ]  # fmt: skip
+        {
+            "path": "a.png",
+            "id": "x" * 64,
+            "old": "cat",
+            "new": "dog",
+            "split": "val",
+            "mode": "RGB",
+            "bytes": "changed",
+        }
+    ]
     (changed,) = diff["changed"]
     assert (changed["old"]["id"], changed["new"]["id"]) == ("a" * 64, "x" * 64)
     assert diff["items"] == {"old": 3, "new": 3}
@@ -181,9 +231,11 @@ def test_new_items_that_repeat_old_ones():
 
 def test_an_old_item_under_a_new_name_was_there_before():
     new = snapshot(
-        row("z.png", "a"), *OLD[1:], row("zz.png", "a", reason="duplicate"),
+        row("z.png", "a"),
+        *OLD[1:],
+        row("zz.png", "a", reason="duplicate"),
         originals={"zz.png": "z.png"},
-    )  # fmt: skip
+    )
     diff = compare(snapshot(*OLD), new)
     assert diff["repeats"] == [
         {"path": "zz.png", "reason": "duplicate", "of": "z.png", "of_old": True}
@@ -222,9 +274,10 @@ def test_what_is_dropped_on_one_side_moved_nowhere():
 
 def test_params_and_other_columns():
     new = snapshot(
-        row("a.png", "a", weight=2.0, **{"meta.site": "x"}), *OLD[1:],
+        row("a.png", "a", weight=2.0, **{"meta.site": "x"}),
+        *OLD[1:],
         split=SETTINGS["split"] | {"seed": 2},
-    )  # fmt: skip
+    )
     diff = compare(snapshot(*OLD), new)
     assert diff["params"] == {"split.seed": {"old": 1, "new": 2}}
     assert diff["columns"] == {"meta.site": 1, "weight": 1}
@@ -295,9 +348,12 @@ def test_originals_are_known_by_bytes_by_the_report_or_by_the_pairs():
         "unknown.png": "as nothing.png",
     }
     near = pd.DataFrame(
-        {"path_a": ["a, b.png", "paired.png"], "path_b": ["paired.png", "b in c.png"],
-         "correlation": [0.95, 0.96]}
-    )  # fmt: skip
+        {
+            "path_a": ["a, b.png", "paired.png"],
+            "path_b": ["paired.png", "b in c.png"],
+            "correlation": [0.95, 0.96],
+        }
+    )
     assert find_originals(rows, details, near) == {
         "same bytes.png": "a, b.png",
         "same pixels.png": "a, b.png",

@@ -10,11 +10,16 @@ from pipeline.ground.errors import IntegrityError, ParamsError
 from tests.support.project import commit, run
 
 OLD = {
-    "accuracy": 0.8, "balanced_accuracy": 0.7, "f1_macro": 0.75, "loss": 0.5, "n": 100,
-    "roc_auc": 0.9, "baseline": {"accuracy": 0.6},
+    "accuracy": 0.8,
+    "balanced_accuracy": 0.7,
+    "f1_macro": 0.75,
+    "loss": 0.5,
+    "n": 100,
+    "roc_auc": 0.9,
+    "baseline": {"accuracy": 0.6},
     "ci95": {"accuracy": {"low": 0.7, "high": 0.9}},
     "per_class": {"a|b": {"f1": 0.5, "n": 40}},
-}  # fmt: skip
+}
 
 
 @pytest.fixture
@@ -34,18 +39,38 @@ def write(folder, metrics, path=TEST):
 
 def rows(text):
     """Give name -> (before, now, change, better or worse)."""
-    cells = [line.replace("\\|", "!").split("|")[1:-1] for line in text.splitlines()
-             if line.startswith("| `")]  # fmt: skip
+    cells = [
+        line.replace("\\|", "!").split("|")[1:-1]
+        for line in text.splitlines()
+        if line.startswith("| `")
+    ]
     return {row[0].strip(" `"): [cell.strip() for cell in row[1:5]] for row in cells}
 
 
 def test_main_numbers_first_and_which_way_is_better(folder):
-    write(folder, OLD | {"accuracy": 0.9, "loss": 0.6, "n": 90, "f1_macro": 0.7500001,
-                         "per_class": {"a|b": {"f1": 0.25, "n": 30}}})  # fmt: skip
+    write(
+        folder,
+        OLD
+        | {
+            "accuracy": 0.9,
+            "loss": 0.6,
+            "n": 90,
+            "f1_macro": 0.7500001,
+            "per_class": {"a|b": {"f1": 0.25, "n": 30}},
+        },
+    )
     text = diff_metrics(folder, "HEAD")
     found = rows(text)
-    assert list(found) == ["accuracy", "f1_macro", "roc_auc", "loss", "n", "balanced_accuracy",
-                           "per_class.a!b.f1", "per_class.a!b.n"]  # fmt: skip
+    assert list(found) == [
+        "accuracy",
+        "f1_macro",
+        "roc_auc",
+        "loss",
+        "n",
+        "balanced_accuracy",
+        "per_class.a!b.f1",
+        "per_class.a!b.n",
+    ]
     assert found["accuracy"] == ["0.8000", "0.9000", "+0.1000", "better"]
     assert found["loss"] == ["0.5000", "0.6000", "+0.1000", "worse"]
     assert found["n"] == ["100", "90", "-10", ""]
@@ -69,8 +94,10 @@ def test_a_side_without_numbers(folder):
     text = diff_metrics(folder, "HEAD")
     assert "**Cross-validation**: " in text
     assert "has no result to compare with" in text
-    assert text.splitlines()[-2:] == ["| `accuracy` | - | 0.7000 |  |  |  |",
-                                      "| `n` | - | 100 |  |  |  |"]  # fmt: skip
+    assert text.splitlines()[-2:] == [
+        "| `accuracy` | - | 0.7000 |  |  |  |",
+        "| `n` | - | 100 |  |  |  |",
+    ]
     (folder / TEST).unlink()
     assert "**Test split**: no result here" in diff_metrics(folder, "HEAD")
 

@@ -98,8 +98,9 @@ def test_a_good_folder_is_counted_and_its_pictures_are_looked_at(raw, look):
 
 def test_an_archive_is_one_file_with_many_items(raw, look, monkeypatch):
     monkeypatch.setattr(doctor_data, "_MANY_FILES", 40)
-    members = [(path.relative_to(raw).as_posix(), path.read_bytes())
-               for path in sorted(raw.rglob("*.png"))]  # fmt: skip
+    members = [
+        (path.relative_to(raw).as_posix(), path.read_bytes()) for path in sorted(raw.rglob("*.png"))
+    ]
     shutil.rmtree(raw)
     raw.mkdir()
     (raw / "all.tar").write_bytes(tar(members))
@@ -181,23 +182,28 @@ def break_spelling(raw):
 
 def break_train(raw):
     write_labels(
-        raw, ["cat/00.png,cat,train", "cat/01.png,cat,val", "dog/00.png,dog,test"],
+        raw,
+        ["cat/00.png,cat,train", "cat/01.png,cat,val", "dog/00.png,dog,test"],
         header="path,label,split",
-    )  # fmt: skip
+    )
 
 
 def break_val(raw):
     write_labels(
-        raw, ["cat/00.png,cat,train", "dog/01.png,dog,train", "dog/00.png,dog,test"],
+        raw,
+        ["cat/00.png,cat,train", "dog/01.png,dog,train", "dog/00.png,dog,test"],
         header="path,label,split",
-    )  # fmt: skip
+    )
 
 
 def in_splits(raw, *changed, header="path,label,split"):
     """Write a label file with splits for all pictures but the first ones, which have `changed`."""
     names = sorted(path.relative_to(raw) for path in raw.rglob("*.png"))
-    rows = [f"{name},{name.parent},{('train', 'val', 'train', 'test')[number % 4]}"
-            + ",g" * (header.count(",") - 2) for number, name in enumerate(names)]  # fmt: skip
+    rows = [
+        f"{name},{name.parent},{('train', 'val', 'train', 'test')[number % 4]}"
+        + ",g" * (header.count(",") - 2)
+        for number, name in enumerate(names)
+    ]
     write_labels(raw, [*changed, *rows[len(changed) :]], header=header)
 
 
@@ -211,8 +217,14 @@ def break_rows(raw):
 
 
 def break_labels(raw):
-    write_labels(raw, [f"{label}/{n:02}.png,{label if n < 11 else ''}"
-                       for label in ("cat", "dog") for n in range(24)])  # fmt: skip
+    write_labels(
+        raw,
+        [
+            f"{label}/{n:02}.png,{label if n < 11 else ''}"
+            for label in ("cat", "dog")
+            for n in range(24)
+        ],
+    )
 
 
 def break_leak(raw):
@@ -281,8 +293,13 @@ def name_missing_ones(raw):
     write_labels(raw, [*names, "cat/none.png,cat"])
 
 
-ODD = {"bad files": spoil_some, "copies": copy_some, "a small class": add_some,
-       "rows without files": name_missing_ones, "nothing": lambda _: None}  # fmt: skip
+ODD = {
+    "bad files": spoil_some,
+    "copies": copy_some,
+    "a small class": add_some,
+    "rows without files": name_missing_ones,
+    "nothing": lambda _: None,
+}
 
 
 @pytest.mark.parametrize("case", ODD)
@@ -293,13 +310,16 @@ def test_the_doctor_warns_of_what_clean_reports(raw, look, case):
     for warning in report["warnings"]:
         assert f"{RAW}: {warning}" in told
     for reason, n in report["reasons"].items():
-        assert any(f"{n} items will be " in line and f" as {reason}; first: " in line
-                   for line in told), reason  # fmt: skip
+        assert any(
+            f"{n} items will be " in line and f" as {reason}; first: " in line for line in told
+        ), reason
     for note, seen in report["notes"].items():
         if note in ALARMS:
             continue
-        assert any(f"{seen['n']} pictures: {NOTES[note]}; first: {seen['first']!r}" in line
-                   for line in told)  # fmt: skip
+        assert any(
+            f"{seen['n']} pictures: {NOTES[note]}; first: {seen['first']!r}" in line
+            for line in told
+        )
 
 
 def test_a_part_of_many_files_is_opened_and_the_rest_taken_for_good(raw, look, monkeypatch):
@@ -315,14 +335,19 @@ def test_a_part_of_many_files_is_opened_and_the_rest_taken_for_good(raw, look, m
 def test_what_decisions_on_unopened_items_may_settle_is_a_warning(raw, look, tmp_path, monkeypatch):
     break_labels(raw)
     identity = sha256_file(raw / "cat/00.png")
-    write_labels(tmp_path / "review", [f"{identity},drop,,,"], header="id,decision,by,when,note",
-                 name="mine.csv")  # fmt: skip
+    write_labels(
+        tmp_path / "review",
+        [f"{identity},drop,,,"],
+        header="id,decision,by,when,note",
+        name="mine.csv",
+    )
     assert len(lines(look()[0], "error")) == 1
     monkeypatch.setattr(doctor_data, "_look", lambda *_, **__: {})
     found = look()[0]
     assert lines(found, "error") == []
-    assert any("; `clean` stops at it unless review settles it" in line
-               for line in lines(found, "warning"))  # fmt: skip
+    assert any(
+        "; `clean` stops at it unless review settles it" in line for line in lines(found, "warning")
+    )
 
 
 def test_what_the_last_build_saw_is_not_opened_again(raw, look, tmp_path, monkeypatch):
@@ -368,10 +393,12 @@ def test_very_many_files_are_to_be_packed(raw, look, monkeypatch):
     assert any("has 48 files, and DVC treats each by itself, slowly" in line for line in told)
 
 
-@pytest.mark.parametrize(("batch_size", "in_train", "code"), [(64, 40, 2), (32, 40, 0),
-                         ("full", 40, 0), (64, None, 0)])  # fmt: skip
-def test_too_large_a_batch_is_an_error_of_params(params, tmp_path, monkeypatch, batch_size,
-                                                 in_train, code):  # fmt: skip
+@pytest.mark.parametrize(
+    ("batch_size", "in_train", "code"), [(64, 40, 2), (32, 40, 0), ("full", 40, 0), (64, None, 0)]
+)
+def test_too_large_a_batch_is_an_error_of_params(
+    params, tmp_path, monkeypatch, batch_size, in_train, code
+):
     monkeypatch.chdir(tmp_path)
     train = params.find(CLASSES["train"]).model_copy(update={"batch_size": batch_size})
     changed = replace(params, sections=dict(params.sections) | {"train": train})

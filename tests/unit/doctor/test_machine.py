@@ -45,9 +45,10 @@ def make_weights(path, architecture="resnet10t"):
 def test_the_committed_weights_are_here_and_fit(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     checked = check_weights(
-        params.find(CLASSES["weights"]), params.find(CLASSES["transform"]),
+        params.find(CLASSES["weights"]),
+        params.find(CLASSES["transform"]),
         params.find(CLASSES["normalize"]),
-    )  # fmt: skip
+    )
     found, _ = gather("weights", checked)
     assert [each.level for each in found] == ["ok"]
     assert "tensors fit tf_efficientnet_lite0" in found[0].line()
@@ -145,8 +146,9 @@ def test_pictures_of_another_size_or_scale_are_warnings(look, params, tmp_path):
     sha256 = make_weights(tmp_path / "weights/a.safetensors")
     found = look("file:a.safetensors", sha256=sha256, size_px=224)
     assert "transform.size_px: pictures of 224 px, where resnet10t was trained" in found[-1].line()
-    weights = WeightsParams(source="file:a.safetensors", architecture="resnet10t", sha256=sha256,
-                            key=None)  # fmt: skip
+    weights = WeightsParams(
+        source="file:a.safetensors", architecture="resnet10t", sha256=sha256, key=None
+    )
     normalize = params.find(CLASSES["normalize"]).model_copy(update={"mode": "minmax"})
     checked = check_weights(weights, params.find(CLASSES["transform"]), normalize)
     assert "normalize.mode: minmax is not what" in gather("weights", checked)[0][-1].line()
@@ -154,11 +156,14 @@ def test_pictures_of_another_size_or_scale_are_warnings(look, params, tmp_path):
 
 def look_at_device(params, *, strategy="top", workers="auto", **runtime):
     settings = {"threads": 1, "device": "cpu", "precision": "fp32", "compile": False} | runtime
-    return gather("device", check_device(
-        params.find(CLASSES["runtime"]).model_copy(update=settings),
-        params.find(CLASSES["train"]).model_copy(update={"strategy": strategy}),
-        params.find(CLASSES["machine"]).model_copy(update={"workers": workers}),
-    ))[0]  # fmt: skip
+    return gather(
+        "device",
+        check_device(
+            params.find(CLASSES["runtime"]).model_copy(update=settings),
+            params.find(CLASSES["train"]).model_copy(update={"strategy": strategy}),
+            params.find(CLASSES["machine"]).model_copy(update={"workers": workers}),
+        ),
+    )[0]
 
 
 def test_the_device_is_opened_as_the_stages_will(params):
@@ -178,8 +183,9 @@ def test_a_device_that_is_not_there_is_an_error_of_the_machine(params):
 
 
 def test_what_will_be_slow_is_a_warning(params):
-    told = [each.line() for each in look_at_device(params, threads=1024, workers=1000,
-                                                   strategy="full")]  # fmt: skip
+    told = [
+        each.line() for each in look_at_device(params, threads=1024, workers=1000, strategy="full")
+    ]
     assert any("1024 threads wait for each other" in line for line in told)
     assert any("1000 processes share" in line for line in told)
     assert any("train.strategy: full trains every layer" in line for line in told)

@@ -56,9 +56,11 @@ def test_every_section_of_a_stage_is_checked_with_the_stage_s_own_class():
 
 
 REGRESSION = {
-    "task": "regression", "loss.name": "mse", "loss.label_smoothing": 0.0,
+    "task": "regression",
+    "loss.name": "mse",
+    "loss.label_smoothing": 0.0,
     "registry.metric": "mae",
-}  # fmt: skip
+}
 
 WRONG = [
     ({"train.epochs": 0}, "train.epochs: must be greater than or equal to 1, got 0"),
@@ -71,17 +73,25 @@ WRONG = [
     ({"data.target": "split"}, "data.target: must be another column than path, split"),
     ({"clean.missing_label": "mean"}, "clean.missing_label: is for task: regression, got 'mean'"),
     ({"weights.source": "none"}, "weights.sha256: must be null where weights.source is none"),
-    ({"weights.architecture": "resnett18"},
-     "weights.architecture: must be an architecture that timm knows, got 'resnett18'"),
+    (
+        {"weights.architecture": "resnett18"},
+        "weights.architecture: must be an architecture that timm knows, got 'resnett18'",
+    ),
     ({"weights.architecture": "resnet18.a1_in1kk"}, "close are resnet18.a1_in1k"),
     ({"features.cut": "blocks.9"}, "features.cut: must be a cut of tf_efficientnet_lite0"),
     ({"features.cut": "none"}, "must be 1 with cut: none, got 8"),
-    ({"features.cut": "none", "features.views": 1},
-     "features.cut: must name a cut: train.strategy: top needs"),
-    ({"features.pooled": False, "train.start": "probe"},
-     "features.pooled: must be true: train.start: probe needs pooled features"),
-    ({"features.pooled": False, "train.strategy": "head", "train.batch_norm": "stored"},
-     "features.pooled: must be true: train.strategy: head needs pooled features"),
+    (
+        {"features.cut": "none", "features.views": 1},
+        "features.cut: must name a cut: train.strategy: top needs",
+    ),
+    (
+        {"features.pooled": False, "train.start": "probe"},
+        "features.pooled: must be true: train.start: probe needs pooled features",
+    ),
+    (
+        {"features.pooled": False, "train.strategy": "head", "train.batch_norm": "stored"},
+        "features.pooled: must be true: train.strategy: head needs pooled features",
+    ),
     ({"train.cutmix": 1.0}, "train.cutmix: must be 0.0 for `train.strategy: top`"),
     ({"train.monitor": "mae"}, "train.monitor: must be one of loss, accuracy"),
     ({"loss.name": "mse"}, "loss.name: must be 'cross_entropy' for"),
@@ -90,9 +100,11 @@ WRONG = [
     (REGRESSION | {"registry.metric": "accuracy"}, "registry.metric: must be one of mae, rmse"),
     ({"tune.space": {"optim.lr": {"low": 1.0, "high": 0.1}}}, "tune.space.optim.lr.high: must be"),
     ({"tune.space": {"features.cut": {"choices": [1, 2]}}}, "`features` cannot be searched"),
-    ({"weights.architecture": "vit_tiny_patch16_224", "transform.size_px": 100},
-     "transform.size_px: must be 224, the only size that vit_tiny_patch16_224 takes"),
-]  # fmt: skip
+    (
+        {"weights.architecture": "vit_tiny_patch16_224", "transform.size_px": 100},
+        "transform.size_px: must be 224, the only size that vit_tiny_patch16_224 takes",
+    ),
+]
 
 
 @pytest.mark.parametrize(("changes", "message"), WRONG, ids=[text[:40] for _, text in WRONG])
@@ -140,9 +152,13 @@ def test_the_outline_has_the_shapes_that_features_will_have(architecture, cut, s
         pooled=True, cut=cut, views=1, pooling="mean+max", batch_size=8, seed=1
     )
     transform = TransformParams(
-        size_px=224, resize="squash", interpolation="bilinear", background=(0, 0, 0), white16=65535,
+        size_px=224,
+        resize="squash",
+        interpolation="bilinear",
+        background=(0, 0, 0),
+        white16=65535,
         shard_rows=8,
-    )  # fmt: skip
+    )
     outline = draw_outline(architecture, features, transform)
     assert (outline.shape, outline.pooled_dim) == (shape, dim)
 

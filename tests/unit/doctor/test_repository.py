@@ -116,12 +116,29 @@ for each in gather("dvc", check_repository(fix=False, params_are_right=True))[0]
 
 
 def test_dvc_is_asked_also_as_a_user_without_a_name_or_a_home(repository):
-    command = ["unshare", "--user", "--map-user=54321", "--map-group=54321", "env", "-u", "HOME",
-               "-u", "USER", "-u", "LOGNAME", "-u", "USERNAME"]  # fmt: skip
+    command = [
+        "unshare",
+        "--user",
+        "--map-user=54321",
+        "--map-group=54321",
+        "env",
+        "-u",
+        "HOME",
+        "-u",
+        "USER",
+        "-u",
+        "LOGNAME",
+        "-u",
+        "USERNAME",
+    ]
     if subprocess.run([*command, "true"], check=False, capture_output=True).returncode:
         pytest.skip("this machine makes no user namespaces")
-    environment = {"PYTHONPATH": str(ROOT), "GIT_CONFIG_COUNT": "1", "GIT_CONFIG_VALUE_0": "*",
-                   "GIT_CONFIG_KEY_0": "safe.directory"}  # fmt: skip
+    environment = {
+        "PYTHONPATH": str(ROOT),
+        "GIT_CONFIG_COUNT": "1",
+        "GIT_CONFIG_VALUE_0": "*",
+        "GIT_CONFIG_KEY_0": "safe.directory",
+    }
     told = run(repository, *command, sys.executable, "-c", WITHOUT_A_NAME, env=environment).stdout
     assert "ok dvc.yaml: 1 stages and tracked data, and no cycle" in told.splitlines()
 
@@ -159,9 +176,12 @@ def test_a_stale_rwlock_is_removed_on_request(repository, content):
 def test_a_rwlock_is_left_to_a_dvc_that_runs(repository):
     (repository / "dvc.yaml").write_text(GRAPH.replace("echo a", "sleep 60 && echo a"))
     process = subprocess.Popen(
-        [sys.executable, "-m", "dvc", "repro"], cwd=repository, env=ENVIRONMENT,
-        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
-    )  # fmt: skip
+        [sys.executable, "-m", "dvc", "repro"],
+        cwd=repository,
+        env=ENVIRONMENT,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
     rwlock, stage = repository / ".dvc/tmp/rwlock", []
     try:
         deadline = time.monotonic() + 30
@@ -283,8 +303,9 @@ def test_every_remote_without_verify_is_warned_of_and_its_remedy_works(repositor
     before = [file.read_bytes() for file in files]
     look(fix=True)
     found = verify_warnings()
-    assert {each.subject for each in found} == {f"dvc remote {name}"
-                                                for name in ("store", "off", "mine")}  # fmt: skip
+    assert {each.subject for each in found} == {
+        f"dvc remote {name}" for name in ("store", "off", "mine")
+    }
     assert {each.level for each in found} == {"warning"}
     assert [file.read_bytes() for file in files] == before
     for each in found:

@@ -99,8 +99,10 @@ def test_rows_say_what_was_noted_of_their_pictures(engine, files):
     pages[0].save(stream, "TIFF", save_all=True, append_images=pages[1:])
     rows = engine.predict([files[0], stream.getvalue(), b"no picture"])
     assert [row["notes"] for row in rows] == [
-        [], ["animated: the first of 12 frames or pages was taken"], [],
-    ]  # fmt: skip
+        [],
+        ["animated: the first of 12 frames or pages was taken"],
+        [],
+    ]
 
 
 def is_decoder(process):

@@ -24,21 +24,35 @@ REPORT = {
     "items": 200,
     "warnings": ["look out: 1 < 2"],
     "looking": {
-        "method": "Grad-CAM", "layer": "last feature map of a_net, 7 x 7", "views": 8,
-        "items": 200, "without_heat": 1,
-        "border": {"area": 0.36, "heat": {"mean": 0.27, "low": 0.25, "high": 0.29},
-                   "density": 0.75},
+        "method": "Grad-CAM",
+        "layer": "last feature map of a_net, 7 x 7",
+        "views": 8,
+        "items": 200,
+        "without_heat": 1,
+        "border": {
+            "area": 0.36,
+            "heat": {"mean": 0.27, "low": 0.25, "high": 0.29},
+            "density": 0.75,
+        },
     },
     "sanity": {
-        "items": 64, "randomizations": 3, "limit": 0.5, "maps_depend_on_weights": True,
+        "items": 64,
+        "randomizations": 3,
+        "limit": 0.5,
+        "maps_depend_on_weights": True,
         "head": {"n": 64, "mean": 0.21, "low": 0.15, "high": 0.27},
         "top": {"n": 64, "mean": 0.05, "low": -0.05, "high": 0.15},
     },
     "covered": {
-        "items": 64, "area": 0.2, "hottest": {"mean": 0.23}, "elsewhere": {"mean": 0.14},
+        "items": 64,
+        "area": 0.2,
+        "hottest": {"mean": 0.23},
+        "elsewhere": {"mean": 0.14},
         "difference": {"mean": 0.09, "low": 0.04, "high": 0.14},
-        "by_answer": {"dark": {"n": 40, "hottest": 0.2, "elsewhere": 0.1},
-                      "bright": {"n": 24, "hottest": 0.3, "elsewhere": 0.0}},
+        "by_answer": {
+            "dark": {"n": 40, "hottest": 0.2, "elsewhere": 0.1},
+            "bright": {"n": 24, "hottest": 0.3, "elsewhere": 0.0},
+        },
     },
     "calibration": {
         "temperature": 0.85,
@@ -46,12 +60,16 @@ REPORT = {
         "after": {"ece": 0.031, "low": 0.024, "high": 0.06},
         "change": {"ece": -0.003, "low": -0.019, "high": 0.015},
     },
-    "abstention": {"area": {"accuracy": 0.95}, "at": {
-        "0.9": {"accuracy": 0.914, "low": 0.887, "high": 0.938, "confidence": 0.71},
-        "0.8": {"accuracy": 0.944, "low": 0.925, "high": 0.965, "confidence": 0.828},
-        "0.5": {"accuracy": 0.969, "confidence": 0.95}}},
+    "abstention": {
+        "area": {"accuracy": 0.95},
+        "at": {
+            "0.9": {"accuracy": 0.914, "low": 0.887, "high": 0.938, "confidence": 0.71},
+            "0.8": {"accuracy": 0.944, "low": 0.925, "high": 0.965, "confidence": 0.828},
+            "0.5": {"accuracy": 0.969, "confidence": 0.95},
+        },
+    },
     "slices": {"measure": "accuracy", "text": "The worst slice is side = left.", "slices": []},
-}  # fmt: skip
+}
 
 
 def facts(plots, *, name="cells", text=None):
@@ -60,29 +78,53 @@ def facts(plots, *, name="cells", text=None):
     plots.mkdir()
     for file in ("reliability.png", "abstention.png", "slices.png", "sheet-01-dark.jpg"):
         Image.fromarray(tiny).save(plots / file)
-    words = {"Intended use": ("To tell dark from bright.", "- In the lab."),
-             "Data license": ("CC BY 4.0.",)}  # fmt: skip
+    words = {
+        "Intended use": ("To tell dark from bright.", "- In the lab."),
+        "Data license": ("CC BY 4.0.",),
+    }
     return Facts(
         data_name=name,
-        counts={"dark": {"train": 1000, "val": 10, "test": 120},
-                "bright": {"train": 900, "val": 9, "test": 80}},
+        counts={
+            "dark": {"train": 1000, "val": 10, "test": 120},
+            "bright": {"train": 900, "val": 9, "test": 80},
+        },
         groups=30,
         bundle=bundle,
-        record=BackboneRecord("a_net", "package:a-net", "a" * 64, None, (3, 224, 224),
-                              (0.5, 0.5, 0.5), (0.5, 0.5, 0.5), "bicubic", 3371008),
+        record=BackboneRecord(
+            "a_net",
+            "package:a-net",
+            "a" * 64,
+            None,
+            (3, 224, 224),
+            (0.5, 0.5, 0.5),
+            (0.5, 0.5, 0.5),
+            "bicubic",
+            3371008,
+        ),
         params={"train": {"strategy": "top", "epochs": 10}, "loss": {"sample_weights": True}},
-        metrics={"accuracy": 0.884, "n": 200, "ci95": {"accuracy": {"low": 0.859, "high": 0.907}},
-                 "baseline": {"accuracy": 0.68}, "loss": 0.29,
-                 "per_class": {"dark": {"n": 120, "recall": 0.7}, "bright": {"n": 80}}},
+        metrics={
+            "accuracy": 0.884,
+            "n": 200,
+            "ci95": {"accuracy": {"low": 0.859, "high": 0.907}},
+            "baseline": {"accuracy": 0.68},
+            "loss": 0.29,
+            "per_class": {"dark": {"n": 120, "recall": 0.7}, "bright": {"n": 80}},
+        },
         report=REPORT,
         text=text or CardText(words),
         digests={"model.safetensors": "b" * 64},
         plots=plots,
-        sheets=[Sheet(f"{name}: where the model looked", [
-            Part("right", 9, "surest first", [Example(tiny, tiny, name, "said dark")])])],
-        slices=[Slice("side", "left", 120, 0.8, 0.7, 0.9, -0.1, -0.15, -0.05, "worse"),
-                Slice("side", name, 12)],
-    )  # fmt: skip
+        sheets=[
+            Sheet(
+                f"{name}: where the model looked",
+                [Part("right", 9, "surest first", [Example(tiny, tiny, name, "said dark")])],
+            )
+        ],
+        slices=[
+            Slice("side", "left", 120, 0.8, 0.7, 0.9, -0.1, -0.15, -0.05, "worse"),
+            Slice("side", name, 12),
+        ],
+    )
 
 
 def test_the_card_is_the_golden_one(tmp_path):

@@ -22,8 +22,12 @@ def answers_of(confidence, right, *, temperature=1.0, groups=None, **meta):
     served = np.stack([confidence, 1 - confidence], axis=1)
     targets = np.where(right, 0, 1)
     count = len(targets)
-    index = pd.DataFrame({"id": [f"{n:064d}" for n in range(count)],
-                          **{f"meta.{name}": values for name, values in meta.items()}})  # fmt: skip
+    index = pd.DataFrame(
+        {
+            "id": [f"{n:064d}" for n in range(count)],
+            **{f"meta.{name}": values for name, values in meta.items()},
+        }
+    )
     bundle = dataclasses.replace(bundle_of(), temperature=temperature)
     groups = np.arange(count) if groups is None else np.asarray(groups)
     return Answers(bundle, index, index, np.arange(count), served, targets, groups)
@@ -34,9 +38,14 @@ def values_of(values, targets, **meta):
     served = np.asarray(values, dtype=np.float64)[:, np.newaxis]
     count = len(served)
     return Answers(
-        bundle_of(task="regression"), index, index, np.arange(count), served,
-        np.asarray(targets, dtype=np.float64), np.arange(count),
-    )  # fmt: skip
+        bundle_of(task="regression"),
+        index,
+        index,
+        np.arange(count),
+        served,
+        np.asarray(targets, dtype=np.float64),
+        np.arange(count),
+    )
 
 
 def drawn(answers, resamples=200):
@@ -82,8 +91,9 @@ def test_answering_the_surest_is_known_by_hand():
 
 def test_items_of_equal_confidence_are_answered_together_whatever_their_order():
     for right in ([1, 0, 1, 0], [0, 1, 0, 1]):
-        found = answered_accuracy(np.full(4, 0.9), np.array(right), np.ones((1, 4)),
-                                  np.array([0.01, 0.5, 1.0]))  # fmt: skip
+        found = answered_accuracy(
+            np.full(4, 0.9), np.array(right), np.ones((1, 4)), np.array([0.01, 0.5, 1.0])
+        )
         np.testing.assert_allclose(found, [[0.5, 0.5, 0.5]])
 
 
@@ -93,8 +103,12 @@ def test_weights_are_repetitions():
     weights = generator.integers(0, 4, 12)
     shares = np.array([0.2, 0.5, 0.9, 1.0])
     weighed = answered_accuracy(confidence, right, weights[np.newaxis].astype(float), shares)
-    repeated = answered_accuracy(np.repeat(confidence, weights), np.repeat(right, weights),
-                                 np.ones((1, weights.sum())), shares)  # fmt: skip
+    repeated = answered_accuracy(
+        np.repeat(confidence, weights),
+        np.repeat(right, weights),
+        np.ones((1, weights.sum())),
+        shares,
+    )
     np.testing.assert_allclose(weighed, repeated)
 
 
@@ -118,11 +132,13 @@ def test_slices_are_known_by_hand():
     side = ["left"] * 60 + ["right"] * 40
     right = [1] * 54 + [0] * 6 + [1] * 20 + [0] * 20
     answers = answers_of([0.9] * 100, right, side=side)
-    found = judge_slices(answers, slice_columns(answers.index, "auto"), least=30,
-                         bootstrap=drawn(answers, 500))  # fmt: skip
+    found = judge_slices(
+        answers, slice_columns(answers.index, "auto"), least=30, bootstrap=drawn(answers, 500)
+    )
     assert [(each.column, each.value, each.n) for each in found] == [
-        ("side", "left", 60), ("side", "right", 40),
-    ]  # fmt: skip
+        ("side", "left", 60),
+        ("side", "right", 40),
+    ]
     assert [each.score for each in found] == pytest.approx([0.9, 0.5])
     assert [each.difference for each in found] == pytest.approx([0.4, -0.4])
     assert [each.claim for each in found] == ["better", "worse"]
@@ -132,12 +148,14 @@ def test_slices_are_known_by_hand():
 
 def test_a_small_slice_is_counted_and_nothing_is_claimed_of_it():
     answers = answers_of([0.9] * 50, [1] * 45 + [0] * 5, kind=["a"] * 45 + ["b"] * 5)
-    found = judge_slices(answers, slice_columns(answers.index, "auto"), least=30,
-                         bootstrap=drawn(answers))  # fmt: skip
+    found = judge_slices(
+        answers, slice_columns(answers.index, "auto"), least=30, bootstrap=drawn(answers)
+    )
     # `a` is large enough, but what it would be compared with is not
     assert [(each.n, each.score, each.claim) for each in found] == [
-        (45, None, "too few"), (5, None, "too few"),
-    ]  # fmt: skip
+        (45, None, "too few"),
+        (5, None, "too few"),
+    ]
 
 
 def test_chance_makes_no_claim():
@@ -145,8 +163,9 @@ def test_chance_makes_no_claim():
     right = generator.random(1000) < 0.8
     columns = {f"c{n}": generator.integers(0, 5, 1000) for n in range(4)}
     answers = answers_of([0.9] * 1000, right, **columns)
-    found = judge_slices(answers, slice_columns(answers.index, "auto"), least=30,
-                         bootstrap=drawn(answers, 1000))  # fmt: skip
+    found = judge_slices(
+        answers, slice_columns(answers.index, "auto"), least=30, bootstrap=drawn(answers, 1000)
+    )
     assert len(found) == 20
     assert {each.claim for each in found} == {"none"}
 
@@ -156,8 +175,9 @@ def test_a_column_that_follows_the_label_is_named_and_its_slices_are_not_the_wor
     side = ["a", "b"] * 70
     degree = ["low"] * 30 + ["lower"] * 10 + ["high"] * 40 + ["low"] * 60
     answers = answers_of([0.9] * 140, right, side=side, degree=degree)
-    found = judge_slices(answers, slice_columns(answers.index, "auto"), least=30,
-                         bootstrap=drawn(answers))  # fmt: skip
+    found = judge_slices(
+        answers, slice_columns(answers.index, "auto"), least=30, bootstrap=drawn(answers)
+    )
     following = {each.column: each.follows_label for each in found}
     assert following == {"side": False, "degree": True}
     assert worst_slice(found, is_error=False).column == "side"
@@ -170,33 +190,39 @@ def test_a_slice_s_name_is_short():
 
 def test_values_are_sliced_by_their_error():
     answers = values_of([1.0] * 80, [1.1] * 40 + [3.0] * 40, camera=["old"] * 40 + ["new"] * 40)
-    found = judge_slices(answers, slice_columns(answers.index, ("camera",)), least=30,
-                         bootstrap=drawn(answers))  # fmt: skip
+    found = judge_slices(
+        answers, slice_columns(answers.index, ("camera",)), least=30, bootstrap=drawn(answers)
+    )
     assert {each.value: each.score for each in found} == pytest.approx({"new": 2.0, "old": 0.1})
     assert {each.value: each.claim for each in found} == {"new": "worse", "old": "better"}
     assert worst_slice(found, is_error=True).value == "new"
 
 
 def test_columns_are_chosen_by_their_values_and_sorted_as_people_do():
-    index = pd.DataFrame({
-        "id": range(40),
-        "meta.one": "same",
-        "meta.many": range(40),
-        "meta.size": ["10", "9", None, "b"] * 10,
-    })  # fmt: skip
+    index = pd.DataFrame(
+        {
+            "id": range(40),
+            "meta.one": "same",
+            "meta.many": range(40),
+            "meta.size": ["10", "9", None, "b"] * 10,
+        }
+    )
     assert list(slice_columns(index, "auto")) == ["size"]
     assert slice_columns(index, []) == {}
     answers = answers_of([0.9] * 40, [1] * 40, size=index["meta.size"].tolist())
-    found = judge_slices(answers, slice_columns(answers.index, "auto"), least=30,
-                         bootstrap=drawn(answers))  # fmt: skip
+    found = judge_slices(
+        answers, slice_columns(answers.index, "auto"), least=30, bootstrap=drawn(answers)
+    )
     assert [each.value for each in found] == ["9", "10", "b", MISSING]
 
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("nope", r"auto, or columns of the label file of your own, got 'nope' \(there are many\)"),
-     ("many", "columns with at most 20 values in the test split; many has 40")],
-)  # fmt: skip
+    [
+        ("nope", r"auto, or columns of the label file of your own, got 'nope' \(there are many\)"),
+        ("many", "columns with at most 20 values in the test split; many has 40"),
+    ],
+)
 def test_a_column_that_cannot_be_sliced_is_one_line(name, words):
     with pytest.raises(ParamsError, match=f"explain.slices: must be {words}"):
         slice_columns(pd.DataFrame({"meta.many": range(40)}), (name,))

@@ -104,27 +104,31 @@ def test_a_mean_has_an_interval_over_groups():
 
 REPORT = {
     "looking": {
-        "items": 10, "without_heat": 0,
+        "items": 10,
+        "without_heat": 0,
         "border": {"area": 0.36, "heat": {"mean": 0.2, "low": 0.18, "high": 0.22}},
     },
     "sanity": {
-        "items": 10, "randomizations": 3, "limit": 0.5, "maps_depend_on_weights": True,
+        "items": 10,
+        "randomizations": 3,
+        "limit": 0.5,
+        "maps_depend_on_weights": True,
         "head": {"n": 10, "mean": 0.1, "low": 0.0, "high": 0.2},
         "top": {"n": 10, "mean": 0.05, "low": 0.0, "high": 0.1},
     },
     "covered": {
-        "items": 10, "area": 0.2, "hottest": {"mean": 0.3}, "elsewhere": {"mean": 0.1},
+        "items": 10,
+        "area": 0.2,
+        "hottest": {"mean": 0.3},
+        "elsewhere": {"mean": 0.1},
         "difference": {"mean": 0.2, "low": 0.1, "high": 0.3},
     },
     "calibration": {},
-}  # fmt: skip
+}
 
 
 def changed(**sections):
-    return {
-        name: {**found, **sections.get(name, {})}
-        for name, found in REPORT.items()
-    }  # fmt: skip
+    return {name: {**found, **sections.get(name, {})} for name, found in REPORT.items()}
 
 
 def test_findings_claim_what_intervals_allow_and_no_more():
@@ -146,9 +150,11 @@ def test_what_must_not_be_overlooked_is_a_warning():
     same = {"n": 10, "mean": 0.9, "low": 0.8, "high": 0.95}
     bad = changed(
         sanity={"maps_depend_on_weights": False, "head": same},
-        looking={"without_heat": 6, "border": {"area": 0.36, "heat": {"mean": 0.7, "low": 0.6,
-                                                                    "high": 0.8}}},
-    )  # fmt: skip
+        looking={
+            "without_heat": 6,
+            "border": {"area": 0.36, "heat": {"mean": 0.7, "low": 0.6, "high": 0.8}},
+        },
+    )
     first, second, third = warnings(bad)
     assert "hardly depend on what the model learned" in first
     assert "0.90" in first

@@ -24,9 +24,17 @@ from tests.support.trainable import QUIET, SECTIONS, cpu, make_sources, plan
 EVALUATE = EvaluateParams(bootstrap=40, ece_bins=10, worst=3, seed=1)
 RUNTIME = RuntimeParams.model_validate(SECTIONS["runtime"])
 EXPLAIN = {
-    "items": 30, "checked": 6, "randomizations": 2, "max_correlation": 0.5, "border_frac": 0.1,
-    "covered_frac": 0.2, "shown": 3, "slices": "auto", "min_slice": 5, "seed": 1,
-}  # fmt: skip
+    "items": 30,
+    "checked": 6,
+    "randomizations": 2,
+    "max_correlation": 0.5,
+    "border_frac": 0.1,
+    "covered_frac": 0.2,
+    "shown": 3,
+    "slices": "auto",
+    "min_slice": 5,
+    "seed": 1,
+}
 TEXT = "For: data/cells/raw\n\n## Intended use\nTo test <b>.\n\n- One.\n- Two.\n\n## Limits\n\n"
 
 
@@ -47,11 +55,17 @@ def project(request, tmp_path_factory):
     made = {"model": folder / "model.safetensors", "bundle": folder / "bundle.json"}
     training.write(made["model"], bundle=made["bundle"], history=folder / "history")
     judged = {"metrics": folder / "metrics.json", "predictions": folder / "predictions.parquet"}
-    evaluate_stage.main(EVALUATE, RUNTIME, QUIET, store=sources.store, **made, **judged,
-                        plots=folder / "plots")  # fmt: skip
+    evaluate_stage.main(
+        EVALUATE, RUNTIME, QUIET, store=sources.store, **made, **judged, plots=folder / "plots"
+    )
     (folder / "card.md").write_text(TEXT, encoding="utf-8")
-    inputs = {"store": sources.store, **made, "record": sources.record, **judged,
-              "text": folder / "card.md"}  # fmt: skip
+    inputs = {
+        "store": sources.store,
+        **made,
+        "record": sources.record,
+        **judged,
+        "text": folder / "card.md",
+    }
     return request.param, given, inputs
 
 
@@ -59,14 +73,26 @@ def run(project, out, *, data="data/cells/raw", changed=None, **params):
     _, given, inputs = project
     explain_stage.main(
         DataParams(path=data, labels=data, target="label", layout="auto"),
-        given.recipe.train, given.recipe.optim,
-        given.loss, given.augment, EVALUATE, ExplainParams.model_validate(EXPLAIN | params),
-        RUNTIME, QUIET, **{**inputs, **(changed or {})}, report=out / "report.json",
-        heat=out / "heat.parquet", card=out / "card.md", page=out / "card.html",
+        given.recipe.train,
+        given.recipe.optim,
+        given.loss,
+        given.augment,
+        EVALUATE,
+        ExplainParams.model_validate(EXPLAIN | params),
+        RUNTIME,
+        QUIET,
+        **{**inputs, **(changed or {})},
+        report=out / "report.json",
+        heat=out / "heat.parquet",
+        card=out / "card.md",
+        page=out / "card.html",
         plots=out / "plots",
-    )  # fmt: skip
-    return {path.relative_to(out).as_posix(): path.read_bytes()
-            for path in out.rglob("*") if path.is_file()}  # fmt: skip
+    )
+    return {
+        path.relative_to(out).as_posix(): path.read_bytes()
+        for path in out.rglob("*")
+        if path.is_file()
+    }
 
 
 @pytest.fixture(scope="module")
@@ -76,15 +102,25 @@ def found(project, tmp_path_factory):
 
 def test_everything_is_there_and_the_same_each_time(project, found, tmp_path):
     assert run(project, tmp_path / "b") == found
-    shared = {"card.html", "card.md", "heat.parquet", "report.json", "plots/slices.csv",
-              "plots/slices.png"}  # fmt: skip
+    shared = {
+        "card.html",
+        "card.md",
+        "heat.parquet",
+        "report.json",
+        "plots/slices.csv",
+        "plots/slices.png",
+    }
     own = {
-        "classification": {"plots/reliability.png", "plots/reliability.csv",
-                           "plots/abstention.png", "plots/abstention.csv",
-                           "plots/sheet-01-bright.jpg", "plots/sheet-02-dark.jpg"},
-        "regression": {"plots/predicted.png", "plots/residuals.png",
-                       "plots/sheet-01-label.jpg"},
-    }  # fmt: skip
+        "classification": {
+            "plots/reliability.png",
+            "plots/reliability.csv",
+            "plots/abstention.png",
+            "plots/abstention.csv",
+            "plots/sheet-01-bright.jpg",
+            "plots/sheet-02-dark.jpg",
+        },
+        "regression": {"plots/predicted.png", "plots/residuals.png", "plots/sheet-01-label.jpg"},
+    }
     assert set(found) == shared | own[project[0]]
     assert all(len(content) < 500_000 for name, content in found.items() if "plots" in name)
 
@@ -96,8 +132,10 @@ def test_the_report_says_what_fits_the_task(project, found):
     assert report["looking"]["views"] == 2
     assert (report["sanity"]["items"], report["covered"]["items"]) == (6, 6)
     assert [(each["column"], each["n"]) for each in report["slices"]["slices"]] == [
-        ("side", 13), ("side", 7), *[("number", 1)] * 20,
-    ][:2] + [("number", 1)] * 20  # fmt: skip
+        ("side", 13),
+        ("side", 7),
+        *[("number", 1)] * 20,
+    ][:2] + [("number", 1)] * 20
     if project[0] == "classification":
         assert set(report["abstention"]["at"]) == {"0.9", "0.8", "0.5"}
         metrics = json.loads(project[2]["metrics"].read_text())

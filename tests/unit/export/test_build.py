@@ -63,7 +63,10 @@ def test_what_is_around_the_model_matters(tmp_path, field):
     bundle = make_bundle()
     folder = write_model(tmp_path, bundle)
     images = pictures(bundle.decode.size_px)
-    plain = {"views": (0,), "temperature": 1.0,
-             "normalization": replace(bundle.normalization, mean=(0.0, 0.0, 0.0))}  # fmt: skip
+    plain = {
+        "views": (0,),
+        "temperature": 1.0,
+        "normalization": replace(bundle.normalization, mean=(0.0, 0.0, 0.0)),
+    }
     other = predict(folder, replace(bundle, **{field: plain[field]}), images)
     assert np.abs(other - predict(folder, bundle, images)).max() > 1e-3

@@ -22,15 +22,21 @@ from pipeline.ground.findings import (
 @pytest.mark.parametrize(
     ("error", "parts"),
     [
-        (DataError("a.csv", "must be good", field="x", got=(1, 2), remedy="mend it (soon)"),
-         ("a.csv", "x: must be good, got (1, 2)", "mend it (soon)")),
-        (ParamsError("params.yaml", "must be a number, got f(x)"),
-         ("params.yaml", "must be a number, got f(x)", None)),
-        (MachineError("https://a:9/b", "is away", remedy="wait"),
-         ("https://a:9/b", "is away", "wait")),
+        (
+            DataError("a.csv", "must be good", field="x", got=(1, 2), remedy="mend it (soon)"),
+            ("a.csv", "x: must be good, got (1, 2)", "mend it (soon)"),
+        ),
+        (
+            ParamsError("params.yaml", "must be a number, got f(x)"),
+            ("params.yaml", "must be a number, got f(x)", None),
+        ),
+        (
+            MachineError("https://a:9/b", "is away", remedy="wait"),
+            ("https://a:9/b", "is away", "wait"),
+        ),
     ],
     ids=["all", "a parenthesis that is no remedy", "a colon in the subject"],
-)  # fmt: skip
+)
 def test_an_error_is_taken_apart_and_reads_as_before(error, parts):
     finding = fault(error)
     assert (finding.subject, finding.text, finding.remedy) == parts
@@ -47,8 +53,9 @@ def test_an_error_ends_its_own_check_and_keeps_what_came_before():
 
     found, result = gather("data", check())
     assert [(each.check, each.level, each.subject) for each in found] == [
-        ("data", "ok", "a"), ("data", "error", "b"),
-    ]  # fmt: skip
+        ("data", "ok", "a"),
+        ("data", "error", "b"),
+    ]
     assert result is None
 
 
@@ -100,9 +107,23 @@ def test_programs_read_json_with_stable_keys():
         "exit_code": 3,
         "counts": {"ok": 1, "warning": 0, "error": 1},
         "findings": [
-            {"check": "", "level": "ok", "subject": "a", "text": "b", "remedy": None,
-             "exit_code": 0, "fixed": False},
-            {"check": "", "level": "error", "subject": "c", "text": "d", "remedy": "e",
-             "exit_code": 3, "fixed": False},
+            {
+                "check": "",
+                "level": "ok",
+                "subject": "a",
+                "text": "b",
+                "remedy": None,
+                "exit_code": 0,
+                "fixed": False,
+            },
+            {
+                "check": "",
+                "level": "error",
+                "subject": "c",
+                "text": "d",
+                "remedy": "e",
+                "exit_code": 3,
+                "fixed": False,
+            },
         ],
-    }  # fmt: skip
+    }

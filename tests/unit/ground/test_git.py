@@ -14,8 +14,9 @@ from tests.support.project import ENVIRONMENT
 
 def git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, capture_output=True,
-                   env=ENVIRONMENT)  # fmt: skip
+    subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, capture_output=True, env=ENVIRONMENT
+    )
 
 
 @pytest.fixture(scope="session")

@@ -86,9 +86,15 @@ def at_the_top_of_the_repository(project):
 
 
 CACHES = (
-    usual, elsewhere, relative, of_this_clone, of_the_user, of_the_machine, linked_itself,
+    usual,
+    elsewhere,
+    relative,
+    of_this_clone,
+    of_the_user,
+    of_the_machine,
+    linked_itself,
     at_the_top_of_the_repository,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize("place", [OBJECT, OLD_OBJECT], ids=["dvc-3", "dvc-2"])

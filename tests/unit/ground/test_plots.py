@@ -33,7 +33,10 @@ DRAWINGS = {
     ),
     "histograms": lambda p: plots.channel_histograms(p, histograms(), "before"),
     "histograms-after": lambda p: plots.channel_histograms(
-        p, histograms(), title="after", values=np.tile(np.linspace(-1, 1, 256), (3, 1)),
+        p,
+        histograms(),
+        title="after",
+        values=np.tile(np.linspace(-1, 1, 256), (3, 1)),
         xlabel="normalized value",
     ),
     "histograms-empty-split": lambda p: plots.channel_histograms(
@@ -58,7 +61,8 @@ DRAWINGS = {
         p, LINE[:10], LINE[:10] ** 2, count=np.arange(10), title="calibration"
     ),
     "folds": lambda p: plots.fold_scores(
-        p, {"accuracy": [0.8, 0.9, 0.85], "ece": [0.1, 0.05, 0.02]},
+        p,
+        {"accuracy": [0.8, 0.9, 0.85], "ece": [0.1, 0.05, 0.02]},
         means={"accuracy": 0.85, "ece": 0.06},
         intervals={"accuracy": (0.7, 1.0), "ece": (0.0, 0.1)},
     ),
@@ -71,7 +75,7 @@ DRAWINGS = {
     "scatter-none": lambda p: plots.regression_scatter(
         p, LINE[:0], LINE[:0], target="x", title="test"
     ),
-}  # fmt: skip
+}
 
 
 def size_px(path) -> tuple[int, int]:

@@ -199,8 +199,9 @@ def test_the_interpreter_ends_without_a_last_look_for_garbage():
         print(gc.get_freeze_count())
     """
     environment = os.environ | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True,
-                          env=environment)  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, env=environment
+    )
     assert done.stdout.split() == ["0", "True"]
 
 
@@ -229,22 +230,36 @@ def test_a_user_that_the_system_does_not_know_gets_a_name_and_a_home(given, told
     """
     kept = {name: text for name, text in os.environ.items() if name not in NAMES}
     environment = kept | given | {"PYTHONPATH": str(Path(__file__).parents[3])}
-    done = subprocess.run([*unshare, sys.executable, "-c", code], capture_output=True, text=True,
-                          check=True, env=environment)  # fmt: skip
+    done = subprocess.run(
+        [*unshare, sys.executable, "-c", code],
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
     assert done.stdout.split() == told
 
 
 @pytest.mark.parametrize(
     ("name", "remedy"),
     [
-        ("ENOSPC", "free space there"), ("EDQUOT", "free space there"),
-        ("EACCES", "mend its access"), ("EPERM", "mend its access"), ("EROFS", "mend its access"),
-        ("EMFILE", "`ulimit -n`"), ("ENOMEM", "free memory"), ("EAGAIN", "free memory"),
-        ("ESTALE", "network"), ("ENOTCONN", "network"), ("EIO", "look at the disk"),
-        ("ENAMETOOLONG", "another path"), ("ELOOP", "another path"),
-        ("ENOLCK", "a disk that can do this"), ("EBUSY", "wait for what uses it"),
+        ("ENOSPC", "free space there"),
+        ("EDQUOT", "free space there"),
+        ("EACCES", "mend its access"),
+        ("EPERM", "mend its access"),
+        ("EROFS", "mend its access"),
+        ("EMFILE", "`ulimit -n`"),
+        ("ENOMEM", "free memory"),
+        ("EAGAIN", "free memory"),
+        ("ESTALE", "network"),
+        ("ENOTCONN", "network"),
+        ("EIO", "look at the disk"),
+        ("ENAMETOOLONG", "another path"),
+        ("ELOOP", "another path"),
+        ("ENOLCK", "a disk that can do this"),
+        ("EBUSY", "wait for what uses it"),
     ],
-)  # fmt: skip
+)
 def test_errors_of_the_machine_have_a_remedy(name, remedy):
     number = getattr(errno, name)
     told = machine_error(OSError(number, "", "/a/b"), "toy", then="run again")

@@ -28,8 +28,15 @@ def trained(tmp_path):
 
 
 def evaluate(trained, out):
-    main(EVALUATE, RUNTIME, QUIET, **trained, metrics=out / "metrics.json",
-         predictions=out / "predictions.parquet", plots=out / "plots")  # fmt: skip
+    main(
+        EVALUATE,
+        RUNTIME,
+        QUIET,
+        **trained,
+        metrics=out / "metrics.json",
+        predictions=out / "predictions.parquet",
+        plots=out / "plots",
+    )
     return {path.relative_to(out): path.read_bytes() for path in out.rglob("*") if path.is_file()}
 
 

@@ -61,9 +61,21 @@ def test_metrics_are_those_of_the_predictions(classes):
         reference.log_loss(table["label"], table[["p_bright", "p_dark"]])
     )
     assert set(metrics) == {
-        "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "roc_auc",
-        "pr_auc", "ece", "ece_uncalibrated", "loss", "n", "baseline", "per_class", "ci95",
-    }  # fmt: skip
+        "accuracy",
+        "balanced_accuracy",
+        "precision_macro",
+        "recall_macro",
+        "f1_macro",
+        "roc_auc",
+        "pr_auc",
+        "ece",
+        "ece_uncalibrated",
+        "loss",
+        "n",
+        "baseline",
+        "per_class",
+        "ci95",
+    }
     canonical_json(metrics)
 
 
@@ -71,8 +83,16 @@ def test_predictions_have_the_columns_of_the_contract_in_store_order(classes):
     store, predictor, found = classes
     table = found.predictions
     rows = store.rows("test")
-    assert list(table) == ["path", "id", "split", "label", "predicted", "confidence", "p_bright",
-                           "p_dark"]  # fmt: skip
+    assert list(table) == [
+        "path",
+        "id",
+        "split",
+        "label",
+        "predicted",
+        "confidence",
+        "p_bright",
+        "p_dark",
+    ]
     for name in ("path", "id", "split", "label"):
         assert table[name].tolist() == store.index[name][rows].tolist()
     chances = predictor.predict_images(store.read(rows))
@@ -134,9 +154,16 @@ def test_what_is_drawn(classes, tmp_path):
     store, _, found = classes
     draw(found, tmp_path, store=store, params=PARAMS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "confusion.csv", "confusion.png", "pr.csv", "pr.png", "reliability.csv", "reliability.png",
-        "roc.csv", "roc.png", "worst.png",
-    ]  # fmt: skip
+        "confusion.csv",
+        "confusion.png",
+        "pr.csv",
+        "pr.png",
+        "reliability.csv",
+        "reliability.png",
+        "roc.csv",
+        "roc.png",
+        "worst.png",
+    ]
     confusion = pd.read_csv(tmp_path / "confusion.csv")
     assert confusion["actual"].tolist() == found.predictions["label"].tolist()
     assert confusion["predicted"].tolist() == found.predictions["predicted"].tolist()
@@ -168,8 +195,11 @@ def test_regression_in_the_target_s_unit(values, tmp_path):
     assert set(metrics) == {"mae", "mse", "rmse", "r2", "n", "baseline", "ci95"}
     assert "mae" in summary(metrics)
     draw(found, tmp_path, store=store, params=PARAMS)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["scatter.csv", "scatter.png",
-                                                                "worst.png"]  # fmt: skip
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "scatter.csv",
+        "scatter.png",
+        "worst.png",
+    ]
 
 
 def test_a_class_that_test_lacks_leaves_no_nan(tmp_path):
@@ -219,8 +249,9 @@ def test_a_label_that_the_model_does_not_know_is_refused(classes):
         judge(dataclasses.replace(store, index=index), predictor, PARAMS, QUIET)
 
 
-@pytest.mark.parametrize("changes", [{"bootstrap": -1}, {"ece_bins": 1}, {"worst": 97},
-                                     {"seed": -1}], ids=str)  # fmt: skip
+@pytest.mark.parametrize(
+    "changes", [{"bootstrap": -1}, {"ece_bins": 1}, {"worst": 97}, {"seed": -1}], ids=str
+)
 def test_values_out_of_range_are_refused(changes, tmp_path):
     raw = {"evaluate": PARAMS.model_dump() | changes}
     with pytest.raises(ParamsError, match=f"evaluate.{next(iter(changes))}: must be"):

@@ -56,17 +56,20 @@ def test_scores_agree_with_scikit_learn(case):
     predicted, classes = chances.argmax(axis=1), chances.shape[1]
     one_hot = np.eye(classes)[labels]
     macro = {"average": "macro", "zero_division": 0}
-    assert all_scores(chances, labels) == pytest.approx({
-        "accuracy": reference.accuracy_score(labels, predicted),
-        "balanced_accuracy": reference.balanced_accuracy_score(labels, predicted),
-        "precision_macro": reference.precision_score(labels, predicted, **macro),
-        "recall_macro": reference.recall_score(labels, predicted, **macro),
-        "f1_macro": reference.f1_score(labels, predicted, **macro),
-        "roc_auc": reference.roc_auc_score(one_hot, chances, average="macro"),
-        "pr_auc": reference.average_precision_score(one_hot, chances, average="macro"),
-        "loss": reference.log_loss(labels, chances),
-        "ece": _slow_ece(chances, labels, 15),
-    }, rel=1e-9)  # fmt: skip
+    assert all_scores(chances, labels) == pytest.approx(
+        {
+            "accuracy": reference.accuracy_score(labels, predicted),
+            "balanced_accuracy": reference.balanced_accuracy_score(labels, predicted),
+            "precision_macro": reference.precision_score(labels, predicted, **macro),
+            "recall_macro": reference.recall_score(labels, predicted, **macro),
+            "f1_macro": reference.f1_score(labels, predicted, **macro),
+            "roc_auc": reference.roc_auc_score(one_hot, chances, average="macro"),
+            "pr_auc": reference.average_precision_score(one_hot, chances, average="macro"),
+            "loss": reference.log_loss(labels, chances),
+            "ece": _slow_ece(chances, labels, 15),
+        },
+        rel=1e-9,
+    )
 
 
 def _slow_ece(chances, labels, bins) -> float:
@@ -145,8 +148,9 @@ def test_per_class_numbers_by_hand_and_odd_names():
     names = ["a.b/c", "日本 語", "", "\u202e|,"]
     table = per_class_scores(np.eye(4)[predicted], labels, names)
     assert list(table) == names
-    assert table["a.b/c"] == pytest.approx({"n": 2, "precision": 1.0, "recall": 0.5, "f1": 2 / 3,
-                                            "roc_auc": 0.75, "pr_auc": 0.75})  # fmt: skip
+    assert table["a.b/c"] == pytest.approx(
+        {"n": 2, "precision": 1.0, "recall": 0.5, "f1": 2 / 3, "roc_auc": 0.75, "pr_auc": 0.75}
+    )
     assert table[""] == {"n": 0, "precision": 0.0, "f1": 0.0}
     assert table["\u202e|,"] == {"n": 0}
     canonical_json(table)
@@ -170,12 +174,14 @@ def test_regression_scores_agree_with_scikit_learn():
     generator = np.random.default_rng(0)
     targets = generator.normal(size=200)
     values = targets + generator.normal(size=200) * 0.3
-    assert point(partial(value_scores, values, targets), 200) == pytest.approx({
-        "mae": reference.mean_absolute_error(targets, values),
-        "mse": reference.mean_squared_error(targets, values),
-        "rmse": reference.root_mean_squared_error(targets, values),
-        "r2": reference.r2_score(targets, values),
-    })  # fmt: skip
+    assert point(partial(value_scores, values, targets), 200) == pytest.approx(
+        {
+            "mae": reference.mean_absolute_error(targets, values),
+            "mse": reference.mean_squared_error(targets, values),
+            "rmse": reference.root_mean_squared_error(targets, values),
+            "r2": reference.r2_score(targets, values),
+        }
+    )
 
 
 @pytest.mark.parametrize("offset", [1e6, -1e7])
@@ -199,14 +205,16 @@ def test_an_interval_has_the_width_that_theory_says():
     found = intervals(scores, Bootstrap(1000, 1, singles(1000)))["accuracy"]
     p = all_scores(chances, labels)["accuracy"]
     assert found["low"] < p < found["high"]
-    assert found["high"] - found["low"] == pytest.approx(2 * 1.96 * (p * (1 - p) / 1000) ** 0.5,
-                                                         rel=0.1)  # fmt: skip
+    assert found["high"] - found["low"] == pytest.approx(
+        2 * 1.96 * (p * (1 - p) / 1000) ** 0.5, rel=0.1
+    )
 
 
 def test_intervals_repeat_with_the_seed_and_differ_with_another():
     scores = partial(class_scores, *CASES["five"], ece_bins=15)
-    first, again, other = (intervals(scores, Bootstrap(50, seed, singles(300)))
-                           for seed in (1, 1, 2))  # fmt: skip
+    first, again, other = (
+        intervals(scores, Bootstrap(50, seed, singles(300))) for seed in (1, 1, 2)
+    )
     assert first == again
     assert first["loss"] != other["loss"]
     assert set(first) == set(all_scores(*CASES["five"]))
@@ -233,9 +241,14 @@ def test_a_metric_that_most_resamples_do_not_define_has_no_interval():
     assert "roc_auc" in intervals(scores, one_group)  # both groups are drawn in half of them
     lonely = partial(class_scores, chances, np.zeros(31, dtype=int), ece_bins=5)
     assert set(intervals(lonely, Bootstrap(50, 1, singles(31)))) == {
-        "accuracy", "balanced_accuracy", "precision_macro", "recall_macro", "f1_macro", "ece",
+        "accuracy",
+        "balanced_accuracy",
+        "precision_macro",
+        "recall_macro",
+        "f1_macro",
+        "ece",
         "loss",
-    }  # fmt: skip
+    }
 
 
 def test_no_resamples_no_intervals():

@@ -19,8 +19,9 @@ def items(targets_N, groups_N=None, classes=("a", "b")):
 
 
 def contest(on, new, old, *, confidence=0.95, resamples=2000, seed=1):
-    return compare(on, new, old, bootstrap=Bootstrap(resamples, seed, on.groups_N),
-                   confidence=confidence)  # fmt: skip
+    return compare(
+        on, new, old, bootstrap=Bootstrap(resamples, seed, on.groups_N), confidence=confidence
+    )
 
 
 def halves(count, wrong):
@@ -100,8 +101,10 @@ def test_copies_in_one_group_add_no_certainty():
 def test_more_confidence_is_a_wider_interval():
     targets, old = halves(40, 3)
     _, new = halves(40, 8)
-    narrow, wide = (contest(items(targets), outputs(new), outputs(old), confidence=c)["accuracy"]
-                    for c in (0.5, 0.99))  # fmt: skip
+    narrow, wide = (
+        contest(items(targets), outputs(new), outputs(old), confidence=c)["accuracy"]
+        for c in (0.5, 0.99)
+    )
     assert wide.low < narrow.low <= narrow.value <= narrow.high < wide.high
 
 

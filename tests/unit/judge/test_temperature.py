@@ -60,16 +60,25 @@ def test_it_does_not_change_who_is_predicted():
     ("logits", "labels", "expected"),
     [
         (np.zeros((9, 2)), np.array([0, 1] * 4 + [0]), Temperature(1.0, "only 9 validation items")),
-        (np.eye(2)[[0] * 20], np.zeros(20, dtype=int),
-         Temperature(1.0, "validation has a single class")),
-        (np.eye(2)[[0, 1] * 10], np.array([0, 1] * 10),
-         Temperature(1.0, "every validation item is predicted right")),
+        (
+            np.eye(2)[[0] * 20],
+            np.zeros(20, dtype=int),
+            Temperature(1.0, "validation has a single class"),
+        ),
+        (
+            np.eye(2)[[0, 1] * 10],
+            np.array([0, 1] * 10),
+            Temperature(1.0, "every validation item is predicted right"),
+        ),
         (np.eye(2)[[1, 0] * 10], np.array([0, 1] * 10), Temperature(HIGHEST, "at the upper bound")),
-        (np.eye(2)[[0, 1] * 20] * 0.01, np.array([0, 1] * 19 + [1, 1]),
-         Temperature(LOWEST, "at the lower bound")),
+        (
+            np.eye(2)[[0, 1] * 20] * 0.01,
+            np.array([0, 1] * 19 + [1, 1]),
+            Temperature(LOWEST, "at the lower bound"),
+        ),
     ],
     ids=["tiny", "single-class", "all-right", "all-wrong", "shy"],
-)  # fmt: skip
+)
 def test_cases_that_have_no_free_optimum(logits, labels, expected):
     assert fit_temperature(logits, labels) == expected
 

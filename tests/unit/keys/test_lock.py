@@ -70,9 +70,19 @@ def test_the_key_is_the_sha256_of_what_the_design_says(project):
         (lambda p: setattr(p, "data_md5", "e" * 32 + ".dir") or p.record(), {"data"}),
         (lambda p: p.metrics.update(accuracy=0.5) or p.record(), {"metrics"}),
     ],
-    ids=["recipe", "train code", "evaluate code", "evaluate", "runtime", "upstream", "registry",
-         "model bytes", "raw data", "metrics"],
-)  # fmt: skip
+    ids=[
+        "recipe",
+        "train code",
+        "evaluate code",
+        "evaluate",
+        "runtime",
+        "upstream",
+        "registry",
+        "model bytes",
+        "raw data",
+        "metrics",
+    ],
+)
 def test_what_changes_which_key(project, change, changed):
     before = vars(keys(project))
     change(project)
@@ -101,9 +111,18 @@ def test_values_are_read_as_dvc_reads_them(project):
         ("params.yaml", lambda text: text.replace("optim:", "optims:"), "'optim' is missing"),
         ("params.yaml", lambda text: text.replace("target:", "targets:"), "'data.target' is miss"),
     ],
-    ids=["no lock", "merge", "cut", "no stages", "no md5", "upstream has not run", "no stage",
-         "no section", "no key"],
-)  # fmt: skip
+    ids=[
+        "no lock",
+        "merge",
+        "cut",
+        "no stages",
+        "no md5",
+        "upstream has not run",
+        "no stage",
+        "no section",
+        "no key",
+    ],
+)
 def test_what_is_missing_is_told_in_one_line(project, file, edit, message):
     path = project.folder / file
     text = edit(path.read_text())

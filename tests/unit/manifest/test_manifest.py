@@ -16,14 +16,31 @@ from pipeline.manifest.manifest import (
 )
 
 KEPT_ROW = {
-    "path": "b/1.png", "id": "0" * 64, "label": "b", "split": "train", "group": None, "weight": 1,
-    "status": "kept", "reason": None, "width": 12, "height": 10, "mode": "L", "format": "PNG",
+    "path": "b/1.png",
+    "id": "0" * 64,
+    "label": "b",
+    "split": "train",
+    "group": None,
+    "weight": 1,
+    "status": "kept",
+    "reason": None,
+    "width": 12,
+    "height": 10,
+    "mode": "L",
+    "format": "PNG",
     "meta.site": "north",
-}  # fmt: skip
+}
 LOST_ROW = KEPT_ROW | {
-    "path": "a/2.png", "label": None, "split": None, "status": "quarantined", "reason": "not_image",
-    "width": None, "height": None, "mode": None, "format": None,
-}  # fmt: skip
+    "path": "a/2.png",
+    "label": None,
+    "split": None,
+    "status": "quarantined",
+    "reason": "not_image",
+    "width": None,
+    "height": None,
+    "mode": None,
+    "format": None,
+}
 
 
 def table(*rows):
@@ -65,8 +82,12 @@ def test_kept_rows_are_renumbered(tmp_path):
 
 def test_classes_are_sorted_by_code_point_and_missing_labels_are_none():
     assert class_names(pd.Series(["b", "a", None, "B", "10", "9", "a"])) == (
-        "10", "9", "B", "a", "b",
-    )  # fmt: skip
+        "10",
+        "9",
+        "B",
+        "a",
+        "b",
+    )
 
 
 @pytest.mark.parametrize(

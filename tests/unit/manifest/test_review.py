@@ -130,8 +130,10 @@ def test_relabel(tmp_path):
 
 def test_relabel_settles_rows_that_disagree(tmp_path):
     class_folders(tmp_path / "raw")
-    rows = [f"{path.parent.name}/{path.name},{path.parent.name}"
-            for path in sorted((tmp_path / "raw").glob("*/*"))]  # fmt: skip
+    rows = [
+        f"{path.parent.name}/{path.name},{path.parent.name}"
+        for path in sorted((tmp_path / "raw").glob("*/*"))
+    ]
     labels = write_labels(tmp_path, [*rows, "cat/00.png,dog"])
     bad = by_path(clean_folder(tmp_path / "raw", labels=labels))["cat/00.png"]
     assert (bad["status"], bad["reason"]) == ("quarantined", "conflict")
@@ -204,14 +206,19 @@ def test_the_report_lists_every_decision_and_the_label_before_it(tmp_path):
         ("dog/01.png", "dog", "keep"),
     ]
     assert review["decisions"][0] | {"path": 0} == {
-        "path": 0, "label": "cat", "decision": "relabel:dog", "by": "eva", "when": "today",
+        "path": 0,
+        "label": "cat",
+        "decision": "relabel:dog",
+        "by": "eva",
+        "when": "today",
         "note": "it barks",
-    }  # fmt: skip
+    }
     json.dumps(review, allow_nan=False)
 
 
 def test_no_decisions_are_reported_too(tmp_path):
     class_folders(tmp_path)
     assert clean_folder(tmp_path).report["review"] == {
-        "items": {"keep": 0, "drop": 0, "relabel": 0}, "decisions": [],
-    }  # fmt: skip
+        "items": {"keep": 0, "drop": 0, "relabel": 0},
+        "decisions": [],
+    }

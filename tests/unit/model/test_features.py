@@ -21,13 +21,7 @@ from pipeline.ground.params import load_section
 from pipeline.ground.seeds import derive
 from pipeline.ground.tables import read_table, write_table
 from pipeline.model import extraction as module
-from pipeline.model.extraction import (
-    Extraction,
-    extract,
-    made_from,
-    warn_about_size,
-    write_empty,
-)
+from pipeline.model.extraction import Extraction, extract, made_from, warn_about_size, write_empty
 from pipeline.model.features import Features, FeaturesParams
 from pipeline.model.network import Trunk
 from pipeline.picture.net.augment import AugmentParams, augment_batch, spread_orientations
@@ -73,10 +67,16 @@ def store(tmp_path_factory):
     for name in names:
         pixels = generator.integers(0, 256, (40, 40, 3), dtype=np.uint8)
         Image.fromarray(pixels).save(raw / name)
-    rows = pd.DataFrame({
-        "path": names, "id": [sha256_file(raw / name) for name in names], "label": "a",
-        "split": "train", "group": "", "weight": 1.0,
-    })  # fmt: skip
+    rows = pd.DataFrame(
+        {
+            "path": names,
+            "id": [sha256_file(raw / name) for name in names],
+            "label": "a",
+            "split": "train",
+            "group": "",
+            "weight": 1.0,
+        }
+    )
     write_store(folder / "store", rows, raw=raw, params=TRANSFORM, machine=QUIET)
     return Store.open(folder / "store")
 
@@ -116,9 +116,15 @@ def test_the_record_says_what_they_are(store, tmp_path):
     assert meta.pop("pooled") == {"dim": 512, "files": files}
     assert meta.pop("fingerprint") == CPU.fingerprint()
     assert meta == {
-        "format": "rootstock-features", "version": 3, "cut": "none", "pooling": "mean+max",
-        "architecture": "test_efficientnet", "batch_size": 4, "size_px": 40, "activations": None,
-    }  # fmt: skip
+        "format": "rootstock-features",
+        "version": 3,
+        "cut": "none",
+        "pooling": "mean+max",
+        "architecture": "test_efficientnet",
+        "batch_size": 4,
+        "size_px": 40,
+        "activations": None,
+    }
 
 
 def test_the_same_input_gives_the_same_bytes_whatever_machine_says(store, tmp_path):
@@ -185,10 +191,16 @@ def test_a_size_that_the_architecture_cannot_take_is_told(store, tmp_path):
 def test_another_size_than_the_weights_were_trained_with_is_warned_of(caplog):
     facts = preprocessing("test_efficientnet")
     record = BackboneRecord(
-        architecture="test_efficientnet", source="none", sha256=None, license=None,
-        input_size=facts.input_size, mean=facts.mean, std=facts.std, interpolation="bicubic",
+        architecture="test_efficientnet",
+        source="none",
+        sha256=None,
+        license=None,
+        input_size=facts.input_size,
+        mean=facts.mean,
+        std=facts.std,
+        interpolation="bicubic",
         num_parameters=1,
-    )  # fmt: skip
+    )
     warn_about_size(160, record)
     assert caplog.text == ""
     warn_about_size(224, record)
@@ -225,25 +237,60 @@ def test_what_features_are_made_from_changes_with_all_that_they_depend_on(store,
         digest(params=CUT),
         digest(augment=AUGMENT.model_copy(update={"hflip": 0.4})),
         digest(runtime=replace(CPU, threads=2)),
-        digest(trunk=Trunk(build_backbone("test_efficientnet"), pooling="mean+max",
-                           normalization=Normalization("minmax", 1 / 255, (0.0,) * 3, (1.0,) * 3))),
-    }  # fmt: skip
+        digest(
+            trunk=Trunk(
+                build_backbone("test_efficientnet"),
+                pooling="mean+max",
+                normalization=Normalization("minmax", 1 / 255, (0.0,) * 3, (1.0,) * 3),
+            )
+        ),
+    }
     (tmp_path / "backbone").write_bytes(b"2")
     assert len(values | {digest()}) == 6
 
 
 def test_the_code_in_the_key_is_all_that_computes_a_row():
     """Every module that extraction imports is in the key, or only moves, checks or tells."""
-    computing = {"data.augment", "data.normalization", "model.activations", "model.backbones",
-                 "model.cuts", "model.extraction", "model.folding", "model.fusing",
-                 "model.network", "model.padding", "seeds"}  # fmt: skip
-    others = {"data.picture", "data.shard_writer", "data.shards", "data.sniff",
-              "data.store", "device", "dvccache", "earlier", "errors", "files",
-              "model.features", "model.head", "model.matching",
-              "model.sources", "model.tensors", "model.weight_files", "model.weights", "parallel",
-              "params", "tables", "workers"}  # fmt: skip
-    imported = {path.removeprefix("pipeline/").removesuffix(".py").replace("/", ".")
-                for path in closure("pipeline.model.extraction")}  # fmt: skip
+    computing = {
+        "data.augment",
+        "data.normalization",
+        "model.activations",
+        "model.backbones",
+        "model.cuts",
+        "model.extraction",
+        "model.folding",
+        "model.fusing",
+        "model.network",
+        "model.padding",
+        "seeds",
+    }
+    others = {
+        "data.picture",
+        "data.shard_writer",
+        "data.shards",
+        "data.sniff",
+        "data.store",
+        "device",
+        "dvccache",
+        "earlier",
+        "errors",
+        "files",
+        "model.features",
+        "model.head",
+        "model.matching",
+        "model.sources",
+        "model.tensors",
+        "model.weight_files",
+        "model.weights",
+        "parallel",
+        "params",
+        "tables",
+        "workers",
+    }
+    imported = {
+        path.removeprefix("pipeline/").removesuffix(".py").replace("/", ".")
+        for path in closure("pipeline.model.extraction")
+    }
     assert imported - others == computing
     source = inspect.getsource(made_from)
     for name in computing - {"model.extraction", "data.augment", "data.normalization"}:
@@ -345,8 +392,11 @@ def test_changed_activations_are_found(store, tmp_path):
 def test_what_float16_cannot_hold_is_refused_and_not_clipped(store, tmp_path):
     loud = trunk()
     with torch.no_grad():
-        norms = [each for each in loud.backbone.model.blocks[1].modules()
-                 if isinstance(each, torch.nn.BatchNorm2d)]  # fmt: skip
+        norms = [
+            each
+            for each in loud.backbone.model.blocks[1].modules()
+            if isinstance(each, torch.nn.BatchNorm2d)
+        ]
         norms[-1].bias.fill_(70_000.0)
     with pytest.raises(DataError, match=r"0\.png: its features must be finite, and below 65504"):
         run(store, tmp_path / "out", params=CUT, the_trunk=loud)

@@ -64,8 +64,11 @@ def test_the_network_is_its_trunk_and_its_head():
     assert torch.equal(network(images), network.head.by_row(network.pooled(images)))
     assert set(network.state_dict()) == {
         *(f"backbone.{name}" for name in trunk.backbone.state_dict()),
-        "head.weight", "head.bias", "head.mean", "head.std",
-    }  # fmt: skip
+        "head.weight",
+        "head.bias",
+        "head.mean",
+        "head.std",
+    }
 
 
 def test_a_head_of_another_width_is_refused():
@@ -78,8 +81,9 @@ def test_training_mode_reaches_every_parameter_and_uses_the_generator():
     network = build(dropout=0.5).train()
     outputs = [network(pictures(4, 64), torch.Generator().manual_seed(seed)) for seed in (1, 1, 2)]
     outputs[0].square().sum().backward()
-    assert all(each.grad is not None and each.grad.isfinite().all()
-               for each in network.parameters())  # fmt: skip
+    assert all(
+        each.grad is not None and each.grad.isfinite().all() for each in network.parameters()
+    )
     assert not torch.equal(outputs[0], outputs[2])
 
 

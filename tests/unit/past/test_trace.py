@@ -90,10 +90,18 @@ def test_who_decided_and_on_what_evidence(project):
     _, run = publish(project)
     write_decision(
         project.folder / AUDIT,
-        Draft(by="ada", action="promote", name="cells", model=run.data.tags["dvc.model"],
-              key=run.data.tags["dvc.key"], version="1", aliases={}, reason="better on accuracy",
-              evidence={"gates": [{"is_passed": True, "text": "accuracy +0.02"}]}),
-    )  # fmt: skip
+        Draft(
+            by="ada",
+            action="promote",
+            name="cells",
+            model=run.data.tags["dvc.model"],
+            key=run.data.tags["dvc.key"],
+            version="1",
+            aliases={},
+            reason="better on accuracy",
+            evidence={"gates": [{"is_passed": True, "text": "accuracy +0.02"}]},
+        ),
+    )
     text = as_text(trace(project.folder, run.info.run_id))
     assert "promote by ada" in text
     assert "better on accuracy" in text
@@ -107,8 +115,9 @@ def test_a_damaged_audit_is_told(project):
     assert "audit" in trace(project.folder, None).unknown
 
 
-@pytest.mark.parametrize("what", ["nothing", "models:/cells@champion", "models:/cells/7",
-                                  "models:/cells", "params.yaml"])  # fmt: skip
+@pytest.mark.parametrize(
+    "what", ["nothing", "models:/cells@champion", "models:/cells/7", "models:/cells", "params.yaml"]
+)
 def test_what_is_not_there_is_one_line(project, what):
     publish(project)
     with pytest.raises(ParamsError):

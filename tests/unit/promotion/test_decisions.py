@@ -19,10 +19,16 @@ def decide(folder, model, action="promote", *, minute=0, champion=None, candidat
     """Add a decision; its model becomes candidate, and champion unless it is refused."""
     champion = champion or model
     draft = Draft(
-        by="a", action=action, name=name, model=model, key=f"key-{model}", version="1",
-        aliases={"candidate": candidate or model, "champion": champion}, reason=f"{action}\nit",
+        by="a",
+        action=action,
+        name=name,
+        model=model,
+        key=f"key-{model}",
+        version="1",
+        aliases={"candidate": candidate or model, "champion": champion},
+        reason=f"{action}\nit",
         evidence={"gates": [{"value": 0.5}]},
-    )  # fmt: skip
+    )
     return write_decision(folder, draft, time=START + timedelta(minutes=minute))
 
 

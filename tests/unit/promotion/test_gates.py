@@ -29,15 +29,20 @@ OVERALL = {
     "equal": (Gain(0.8, 0.8, 0.0, 0.0, 0.0), {}, False, "must lie above 0, it lacks 0.0000"),
     "noise": (Gain(0.82, 0.8, 0.02, -0.03, 0.07), {}, False, "above 0, it lacks 0.0300"),
     "not much worse": (
-        Gain(0.82, 0.8, 0.02, -0.03, 0.07), {"min_gain": -0.04}, True, "above -0.04",
+        Gain(0.82, 0.8, 0.02, -0.03, 0.07),
+        {"min_gain": -0.04},
+        True,
+        "above -0.04",
     ),
     "not much worse, but worse": (
-        Gain(0.79, 0.8, -0.01, -0.03, 0.01), {"min_gain": -0.04}, False,
+        Gain(0.79, 0.8, -0.01, -0.03, 0.01),
+        {"min_gain": -0.04},
+        False,
         "must be better on average",
     ),
     "not enough": (BETTER, {"min_gain": 0.06}, False, "above 0.06, it lacks 0.0100"),
     "not defined": (Gain(0.8, 0.8, 0.0, None, None), {}, False, "not defined on the test items"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("gain", "values", "is_passed", "text"), OVERALL.values(), ids=OVERALL)
@@ -50,12 +55,15 @@ def test_the_metric_must_be_better_beyond_noise(gain, values, is_passed, text):
 
 BOUNDS = {
     "a class falls": (
-        {"recall.b": Gain(0.8, 0.9, -0.1, -0.2, 0.0)}, {},
+        {"recall.b": Gain(0.8, 0.9, -0.1, -0.2, 0.0)},
+        {},
         "recall of 'b', fall 0.1, at most 0.05, off by 0.05",
     ),
     "a class falls to the limit": ({"recall.b": Gain(0.85, 0.9, 0.85 - 0.9, -0.1, 0.0)}, {}, None),
     "a class may fall": (
-        {"recall.b": Gain(0.1, 0.9, -0.8, -0.9, -0.7)}, {"max_class_drop": None}, None,
+        {"recall.b": Gain(0.1, 0.9, -0.8, -0.9, -0.7)},
+        {"max_class_drop": None},
+        None,
     ),
     "floor": ({}, {"min_class_recall": 0.95}, "recall of 'a' 0.9, at least 0.95, off by 0.05"),
     "calibration": ({}, {"max_ece": 0.08}, "calibration error 0.1, at most 0.08, off by 0.02"),
@@ -63,7 +71,7 @@ BOUNDS = {
     "size": ({}, {"max_bytes": 900}, "bytes of the model 1000, at most 900, off by 100"),
     "latency": ({}, {"max_latency_ms": 7.5}, "ms for one picture 8, at most 7.5, off by 0.5"),
     "size is enough": ({}, {"max_bytes": 1000, "max_latency_ms": 8.0}, None),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("gains", "values", "text"), BOUNDS.values(), ids=BOUNDS)
@@ -95,10 +103,18 @@ def test_what_was_not_measured_does_not_pass():
 
 @pytest.mark.parametrize(
     ("field", "value"),
-    [("metric", "acuracy"), ("metric", "ece_uncalibrated"), ("promote", "always"),
-     ("confidence", 1.0), ("bootstrap", 10), ("min_items", 0), ("max_class_drop", 1.5),
-     ("max_bytes", 0), ("max_latency_ms", 0.0)],
-)  # fmt: skip
+    [
+        ("metric", "acuracy"),
+        ("metric", "ece_uncalibrated"),
+        ("promote", "always"),
+        ("confidence", 1.0),
+        ("bootstrap", 10),
+        ("min_items", 0),
+        ("max_class_drop", 1.5),
+        ("max_bytes", 0),
+        ("max_latency_ms", 0.0),
+    ],
+)
 def test_rules_that_cannot_work_are_refused(field, value):
     with pytest.raises(ValidationError, match=field):
         RegistryParams(**(REGISTRY.model_dump() | {field: value}))
@@ -116,10 +132,16 @@ def test_of_many_classes_that_fall_the_reason_names_a_few_and_counts_the_rest():
 
 def test_classes_that_differ_are_named_by_a_few_and_a_count():
     new, old = (
-        Contestant("", "1", "", {"classes": [f"{name} {at:04}" for at in range(1000)]},
-                   frozenset(), frozenset())
+        Contestant(
+            "",
+            "1",
+            "",
+            {"classes": [f"{name} {at:04}" for at in range(1000)]},
+            frozenset(),
+            frozenset(),
+        )
         for name in ("plant", "beast")
-    )  # fmt: skip
+    )
     with pytest.raises(Unfit) as caught:
         check_same_task(new, old)
     assert str(caught.value).count("and 995 more") == 2

@@ -89,9 +89,7 @@ def test_a_label_file_says_it_all(tmp_path):
     assert (second.weight, second.meta, second.row) == (0.5, ("north", ""), 0)
     assert second.where == f"{tmp_path}/labels.csv:2"
     assert (third.label, third.row, third.reason) == (None, None, None)
-    assert found.warnings == (
-        "1 of 3 files have no row in labels.csv; first: 'x/3.png'",
-    )  # fmt: skip
+    assert found.warnings == ("1 of 3 files have no row in labels.csv; first: 'x/3.png'",)
 
 
 def test_a_label_file_outside_the_folder(tmp_path):
@@ -354,8 +352,10 @@ def test_members_of_archives_are_items_and_an_archives_name_is_no_label(tmp_path
 def test_folders_above_archives_count_as_if_these_were_unpacked(tmp_path):
     pack(tmp_path / "x", cat__a=["1.png"], dog__a=["2.png", "deep/3.png"])
     assert {path: label for path, (label, _) in table(find(tmp_path / "x")).items()} == {
-        "cat/a.tar/1.png": "cat", "dog/a.tar/2.png": "dog", "dog/a.tar/deep/3.png": "dog",
-    }  # fmt: skip
+        "cat/a.tar/1.png": "cat",
+        "dog/a.tar/2.png": "dog",
+        "dog/a.tar/deep/3.png": "dog",
+    }
     pack(tmp_path / "y", train__a=["cat/1.png"], val__a=["cat/2.png"], test__b=["dog/3.png"])
     found = find(tmp_path / "y")
     assert found.layout == "split folders"
@@ -378,18 +378,23 @@ def test_a_folder_that_merely_stores_archives_does_not_count(tmp_path):
 ARCHIVED_SPLITS = {
     "class folders": {"train": ["cat/1.png", "dog/1.png"], "test": ["cat/2.png", "dog/2.png"]},
     "one of them named inside": {
-        "train": ["train/cat/1.png", "train/dog/1.png"], "test": ["cat/2.png", "dog/2.png"],
+        "train": ["train/cat/1.png", "train/dog/1.png"],
+        "test": ["cat/2.png", "dog/2.png"],
     },
     "other words": {
-        "seg_train": ["cat/1.png", "dog/1.png"], "seg_test": ["cat/2.png", "dog/2.png"],
+        "seg_train": ["cat/1.png", "dog/1.png"],
+        "seg_test": ["cat/2.png", "dog/2.png"],
     },
     "in a folder of archives": {
-        "zips__Training": ["cat/1.png", "dog/1.png"], "zips__Testing": ["cat/2.png", "dog/2.png"],
+        "zips__Training": ["cat/1.png", "dog/1.png"],
+        "zips__Testing": ["cat/2.png", "dog/2.png"],
     },
     "in parts": {
-        "train-0": ["cat/1.png"], "train-1": ["dog/1.png"], "test-0": ["cat/2.png", "dog/2.png"],
+        "train-0": ["cat/1.png"],
+        "train-1": ["dog/1.png"],
+        "test-0": ["cat/2.png", "dog/2.png"],
     },
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("archives", ARCHIVED_SPLITS.values(), ids=ARCHIVED_SPLITS)
@@ -397,8 +402,11 @@ def test_archives_named_as_train_and_test_act_as_folders_of_these_names(tmp_path
     pack(tmp_path, **archives)
     found = find(tmp_path)
     assert sorted(table(found).values()) == [
-        ("cat", "test"), ("cat", "train"), ("dog", "test"), ("dog", "train"),
-    ]  # fmt: skip
+        ("cat", "test"),
+        ("cat", "train"),
+        ("dog", "test"),
+        ("dog", "train"),
+    ]
     assert not any("an archive's name" in warning for warning in found.warnings)
 
 

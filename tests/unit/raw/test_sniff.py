@@ -47,9 +47,9 @@ def with_text(kind, text):
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "GIF", "TIFF", "WEBP", "PPM"])
 def test_a_picture_may_say_anything_in_its_texts(kind, text):
     raw = with_text(kind, text)
-    assert open_picture(
-        raw, background=(0, 0, 0), max_pixels=10_000, animated="first"
-    ).format == kind  # fmt: skip
+    assert (
+        open_picture(raw, background=(0, 0, 0), max_pixels=10_000, animated="first").format == kind
+    )
 
 
 DRAWINGS = {
@@ -78,9 +78,11 @@ TEXT_FILES = {
     "text that names one": (b"the tag <svg> draws", "a text file"),
     "text like a PPM": (b"P6 is a chipset of 1995", "a text file"),
     "text like a BMP": (b"BMW is a car", "a text file"),
-    "text that is cut within a letter": (("\u00e9" * HEAD_BYTES).encode()[:HEAD_BYTES - 1],
-                                         "a text file"),
-}  # fmt: skip
+    "text that is cut within a letter": (
+        ("\u00e9" * HEAD_BYTES).encode()[: HEAD_BYTES - 1],
+        "a text file",
+    ),
+}
 
 
 @pytest.mark.parametrize(("raw", "name"), TEXT_FILES.values(), ids=TEXT_FILES)

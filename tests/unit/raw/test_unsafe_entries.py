@@ -30,8 +30,12 @@ def test_a_failure_of_ours_has_a_number_and_no_details(caplog):
         answer = ask(failing)
     assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
     content = answer.json()
-    assert content == {"error": f"failed: see entry {content['id']} of the server's log",
-                       "id": content["id"], "model": "cells", "version": "3"}  # fmt: skip
+    assert content == {
+        "error": f"failed: see entry {content['id']} of the server's log",
+        "id": content["id"],
+        "model": "cells",
+        "version": "3",
+    }
     (entry,) = caplog.records
     assert content["id"] in entry.getMessage()
     assert "secret.py is broken" in caplog.text

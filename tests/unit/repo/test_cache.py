@@ -102,9 +102,14 @@ def test_entries_of_a_lock():
 
 @pytest.mark.parametrize(
     "lock",
-    [{}, {"stages": None}, {"stages": {"clean": None}}, {"stages": {"clean": {"outs": "x"}}},
-     {"stages": {"clean": {"outs": ["x", {"path": "a"}]}}}],
-)  # fmt: skip
+    [
+        {},
+        {"stages": None},
+        {"stages": {"clean": None}},
+        {"stages": {"clean": {"outs": "x"}}},
+        {"stages": {"clean": {"outs": ["x", {"path": "a"}]}}},
+    ],
+)
 def test_a_lock_without_the_entry_has_no_digest(lock):
     assert locked_out(lock, "a") is None
 

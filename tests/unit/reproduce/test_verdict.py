@@ -41,15 +41,21 @@ def judged(project, predictions, *, old=FINGERPRINT, new=OTHER):
     lock["stages"]["train"]["outs"][0]["md5"] = "b" * 32
     differences = find_differences(recorded(project.lock), recorded(lock))
     bundle = read_json(project.folder / RESULTS.bundle)
-    return judge(differences, artifacts=9, fingerprints=(old, new), predictions=predictions,
-                 bundle=bundle)  # fmt: skip
+    return judge(
+        differences, artifacts=9, fingerprints=(old, new), predictions=predictions, bundle=bundle
+    )
 
 
 def test_equal_digests_are_bit_identical(project):
     same = find_differences(recorded(project.lock), recorded(project.lock))
     assert same == ()
-    judgment = judge(same, artifacts=9, fingerprints=(FINGERPRINT, OTHER),
-                     predictions=(None, project.folder), bundle={})  # fmt: skip
+    judgment = judge(
+        same,
+        artifacts=9,
+        fingerprints=(FINGERPRINT, OTHER),
+        predictions=(None, project.folder),
+        bundle={},
+    )
     assert judgment.outcome == "bit-identical"
 
 

@@ -15,9 +15,17 @@ HEADER = "id,decision,by,when,note"
 
 
 def suspect(rank, name, split="train", reason="label", **changes):
-    return {"rank": rank, "path": f"{name}.png", "id": name * 64, "split": split, "label": "cat",
-            "suggested": "dog" if reason == "label" else None, "reason": reason, "score": 0.9,
-            "detail": "p(dog) 0.95, p(cat) 0.05"} | changes  # fmt: skip
+    return {
+        "rank": rank,
+        "path": f"{name}.png",
+        "id": name * 64,
+        "split": split,
+        "label": "cat",
+        "suggested": "dog" if reason == "label" else None,
+        "reason": reason,
+        "score": 0.9,
+        "detail": "p(dog) 0.95, p(cat) 0.05",
+    } | changes
 
 
 @pytest.fixture
@@ -26,8 +34,14 @@ def project(tmp_path, monkeypatch):
     (tmp_path / "params.yaml").write_text(text, encoding="utf-8")
     (tmp_path / "review").mkdir()
     monkeypatch.chdir(tmp_path)
-    rows = [suspect(1, "a"), suspect(2, "b"), suspect(3, "b", path="copy.png"), suspect(4, "c"),
-            suspect(1, "e", reason="outlier"), suspect(1, "f", split="test")]  # fmt: skip
+    rows = [
+        suspect(1, "a"),
+        suspect(2, "b"),
+        suspect(3, "b", path="copy.png"),
+        suspect(4, "c"),
+        suspect(1, "e", reason="outlier"),
+        suspect(1, "f", split="test"),
+    ]
     write_table(tmp_path / SUSPECTS, pd.DataFrame(rows))
     return tmp_path
 

@@ -49,9 +49,7 @@ def project(tmp_path, monkeypatch):
 
 def open_it(project, made_from=MADE_FROM):
     return earlier_build(
-        Path("artifacts/a/out"),
-        key=Path("artifacts/a/key.json"),
-        made_from=made_from,
+        Path("artifacts/a/out"), key=Path("artifacts/a/key.json"), made_from=made_from
     )
 
 
@@ -69,8 +67,10 @@ def test_a_link_is_the_object_itself_where_the_file_system_lets_it(project, monk
         with open_it(project) as found:
             assert (found / "sub/two").is_symlink() is is_symlink
             assert (found / "sub/two").read_text() == "sub/two"
-            assert any((found / "sub/two").samefile(each)
-                       for each in (project / ".dvc/cache").rglob("*/*/*/*"))  # fmt: skip
+            assert any(
+                (found / "sub/two").samefile(each)
+                for each in (project / ".dvc/cache").rglob("*/*/*/*")
+            )
 
         def refuse(self, target):
             raise OSError(errno.EXDEV, "Invalid cross-device link")
@@ -94,8 +94,11 @@ def garble_lock(project):
 
 
 def lose_an_object(project):
-    next(path for path in (project / ".dvc/cache").rglob("*") if path.is_file()
-         and path.read_text() == "one").unlink()  # fmt: skip
+    next(
+        path
+        for path in (project / ".dvc/cache").rglob("*")
+        if path.is_file() and path.read_text() == "one"
+    ).unlink()
 
 
 def lose_the_cache(project):

@@ -38,10 +38,13 @@ def write(folder, keys, mean_rows=4, old=None, computed=None):
                     computed.append(key)
                 yield [row_of(key, PLAIN), row_of(key, PARTED)]
 
-    files = write_shards(folder, [PLAIN, PARTED], shard_sizes(keys, mean_rows), keys,
-                         fresh=fresh(), old=reused)  # fmt: skip
-    return [Shards.open(folder, layout, each)
-            for layout, each in zip([PLAIN, PARTED], files, strict=True)]  # fmt: skip
+    files = write_shards(
+        folder, [PLAIN, PARTED], shard_sizes(keys, mean_rows), keys, fresh=fresh(), old=reused
+    )
+    return [
+        Shards.open(folder, layout, each)
+        for layout, each in zip([PLAIN, PARTED], files, strict=True)
+    ]
 
 
 def contents(folder):
@@ -207,5 +210,11 @@ def test_old_rows_are_copied_some_at_a_time_to_the_same_bytes(tmp_path, monkeypa
 
 def test_a_row_that_was_never_computed_is_no_shorter_shard(tmp_path):
     with pytest.raises(RuntimeError):
-        write_shards(tmp_path, [PLAIN], [2], ["a", "b"], old=Reusable.none(),
-                     fresh=iter([[row_of("a", PLAIN)]]))  # fmt: skip
+        write_shards(
+            tmp_path,
+            [PLAIN],
+            [2],
+            ["a", "b"],
+            old=Reusable.none(),
+            fresh=iter([[row_of("a", PLAIN)]]),
+        )

@@ -40,8 +40,9 @@ def plant(rows: pd.DataFrame, raw) -> pd.DataFrame:
         labels[path] = "bright" if labels[path] == "dark" else "dark"
     Image.fromarray(np.zeros((40, 40, 3), dtype=np.uint8)).save(raw / BLACK)
     with Image.open(raw / ORIGINAL) as picture:
-        Image.fromarray(np.clip(np.asarray(picture).astype(int) + 3, 0, 255)
-                        .astype(np.uint8)).save(raw / COPY)  # fmt: skip
+        Image.fromarray(np.clip(np.asarray(picture).astype(int) + 3, 0, 255).astype(np.uint8)).save(
+            raw / COPY
+        )
     rows = rows.assign(label=labels.to_numpy())
     rows["id"] = [sha256_file(raw / path) for path in rows["path"]]
     splits = rows.set_index("path")["split"]
@@ -110,8 +111,9 @@ def test_the_report_counts_and_estimates(sources, found):
 
 
 def test_no_row_is_listed_beyond_the_bound_and_all_are_counted(sources, found):
-    fewer = find_suspects("classification", open_parts(sources), params(most=2), cpu(),
-                          machine=QUIET)  # fmt: skip
+    fewer = find_suspects(
+        "classification", open_parts(sources), params(most=2), cpu(), machine=QUIET
+    )
     assert fewer.report == found.report
     assert listed(fewer, "label")["path"].tolist() == listed(found, "label")["path"].tolist()[:2]
 
@@ -121,8 +123,11 @@ def write(found, parts, folder):
     write_suspects(folder / "s.parquet", csv=folder / "s.csv", table=found.table)
     few = found.table[found.table["rank"] <= 3]  # to draw a picture takes a twentieth of a second
     draw_sheets(folder / "sheets", few, parts.store)
-    return {path.relative_to(folder).as_posix(): path.read_bytes()
-            for path in sorted(folder.rglob("*")) if path.is_file()}  # fmt: skip
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes()
+        for path in sorted(folder.rglob("*"))
+        if path.is_file()
+    }
 
 
 def test_again_gives_the_same_bytes_and_changes_nothing(sources, found, tmp_path):
@@ -146,9 +151,17 @@ def test_again_gives_the_same_bytes_and_changes_nothing(sources, found, tmp_path
 
 @pytest.mark.parametrize(
     ("text", "cell"),
-    [("=1+1", "'=1+1"), ("+1", "'+1"), ("-1", "'-1"), ("@a", "'@a"), ("\t=1", "\\t=1"),
-     ("\r\n=1", "\\r\\n=1"), ("a=1", "a=1"), ("caf\u00e9 x", "caf\u00e9 x")],
-)  # fmt: skip
+    [
+        ("=1+1", "'=1+1"),
+        ("+1", "'+1"),
+        ("-1", "'-1"),
+        ("@a", "'@a"),
+        ("\t=1", "\\t=1"),
+        ("\r\n=1", "\\r\\n=1"),
+        ("a=1", "a=1"),
+        ("caf\u00e9 x", "caf\u00e9 x"),
+    ],
+)
 def test_a_cell_is_one_line_and_never_a_formula(text, cell, found, tmp_path):
     assert safe_line(text) == cell
     hostile = found.table.assign(path=text, label=text, suggested=text)
@@ -197,5 +210,6 @@ def test_without_pooled_features_the_param_is_named(tmp_path):
 
 def test_too_many_folds_are_told_by_their_own_name(sources):
     with pytest.raises(ParamsError, match=r"suspects\.folds: must be below"):
-        predict_held_out("classification", open_parts(sources), params(folds=60), cpu(),
-                         machine=QUIET)  # fmt: skip
+        predict_held_out(
+            "classification", open_parts(sources), params(folds=60), cpu(), machine=QUIET
+        )

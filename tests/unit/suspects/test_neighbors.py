@@ -74,7 +74,8 @@ def test_fewer_items_than_neighbors(items):
 
 
 def test_equal_features_are_no_distance_and_no_fault():
-    found = find_neighbors(np.ones((5, 3), dtype=np.float32), np.arange(5) % 2, neighbors=2,
-                           runtime=cpu())  # fmt: skip
+    found = find_neighbors(
+        np.ones((5, 3), dtype=np.float32), np.arange(5) % 2, neighbors=2, runtime=cpu()
+    )
     assert np.isfinite(found.distances_N).all()
     assert np.isfinite(found.cosines_N).all()

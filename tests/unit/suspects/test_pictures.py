@@ -68,6 +68,7 @@ def test_measures_have_the_values_that_can_be_worked_out_by_hand():
 
 def test_pictures_that_are_all_alike_have_no_blurred_one():
     same = np.full(9, 50.0)
-    measures = Measures(std=same, low=same, high=np.full(9, 200.0), entropy=np.full(9, 6.0),
-                        sharpness=same)  # fmt: skip
+    measures = Measures(
+        std=same, low=same, high=np.full(9, 200.0), entropy=np.full(9, 6.0), sharpness=same
+    )
     assert find_poor(measures, beyond=3.5) == []

@@ -26,8 +26,9 @@ FILES = {
 
 def git(folder, *arguments):
     identity = ["-c", "user.name=a", "-c", "user.email=a@example.org"]
-    done = subprocess.run(["git", *identity, *arguments], cwd=folder, check=True, env=ENVIRONMENT,
-                          capture_output=True)  # fmt: skip
+    done = subprocess.run(
+        ["git", *identity, *arguments], cwd=folder, check=True, env=ENVIRONMENT, capture_output=True
+    )
     return done.stdout
 
 
@@ -84,9 +85,15 @@ def of_two_modes(top):
 
 
 CHANGES = (
-    staged_elsewhere, renamed_out, renamed_in, renamed_within, binary, of_another_encoding, removed,
+    staged_elsewhere,
+    renamed_out,
+    renamed_in,
+    renamed_within,
+    binary,
+    of_another_encoding,
+    removed,
     of_two_modes,
-)  # fmt: skip
+)
 SETTINGS = {
     "noprefix": ("diff.noprefix", "true"),
     "mnemonic": ("diff.mnemonicPrefix", "true"),

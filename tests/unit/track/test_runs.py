@@ -81,8 +81,12 @@ def test_a_run_is_named_after_what_it_is_or_after_its_experiment(monkeypatch):
 
 
 def test_the_description_has_the_numbers_and_the_way_back():
-    metrics = {"accuracy": 0.85, "n": 656, "baseline": {"accuracy": 0.7},
-               "ci95": {"accuracy": {"low": 0.82, "high": 0.88}}}  # fmt: skip
+    metrics = {
+        "accuracy": 0.85,
+        "n": 656,
+        "baseline": {"accuracy": 0.7},
+        "ci95": {"accuracy": {"low": 0.82, "high": 0.88}},
+    }
     text = describe_run(PARAMS, metrics, key="k" * 64)
     assert "**resnet18**, strategy `full`, 656 test items" in text
     assert "| accuracy | 0.8500 | 0.8200 to 0.8800 | 0.7000 |" in text

@@ -15,11 +15,17 @@ SERVER = "http://127.0.0.1:5000"
 def test_the_main_metrics_and_the_curves_are_the_first_charts():
     state = view_state(["accuracy", "f1_macro"], ["train.strategy"])
     assert state["selectedColumns"][:3] == [
-        "metrics.`accuracy`", "metrics.`f1_macro`", "params.`train.strategy`",
-    ]  # fmt: skip
+        "metrics.`accuracy`",
+        "metrics.`f1_macro`",
+        "params.`train.strategy`",
+    ]
     charts = [(each["type"], each["metricKey"]) for each in state["compareRunCharts"]]
-    assert charts == [("BAR", "accuracy"), ("BAR", "f1_macro"), ("LINE", "val_loss"),
-                      ("LINE", "train_loss")]  # fmt: skip
+    assert charts == [
+        ("BAR", "accuracy"),
+        ("BAR", "f1_macro"),
+        ("LINE", "val_loss"),
+        ("LINE", "train_loss"),
+    ]
     sections = [each["uuid"] for each in state["compareRunSections"]]
     assert {each["metricSectionId"] for each in state["compareRunCharts"]} == set(sections)
 

@@ -12,16 +12,23 @@ from pipeline.train.loop import EpochReport
 def reports(values, monitor):
     for epoch, value in enumerate(values, start=1):
         losses = {"val_loss": value} if monitor == "loss" else {"val_loss": 1.0}
-        yield EpochReport(epoch=epoch, lr=0.1, train_loss=1.0, images=1,
-                          metrics={monitor: value}, **losses)  # fmt: skip
+        yield EpochReport(
+            epoch=epoch, lr=0.1, train_loss=1.0, images=1, metrics={monitor: value}, **losses
+        )
 
 
 @pytest.mark.parametrize(
     ("monitor", "values", "best"),
-    [("loss", [3.0, 1.0, 2.0], 2), ("loss", [1.0, 1.0, 1.0], 1), ("accuracy", [0.1, 0.9, 0.9], 2),
-     ("mae", [0.3, 0.2, 0.2], 2), ("accuracy", [0.0], 1), ("f1_macro", [0.5, 0.4, 0.6], 3)],
+    [
+        ("loss", [3.0, 1.0, 2.0], 2),
+        ("loss", [1.0, 1.0, 1.0], 1),
+        ("accuracy", [0.1, 0.9, 0.9], 2),
+        ("mae", [0.3, 0.2, 0.2], 2),
+        ("accuracy", [0.0], 1),
+        ("f1_macro", [0.5, 0.4, 0.6], 3),
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_the_best_epoch_is_kept_and_of_equals_the_earliest(monitor, values, best):
     tracker, layer = Best(monitor), nn.Linear(1, 1)
     for report in reports(values, monitor):

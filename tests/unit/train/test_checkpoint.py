@@ -19,20 +19,44 @@ IDENTITY = {"threads": 1, "torch": "x"}
 
 def recipe(name="adamw", momentum=0.9, epochs=6) -> Recipe:
     return Recipe(
-        train=TrainParams(**OFF, strategy="full", epochs=epochs, batch_size=8, dropout=0.0,
-                          batch_norm="batch", monitor="loss", patience=0),
-        optim=OptimParams(name=name, lr=0.02, momentum=momentum, nesterov=False, beta1=0.9,
-                          beta2=0.99, weight_decay=0.1, clip_norm=1.0, layer_decay=1.0),
+        train=TrainParams(
+            **OFF,
+            strategy="full",
+            epochs=epochs,
+            batch_size=8,
+            dropout=0.0,
+            batch_norm="batch",
+            monitor="loss",
+            patience=0,
+        ),
+        optim=OptimParams(
+            name=name,
+            lr=0.02,
+            momentum=momentum,
+            nesterov=False,
+            beta1=0.9,
+            beta2=0.99,
+            weight_decay=0.1,
+            clip_norm=1.0,
+            layer_decay=1.0,
+        ),
         schedule=ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.1),
         seed=5,
-    )  # fmt: skip
+    )
 
 
 def model() -> nn.Module:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
-        net = nn.Sequential(nn.Conv2d(3, 8, 3), nn.BatchNorm2d(8), nn.ReLU(), nn.Dropout(0.3),
-                            nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(8, 2))  # fmt: skip
+        net = nn.Sequential(
+            nn.Conv2d(3, 8, 3),
+            nn.BatchNorm2d(8),
+            nn.ReLU(),
+            nn.Dropout(0.3),
+            nn.AdaptiveAvgPool2d(1),
+            nn.Flatten(),
+            nn.Linear(8, 2),
+        )
     return net.to(memory_format=torch.channels_last)
 
 
@@ -90,8 +114,9 @@ def _one_thread():
     torch.set_num_threads(threads)
 
 
-@pytest.mark.parametrize(("name", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.0),
-                                                ("adamw", 0.0)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("name", "momentum"), [("sgd", 0.0), ("sgd", 0.9), ("adam", 0.0), ("adamw", 0.0)]
+)
 def test_going_on_is_the_same_as_never_stopping(name, momentum, tmp_path):
     plan = recipe(name, momentum)
     straight = train(plan, Checkpoints(tmp_path / "a", IDENTITY), until=6, save=False)
@@ -131,9 +156,11 @@ def test_the_optimizer_s_tensors_keep_the_layout_of_their_parameters(tmp_path):
 def test_the_last_two_are_kept(tmp_path):
     train(recipe(), Checkpoints(tmp_path, IDENTITY), until=5)
     assert sorted(path.name for path in tmp_path.iterdir()) == [
-        "epoch-000004.json", "epoch-000004.safetensors", "epoch-000005.json",
+        "epoch-000004.json",
+        "epoch-000004.safetensors",
+        "epoch-000005.json",
         "epoch-000005.safetensors",
-    ]  # fmt: skip
+    ]
 
 
 def test_no_folder_is_a_fresh_start(tmp_path):
@@ -166,10 +193,11 @@ DAMAGE = {
     "state-cut": ("json", _cut),
     "state-flipped": ("json", _earlier),
     "state-of-a-later-version": (
-        "json", lambda p: p.write_text(p.read_text().replace('"version": 1', '"version": 2'))
+        "json",
+        lambda p: p.write_text(p.read_text().replace('"version": 1', '"version": 2')),
     ),
     "state-no-object": ("json", lambda path: path.write_text("[]")),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", DAMAGE)

@@ -11,24 +11,33 @@ from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.params import load_section
 from pipeline.ground.seeds import numpy_generator
 from pipeline.judge.metrics import quick_scores
-from pipeline.train.loop import (
-    Examples,
-    Learner,
-    Recipe,
-    TrainParams,
-    count_batches,
-    fit,
-    predict,
-)
+from pipeline.train.loop import Examples, Learner, Recipe, TrainParams, count_batches, fit, predict
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.optim import OptimParams, build_optimizer
 from pipeline.train.recipe.schedule import ScheduleParams
 from tests.support.trainable import OFF
 
-TRAIN = {**OFF, "strategy": "head", "epochs": 5, "batch_size": 8, "dropout": 0.0,
-         "batch_norm": "stored", "monitor": "loss", "patience": 0}  # fmt: skip
-OPTIM = {"name": "sgd", "lr": 0.5, "momentum": 0.0, "nesterov": False, "beta1": 0.9,
-         "beta2": 0.999, "weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0}  # fmt: skip
+TRAIN = {
+    **OFF,
+    "strategy": "head",
+    "epochs": 5,
+    "batch_size": 8,
+    "dropout": 0.0,
+    "batch_norm": "stored",
+    "monitor": "loss",
+    "patience": 0,
+}
+OPTIM = {
+    "name": "sgd",
+    "lr": 0.5,
+    "momentum": 0.0,
+    "nesterov": False,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "layer_decay": 1.0,
+}
 
 
 def recipe(*, seed=1, schedule="constant", optim=None, **train) -> Recipe:
@@ -69,8 +78,9 @@ def with_dropout() -> nn.Sequential:
 
 
 def train(model, plan, *, items=50, done=0) -> list:
-    return list(fit(learner(model, plan), examples(items), examples(20, seed=1), recipe=plan,
-                    done=done))  # fmt: skip
+    return list(
+        fit(learner(model, plan), examples(items), examples(20, seed=1), recipe=plan, done=done)
+    )
 
 
 def test_it_learns_and_reports_every_epoch():
@@ -122,8 +132,9 @@ def test_every_item_is_seen_once_an_epoch_in_another_order_each_time():
     assert {len(rows) for _, rows in seen} == {7, 8}
 
 
-@pytest.mark.parametrize(("items", "size", "steps"), [(50, 8, 7), (48, 8, 6), (5, 64, 1),
-                                                      (5, "full", 1), (1, 1, 1)])  # fmt: skip
+@pytest.mark.parametrize(
+    ("items", "size", "steps"), [(50, 8, 7), (48, 8, 6), (5, 64, 1), (5, "full", 1), (1, 1, 1)]
+)
 def test_steps_in_an_epoch(items, size, steps):
     assert count_batches(items, size) == steps
 
@@ -164,8 +175,11 @@ def test_weights_of_items_count_in_training_and_validation():
     def read(rows, epoch):
         return data.read(rows % 50, epoch)
 
-    both = Examples(torch.cat([data.targets_N, flipped.targets_N]),
-                    torch.cat([data.weights_N, flipped.weights_N]), read)  # fmt: skip
+    both = Examples(
+        torch.cat([data.targets_N, flipped.targets_N]),
+        torch.cat([data.weights_N, flipped.weights_N]),
+        read,
+    )
     reports = list(fit(learner(model, plan), both, both, recipe=plan))
     assert reports[-1].val_loss < 0.4
     assert reports[-1].metrics["accuracy"] == 0.5
@@ -197,8 +211,9 @@ def test_the_first_loss_that_is_not_finite_ends_training_and_is_named():
         return inputs * float("nan") if epoch == 2 and 7 in rows else inputs
 
     plan = recipe(epochs=3, batch_size=10)
-    epochs = fit(learner(linear(), plan), dataclasses.replace(data, read=read), examples(20),
-                 recipe=plan)  # fmt: skip
+    epochs = fit(
+        learner(linear(), plan), dataclasses.replace(data, read=read), examples(20), recipe=plan
+    )
     assert next(epochs).epoch == 1
     with pytest.raises(DataError) as caught:
         next(epochs)
@@ -237,10 +252,18 @@ def test_a_model_that_dies_in_the_last_step_is_caught_on_validation():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"epochs": 0}, {"batch_size": 0}, {"batch_size": "all"}, {"dropout": 1.0}, {"patience": -1},
-     {"monitor": "auc"}, {"strategy": "lora"}, {"batch_norm": "train"}],
+    [
+        {"epochs": 0},
+        {"batch_size": 0},
+        {"batch_size": "all"},
+        {"dropout": 1.0},
+        {"patience": -1},
+        {"monitor": "auc"},
+        {"strategy": "lora"},
+        {"batch_norm": "train"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_values_out_of_range_are_refused(changes, tmp_path):
     with pytest.raises(ParamsError, match=f"train.{next(iter(changes))}"):
         load_section({"train": TRAIN | changes}, "train", TrainParams, path=tmp_path / "p.yaml")

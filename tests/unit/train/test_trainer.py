@@ -92,8 +92,9 @@ def test_what_is_written_is_what_was_validated(strategy, ema, sources, tmp_path)
     """Of averaged weights that is the average: a rate that stays shows the difference."""
     recipe = plan(
         train={"strategy": strategy, "ema": ema, "epochs": 3},
-        optim={"lr": 0.05}, schedule={"name": "constant"},
-    )  # fmt: skip
+        optim={"lr": 0.05},
+        schedule={"name": "constant"},
+    )
     training = train(sources, recipe, tmp_path)
     outputs = predict(training.learner, training.val)
     loss = torch.nn.functional.cross_entropy(outputs, training.val.targets_N)
@@ -106,8 +107,15 @@ def test_what_is_written_is_what_was_validated(strategy, ema, sources, tmp_path)
 def test_the_history_has_a_row_for_each_epoch_and_no_times(sources, tmp_path):
     training = train(sources, plan(), tmp_path)
     table = pd.read_csv(tmp_path / "history")
-    assert list(table) == ["epoch", "lr", "train_loss", "val_loss", "val_accuracy",
-                           "val_balanced_accuracy", "val_f1_macro"]  # fmt: skip
+    assert list(table) == [
+        "epoch",
+        "lr",
+        "train_loss",
+        "val_loss",
+        "val_accuracy",
+        "val_balanced_accuracy",
+        "val_f1_macro",
+    ]
     assert table["epoch"].tolist() == [1, 2, 3, 4, 5, 6]
     assert table["val_loss"].tolist() == [report.val_loss for report in training.reports]
 
@@ -134,10 +142,16 @@ def test_another_seed_is_another_training(sources, tmp_path):
 
 RECIPES = {
     "head": {"mixup": 0.2, "ema": 0.5},
-    "top": {"batch_norm": "batch", "mixup": 0.2, "ema": 0.5, "unfreeze_epochs": 1,
-            "start": "probe", "test_views": 2},
+    "top": {
+        "batch_norm": "batch",
+        "mixup": 0.2,
+        "ema": 0.5,
+        "unfreeze_epochs": 1,
+        "start": "probe",
+        "test_views": 2,
+    },
     "full": {"batch_norm": "batch", "cutmix": 1.0, "ema": 0.5},
-}  # fmt: skip
+}
 
 
 @pytest.fixture(scope="module")
@@ -156,8 +170,9 @@ def test_a_step_of_one_item_without_statistics_is_one_line(sources, tmp_path):
 @pytest.mark.parametrize("strategy", RECIPES)
 def test_a_training_that_stopped_goes_on_as_if_it_had_not(strategy, cut_sources, tmp_path):
     sources = cut_sources
-    recipe = plan(train={"strategy": strategy, "epochs": 4, **RECIPES[strategy]},
-                  optim={"lr": 0.001})  # fmt: skip
+    recipe = plan(
+        train={"strategy": strategy, "epochs": 4, **RECIPES[strategy]}, optim={"lr": 0.001}
+    )
     for name in ("straight", "stopped"):
         (tmp_path / name).mkdir()
     train(sources, recipe, tmp_path / "straight")
@@ -201,8 +216,14 @@ def test_the_head_strategy_leaves_the_backbone_alone(sources, tmp_path):
 
 
 def test_augmentation_changes_training(sources, tmp_path):
-    off = {"hflip": 0.0, "vflip": 0.0, "transpose": 0.0, "crop_min_frac": 1.0, "brightness": 0.0,
-           "contrast": 0.0}  # fmt: skip
+    off = {
+        "hflip": 0.0,
+        "vflip": 0.0,
+        "transpose": 0.0,
+        "crop_min_frac": 1.0,
+        "brightness": 0.0,
+        "contrast": 0.0,
+    }
     losses = []
     for name, augment in (("on", {}), ("off", off)):
         (tmp_path / name).mkdir()
@@ -280,30 +301,40 @@ def test_what_the_journal_is_told_is_json(sources):
 
 REFUSALS = {
     "features": (
-        {}, "unpooled", ParamsError,
+        {},
+        "unpooled",
+        ParamsError,
         "params.yaml: features.pooled: train.strategy: head needs pooled features, got False "
         "(set features.pooled: true, or train.strategy: full)",
     ),
     "loss": (
-        {"loss": {"name": "mse"}}, "sources", ParamsError,
+        {"loss": {"name": "mse"}},
+        "sources",
+        ParamsError,
         "params.yaml: loss.name: must be 'cross_entropy' for `task: classification`, got 'mse'",
     ),
     "monitor": (
-        {"train": {"monitor": "mae"}}, "sources", ParamsError,
+        {"train": {"monitor": "mae"}},
+        "sources",
+        ParamsError,
         "params.yaml: train.monitor: must be one of loss, accuracy, balanced_accuracy, f1_macro "
         "for `task: classification`, got 'mae'",
     ),
     "batch": (
-        {"train": {"batch_size": 37}}, "sources", ParamsError,
+        {"train": {"batch_size": 37}},
+        "sources",
+        ParamsError,
         "params.yaml: train.batch_size: must be at most 36, the items of the train split, got 37 "
         "(lower it, or set it to `full`)",
     ),
     "text": (
-        {"task": "regression"}, "sources", DataError,
+        {"task": "regression"},
+        "sources",
+        DataError,
         "store: label: must be numbers for `task: regression` (could not convert string to float: "
         "'dark') (set data.target to a column of numbers, or task: classification)",
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize("case", REFUSALS)
@@ -317,17 +348,29 @@ def test_what_cannot_be_trained_is_refused(case, request):
 @pytest.mark.parametrize(
     ("change", "task", "text"),
     [
-        (lambda rows: rows[rows["split"] != "val"], "classification",
-         "the val split is empty (raise split.val)"),
-        (lambda rows: rows[rows["label"] == "dark"], "classification",
-         "label: must hold two classes or more, got ('dark',)"),
-        (lambda rows: rows.assign(label="0.5"), "regression",
-         "label: must differ within the train split, got 0.5"),
-        (lambda rows: rows.assign(weight=0.0), "classification",
-         "the weights of the train split must not all be 0 (set loss.sample_weights: false)"),
+        (
+            lambda rows: rows[rows["split"] != "val"],
+            "classification",
+            "the val split is empty (raise split.val)",
+        ),
+        (
+            lambda rows: rows[rows["label"] == "dark"],
+            "classification",
+            "label: must hold two classes or more, got ('dark',)",
+        ),
+        (
+            lambda rows: rows.assign(label="0.5"),
+            "regression",
+            "label: must differ within the train split, got 0.5",
+        ),
+        (
+            lambda rows: rows.assign(weight=0.0),
+            "classification",
+            "the weights of the train split must not all be 0 (set loss.sample_weights: false)",
+        ),
     ],
     ids=["empty-val", "one-class", "constant", "weightless"],
-)  # fmt: skip
+)
 def test_data_that_cannot_be_trained_on_are_refused(change, task, text, tmp_path):
     broken = make_sources(tmp_path / "s", items=20, pooled=False, change=change)
     with pytest.raises(DataError) as caught:
@@ -340,8 +383,14 @@ def test_a_plan_is_frozen():
         plan().task = "regression"
 
 
-PLAIN = {"hflip": 0.0, "vflip": 0.0, "transpose": 0.0, "crop_min_frac": 1.0, "brightness": 0.0,
-         "contrast": 0.0}  # fmt: skip
+PLAIN = {
+    "hflip": 0.0,
+    "vflip": 0.0,
+    "transpose": 0.0,
+    "crop_min_frac": 1.0,
+    "brightness": 0.0,
+    "contrast": 0.0,
+}
 
 
 def losses(training, folder):
@@ -426,8 +475,9 @@ def test_predictions_over_several_views_are_those_that_are_served(cut_sources, t
     rows = training.parts.store.rows("test")
     served = Predictor.load(tmp_path / "m", tmp_path / "b")
     assert served.bundle.views == (0, 1, 2, 3)
-    assert np.array_equal(training.outputs(rows),
-                          served.outputs_images(training.parts.store.read(rows)))  # fmt: skip
+    assert np.array_equal(
+        training.outputs(rows), served.outputs_images(training.parts.store.read(rows))
+    )
 
 
 def test_more_views_than_augment_allows_are_refused(cut_sources):
@@ -446,7 +496,7 @@ def test_more_views_than_augment_allows_are_refused(cut_sources):
         ({"train": {"cutmix": 1.0}}, "train.cutmix: must be 0.0 for `train.strategy: head`"),
         ({"train": {"cutmix": 1.0, "strategy": "top"}}, "a piece of an activation has seen"),
     ],
-)  # fmt: skip
+)
 def test_what_has_no_meaning_for_a_strategy_is_refused_with_the_reason(changes, text, sources):
     with pytest.raises(ParamsError) as caught:
         open_training(plan(**changes), open_parts(sources), cpu())

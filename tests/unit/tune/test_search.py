@@ -19,8 +19,10 @@ from pipeline.tune.space import TuneParams, check_space
 from tests.support.closure import ROOT
 from tests.support.trainable import SECTIONS, make_sources
 
-SPACE = {"optim.lr": {"low": 0.0001, "high": 0.1, "log": True},
-         "train.dropout": {"low": 0.0, "high": 0.5}}  # fmt: skip
+SPACE = {
+    "optim.lr": {"low": 0.0001, "high": 0.1, "log": True},
+    "train.dropout": {"low": 0.0, "high": 0.5},
+}
 
 
 @pytest.fixture(scope="module")
@@ -79,8 +81,9 @@ def test_the_test_split_is_never_looked_at(sources, tmp_path):
 
 
 def test_a_diverging_trial_fails_and_the_search_goes_on(sources, tmp_path):
-    study = search(sources, tmp_path / "study.db", trials=3, optim={"name": "sgd"},
-                   loss={"name": "mse"})  # fmt: skip
+    study = search(
+        sources, tmp_path / "study.db", trials=3, optim={"name": "sgd"}, loss={"name": "mse"}
+    )
     assert [each.state for each in study.ended()] == ["failed"] * 3
     assert "loss.name: must be 'cross_entropy'" in study.ended()[0].note
     assert study.best() is None
@@ -113,8 +116,10 @@ search(Sources(*map(Path, sys.argv[2:])), Path(sys.argv[1]), trials=40, train={"
 
 
 def test_a_killed_process_loses_the_running_trial_alone_and_tries_it_again(sources, tmp_path):
-    paths = [str(getattr(sources, name)) for name in
-             ("features", "store", "normalization", "backbone", "record")]  # fmt: skip
+    paths = [
+        str(getattr(sources, name))
+        for name in ("features", "store", "normalization", "backbone", "record")
+    ]
     path = tmp_path / "study.db"
     raw, params = setting(trials=40, train={"epochs": 40})
     dimensions = check_space(raw, params)
@@ -133,8 +138,10 @@ def test_a_killed_process_loses_the_running_trial_alone_and_tries_it_again(sourc
 
 
 def test_features_made_with_other_params_are_told(tmp_path):
-    stages = {name: {"params": {"params.yaml": {}}} for name in
-              ("clean", "transform", "weights", "normalize", "features")}  # fmt: skip
+    stages = {
+        name: {"params": {"params.yaml": {}}}
+        for name in ("clean", "transform", "weights", "normalize", "features")
+    }
     stages["features"]["params"]["params.yaml"] = {"features": {"views": 2}, "runtime.threads": 1}
     lock = Lock.parse(yaml.safe_dump({"stages": stages}), "dvc.lock")
     refuse_stale_features({"features": {"views": 2}, "runtime": {"threads": 1, "seed": 9}}, lock)

@@ -27,11 +27,13 @@ def test_the_committed_space_is_sound():
 
 
 def test_ranges_are_typed_by_their_params():
-    space = {"optim.lr": {"low": 0.001, "high": 0.1, "log": True},
-             "train.epochs": {"low": 5, "high": 50},
-             "train.batch_size": {"low": 8, "high": 64, "log": True},
-             "optim.momentum": {"low": 0.5, "high": 0.9},
-             "optim.name": {"choices": ["sgd", "adamw"]}}  # fmt: skip
+    space = {
+        "optim.lr": {"low": 0.001, "high": 0.1, "log": True},
+        "train.epochs": {"low": 5, "high": 50},
+        "train.batch_size": {"low": 8, "high": 64, "log": True},
+        "optim.momentum": {"low": 0.5, "high": 0.9},
+        "optim.name": {"choices": ["sgd", "adamw"]},
+    }
     assert check(space) == [
         Dimension("optim", "lr", 0.001, 0.1, is_log=True),
         Dimension("train", "epochs", 5, 50, is_whole=True),
@@ -50,8 +52,11 @@ def test_ranges_are_typed_by_their_params():
         ("optim.lr", {"low": "a", "high": 1}, "optim.lr.low: must be a number, got 'a'"),
         ("optim.lr", {"low": 0.1}, "optim.lr: must be {low, high}, {low, high, log} or {choices}"),
         ("optim.lr", {"low": 0.1, "high": 1, "log": 1}, "optim.lr.log: must be true or false"),
-        ("optim.weight_decay", {"low": 0.0, "high": 0.1, "log": True},
-         "optim.weight_decay.low: must be above 0 on a logarithmic scale, got 0.0"),
+        (
+            "optim.weight_decay",
+            {"low": 0.0, "high": 0.1, "log": True},
+            "optim.weight_decay.low: must be above 0 on a logarithmic scale, got 0.0",
+        ),
         ("train.epochs", {"low": 1.5, "high": 3}, "train.epochs.low: must be a valid integer"),
         ("optim.rate", {"low": 0, "high": 1}, "must be a param of optim"),
         ("optim.lrr", {"low": 0, "high": 1}, "(did you mean optim.lr?)"),
@@ -66,7 +71,7 @@ def test_ranges_are_typed_by_their_params():
         ("train.probe_lr", {"low": 0.1, "high": 0.9}, "does nothing with `train.start: zero`"),
         ("augment.hflip", {"low": 0.0, "high": 1.0}, "with `train.strategy: full` alone"),
     ],
-)  # fmt: skip
+)
 def test_a_wrong_range_is_one_line_that_names_it(path, spec, text):
     with pytest.raises(ParamsError) as caught:
         check({path: spec}, strategy="head", monitor="loss")
@@ -100,12 +105,19 @@ def test_a_key_that_is_not_there_is_told():
             replace_values(TEXT, {path: 1})
 
 
-PLAIN = [f"{section}.{key}" for section, values in RAW.items() if isinstance(values, dict)
-         for key, value in values.items() if not isinstance(value, dict | list)]  # fmt: skip
+PLAIN = [
+    f"{section}.{key}"
+    for section, values in RAW.items()
+    if isinstance(values, dict)
+    for key, value in values.items()
+    if not isinstance(value, dict | list)
+]
 VALUES = st.one_of(
-    st.booleans(), st.integers(-(10**6), 10**6),
-    st.floats(1e-12, 1e12), st.text(string.ascii_letters + string.punctuation + " é", max_size=12),
-)  # fmt: skip
+    st.booleans(),
+    st.integers(-(10**6), 10**6),
+    st.floats(1e-12, 1e12),
+    st.text(string.ascii_letters + string.punctuation + " é", max_size=12),
+)
 
 
 @settings(max_examples=60, deadline=None)

@@ -61,8 +61,10 @@ def state_of(architecture="resnet10t", seed=3):
     """Give tensors that differ from those of a new backbone, classifier included."""
     generator = torch.Generator().manual_seed(seed)
     state = build_backbone(architecture).model.state_dict()
-    random = {name: torch.rand(each.shape, generator=generator) if each.is_floating_point()
-              else each for name, each in state.items()}  # fmt: skip
+    random = {
+        name: torch.rand(each.shape, generator=generator) if each.is_floating_point() else each
+        for name, each in state.items()
+    }
     return random | {"fc.weight": torch.ones(5, 512), "fc.bias": torch.ones(5)}
 
 
@@ -79,10 +81,16 @@ def assert_loaded(state, expected):
 def test_lite0_from_its_package_is_recorded_as_what_it_is(tmp_path):
     state, record = fetch(tmp_path, LITE, "tf_efficientnet_lite0", sha256=LITE_SHA256)
     assert record == BackboneRecord(
-        architecture="tf_efficientnet_lite0", source=LITE, sha256=LITE_SHA256,
-        license="Apache-2.0", input_size=(3, 224, 224), mean=(127 / 255,) * 3,
-        std=(128 / 255,) * 3, interpolation="bicubic", num_parameters=3_371_008,
-    )  # fmt: skip
+        architecture="tf_efficientnet_lite0",
+        source=LITE,
+        sha256=LITE_SHA256,
+        license="Apache-2.0",
+        input_size=(3, 224, 224),
+        mean=(127 / 255,) * 3,
+        std=(128 / 255,) * 3,
+        interpolation="bicubic",
+        num_parameters=3_371_008,
+    )
     assert sum("num_batches_tracked" not in name for name in state) == 245
     save_backbone(tmp_path / "b", tmp_path / "r", state=state, facts=record)
     backbone, loaded = load_backbone(tmp_path / "b", tmp_path / "r")
@@ -193,8 +201,10 @@ def test_a_nested_state_dict_is_found_by_its_key(tmp_path):
 
 @pytest.mark.parametrize("dtype", [torch.float16, torch.bfloat16, torch.float64])
 def test_other_precisions_are_cast_with_a_warning(dtype, tmp_path, caplog):
-    rough = {name: each.to(dtype) if each.is_floating_point() else each
-             for name, each in state_of().items()}  # fmt: skip
+    rough = {
+        name: each.to(dtype) if each.is_floating_point() else each
+        for name, each in state_of().items()
+    }
     torch.save(rough, tmp_path / "a.pth")
     state, _ = fetch(tmp_path, "file:a.pth")
     assert state["conv1.0.weight"].dtype == torch.float32
@@ -209,8 +219,9 @@ def test_other_precisions_are_cast_with_a_warning(dtype, tmp_path, caplog):
 def test_a_registered_model_gives_its_backbone_and_what_it_was_fed_with(tmp_path):
     normalization = Normalization("dataset", SCALE, (0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
     backbone = build_backbone("resnet10t")
-    backbone.model.load_state_dict({name: each for name, each in state_of().items()
-                                    if not name.startswith("fc.")})  # fmt: skip
+    backbone.model.load_state_dict(
+        {name: each for name, each in state_of().items() if not name.startswith("fc.")}
+    )
     network = Network(
         backbone, Head(512, 2, dropout=0.0), normalization=normalization, pooling="mean"
     )
@@ -242,8 +253,9 @@ def test_a_random_start_says_so_and_is_the_same_each_time(tmp_path):
     assert (record.source, record.sha256, record.license) == ("none", None, None)
     assert record.mean == (0.485, 0.456, 0.406)
     for name in ("a", "b"):
-        save_backbone(tmp_path / name, tmp_path / "r", state=fetch(tmp_path, "none")[0],
-                      facts=record)  # fmt: skip
+        save_backbone(
+            tmp_path / name, tmp_path / "r", state=fetch(tmp_path, "none")[0], facts=record
+        )
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     assert float(state["conv1.0.weight"].std()) > 0.01
 
@@ -391,8 +403,9 @@ def test_wrong_params_are_told(change, text, tmp_path):
 
 
 def test_matching_by_order_needs_every_shape_to_agree(tmp_path):
-    file = locate(LITE, "tf_efficientnet_lite0", local=tmp_path, scratch=tmp_path,
-                  resolve_model=no_registry)  # fmt: skip
+    file = locate(
+        LITE, "tf_efficientnet_lite0", local=tmp_path, scratch=tmp_path, resolve_model=no_registry
+    )
     tensors, _ = read_state_dict(file.path, None)
     names = list(tensors)
     assert len([name for name in names if "num_batches" not in name]) == 247

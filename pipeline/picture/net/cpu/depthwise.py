@@ -96,9 +96,18 @@ def _of_values(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int,
         around = (height - 1, width - 1)
         return functional.conv2d(given, weight.flip(2, 3), padding=around, groups=len(weight))
     single: Tensor = _backward(
-        given.float(), values.float(), weight.float(), None, stride, (0, 0), (1, 1), False, (0, 0),
-        len(weight), (True, False, False),
-    )[0]  # fmt: skip
+        given.float(),
+        values.float(),
+        weight.float(),
+        None,
+        stride,
+        (0, 0),
+        (1, 1),
+        False,
+        (0, 0),
+        len(weight),
+        (True, False, False),
+    )[0]
     return single.to(values.dtype)
 
 
@@ -117,9 +126,18 @@ def _of_weight(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int,
                 left : left + (given.shape[3] - 1) * across + columns,
             ]
             gradient[:, :, top : top + rows, left : left + columns] = _backward(
-                given, seen, piece, None, stride, (0, 0), (1, 1), False, (0, 0), len(weight),
+                given,
+                seen,
+                piece,
+                None,
+                stride,
+                (0, 0),
+                (1, 1),
+                False,
+                (0, 0),
+                len(weight),
                 (False, True, False),
-            )[1]  # fmt: skip
+            )[1]
     return gradient
 
 

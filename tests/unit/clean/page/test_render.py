@@ -83,8 +83,9 @@ def read(path):
     return reader
 
 
-def page(tmp_path, raw, *, machine=MACHINE, near=None, task="classification", name="page.html",
-         **clean):  # fmt: skip
+def page(
+    tmp_path, raw, *, machine=MACHINE, near=None, task="classification", name="page.html", **clean
+):
     cleaned = clean_folder(raw, task=task, **clean)
     rules = Rules(task, clean_params(), SPLIT)
     write_page(tmp_path / name, cleaned, raw=raw, rules=rules, machine=machine, near=near)
@@ -183,8 +184,9 @@ def test_the_size_is_bounded(tmp_path):
     """Noise is the worst case for JPEG; long names and many classes are that for text."""
     raw = tmp_path / "small/raw"
     for number in range(200):
-        save_picture(raw / f"class {number % 25:03} {'x' * 150}" / f"{number}.png", number,
-                     size=(240, 240))  # fmt: skip
+        save_picture(
+            raw / f"class {number % 25:03} {'x' * 150}" / f"{number}.png", number, size=(240, 240)
+        )
     for number in range(100):
         save_picture(raw / "tiny" / f"{number}.png", number, size=(7, 7))
         save_picture(raw / "long" / f"{number}.png", number, size=(9, 300))
@@ -279,10 +281,16 @@ def test_decisions_fills_and_warnings(tmp_path):
     cleaned.report["review"] = {
         "items": {"keep": 0, "drop": 0, "relabel": 1},
         "decisions": [
-            {"path": "cat/01.png", "label": "dog", "decision": "relabel:cat", "by": "eva",
-             "when": "2026-01-02", "note": "it purrs"},
+            {
+                "path": "cat/01.png",
+                "label": "dog",
+                "decision": "relabel:cat",
+                "by": "eva",
+                "when": "2026-01-02",
+                "note": "it purrs",
+            }
         ],
-    }  # fmt: skip
+    }
     rules = Rules("classification", clean_params(), SPLIT)
     write_page(tmp_path / "page.html", cleaned, raw=raw, rules=rules, machine=MACHINE)
     found = read(tmp_path / "page.html")
@@ -323,9 +331,14 @@ def test_bins_hold_every_picture():
     names, counts = aspect_bins(width, height)
     assert sum(counts) == 7
     assert dict(zip(names, counts, strict=True)) == {
-        "1 : 2 and taller": 0, "tall": 1, "upright": 0, "square": 4, "lying": 0, "wide": 0,
+        "1 : 2 and taller": 0,
+        "tall": 1,
+        "upright": 0,
+        "square": 4,
+        "lying": 0,
+        "wide": 0,
         "2 : 1 and wider": 2,
-    }  # fmt: skip
+    }
     assert side_bins(pd.Series([], dtype="int64")) == ([], [])
     assert "1,234" in columns_chart(["a"], [1234], "x")
 

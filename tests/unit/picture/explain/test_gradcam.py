@@ -114,10 +114,11 @@ def test_it_is_the_definition_on_a_network_that_is_not_folded(architecture, pool
     features.retain_grad()
     head(backbone.pool(features, pooling))[:, 1].sum().backward()
     maps, slopes = (
-        each[:, each.shape[1] - 100 :].unflatten(1, (10, 10)) if each.ndim == 3
+        each[:, each.shape[1] - 100 :].unflatten(1, (10, 10))
+        if each.ndim == 3
         else each.permute(0, 2, 3, 1)
         for each in (features.detach(), features.grad)
-    )  # fmt: skip
+    )
     expected = (maps * slopes.mean((1, 2), keepdim=True)).sum(-1)
     found = evidence(predictor, images, np.array([1, 1]))
     np.testing.assert_allclose(found, expected.numpy(), rtol=2e-3, atol=1e-5)
@@ -146,8 +147,9 @@ def test_an_explained_picture_is_the_predicted_one_with_a_layer_over_it(task):
     names = ["label", "confidence"] if task == "classification" else ["value"]
     assert {name: found[name] for name in names} == row[names].to_dict()
     assert json.loads(json.dumps(found)) == found
-    layer, seen = (Image.open(BytesIO(base64.b64decode(found[name])))
-                   for name in ("heatmap_png", "seen_jpeg"))  # fmt: skip
+    layer, seen = (
+        Image.open(BytesIO(base64.b64decode(found[name]))) for name in ("heatmap_png", "seen_jpeg")
+    )
     assert (layer.mode, layer.size) == ("RGBA", (160, 160))
     assert (seen.format, seen.size) == ("JPEG", (160, 160))
     assert found["method"] == "Grad-CAM"

@@ -8,15 +8,29 @@ from pydantic import ValidationError
 from pipeline.picture.net.augment import AugmentParams, augment_batch, orient, spread_orientations
 
 OFF = {
-    "hflip": 0.0, "vflip": 0.0, "transpose": 0.0, "crop_min_frac": 1.0, "brightness": 0.0,
+    "hflip": 0.0,
+    "vflip": 0.0,
+    "transpose": 0.0,
+    "crop_min_frac": 1.0,
+    "brightness": 0.0,
     "contrast": 0.0,
-}  # fmt: skip
+}
 ALL = {
-    "hflip": 0.5, "vflip": 0.5, "transpose": 0.5, "crop_min_frac": 0.5, "brightness": 0.3,
+    "hflip": 0.5,
+    "vflip": 0.5,
+    "transpose": 0.5,
+    "crop_min_frac": 0.5,
+    "brightness": 0.3,
     "contrast": 0.3,
-}  # fmt: skip
-EACH = [{"hflip": 0.5}, {"vflip": 0.5}, {"transpose": 0.5}, {"crop_min_frac": 0.5},
-        {"brightness": 0.5}, {"contrast": 0.5}]  # fmt: skip
+}
+EACH = [
+    {"hflip": 0.5},
+    {"vflip": 0.5},
+    {"transpose": 0.5},
+    {"crop_min_frac": 0.5},
+    {"brightness": 0.5},
+    {"contrast": 0.5},
+]
 SEEDS = range(1000, 1032)
 
 

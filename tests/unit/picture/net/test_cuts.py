@@ -6,8 +6,14 @@ import torch
 from pipeline.ground.errors import ParamsError
 from pipeline.picture.net.backbones import build_backbone
 
-FAMILIES = [("test_efficientnet", 64), ("tf_efficientnet_lite0", 64), ("resnet18", 64),
-            ("convnext_atto", 64), ("mobilenetv3_small_100", 64), ("test_vit", 160)]  # fmt: skip
+FAMILIES = [
+    ("test_efficientnet", 64),
+    ("tf_efficientnet_lite0", 64),
+    ("resnet18", 64),
+    ("convnext_atto", 64),
+    ("mobilenetv3_small_100", 64),
+    ("test_vit", 160),
+]
 
 
 @pytest.mark.parametrize(("architecture", "size"), FAMILIES)

@@ -133,8 +133,17 @@ def tiff_12_bit(values):
         bytes((a >> 4, (a & 15) << 4 | b >> 8, b & 255))
         for a, b in zip(values[::2], values[1::2], strict=True)
     )
-    tags = [(256, 3, len(values)), (257, 3, 1), (258, 3, 12), (259, 3, 1), (262, 3, 1),
-            (273, 4, 200), (277, 3, 1), (278, 3, 1), (279, 4, len(packed))]  # fmt: skip
+    tags = [
+        (256, 3, len(values)),
+        (257, 3, 1),
+        (258, 3, 12),
+        (259, 3, 1),
+        (262, 3, 1),
+        (273, 4, 200),
+        (277, 3, 1),
+        (278, 3, 1),
+        (279, 4, len(packed)),
+    ]
     entries = b"".join(struct.pack("<HHII", tag, kind, 1, value) for tag, kind, value in tags)
     head = b"II*\0" + struct.pack("<IH", 8, len(tags)) + entries + b"\0" * 4
     return head.ljust(200, b"\0") + packed

@@ -165,8 +165,13 @@ def png(stored, significant=None):
     head = struct.pack(">IIBBBBB", stored.shape[1], stored.shape[0], 16, kind, 0, 0, 0)
     lines = b"".join(b"\0" + row.astype(">u2").tobytes() for row in stored)
     bits = chunk(b"sBIT", bytes([significant] * channels)) if significant else b""
-    return (b"\x89PNG\r\n\x1a\n" + chunk(b"IHDR", head) + bits
-            + chunk(b"IDAT", zlib.compress(lines)) + chunk(b"IEND", b""))  # fmt: skip
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", head)
+        + bits
+        + chunk(b"IDAT", zlib.compress(lines))
+        + chunk(b"IEND", b"")
+    )
 
 
 def with_alpha(color):
@@ -242,8 +247,11 @@ def test_an_orientation_turns_them_too(bits, turn):
     stored, top = values(bits), (1 << bits) - 1
     raw = tiff(top - stored, bits=bits, photometric=0, tags=[(274, "H", (turn,))])
     upright = expected(stored, top)
-    turned = {3: upright[::-1, ::-1], 6: upright.transpose(1, 0, 2)[:, ::-1],
-              8: upright.transpose(1, 0, 2)[::-1]}  # fmt: skip
+    turned = {
+        3: upright[::-1, ::-1],
+        6: upright.transpose(1, 0, 2)[:, ::-1],
+        8: upright.transpose(1, 0, 2)[::-1],
+    }
     assert np.array_equal(see(raw).pixels, turned[turn])
 
 
@@ -254,19 +262,25 @@ PAGES = {
     "a thumbnail first, old tag": (tiff(SMALL, tags=OLD_THUMB, sub=[{"values": GRAY}]), 1),
     "a thumbnail first, MM": (tiff(SMALL, order=">", tags=THUMB, sub=[{"values": GRAY}]), 1),
     "a thumbnail, then 16 bits with white at 0": (
-        tiff(SMALL, tags=THUMB,
-             sub=[{"values": 65535 - GRAY.astype(np.uint16) * 257, "photometric": 0}]), 1,
+        tiff(
+            SMALL,
+            tags=THUMB,
+            sub=[{"values": 65535 - GRAY.astype(np.uint16) * 257, "photometric": 0}],
+        ),
+        1,
     ),
     "a thumbnail alone": (tiff(GRAY, tags=THUMB), 1),
     "overviews behind": (
-        tiff(GRAY, sub=[{"values": SMALL, "tags": THUMB}, {"values": SMALL, "tags": THUMB}]), 1,
+        tiff(GRAY, sub=[{"values": SMALL, "tags": THUMB}, {"values": SMALL, "tags": THUMB}]),
+        1,
     ),
     "a mask behind": (tiff(GRAY, sub=[{"values": SMALL, "tags": MASK}]), 1),
     "pages": (tiff(GRAY, sub=[{"values": SMALL}, {"values": SMALL}]), 3),
     "a thumbnail, then pages": (
-        tiff(SMALL, tags=THUMB, sub=[{"values": GRAY}, {"values": SMALL}]), 2,
+        tiff(SMALL, tags=THUMB, sub=[{"values": GRAY}, {"values": SMALL}]),
+        2,
     ),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("raw", "frames"), PAGES.values(), ids=PAGES)
@@ -284,28 +298,48 @@ def test_prediction_says_how_many_pages_there_are():
 
 
 REFUSED = {
-    "camera": (tiff(SMALL, tags=[*THUMB, (271, "H", b"NIKON\0"), (330, "I", (8,))]),
-               "format_not_allowed", "raw file"),
+    "camera": (
+        tiff(SMALL, tags=[*THUMB, (271, "H", b"NIKON\0"), (330, "I", (8,))]),
+        "format_not_allowed",
+        "raw file",
+    ),
     "sensor": (tiff(SMALL.astype(np.uint16), photometric=32803), "unsupported_mode", "develop"),
-    "picture in a sub-directory": (tiff(SMALL, tags=[*THUMB, (330, "I", (8,))]),
-                                   "format_not_allowed", "sub-directory"),
-    "signed 16": (tiff(values(16), tags=[(339, "H", (2,))]), "unsupported_mode",
-                  "save unsigned 16 bits"),
-    "signed 16, MM": (tiff(values(16), order=">", tags=[(339, "H", (2,))]), "unsupported_mode",
-                      "save unsigned 16 bits"),
+    "picture in a sub-directory": (
+        tiff(SMALL, tags=[*THUMB, (330, "I", (8,))]),
+        "format_not_allowed",
+        "sub-directory",
+    ),
+    "signed 16": (
+        tiff(values(16), tags=[(339, "H", (2,))]),
+        "unsupported_mode",
+        "save unsigned 16 bits",
+    ),
+    "signed 16, MM": (
+        tiff(values(16), order=">", tags=[(339, "H", (2,))]),
+        "unsupported_mode",
+        "save unsigned 16 bits",
+    ),
     "signed 8": (tiff(GRAY, tags=[(339, "H", (2,))]), "unsupported_mode", "unsigned 8 bits"),
-    "signed color": (tiff(values(16, 3), photometric=2, tags=[(339, "H", (2,) * 3)]),
-                     "unsupported_mode", "3 signed samples"),
+    "signed color": (
+        tiff(values(16, 3), photometric=2, tags=[(339, "H", (2,) * 3)]),
+        "unsupported_mode",
+        "3 signed samples",
+    ),
     "32 bits": (tiff(GRAY.astype(np.uint32)), "unsupported_mode", "32-bit values"),
-    "float": (tiff(GRAY.astype(np.uint32), tags=[(339, "H", (3,))]), "unsupported_mode",
-              "floating-point"),
-    "half float": (tiff(values(16), tags=[(339, "H", (3,))]), "unsupported_mode",
-                   "floating-point"),
+    "float": (
+        tiff(GRAY.astype(np.uint32), tags=[(339, "H", (3,))]),
+        "unsupported_mode",
+        "floating-point",
+    ),
+    "half float": (tiff(values(16), tags=[(339, "H", (3,))]), "unsupported_mode", "floating-point"),
     "five bands": (tiff(values(8, 5)), "unsupported_mode", "5 unsigned samples"),
     "LAB": (tiff(values(8, 3), photometric=8), "unsupported_mode", "save RGB"),
     "dark color in deflated planes": (
-        tiff(values(12, 3), photometric=2, planar=2, compression=8), "unsupported_mode", "planes"),
-}  # fmt: skip
+        tiff(values(12, 3), photometric=2, planar=2, compression=8),
+        "unsupported_mode",
+        "planes",
+    ),
+}
 
 
 @pytest.mark.parametrize(("raw", "reason", "words"), REFUSED.values(), ids=REFUSED)
@@ -359,8 +393,20 @@ def bmp(color, alpha, header):
     """Give a BMP of 32 bits a pixel with a header of 40, 56, 108 or 124 bytes."""
     body = np.dstack([color[..., ::-1], alpha])[::-1].tobytes()
     masks = struct.pack("<IIII", 0xFF0000, 0xFF00, 0xFF, 0xFF000000)
-    head = struct.pack("<IiiHHIIiiII", header, color.shape[1], color.shape[0], 1, 32,
-                       0 if header == 40 else 3, len(body), 2835, 2835, 0, 0)  # fmt: skip
+    head = struct.pack(
+        "<IiiHHIIiiII",
+        header,
+        color.shape[1],
+        color.shape[0],
+        1,
+        32,
+        0 if header == 40 else 3,
+        len(body),
+        2835,
+        2835,
+        0,
+        0,
+    )
     head = (head + masks * (header > 40)).ljust(header, b"\0")
     start = 14 + len(head)
     return b"BM" + struct.pack("<IHHI", start + len(body), 0, 0, start) + head + body

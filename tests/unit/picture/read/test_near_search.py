@@ -60,8 +60,9 @@ def test_unrelated_pictures_are_not_alike():
 
 def test_a_spot_tells_two_pictures_apart_although_they_correlate():
     spotted = scene(3).convert("RGB")
-    spotted.paste((255, 255, 255) if spotted.getpixel((40, 30))[0] < 128 else (0, 0, 0),
-                  (41, 32, 44, 35))  # fmt: skip
+    spotted.paste(
+        (255, 255, 255) if spotted.getpixel((40, 30))[0] < 128 else (0, 0, 0), (41, 32, 44, 35)
+    )
     both = np.stack([small(scene(3)), small(spotted)])
     zero, one = np.array([0]), np.array([1])
     assert Thumbnails.measure(both).correlation(zero, one, 0)[0] > 0.99

@@ -67,10 +67,7 @@ WRONG = {
     "curl's name of a file": ("@a", "base64: it is the name of a file: send what"),
     "an address": ("https://x.org/a.png", "address: it is an address (https://...): nothing is"),
     "a blob": ("blob:https://x.org/1", "address: it is an address (blob:...): nothing is fetched"),
-    "HTML": (
-        "data:text/html;base64,PA==",
-        "data_url: it has a data: prefix of type text/html",
-    ),
+    "HTML": ("data:text/html;base64,PA==", "data_url: it has a data: prefix of type text/html"),
     "no comma": ("data:image/png;base64", "data_url: it has a data: prefix, and no comma after it"),
 }
 

@@ -22,9 +22,13 @@ from stages.transform import main
 
 ONE = MachineParams(workers=1, progress="none")
 VALUES = {
-    "size_px": 8, "resize": "squash", "interpolation": "bilinear", "background": [1, 2, 3],
-    "white16": 65535, "shard_rows": 3,
-}  # fmt: skip
+    "size_px": 8,
+    "resize": "squash",
+    "interpolation": "bilinear",
+    "background": [1, 2, 3],
+    "white16": 65535,
+    "shard_rows": 3,
+}
 PARAMS = TransformParams.model_validate(VALUES)
 
 
@@ -222,9 +226,13 @@ def test_the_stage_stores_the_kept_rows_alone(tmp_path, raw):
     rows.loc[2, ["status", "reason", "split"]] = ["quarantined", "conflict", None]
     write_manifest(tmp_path / "manifest.parquet", rows)
     main(
-        PARAMS, ONE, raw=raw, manifest=tmp_path / "manifest.parquet", store=tmp_path / "store",
+        PARAMS,
+        ONE,
+        raw=raw,
+        manifest=tmp_path / "manifest.parquet",
+        store=tmp_path / "store",
         key=tmp_path / "key.json",
-    )  # fmt: skip
+    )
     index = Store.open(tmp_path / "store").index
     assert index["path"].tolist() == [path for at, path in enumerate(rows["path"]) if at != 2]
 

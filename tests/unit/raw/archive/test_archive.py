@@ -145,22 +145,34 @@ FAULTS = {
     "drive": (packed([("C:/x.jpg", b"x")]), "zip", "C:/x.jpg", "unsafe_path"),
     "zip-slip": (packed([("../x.jpg", b"x")]), "zip", "../x.jpg", "unsafe_path"),
     "no-name": (packed([(".", b"x")]), "zip", ".", "unsafe_path"),
-    "soft-link": (tar_of_kind("a.jpg", tarfile.SYMTYPE, "/etc/passwd"), "tar", "a.jpg",
-                  "unsafe_path"),
+    "soft-link": (
+        tar_of_kind("a.jpg", tarfile.SYMTYPE, "/etc/passwd"),
+        "tar",
+        "a.jpg",
+        "unsafe_path",
+    ),
     "hard-link": (tar_of_kind("a.jpg", tarfile.LNKTYPE, "b.jpg"), "tar", "a.jpg", "unsafe_path"),
     "device": (tar_of_kind("a.jpg", tarfile.CHRTYPE), "tar", "a.jpg", "unsafe_path"),
     "fifo": (tar_of_kind("a.jpg", tarfile.FIFOTYPE), "tar", "a.jpg", "unsafe_path"),
     "unknown-kind": (tar_of_kind("a.jpg", b"V"), "tar", "a.jpg", "unsafe_path"),
-    "link-in-zip": (packed([("a.jpg", b"/etc/passwd")], mode=stat.S_IFLNK | 0o777), "zip", "a.jpg",
-                    "unsafe_path"),
+    "link-in-zip": (
+        packed([("a.jpg", b"/etc/passwd")], mode=stat.S_IFLNK | 0o777),
+        "zip",
+        "a.jpg",
+        "unsafe_path",
+    ),
     "not-utf-8": (tar([("q\udcff.jpg", b"x")]), "tar", "q\\xff.jpg", "unsafe_path"),
     "encrypted": (with_flags(ONE, 1), "zip", "1.jpg", "unreadable"),
     "bzip2": (packed([("1.jpg", b"1")], method=zipfile.ZIP_BZIP2), "zip", "1.jpg", "unreadable"),
     "two-names": (ONE.replace(b"1.jpg", b"2.jpg", 1), "zip", "1.jpg", "unreadable"),
     "sparse": (tar_of_kind("a.jpg", tarfile.GNUTYPE_SPARSE), "tar", "a.jpg", "unreadable"),
-    "sparse-pax": (tar([("a.jpg", b"x")], kind=tarfile.PAX_FORMAT,
-                       pax_headers={"GNU.sparse.major": "1"}), "tar", "a.jpg", "unreadable"),
-}  # fmt: skip
+    "sparse-pax": (
+        tar([("a.jpg", b"x")], kind=tarfile.PAX_FORMAT, pax_headers={"GNU.sparse.major": "1"}),
+        "tar",
+        "a.jpg",
+        "unreadable",
+    ),
+}
 
 
 @pytest.mark.parametrize(("content", "kind", "name", "reason"), FAULTS.values(), ids=FAULTS)
@@ -227,7 +239,7 @@ CORRUPT = {
     "zip-stored-size": (damaged(PLAIN_ZIP, DIRECTORY + 22, 0x7F), "zip", "said to lie there"),
     "tar-gz": (b"\x1f\x8b\x08" + bytes(99), "tar", "must not be compressed as a whole"),
     "joined": (PLAIN_TAR + PLAIN_TAR, "tar", "goes on after its end, at byte"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("content", "kind", "message"), CORRUPT.values(), ids=CORRUPT)

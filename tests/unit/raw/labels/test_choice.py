@@ -24,13 +24,15 @@ def labeled(raw):
     ("name", "content"),
     [
         ("metadata.csv", ROWS),
-        ("metadata.jsonl", '{"file_name": "1.png", "label": "cat"}\n'
-                           '{"file_name": "2.png", "label": "dog"}\n'),
+        (
+            "metadata.jsonl",
+            '{"file_name": "1.png", "label": "cat"}\n{"file_name": "2.png", "label": "dog"}\n',
+        ),
         ("_classes.csv", "filename, cat, dog\n1.png, 1, 0\n2.png, 0, 1\n"),
         ("Metadata.csv", ROWS),
         ("labels.CSV", ROWS),
     ],
-)  # fmt: skip
+)
 def test_names_of_other_tools_are_read(tmp_path, name, content):
     touch(tmp_path, "1.png", "2.png")
     (tmp_path / name).write_text(content, encoding="utf-8")
@@ -44,10 +46,13 @@ def test_a_file_in_each_split_folder(tmp_path, name):
         rows = ROWS.replace("1.png", f"{n}.png").replace("2.png", f"{n + 1}.png")
         (tmp_path / split / name).write_text(rows, encoding="utf-8")
     assert labeled(tmp_path) == {
-        "train/1.png": ("cat", "train"), "train/2.png": ("dog", "train"),
-        "valid/3.png": ("cat", "val"), "valid/4.png": ("dog", "val"),
-        "test/5.png": ("cat", "test"), "test/6.png": ("dog", "test"),
-    }  # fmt: skip
+        "train/1.png": ("cat", "train"),
+        "train/2.png": ("dog", "train"),
+        "valid/3.png": ("cat", "val"),
+        "valid/4.png": ("dog", "val"),
+        "test/5.png": ("cat", "test"),
+        "test/6.png": ("dog", "test"),
+    }
 
 
 def test_files_in_folders_that_are_no_splits_and_hold_all(tmp_path):
@@ -57,9 +62,11 @@ def test_files_in_folders_that_are_no_splits_and_hold_all(tmp_path):
     (tmp_path / "south/metadata.csv").write_text(site, encoding="utf-8")
     found = find_items(tmp_path, tmp_path, target="label")
     assert {item.path: (item.label, item.meta) for item in found.items if item.row is not None} == {
-        "north/1.png": ("cat", ("",)), "north/2.png": ("dog", ("",)),
-        "south/1.png": ("cat", ("1",)), "south/2.png": ("dog", ("0",)),
-    }  # fmt: skip
+        "north/1.png": ("cat", ("",)),
+        "north/2.png": ("dog", ("",)),
+        "south/1.png": ("cat", ("1",)),
+        "south/2.png": ("dog", ("0",)),
+    }
     touch(tmp_path, "east/1.png")
     assert labeled(tmp_path)["north/1.png"] == ("north", None)
 

@@ -70,13 +70,17 @@ TOLD_FORMS = {
     "rows of empty quotes": (GOOD + '"",""\n', "1 blank rows of labels.csv are left out; first: l"),
     "blank rows of Excel": ("sep=;\n" + (GOOD + ",\n").replace(",", ";"), "first: line 5"),
     "a blank row within": (GOOD.replace("\n2", "\n,\n2"), "1 blank rows of labels.csv are left"),
-    "files joined by cat": (GOOD.replace("\n2", "\npath,label\n2"),
-                            "1 repeated header lines of labels.csv are left out; first: line 3"),
-    "comments": ("# made by us, 2020\n#\n" + GOOD + "# the end\n",
-                 "3 comments of labels.csv are left out; first: line 1"),
+    "files joined by cat": (
+        GOOD.replace("\n2", "\npath,label\n2"),
+        "1 repeated header lines of labels.csv are left out; first: line 3",
+    ),
+    "comments": (
+        "# made by us, 2020\n#\n" + GOOD + "# the end\n",
+        "3 comments of labels.csv are left out; first: line 1",
+    ),
     "a header that is a comment": ("#" + GOOD, None),
     "a row without a path": (GOOD + ",total 2\n", "1 rows name no file, and are left out; first: "),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("content", "told"), TOLD_FORMS.values(), ids=TOLD_FORMS)
@@ -113,8 +117,10 @@ def test_other_kinds_of_files(raw, name, content):
 
 
 def test_json_lines_hold_text_numbers_and_nothing(raw):
-    rows = [{"path": "1.png", "label": 1, "area": 0.5, "wet": True, "boxes": [[1, 2]]},
-            {"path": "2.png", "label": None, "area": float("nan"), "boxes": None}]  # fmt: skip
+    rows = [
+        {"path": "1.png", "label": 1, "area": 0.5, "wet": True, "boxes": [[1, 2]]},
+        {"path": "2.png", "label": None, "area": float("nan"), "boxes": None},
+    ]
     lines = "\n".join(map(json.dumps, rows))
     labels, warnings, found = read(raw, lines, name="a.jsonl")
     assert labels == {"1.png": "1", "2.png": None}
@@ -137,8 +143,22 @@ def test_parquet_leaves_out_columns_that_are_no_text(raw):
     assert "left out: 'boxes'" in found.warnings[0]
 
 
-PATH_COLUMNS = ["file_name", "filename", "File Name", "fileName", "file", "image", "image_path",
-                "img", "image_id", "id", "Image Index", "ImageID", "name", "img-path"]  # fmt: skip
+PATH_COLUMNS = [
+    "file_name",
+    "filename",
+    "File Name",
+    "fileName",
+    "file",
+    "image",
+    "image_path",
+    "img",
+    "image_id",
+    "id",
+    "Image Index",
+    "ImageID",
+    "name",
+    "img-path",
+]
 
 
 @pytest.mark.parametrize("name", PATH_COLUMNS)
@@ -231,8 +251,21 @@ def test_the_target_wins_over_columns_of_0_and_1(raw):
     assert found.meta_names == ("wet", "old")
 
 
-WORDS = ["nan", "NaN", "None", "null", "-", "--", "n/a", "NA", "unknown", "?", ".", "<NA>",
-         "Not available"]  # fmt: skip
+WORDS = [
+    "nan",
+    "NaN",
+    "None",
+    "null",
+    "-",
+    "--",
+    "n/a",
+    "NA",
+    "unknown",
+    "?",
+    ".",
+    "<NA>",
+    "Not available",
+]
 
 
 @pytest.mark.parametrize("word", WORDS)
@@ -290,8 +323,9 @@ def test_a_column_of_flags_for_a_split_is_told(raw, name):
 @pytest.mark.parametrize("name", ["patient_id", "Patient", "subject", "lesion id"])
 def test_a_column_of_what_pictures_share_is_told(raw, name):
     _, warnings, _ = read(raw, f"path,label,{name}\n1.png,cat,7\n2.png,dog,7\n")
-    assert [f"the column {name!r} of labels.csv is not read as groups" in each
-            for each in warnings] == [True]  # fmt: skip
+    assert [
+        f"the column {name!r} of labels.csv is not read as groups" in each for each in warnings
+    ] == [True]
     assert read(raw, f"path,label,{name}\n1.png,cat,7\n2.png,dog,8\n")[1] == ()
 
 

@@ -45,30 +45,47 @@ READINGS = {
     "numbers read as floats": ([f"{n}.0" for n in range(12)], PLAIN, "as numbers, with the suffix"),
     "numbers with too many zeros": (["001.png", "002.png"], ["1.png", "2.png"], "as numbers"),
     # of places
-    "another machine": (["/home/x/data/cat/1.png", "/home/x/data/dog/1.png"], CLASSES,
-                        "without 'home/x/data/' before them"),
+    "another machine": (
+        ["/home/x/data/cat/1.png", "/home/x/data/dog/1.png"],
+        CLASSES,
+        "without 'home/x/data/' before them",
+    ),
     "a drive": ([r"C:\data\cat\1.png", r"C:\data\dog\2.png"], CLASSES, "without 'data/' before"),
     "a share": ([r"\\nas\pets\cat\1.png"], CLASSES, "without 'nas/pets/' before them"),
     "a file URL": (["file:///x/cat/1.png"], CLASSES, "without 'x/' before them"),
-    "a bucket": (["s3://bucket/pets/cat/1.png", "s3://bucket/pets/dog/1.png"], CLASSES,
-                 "without 'bucket/pets/' before them"),
+    "a bucket": (
+        ["s3://bucket/pets/cat/1.png", "s3://bucket/pets/dog/1.png"],
+        CLASSES,
+        "without 'bucket/pets/' before them",
+    ),
     "an address with a question": (["https://x.org/i/cat/1.png?w=9#a"], CLASSES, "'x.org/i/'"),
     "a notebook's drive": (["/content/drive/My Drive/cat/1.png"], CLASSES, "My Drive/' before"),
     "two machines": (["/a/cat/1.png", "/b/c/dog/1.png"], CLASSES, "without the folders before"),
-    "the repository's path": ([f"data/mine/raw/{each}" for each in PLAIN], PLAIN,
-                              "without 'data/mine/raw/' before them"),
+    "the repository's path": (
+        [f"data/mine/raw/{each}" for each in PLAIN],
+        PLAIN,
+        "without 'data/mine/raw/' before them",
+    ),
     "from a folder above": (["../raw/cat/1.png"], CLASSES, "without '../raw/' before them"),
     "no folder": (PLAIN, DEEP, "with 'images/' before them"),
-    "no folder and no suffix": ([f"{n:05}" for n in range(12)], DEEP,
-                                "with 'images/' before them, with the suffix .png"),
-    "another machine, no suffix": (["/x/cat/1", "/x/dog/1"], CLASSES,
-                                   "without 'x/' before them, with the suffix .png"),
+    "no folder and no suffix": (
+        [f"{n:05}" for n in range(12)],
+        DEEP,
+        "with 'images/' before them, with the suffix .png",
+    ),
+    "another machine, no suffix": (
+        ["/x/cat/1", "/x/dog/1"],
+        CLASSES,
+        "without 'x/' before them, with the suffix .png",
+    ),
     "names in several folders": (["a.png", "b.png"], ["x/a.png", "y/b.png"], "the folders below"),
     "other folders": (["p/a.png", "q/b.png"], ["x/a.png", "y/b.png"], "by their names alone"),
-    "another folder on top": (["/m/old/cat/1.png", "/m/old/dog/1.png"],
-                              [f"new/{each}" for each in CLASSES],
-                              "by their last folders and names"),
-}  # fmt: skip
+    "another folder on top": (
+        ["/m/old/cat/1.png", "/m/old/dog/1.png"],
+        [f"new/{each}" for each in CLASSES],
+        "by their last folders and names",
+    ),
+}
 """Paths, files, and what is told."""
 
 
@@ -118,15 +135,24 @@ def test_a_list_named_as_a_folder_means_that_folder():
 
 
 REFUSED = {
-    "one is missing": ([f"{n:05}" for n in range(13)], PLAIN,
-                       "12 of them would be found with the suffix .png"),
-    "two pictures of one name": (["a", "b"], ["a.png", "a.jpg", "b.png"],
-                                 "1 of them would be found with the suffix .png"),
-    "two paths for one file": (["a.jpg", "a.gif", "b"], ["a.png", "b.png"],
-                               "; but 'a.gif' and 'a.jpg' would be one file"),
+    "one is missing": (
+        [f"{n:05}" for n in range(13)],
+        PLAIN,
+        "12 of them would be found with the suffix .png",
+    ),
+    "two pictures of one name": (
+        ["a", "b"],
+        ["a.png", "a.jpg", "b.png"],
+        "1 of them would be found with the suffix .png",
+    ),
+    "two paths for one file": (
+        ["a.jpg", "a.gif", "b"],
+        ["a.png", "b.png"],
+        "; but 'a.gif' and 'a.jpg' would be one file",
+    ),
     "one name in several folders": (["1.png"], CLASSES, "1 of them would be found with 'dog/'"),
     "nothing like it": (["x", "y"], PLAIN, ""),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("texts", "files", "told"), REFUSED.values(), ids=REFUSED)
@@ -164,9 +190,18 @@ def test_a_few_stale_rows_among_good_ones_are_not_found_elsewhere():
 
 @pytest.mark.parametrize(
     "text",
-    ["../../etc/passwd", "/etc/passwd", "file:///etc/passwd", "..", "a/../../passwd", "C:\\passwd",
-     "%2e%2e%2fpasswd", "/", ""],
-)  # fmt: skip
+    [
+        "../../etc/passwd",
+        "/etc/passwd",
+        "file:///etc/passwd",
+        "..",
+        "a/../../passwd",
+        "C:\\passwd",
+        "%2e%2e%2fpasswd",
+        "/",
+        "",
+    ],
+)
 def test_nothing_but_the_given_files_is_ever_found(text):
     found = match([text], ["passwd.png", "x/passwd", "a.png"], home="..").files
     assert set(found) <= {"passwd.png", "x/passwd"}

@@ -24,8 +24,9 @@ def touch(raw, paths):
 
 def classes(*bases, names=CLASSES, n=3):
     """Return paths of pictures in class folders below each base."""
-    return [f"{base}/{name}/{i}.png".lstrip("/") for base in bases for name in names
-            for i in range(n)]  # fmt: skip
+    return [
+        f"{base}/{name}/{i}.png".lstrip("/") for base in bases for name in names for i in range(n)
+    ]
 
 
 def flat(*bases, n=4):
@@ -210,19 +211,27 @@ def test_a_split_without_labels_is_left_out_and_the_way_to_score_it_is_told(tmp_
 
 
 DOUBTS = {
-    "no train": (classes("val", "test"), "'test', 'val' hold the same folders: 'cat', 'dog'; "
-                 "'test', 'val' are named as splits, none as train"),
+    "no train": (
+        classes("val", "test"),
+        "'test', 'val' hold the same folders: 'cat', 'dog'; "
+        "'test', 'val' are named as splits, none as train",
+    ),
     "an unknown word": (classes("train", "pruefung"), "'train' is named as a split, 'pruefung'"),
     "no words": (classes("siteA", "siteB"), "'siteA', 'siteB' hold the same folders"),
     "words with others": (classes("train_a", "test_b"), "write data.layout: split/class if"),
     "classes of splits": (flat("cat_train", "cat_test", "dog_train", "dog_test"), "a split each"),
     "splits of classes": (flat("train-cat", "train-dog", "val-cat", "val-dog"), "a split each"),
     "domains": (flat("x/trainA", "x/trainB", "x/testA", "x/testB"), "data.layout: any/class"),
-    "other classes in test": (classes("a_train", names="abcd") + classes("a_test", names="ax"),
-                              "write data.layout: split/class if the folders in them"),
+    "other classes in test": (
+        classes("a_train", names="abcd") + classes("a_test", names="ax"),
+        "write data.layout: split/class if the folders in them",
+    ),
     "the classes and all": (classes("", "set"), "clean.ignore: ['/set']"),
-    "all in one beside notes": (classes("101_Categories", "Annotations", names="ab")
-                                + classes("101_Categories", names="cdefg"), "'/Annotations'"),
+    "all in one beside notes": (
+        classes("101_Categories", "Annotations", names="ab")
+        + classes("101_Categories", names="cdefg"),
+        "'/Annotations'",
+    ),
     "pictures and notes": (classes("images/Images") + flat("annotations/x"), "'/annotations'"),
     "folds": (classes("f1/train", "f1/test", "f2/train", "f2/test"), "'f1', 'f2' hold splits with"),
     "a copy": (classes("x/train", "x/test", "x/x/train", "x/x/test"), "clean.ignore: ['/x/x']"),
@@ -235,7 +244,7 @@ DOUBTS = {
     "train and a flat one": ([*classes("train"), *flat("pictures")], "'/pictures'"),
     "no class folders": (flat("train", "test"), "'test', 'train', named as splits, lie in no"),
     "nothing but words": (flat("images", "photos"), "'images', 'photos' say nothing of classes"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("paths", "fault"), DOUBTS.values(), ids=DOUBTS)
@@ -255,11 +264,12 @@ def test_what_stays_in_doubt_stops_with_names_and_a_way_on_that_moves_no_file(
     [
         pytest.param(classes("PetImages"), "PetImages", "any/class", id="one"),
         pytest.param(classes("x/x"), "x/x", "any/any/class", id="doubled"),
-        pytest.param([*classes("food/images"), "food/a.txt"], "food/images", "any/any/class",
-                     id="with notes"),
+        pytest.param(
+            [*classes("food/images"), "food/a.txt"], "food/images", "any/any/class", id="with notes"
+        ),
         pytest.param(classes("test"), "test", "any/class", id="one split"),
     ],
-)  # fmt: skip
+)
 def test_one_folder_around_all_stops_and_each_way_that_is_named_works(
     tmp_path, paths, place, layout
 ):
@@ -284,10 +294,13 @@ LAYOUTS = {
     "split/class": (classes("train_a", "test_b"), "split/class", dealt(*TWO)),
     "class/split": (classes("cat", "dog", names=TWO), "class/split", dealt(*TWO)),
     "any/class": (classes("siteA", "siteB"), "any/class", dealt(None, n=6)),
-    "any/split/class": (classes("f1/train", "f1/test", "f2/train", "f2/test"), "any/split/class",
-                        dealt(*TWO, n=6)),
+    "any/split/class": (
+        classes("f1/train", "f1/test", "f2/train", "f2/test"),
+        "any/split/class",
+        dealt(*TWO, n=6),
+    ),
     "split/any/class": (classes("train/a", "test/b"), "split/any/class", dealt(*TWO)),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("paths", "layout", "expected"), LAYOUTS.values(), ids=LAYOUTS)
@@ -307,16 +320,32 @@ def test_a_given_layout_without_train_and_one_beside_a_label_file_are_told(tmp_p
 @pytest.mark.parametrize(
     ("names", "place", "found"),
     [
-        pytest.param([f"train/{each}.{n}.jpg" for each in CLASSES for n in range(3)]
-                     + flat("test1"), "train", "'cat' (3), 'dog' (3)", id="cat.0"),
-        pytest.param([f"{each}_{n}.jpg" for each in ("bull_dog", "pug") for n in range(3)],
-                     "", "'bull_dog' (3), 'pug' (3)", id="bull_dog_1"),
-        pytest.param([f"n{each}_{n}.jpg" for each in (11, 12) for n in range(3)],
-                     "", "'n11' (3), 'n12' (3)", id="n11_1"),
-        pytest.param([f"images/{each}{n:03}.JPEG" for each in CLASSES for n in range(3)],
-                     "images", "'cat' (3), 'dog' (3)", id="cat000"),
+        pytest.param(
+            [f"train/{each}.{n}.jpg" for each in CLASSES for n in range(3)] + flat("test1"),
+            "train",
+            "'cat' (3), 'dog' (3)",
+            id="cat.0",
+        ),
+        pytest.param(
+            [f"{each}_{n}.jpg" for each in ("bull_dog", "pug") for n in range(3)],
+            "",
+            "'bull_dog' (3), 'pug' (3)",
+            id="bull_dog_1",
+        ),
+        pytest.param(
+            [f"n{each}_{n}.jpg" for each in (11, 12) for n in range(3)],
+            "",
+            "'n11' (3), 'n12' (3)",
+            id="n11_1",
+        ),
+        pytest.param(
+            [f"images/{each}{n:03}.JPEG" for each in CLASSES for n in range(3)],
+            "images",
+            "'cat' (3), 'dog' (3)",
+            id="cat000",
+        ),
     ],
-)  # fmt: skip
+)
 def test_classes_in_the_names_of_files_are_told_with_a_line_that_labels_them(
     tmp_path, run_line, names, place, found
 ):
@@ -415,9 +444,7 @@ SYSTEMS = (
     "lost+found/1.png Picasa.ini ZbThumbnail.info __pycache__/a.pyc ~$list.xlsx ~snapshot/1.png "
     "__MACOSX/1.png 1.png:Zone.Identifier 1.pngZone.Identifier"
 )
-BLANKS = (
-    "System Volume Information/1.png", "Network Trash Folder/1.png", "Temporary Items/1.png",
-)  # fmt: skip
+BLANKS = ("System Volume Information/1.png", "Network Trash Folder/1.png", "Temporary Items/1.png")
 
 
 @pytest.mark.parametrize("name", [*SYSTEMS.split(" "), *BLANKS], ids=repr)
@@ -477,8 +504,11 @@ def test_an_empty_class_or_split_is_named_where_splits_lie(tmp_path):
 
 def test_a_class_that_is_named_as_something_else_is_told_with_a_way_to_leave_it_out(tmp_path):
     found = find(tmp_path, [*classes(""), *flat("annotations")])
-    assert told(found, "'annotations' is taken for a class; if it is none, leave it out with "
-                "clean.ignore: ['/annotations']")  # fmt: skip
+    assert told(
+        found,
+        "'annotations' is taken for a class; if it is none, leave it out with "
+        "clean.ignore: ['/annotations']",
+    )
     assert counts(find(tmp_path, (), ignore=["/annotations"])) == dealt(None)
 
 
@@ -504,8 +534,11 @@ def test_params_refuse_a_pattern_that_names_nothing_in_the_raw_folder(glob):
 
 def test_a_folder_that_says_nothing_of_a_class_is_one_and_is_named(tmp_path):
     found = find(tmp_path, [*classes(""), *flat("unlabeled")])
-    assert told(found, "'unlabeled' is taken for a class; if it is none, leave it out with "
-                "clean.ignore: ['/unlabeled']")  # fmt: skip
+    assert told(
+        found,
+        "'unlabeled' is taken for a class; if it is none, leave it out with "
+        "clean.ignore: ['/unlabeled']",
+    )
 
 
 @pytest.mark.parametrize("pattern", ["/extra", "extra/", "/extra/cat", "/all.zip/extra"])

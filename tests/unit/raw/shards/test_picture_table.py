@@ -67,11 +67,7 @@ COLUMNS = {
     "binary": {"label": LABELS, "img": pa.array(CONTENTS)},
     "large binary": {"label": LABELS, "content": pa.array(CONTENTS, pa.large_binary())},
     "binary beside other bytes": {"sha": pa.array([b"12"] * 4), "x": CONTENTS, "label": LABELS},
-    "image beside a mask": {
-        "mask": cells(CONTENTS),
-        "image": cells(CONTENTS),
-        "label": LABELS,
-    },
+    "image beside a mask": {"mask": cells(CONTENTS), "image": cells(CONTENTS), "label": LABELS},
     "labels of categories": {
         "image": cells(CONTENTS),
         "label": pa.array(LABELS).dictionary_encode(),
@@ -142,10 +138,7 @@ def test_a_null_cell_is_quarantined_and_the_rest_is_kept(tmp_path):
     contents = [picture(number) for number in range(40)]
     write_table(
         tmp_path / "x.parquet",
-        {
-            "image": cells([None, b"", *contents]),
-            "label": ["cat", "dog"] * 21,
-        },
+        {"image": cells([None, b"", *contents]), "label": ["cat", "dog"] * 21},
     )
     rows = by_path(clean_folder(tmp_path))
     assert {rows[f"x.parquet/0000000{n}"]["reason"] for n in (0, 1)} == {"missing_file", "empty"}
@@ -196,10 +189,7 @@ def test_a_table_that_is_cut_stops_the_look(tmp_path, name):
 def test_a_column_of_paths_alone_is_named(tmp_path):
     write_table(
         tmp_path / "x.parquet",
-        {
-            "image": cells([None, None], ["/home/a/1.png", "/home/a/2.png"]),
-            "label": ["a", "b"],
-        },
+        {"image": cells([None, None], ["/home/a/1.png", "/home/a/2.png"]), "label": ["a", "b"]},
     )
     with pytest.raises(DataError, match="column 'image': holds paths of pictures, and not their"):
         find(tmp_path)

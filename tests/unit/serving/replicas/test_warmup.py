@@ -17,10 +17,13 @@ def test_the_samples_are_pictures_that_differ():
     assert all(np.std(each.pixels) > 60 and each.notes == () for each in shown)
 
 
-@pytest.mark.parametrize(("other", "difference"), [
-    ({"label": "a", "p_a": 0.75, "p_b": 0.25, "error": None}, 0.0),
-    ({"label": "a", "p_a": 0.75, "p_b": 0.26, "error": None}, 0.01),
-])  # fmt: skip
+@pytest.mark.parametrize(
+    ("other", "difference"),
+    [
+        ({"label": "a", "p_a": 0.75, "p_b": 0.25, "error": None}, 0.0),
+        ({"label": "a", "p_a": 0.75, "p_b": 0.26, "error": None}, 0.01),
+    ],
+)
 def test_a_difference(other, difference):
     row = {"label": "a", "p_a": 0.75, "p_b": 0.25, "error": None}
     assert largest_difference([row, row], [row, other]) == pytest.approx(difference)

@@ -18,8 +18,12 @@ from pipeline.train.recipe.losses import (
 
 
 def params(**changes) -> LossParams:
-    values = {"name": "cross_entropy", "label_smoothing": 0.0, "class_weights": "none",
-              "sample_weights": True}  # fmt: skip
+    values = {
+        "name": "cross_entropy",
+        "label_smoothing": 0.0,
+        "class_weights": "none",
+        "sample_weights": True,
+    }
     return LossParams.model_validate(values | changes)
 
 
@@ -84,9 +88,11 @@ def test_balanced_weights_give_every_class_the_same_total_and_keep_the_sum():
 
 def test_balanced_comes_from_params():
     loss = build_loss(
-        params(class_weights="balanced"), torch.tensor([0, 0, 0, 1]), weights_N=torch.ones(4),
+        params(class_weights="balanced"),
+        torch.tensor([0, 0, 0, 1]),
+        weights_N=torch.ones(4),
         classes=2,
-    )  # fmt: skip
+    )
     assert loss.class_weights_K.tolist() == pytest.approx([2 / 3, 2.0])
     assert build_loss(params(), torch.tensor([0, 1]), weights_N=torch.ones(2), classes=2) == Loss(
         "cross_entropy", 0.0, None
@@ -96,19 +102,31 @@ def test_balanced_comes_from_params():
 @pytest.mark.parametrize(
     ("task", "changes", "text"),
     [
-        ("classification", {"name": "mse"},
-         "params.yaml: loss.name: must be 'cross_entropy' for `task: classification`, got 'mse'"),
-        ("regression", {},
-         "params.yaml: loss.name: must be 'mse' for `task: regression`, got 'cross_entropy'"),
-        ("regression", {"name": "mse", "class_weights": "balanced"},
-         "params.yaml: loss.class_weights: must be 'none' for `loss.name: mse`, which has no "
-         "classes, got 'balanced'"),
-        ("regression", {"name": "mse", "label_smoothing": 0.1},
-         "params.yaml: loss.label_smoothing: must be 0 for `loss.name: mse`, which has no classes, "
-         "got 0.1"),
+        (
+            "classification",
+            {"name": "mse"},
+            "params.yaml: loss.name: must be 'cross_entropy' for `task: classification`, got 'mse'",
+        ),
+        (
+            "regression",
+            {},
+            "params.yaml: loss.name: must be 'mse' for `task: regression`, got 'cross_entropy'",
+        ),
+        (
+            "regression",
+            {"name": "mse", "class_weights": "balanced"},
+            "params.yaml: loss.class_weights: must be 'none' for `loss.name: mse`, which has no "
+            "classes, got 'balanced'",
+        ),
+        (
+            "regression",
+            {"name": "mse", "label_smoothing": 0.1},
+            "params.yaml: loss.label_smoothing: must be 0 for `loss.name: mse`, "
+            "which has no classes, got 0.1",
+        ),
     ],
     ids=["mse-classes", "ce-values", "balanced-values", "smoothing-values"],
-)  # fmt: skip
+)
 def test_a_loss_that_does_not_fit_the_task_is_refused(task, changes, text):
     with pytest.raises(ParamsError) as caught:
         check_loss(task, params(**changes))
@@ -122,8 +140,14 @@ def test_a_fitting_loss_passes():
 
 
 def test_all_wrong_values_are_told_at_once(tmp_path):
-    raw = {"loss": {"name": "mse", "label_smoothing": 1.0, "class_weights": "auto",
-                    "sample_weights": 1}}  # fmt: skip
+    raw = {
+        "loss": {
+            "name": "mse",
+            "label_smoothing": 1.0,
+            "class_weights": "auto",
+            "sample_weights": 1,
+        }
+    }
     with pytest.raises(ParamsError) as caught:
         load_section(raw, "loss", LossParams, path=tmp_path / "params.yaml")
     for field in ("loss.label_smoothing", "loss.class_weights", "loss.sample_weights"):

@@ -14,8 +14,17 @@ from pipeline.train.recipe.optim import (
     set_lr,
 )
 
-VALUES = {"name": "sgd", "lr": 0.1, "momentum": 0.0, "nesterov": False, "beta1": 0.9,
-          "beta2": 0.999, "weight_decay": 0.0, "clip_norm": 0.0, "layer_decay": 1.0}  # fmt: skip
+VALUES = {
+    "name": "sgd",
+    "lr": 0.1,
+    "momentum": 0.0,
+    "nesterov": False,
+    "beta1": 0.9,
+    "beta2": 0.999,
+    "weight_decay": 0.0,
+    "clip_norm": 0.0,
+    "layer_decay": 1.0,
+}
 
 
 def params(**changes) -> OptimParams:
@@ -40,14 +49,16 @@ def walk(gradients, **changes) -> list[float]:
     [
         ({}, [0.9, 0.7]),
         ({"momentum": 0.5}, [0.9, 0.9 - 0.1 * 2.5]),
-        ({"momentum": 0.5, "nesterov": True},
-         [1 - 0.1 * 1.5, 1 - 0.1 * 1.5 - 0.1 * (2 + 0.5 * 2.5)]),
+        (
+            {"momentum": 0.5, "nesterov": True},
+            [1 - 0.1 * 1.5, 1 - 0.1 * 1.5 - 0.1 * (2 + 0.5 * 2.5)],
+        ),
         ({"weight_decay": 0.5}, [1 - 0.1 * 1.5, 0.85 - 0.1 * (2 + 0.5 * 0.85)]),
         ({"name": "adam"}, [0.9, 0.9 - 0.1 * (0.29 / 0.19) / (0.004999 / 0.001999) ** 0.5]),
         ({"name": "adamw", "weight_decay": 0.5}, [1 - 0.1 * 0.5 - 0.1]),
     ],
     ids=["sgd", "momentum", "nesterov", "sgd-decay", "adam", "adamw-decay"],
-)  # fmt: skip
+)
 def test_steps_are_those_of_the_definition(changes, expected):
     assert walk([1.0, 2.0], **changes)[: len(expected)] == pytest.approx(expected, rel=1e-5)
 
@@ -89,8 +100,11 @@ def test_the_rate_is_set_for_every_group():
     assert [group["lr"] for group in optimizer.param_groups] == [0.25, 0.25]
 
 
-@pytest.mark.parametrize(("limit", "expected"), [(0.0, 5.0), (1.0, 1.0), (10.0, 5.0)],
-                         ids=["off", "shortened", "short-enough"])  # fmt: skip
+@pytest.mark.parametrize(
+    ("limit", "expected"),
+    [(0.0, 5.0), (1.0, 1.0), (10.0, 5.0)],
+    ids=["off", "shortened", "short-enough"],
+)
 def test_a_gradient_longer_than_the_limit_is_shortened(limit, expected):
     weights = [torch.zeros(1, requires_grad=True), torch.zeros(1, requires_grad=True)]
     weights[0].grad, weights[1].grad = torch.tensor([3.0]), torch.tensor([4.0])
@@ -117,10 +131,18 @@ def test_nesterov_is_no_matter_for_adam():
 
 @pytest.mark.parametrize(
     "changes",
-    [{"lr": 0.0}, {"lr": -0.1}, {"lr": 11.0}, {"momentum": 1.0}, {"beta2": 1.0},
-     {"weight_decay": -0.1}, {"clip_norm": -1.0}, {"name": "rmsprop"}],
+    [
+        {"lr": 0.0},
+        {"lr": -0.1},
+        {"lr": 11.0},
+        {"momentum": 1.0},
+        {"beta2": 1.0},
+        {"weight_decay": -0.1},
+        {"clip_norm": -1.0},
+        {"name": "rmsprop"},
+    ],
     ids=str,
-)  # fmt: skip
+)
 def test_values_out_of_range_are_refused(changes, tmp_path):
     with pytest.raises(ParamsError, match=f"optim.{next(iter(changes))}: must be"):
         load_section({"optim": VALUES | changes}, "optim", OptimParams, path=tmp_path / "p.yaml")

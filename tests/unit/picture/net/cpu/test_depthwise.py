@@ -44,8 +44,9 @@ def test_they_are_those_of_torch(name):
     result, of_values, of_parameters = gradients(plain, values())
     got, got_values, got_parameters = gradients(fast, values())
     assert torch.equal(got, result)
-    for found, wanted in zip([got_values, *got_parameters], [of_values, *of_parameters],
-                             strict=True):  # fmt: skip
+    for found, wanted in zip(
+        [got_values, *got_parameters], [of_values, *of_parameters], strict=True
+    ):
         assert found.shape == wanted.shape
         assert float((found - wanted).abs().max() / wanted.abs().max()) < 0.01
 
@@ -71,8 +72,9 @@ def test_a_frozen_kernel_gets_no_gradient():
 def test_other_convolutions_stay_torch_s_to_the_bit(conv):
     fast = copy.deepcopy(conv)
     speed_up_gradients(fast)
-    for found, wanted in zip(gradients(fast, values())[2], gradients(conv, values())[2],
-                             strict=True):  # fmt: skip
+    for found, wanted in zip(
+        gradients(fast, values())[2], gradients(conv, values())[2], strict=True
+    ):
         assert torch.equal(found, wanted)
 
 
