@@ -37,7 +37,7 @@ Variants = dict[str, Callable[[], Any]]
 
 
 def variants() -> Variants:
-    """Give what is timed, by name; each call gives features, [32, D] or [32, D, h, w]."""
+    """Return what is timed, by name; each call gives features, [32, D] or [32, D, h, w]."""
     torch.set_num_threads(THREADS)
     torch.manual_seed(1)
     shape = (BATCH, 3, SIZE_PX, SIZE_PX)
@@ -70,7 +70,7 @@ def variants() -> Variants:
 
 
 def _by_runtimes(net: nn.Module, floats: torch.Tensor) -> Variants:
-    """Give the runtimes that are installed; say which are not."""
+    """Return the runtimes that are installed; say which are not."""
     wanted = ("onnx", "onnxscript", "onnxruntime", "openvino")
     missing = [name for name in wanted if find_spec(name) is None]
     if missing:

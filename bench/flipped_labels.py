@@ -55,7 +55,7 @@ class Flips:
 
 
 def relabel(parts: Parts, labels: np.ndarray) -> Parts:
-    """Give the same parts with other labels."""
+    """Return the same parts with other labels."""
     return replace(parts, store=replace(parts.store, index=parts.store.index.assign(label=labels)))
 
 
@@ -96,7 +96,7 @@ def accuracy(plan: Plan, parts: Parts, runtime: Runtime, *, without: np.ndarray)
 
 
 def compare(plan: Plan, parts: Parts, flips: Flips, runtime: Runtime) -> dict[str, float]:
-    """Give the test accuracy for each way to treat the first suspects."""
+    """Return the test accuracy for each way to treat the first suspects."""
     first = flips.ranked[: len(flips.flipped)]
     labels = flips.parts.store.index["label"].to_numpy(dtype=object).copy()
     labels[first] = flips.suggested[first]

@@ -80,7 +80,7 @@ def run(root: Path, *arguments: str) -> tuple[float, dict[str, float]]:
 
 
 def find_stage(pid: int) -> tuple[str, psutil.Process, float] | None:
-    """Give the stage that DVC runs now, its process, and the time."""
+    """Return the stage that DVC runs now, its process, and the time."""
     for child in psutil.Process(pid).children(recursive=True):
         try:
             words = child.cmdline()
@@ -92,7 +92,7 @@ def find_stage(pid: int) -> tuple[str, psutil.Process, float] | None:
 
 
 def cache_bytes(root: Path) -> int:
-    """Give the bytes in DVC's cache."""
+    """Return the bytes in DVC's cache."""
     return sum(path.stat().st_size for path in (root / ".dvc/cache").rglob("*") if path.is_file())
 
 

@@ -64,7 +64,7 @@ def measure(folder: Path, items: int) -> dict[str, float]:
 
 
 def _by_stage(root: int) -> dict[str, float]:
-    """Give what each running stage and its workers keep for themselves, MB."""
+    """Return what each running stage and its workers keep for themselves, MB."""
     found: dict[str, float] = {}
 
     def add(process: psutil.Process, stage: str | None) -> None:

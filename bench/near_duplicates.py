@@ -43,7 +43,7 @@ Change = Callable[[Image.Image], Image.Image]
 
 
 def encode(picture: Image.Image, quality: int) -> Image.Image:
-    """Give a picture as JPEG has it."""
+    """Return a picture as JPEG has it."""
     stream = io.BytesIO()
     picture.save(stream, "JPEG", quality=quality)
     return Image.open(stream).convert("RGB")
@@ -103,14 +103,14 @@ TURNED = 5
 
 
 def small(path: Path, change: str | None = None) -> np.ndarray:
-    """Give the thumbnail of a picture, changed where a change is named."""
+    """Return the thumbnail of a picture, changed where a change is named."""
     with Image.open(path) as picture:
         pixels = picture.convert("RGB")
     return thumbnail(np.asarray(CHANGES[change](pixels) if change else pixels))
 
 
 def find(pixels: np.ndarray, *, correlation: float, turns: bool) -> pd.DataFrame:
-    """Give the pairs among all of some thumbnails."""
+    """Return the pairs among all of some thumbnails."""
     everyone = np.arange(len(pixels))
     thumbnails = Thumbnails.measure(pixels)
     return find_alike(
@@ -150,7 +150,7 @@ def measure_finding(pool: ProcessPoolExecutor) -> None:
 
 
 def photographs(n: int) -> np.ndarray:
-    """Give thumbnails with the spectrum of photographs; every hundredth is a copy, darker."""
+    """Return thumbnails with the spectrum of photographs; every hundredth is a copy, darker."""
     waves = np.arange(SIDE_PX)
     cosines = np.cos(np.pi / SIDE_PX * (waves + 0.5) * waves[:, np.newaxis])
     fall = 1.0 / np.maximum(1.0, np.hypot(waves, waves[:, np.newaxis]))
@@ -167,7 +167,7 @@ def photographs(n: int) -> np.ndarray:
 
 
 def one_picture(n: int) -> np.ndarray:
-    """Give one picture n times, each with its own noise."""
+    """Return one picture n times, each with its own noise."""
     noise = np.random.default_rng(2).integers(-3, 4, (n, SIDE_PX, SIDE_PX), dtype=np.int16)
     return np.asarray(np.clip(photographs(100)[0] + noise, 0, 255), dtype=np.uint8)
 

@@ -52,7 +52,7 @@ def extract(predictor: Predictor, store: Store, rows: np.ndarray) -> None:
 
 
 def cpu_seconds(resident: Resident) -> float:
-    """Give what this process, the resident and its decoders have computed so far."""
+    """Return what this process, the resident and its decoders have computed so far."""
     other = psutil.Process(resident.pid)
     taken = [psutil.Process(), other, *other.children(recursive=True)]
     return sum(sum(each.cpu_times()[:2]) for each in taken)

@@ -70,7 +70,7 @@ def watch(command: list[str], folder: Path) -> tuple[float, float]:
 
 
 def stages(folder: Path) -> dict[str, list[str]]:
-    """Give the commands of two stages, as dvc.yaml has them."""
+    """Return the commands of two stages, as dvc.yaml has them."""
     import yaml
 
     raw = "data/drawn/raw"

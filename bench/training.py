@@ -29,7 +29,7 @@ VARIANTS = ("torch fp32", "torch bf16", "memory fp32", "memory bf16", "ours bf16
 
 
 def measure(variant: str) -> float:
-    """Give items a second."""
+    """Return items a second."""
     name, precision = variant.split()
     torch.set_num_threads(THREADS)
     if name != "torch":

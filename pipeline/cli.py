@@ -103,7 +103,7 @@ def _is_path(value: object) -> bool:
 
 
 def _is_target(word: str) -> bool:
-    """Tell whether an argument of `dvc repro` is a file of DVC, with a stage or without."""
+    """Return whether an argument of `dvc repro` is a file of DVC, with a stage or without."""
     file = word.partition(":")[0]
     return Path(file).suffix in (".yaml", ".dvc") and os.path.lexists(file)
 

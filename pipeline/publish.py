@@ -107,7 +107,7 @@ def _publish(tracking: Tracking, outcome: Outcome, registry: RegistryParams) -> 
 
 
 def is_registered(outcome: Outcome, run: "Run", registry: RegistryParams) -> bool:
-    """Tell whether the result is to have a version."""
+    """Return whether the result is to have a version."""
     if run.data.tags.get("dvc.model") != outcome.keys.model:
         return False  # it confirms another run, whose model is the one that counts
     if outcome.is_experiment and not registry.from_experiments:
@@ -119,7 +119,7 @@ def is_registered(outcome: Outcome, run: "Run", registry: RegistryParams) -> boo
 def settle_version(
     tracking: Tracking, outcome: Outcome, run: "Run", registry: RegistryParams
 ) -> "ModelVersion":
-    """Give the one version of a result's model; register, verify and decide what is not yet.
+    """Return the one version of a result's model; register, verify and decide what is not yet.
 
     Raises:
         IntegrityError: The version does not predict what was evaluated. It keeps no alias, and the

@@ -48,7 +48,7 @@ class Contestant:
 
 
 def contestants() -> list[Contestant]:
-    """Give all, those first that the others are compared with."""
+    """Return all, those first that the others are compared with."""
     ours = [
         Contestant(recipe, "ours", ("--recipe", recipe), is_ours=True, seed=seed)
         for seed in SEEDS

@@ -24,7 +24,7 @@ JUDGE_BATCH = 64
 
 
 def race_arguments(*, epochs: int | None) -> argparse.ArgumentParser:
-    """Give the command line that all contestants have; they may add to it."""
+    """Return the command line that all contestants have; they may add to it."""
     parser = argparse.ArgumentParser()
     parser.add_argument("--data", type=Path, required=True)
     parser.add_argument("--out", type=Path, required=True)
@@ -57,16 +57,16 @@ class Data:
         self.rows["train"] = np.sort(np.concatenate(kept))
 
     def read(self, rows: np.ndarray) -> Tensor:
-        """Give pictures, uint8."""
+        """Return pictures, uint8."""
         return torch.from_numpy(np.ascontiguousarray(self.images[rows]))
 
     def normalize(self, images: Tensor) -> Tensor:
-        """Give float32 on the scale that the weights were trained with."""
+        """Return float32 on the scale that the weights were trained with."""
         mean, std = (torch.tensor(self.facts[name]).view(-1, 1, 1) for name in ("mean", "std"))
         return (images.float() * self.facts["scale"] - mean) / std
 
     def network(self, *, pretrained: bool = True) -> nn.Module:
-        """Give timm's network with a new classifier of two outputs."""
+        """Return timm's network with a new classifier of two outputs."""
         import timm
 
         model = timm.create_model(self.facts["architecture"], num_classes=0)
@@ -129,7 +129,7 @@ class Clock:
 
 
 def judge_with(model: nn.Module, data: Data) -> Predict:
-    """Give a function from rows to logits, by a model on normalized pictures, in eval mode.
+    """Return a function from rows to logits, by a model on normalized pictures, in eval mode.
 
     In bfloat16, as ours are judged; it takes a third of the time.
     """

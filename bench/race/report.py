@@ -30,7 +30,7 @@ _ORDER = ("head", "top", "plain", "fastai", "transformers", "transformers-2e-5")
 
 
 def load(folder: Path) -> dict[str, list[list[_LINE]]]:
-    """Give the lines of each contestant, a list for each seed."""
+    """Return the lines of each contestant, a list for each seed."""
     found: dict[str, list[list[_LINE]]] = {}
     for path in sorted(folder.glob("*-[0-9].jsonl")):
         lines = [json.loads(text) for text in path.read_text(encoding="utf-8").splitlines()]
@@ -40,7 +40,7 @@ def load(folder: Path) -> dict[str, list[list[_LINE]]]:
 
 
 def kept(lines: list[_LINE]) -> _LINE:
-    """Give the epoch with the lowest validation loss, which every contestant is granted to keep."""
+    """Return the epoch with the lowest validation loss, which every contestant may keep."""
     return min(lines, key=lambda line: line["val_loss"])
 
 
@@ -87,7 +87,7 @@ def _race_table(race: dict[str, list[list[_LINE]]]) -> str:
 
 
 def _curve(found: dict[str, list[list[_LINE]]]) -> dict[str, dict[int, list[float]]]:
-    """Give by contestant and number of training items the accuracies of its runs."""
+    """Return by contestant and number of training items the accuracies of its runs."""
     curve: dict[str, dict[int, list[float]]] = {}
     for name, runs in found.items():
         base = name.split("@")[0]

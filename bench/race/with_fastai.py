@@ -85,7 +85,7 @@ def main() -> None:
 
 
 def _split(model: nn.Module) -> list[list[nn.Parameter]]:
-    """Give three groups, as fastai's own splitters do: lower body, upper body, head."""
+    """Return three groups, as fastai's own splitters do: lower body, upper body, head."""
     net, head = model
     lower = [*net.conv_stem.parameters(), *net.bn1.parameters(), *net.blocks[:4].parameters()]
     seen = {id(each) for each in lower}

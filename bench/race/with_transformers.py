@@ -24,7 +24,7 @@ class Net(nn.Module):
         self.net = net
 
     def forward(self, pixel_values: torch.Tensor, labels: torch.Tensor) -> dict[str, torch.Tensor]:
-        """Give loss and logits."""
+        """Return loss and logits."""
         logits = self.net(pixel_values)
         return {"loss": nn.functional.cross_entropy(logits, labels), "logits": logits}
 

@@ -53,7 +53,7 @@ def scale_head(train: Path, folder: Path) -> Path:
 
 
 def predict(train: Path, cells: Cells) -> np.ndarray:
-    """Give what a model says of the cells."""
+    """Return what a model says of the cells."""
     predictor = Predictor.load(train / "model.safetensors", train / "bundle.json")
     return predictor.predict_bytes(cells.files)[cells.columns].to_numpy()
 
@@ -76,7 +76,7 @@ def bare(train: Path, cells: Cells) -> None:
 
 
 def load() -> str:
-    """Tell how many programs wanted the cores in the last minute."""
+    """Return how many programs wanted the cores in the last minute."""
     return f"load {os.getloadavg()[0]:.1f} on {os.cpu_count()} cores"
 
 

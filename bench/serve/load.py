@@ -34,7 +34,7 @@ class Tally:
     worst: float = 0.0
 
     def latency(self) -> str:
-        """Tell the median and the slowest of a hundred."""
+        """Return the median and the slowest of a hundred."""
         values = sorted(self.seconds)
         p50, p99 = (values[int(len(values) * share)] for share in (0.5, 0.99))
         return f"p50 {1000 * p50:,.0f} ms, p99 {1000 * p99:,.0f} ms"

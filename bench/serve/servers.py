@@ -96,7 +96,7 @@ async def move(end: float) -> None:
 
 
 async def watch(pid: int, end: float) -> None:
-    """Tell the memory of the server and of what runs below it, ten times."""
+    """Print the memory of the server and of what runs below it, ten times."""
     front = psutil.Process(pid)
     pause = (end - time.perf_counter()) / 10
     while time.perf_counter() < end:

@@ -10,7 +10,7 @@ from pipeline.manifest.manifest import DROPPED, KEPT, QUARANTINED, SPLITS
 def size_fault(
     width: int, height: int, *, min_side_px: int, max_aspect: float
 ) -> tuple[str, str] | None:
-    """Give the reason code and detail of a size that is refused, or None."""
+    """Return the reason code and detail of a size that is refused, or None."""
     shorter, longer = sorted((width, height))
     if shorter < min_side_px:
         return "too_small", f"{width} x {height} pixels, a side under {min_side_px}"

@@ -89,14 +89,14 @@ def parse_number(where: str, text: str) -> float:
 
 
 def label_key(label: str) -> str:
-    """Give what spellings of one label share: without case, outer space and invisible marks."""
+    """Return what spellings of one label share: without case, outer space and invisible marks."""
     text = unicodedata.normalize("NFC", label)
     visible = "".join(mark for mark in text if unicodedata.category(mark) not in _INVISIBLE)
     return unicodedata.normalize("NFC", visible.strip().casefold())
 
 
 def fill_labels(table: pd.DataFrame, policy: MissingLabel, task: Task) -> pd.Series:
-    """Give a label to rows of the label file that have none, by the policy; to no other row.
+    """Return a label to rows of the label file that have none, by the policy; to no other row.
 
     Rows that the policy cannot help stay missing: a file without a row, or `ffill` before the first
     label. `ffill` and `bfill` copy the label of another row, which may lie in another split: right
@@ -188,7 +188,7 @@ def _placeholders(counts: Counter[str], first: dict[str, str]) -> list[str]:
 
 
 def _number_placeholders(numbers: Sequence[float]) -> list[str]:
-    """Tell of a number that recurs, reads like "not known", and lies far from all others."""
+    """Warn of a number that recurs, reads like "not known", and lies far from the others."""
     counts = Counter(numbers)
     for number in sorted(_NOT_KNOWN & counts.keys()):
         others = [each for each in counts if each != number]

@@ -19,7 +19,7 @@ COLUMNS = ("path_a", "split_a", "label_a", "path_b", "split_b", "label_b", "corr
 
 
 def identical_leaks(table: pd.DataFrame, duplicates: Sequence[Duplicate]) -> pd.DataFrame:
-    """Give duplicates whose split is not that of the row which stays for them.
+    """Return duplicates whose split is not that of the row which stays for them.
 
     Args:
         table: Columns path, split (as the user gave it, else missing), label.

@@ -120,14 +120,14 @@ class _Items:
         )
 
     def is_leak(self, pairs: pd.DataFrame) -> Bools:
-        """Tell which pairs with one label stand in two splits, the lower not being wanted."""
+        """Return which pairs with one label stand in two splits, the lower not being wanted."""
         first, second = pairs["first"].to_numpy(), pairs["second"].to_numpy()
         lower = np.where(self.ranks[first] < self.ranks[second], first, second)
         is_across = self.ranks[first] != self.ranks[second]
         return np.asarray(is_across & ~self.is_wanted[lower] & ~self.is_doubtful(pairs))
 
     def is_doubtful(self, pairs: pd.DataFrame) -> Bools:
-        """Tell which pairs have labels that differ."""
+        """Return which pairs have labels that differ."""
         apart = self.labels[pairs["first"]] - self.labels[pairs["second"]]
         return np.asarray(np.abs(apart) > self.tolerance)
 
@@ -220,7 +220,7 @@ def _settle(items: _Items, rule: NearRule, alike: Alike) -> tuple[Alike, _Cluste
 
 
 def _untrained(items: _Items, is_dropped: Bools, task: Task) -> Bools:
-    """Tell which items are in train, and of a class that would lose all that it has there."""
+    """Return which items are in train, and of a class that would lose all that it has there."""
     is_train = items.ranks == 0
     if task == "regression" or not is_dropped.any():
         return np.zeros(len(is_train), dtype=bool)
@@ -285,7 +285,7 @@ def _explain(items: _Items, pairs: pd.DataFrame, clusters: _Clusters) -> Iterato
 
 
 def _first_members(clusters: _Clusters, is_protected: Bools) -> dict[int, Ints]:
-    """Give some members of the most protected split, by the number of the cluster."""
+    """Return some members of the most protected split, by the number of the cluster."""
     rows = np.flatnonzero(is_protected & (np.bincount(clusters.number) > 1)[clusters.number])
     frame = pd.DataFrame({"row": rows, "number": clusters.number[rows]})
     few = frame.groupby("number").head(_ASKED)
@@ -293,7 +293,7 @@ def _first_members(clusters: _Clusters, is_protected: Bools) -> dict[int, Ints]:
 
 
 def _best(items: _Items, row: int, others: Ints) -> tuple[int, float]:
-    """Give the other item that correlates best, in any orientation."""
+    """Return the other item that correlates best, in any orientation."""
     rows = np.full(len(others), row)
     values = np.stack(
         [items.thumbnails.correlation(rows, others, turn) for turn in range(len(TURNS))]

@@ -22,7 +22,7 @@ _DETAILED = 200
 
 
 def near_section(near: NearDuplicates, rule: NearRule) -> dict[str, Any]:
-    """Give the section `near_duplicates` of the report, in JSON's types."""
+    """Return the section `near_duplicates` of the report, in JSON's types."""
     pairs = near.pairs
     is_across = pairs["split_a"] != pairs["split_b"]
     doubtful = _told(near.doubtful)
@@ -51,7 +51,7 @@ def near_section(near: NearDuplicates, rule: NearRule) -> dict[str, Any]:
 
 
 def near_warnings(near: NearDuplicates) -> list[str]:
-    """Tell what a person should look at."""
+    """Return what a person should look at."""
     warnings = []
     if near.leaks_left:
         warnings.append(

@@ -53,7 +53,7 @@ def probe_all(
 
 
 def _identify(raw: Path, limits: Limits, paths: Sequence[str]) -> list[str | None]:
-    """Give the SHA-256 of each file's bytes; None where they cannot be read."""
+    """Return the SHA-256 of each file's bytes; None where they cannot be read."""
     expect(raw, paths)
     return [_digest(raw, limits, path) for path in paths]
 

@@ -48,7 +48,7 @@ _SCHEMA = pa.schema(
 
 
 def made_from(limits: Limits) -> dict[str, Any]:
-    """Give what the probe of a file depends on, besides its bytes: JSON."""
+    """Return what the probe of a file depends on, besides its bytes: JSON."""
     return {
         "limits": asdict(limits),
         "code": code_digest(
@@ -83,7 +83,7 @@ class Known:
 
 
 def known_probes(path: Path | None, spill: Place = MEMORY) -> Known:
-    """Give the probes of the last build; none where there is none, or it is damaged."""
+    """Return the probes of the last build; none where there is none, or it is damaged."""
     try:
         return Known({} if path is None else read_probes(path, spill), spill)
     except PipelineError as error:
@@ -117,7 +117,7 @@ def _read(path: Path) -> Iterator[Probe]:
 
 
 def slim(probe: Probe, spill: Place) -> Probe:
-    """Give the same probe in less memory: its thumbnail waits elsewhere, names are shared."""
+    """Return the same probe in less memory: its thumbnail waits elsewhere, names are shared."""
     return replace(
         probe,
         mode=probe.mode and sys.intern(probe.mode),

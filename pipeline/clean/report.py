@@ -41,7 +41,7 @@ class Findings:
 
 
 def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
-    """Give the report: counts, classes, shares, fills, warnings; all values in JSON's types.
+    """Return the report: counts, classes, shares, fills, warnings; all values in JSON's types.
 
     Args:
         table: The manifest's columns and detail, notes; sorted by path.
@@ -112,7 +112,7 @@ def _nested(rows: Sequence[Mapping[str, Any]]) -> dict[str, dict[str, int]]:
 
 
 def _shares(kept: pd.DataFrame, findings: Findings) -> tuple[dict[str, Any], list[str]]:
-    """Give the share of each split in all parts of the items, and those beyond chance."""
+    """Return the share of each split in all parts of the items, and those beyond chance."""
     parts = [("all", "items", kept.index)]
     columns = ["label"] if findings.task == "classification" else []
     columns += [

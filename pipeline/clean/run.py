@@ -113,11 +113,11 @@ class CleanParams(Section):
         return value
 
     def limits(self) -> Limits:
-        """Give what decides whether a file is decoded."""
+        """Return what decides whether a file is decoded."""
         return Limits(self.max_pixels, self.animated)
 
     def near_rule(self, task: Task) -> NearRule:
-        """Give what decides which pictures are nearly the same."""
+        """Return what decides which pictures are nearly the same."""
         return NearRule(self.near_duplicates, self.near_correlation, self.near_turns, task)
 
 
@@ -232,7 +232,7 @@ def _column(name: str, values: Sequence[Any]) -> Any:
 
 
 def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:
-    """Give an array of the objects themselves: NumPy looks into them where it gets a list."""
+    """Return an array of the objects themselves: NumPy looks into them where it gets a list."""
     array = np.empty(len(values), dtype=np.object_)
     for row, value in enumerate(values):
         array[row] = value
@@ -354,7 +354,7 @@ def _review(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]
 
 
 def _decided(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[tuple[Any, Decision]]:
-    """Give the rows that decisions are on: by bytes, and by pixels under the same label.
+    """Return the rows that decisions are on: by bytes, and by pixels under the same label.
 
     A copy in another format would else take the place of what a person dropped. Under another label
     it is left: to drop one of two may be how a conflict is settled.
@@ -376,7 +376,7 @@ def _decided(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[tup
 
 
 def _idle_keeps(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]:
-    """Tell of items that people wanted to keep and that cannot be."""
+    """Warn of items that people wanted to keep and that cannot be kept."""
     is_kept = table["status"] == KEPT
     lost = table[~is_kept & ~table["id"].isin(table["id"][is_kept])]
     return [
@@ -389,7 +389,7 @@ def _idle_keeps(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[
 def _useful_keeps(
     table: pd.DataFrame, near: NearDuplicates, decisions: Mapping[str, Decision]
 ) -> list[str]:
-    """Tell of items that stay by a person's word alone, although they leak."""
+    """Warn of items that a person keeps although they leak."""
     ids = table["id"].loc[[each.row for each in near.wanted]]
     return [
         f"{decisions[digest].where}: {each.path} stays in {each.split}, although it is "

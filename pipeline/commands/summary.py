@@ -18,7 +18,7 @@ PICTURES = (
 
 
 def summarize(*, elapsed_s: float) -> str:
-    """Give the summary as text for a terminal."""
+    """Return the summary as text for a terminal."""
     lines = ["", f"Done in {_duration(elapsed_s)}."]
     if METRICS.exists():
         lines += _metrics(read_json(METRICS))

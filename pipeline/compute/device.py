@@ -62,7 +62,7 @@ class Runtime:
     """Whether training compiles its model; it changes the last bits."""
 
     def autocast(self) -> AbstractContextManager[Any]:
-        """Give the context in which the backbone runs."""
+        """Return the context in which the backbone runs."""
         if self.precision == "fp32":
             return nullcontext()
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
@@ -131,7 +131,7 @@ def _has_compiler() -> bool:
 
 
 def torch_generator(device: torch.device | str, seed: int, *names: str | int) -> torch.Generator:
-    """Give a torch generator for a named stream."""
+    """Return a torch generator for a named stream."""
     return torch.Generator(device).manual_seed(derive(seed, *names))
 
 

@@ -33,7 +33,7 @@ class MachineParams(Section):
     """`auto`: a bar on a terminal, lines elsewhere."""
 
     def count_workers(self) -> int:
-        """Give the number of processes."""
+        """Return the number of processes."""
         if self.workers == "auto":
             return (
                 len(os.sched_getaffinity(0))
@@ -43,11 +43,11 @@ class MachineParams(Section):
         return self.workers
 
     def shows_bar(self) -> bool:
-        """Tell whether a bar is drawn."""
+        """Return whether a bar is drawn."""
         return self.progress == "bar" or (self.progress == "auto" and sys.stderr.isatty())
 
     def shows_lines(self) -> bool:
-        """Tell whether progress is printed line by line."""
+        """Return whether progress is printed line by line."""
         return self.progress == "lines" or (self.progress == "auto" and not sys.stderr.isatty())
 
 

@@ -113,7 +113,7 @@ class Pool(Generic[A, R]):
         self._done: dict[int, R | Lost] = {}
 
     def results(self, items: Iterable[A]) -> Iterator[R | Lost]:
-        """Give the results in the order of the items, or `Lost` for an item that has none.
+        """Yield the results in the order of the items, or `Lost` for an item that has none.
 
         Whoever stops listening costs the workers that were at work; the next call starts others.
 
@@ -155,7 +155,7 @@ class Pool(Generic[A, R]):
             _leave(worker)
 
     def _feed(self, source: Iterator[A], number: int) -> None:
-        """Give work to all who have too little, as far as the window reaches."""
+        """Send work to each worker that has too little, as far as the window reaches."""
         for worker in self._workers:
             if len(worker.waiting) < self._fill:
                 self._send(worker, self._take(source, number))
@@ -248,7 +248,7 @@ def _home(function: Callable[..., Any]) -> str:
 
 
 def _context(home: str) -> Any:
-    """Give the way to start workers, told what to import before the first one is forked."""
+    """Return the way to start workers, told what to import before the first one is forked."""
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")

@@ -16,7 +16,7 @@ _END = object()
 
 
 def ahead(items: Generator[T, None, None], most: int, thread: Executor) -> Generator[T, None, None]:
-    """Give items in their order; whoever leaves early closes this, and so the items.
+    """Yield items in their order; whoever leaves early closes this, and so the items.
 
     Args:
         items: Taken, and closed, by the other thread.

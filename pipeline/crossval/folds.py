@@ -135,7 +135,7 @@ def _groups(index: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:
 def _carve(
     strata: np.ndarray, groups: np.ndarray, val_frac: float, seed: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give (train, val) as positions, both with as many of the strata as can be had."""
+    """Return (train, val) as positions, both with as many of the strata as can be had."""
     share = _share(val_frac, most=int(pd.Series(groups).groupby(strata).nunique().max()))
     parts = [part for _, part in _split(strata, groups, share.denominator, seed)]
     ways = []
@@ -147,7 +147,7 @@ def _carve(
 
 
 def _share(val_frac: float, *, most: int) -> Fraction:
-    """Give the nearest fraction whose denominator is small, and at most `most`; never 0 or 1."""
+    """Return the nearest fraction whose denominator is small, and at most `most`; never 0 or 1."""
     if val_frac < 1 / _MOST_PARTS:
         return Fraction(1, min(round(1 / val_frac), max(2, most)))
     near = Fraction(val_frac).limit_denominator(min(_MOST_PARTS, max(2, most)))
@@ -198,7 +198,7 @@ def _refuse(rule: str, params: CrossvalParams) -> None:
 def _split(
     strata: np.ndarray, groups: np.ndarray, folds: int, seed: int
 ) -> Iterator[tuple[np.ndarray, np.ndarray]]:
-    """Give (rest, part) for each fold, as positions."""
+    """Yield (rest, part) for each fold, as positions."""
     from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold  # slow to import
 
     state = seed % 2**32

@@ -35,7 +35,7 @@ def draw_folds(folder: Path, found: dict[str, Any], history: Sequence[Mapping[st
 
 
 def curve_rows(history: Sequence[Mapping[str, Any]]) -> list[dict[str, float]]:
-    """Give mean, lowest and highest validation loss of each epoch, of the folds that reached it."""
+    """Return mean, lowest and highest validation loss by epoch, of the folds that reached it."""
     rows = []
     for epoch in sorted({row["epoch"] for row in history}):
         losses = [row["val_loss"] for row in history if row["epoch"] == epoch]

@@ -164,7 +164,7 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
 
 
 def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:
-    """Give class numbers (int64), or values (float64)."""
+    """Return class numbers (int64), or values (float64)."""
     labels = setting.parts.store.index["label"].iloc[rows]
     if setting.plan.task == "regression":
         return labels.astype(np.float64).to_numpy()
@@ -193,7 +193,7 @@ def _point(setting: Setting, fold: Fold, served: np.ndarray) -> dict[str, float]
 
 
 def _uncalibrated(setting: Setting, rows: np.ndarray, outputs: np.ndarray) -> float:
-    """Give the calibration error without the temperature."""
+    """Return the calibration error without the temperature."""
     return judging.calibration_error(
         probabilities(outputs, 1.0), _truths(setting, rows), setting.evaluate.ece_bins
     )
@@ -210,7 +210,7 @@ def _baseline(setting: Setting, fold: Fold) -> dict[str, float]:
 
 
 def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any]:
-    """Give what `metrics.json` holds: of every metric mean, deviation and interval over the folds.
+    """Return what `metrics.json` holds: mean, deviation and interval of each metric.
 
     The folds share training items, so their spread alone says too little: the interval is that of
     the corrected resampled t test (Nadeau and Bengio 2003), mean +- t * s * sqrt(1/J + n2/n1), with
@@ -255,7 +255,7 @@ def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
 
 
 def _common(scores: Sequence[Mapping[str, float]]) -> list[str]:
-    """Give the metrics that are defined on every fold."""
+    """Return the metrics that are defined on every fold."""
     return [name for name in scores[0] if all(name in each for each in scores)]
 
 
@@ -273,7 +273,7 @@ def _judge_together(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
 
 
 def _predictions(setting: Setting, scored: Sequence[Scored]) -> pd.DataFrame:
-    """Give the out-of-fold predictions: a row for each item and repeat, in the store's order."""
+    """Return the out-of-fold predictions: a row for each item and repeat, in the store's order."""
     targets, tables = setting.targets, []
     for each in scored:
         index = setting.parts.store.index.iloc[each.fold.held_out].reset_index(drop=True)
@@ -290,7 +290,7 @@ def _predictions(setting: Setting, scored: Sequence[Scored]) -> pd.DataFrame:
 
 
 def _history(scored: Sequence[Scored]) -> list[dict[str, Any]]:
-    """Give the curves of all folds, a row for each epoch."""
+    """Return the curves of all folds, a row for each epoch."""
     return [
         {"repeat": each.fold.repeat, "fold": each.fold.fold, **row}
         for each in scored
@@ -299,7 +299,7 @@ def _history(scored: Sequence[Scored]) -> list[dict[str, Any]]:
 
 
 def summary(found: dict[str, Any]) -> str:
-    """Give one line: the mean of the main metric, its interval, and that of all together."""
+    """Return one line: the mean of the main metric, its interval, and that of all together."""
     name = "accuracy" if "accuracy" in found["mean"] else "mae"
     interval = found["ci95"][name]
     text = (
@@ -327,7 +327,7 @@ def _record(setting: Setting, scored: Scored) -> dict[str, Any]:
 
 
 def _restore(setting: Setting, fold: Fold, path: Path) -> Scored | None:
-    """Give a fold that is done; None, and no file, where it must be trained (again)."""
+    """Return a fold that is done; None, and no file, where it must be trained (again)."""
     if not path.exists():
         return None
     try:

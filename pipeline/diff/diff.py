@@ -80,7 +80,7 @@ def compare(old: Snapshot, new: Snapshot) -> dict[str, Any]:
 
 
 def _same_columns(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, pd.DataFrame]:
-    """Give both the columns of either; a label file may have gained or lost some."""
+    """Return both the columns of either; a label file may have gained or lost some."""
     names = list(dict.fromkeys([*old.columns, *new.columns]))
     return old.reindex(columns=names), new.reindex(columns=names)
 
@@ -122,7 +122,7 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differ(old: pd.Series, new: pd.Series) -> pd.Series:
-    """Tell where two columns differ; nothing equals nothing."""
+    """Return where two columns differ; nothing equals nothing."""
     first, second = old.astype("object"), new.astype("object")
     return ~((first == second) | (first.isna() & second.isna()))
 
@@ -188,7 +188,7 @@ def _status_changed(pairs: pd.DataFrame) -> list[dict[str, Any]]:
 
 
 def _new_quarantines(matched: _Matched) -> dict[str, list[str]]:
-    """Give the paths by reason: new items, and old ones that were not so before."""
+    """Return the paths by reason: new items, and old ones that were not so before."""
     pairs = matched.pairs
     turned = pairs[
         (pairs["status_new"] == QUARANTINED)
@@ -284,7 +284,7 @@ def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
 
 
 def _kept_twice(old: pd.DataFrame, new: pd.DataFrame) -> pd.DataFrame:
-    """Give what is kept on both sides, by its bytes."""
+    """Return what is kept on both sides, by its bytes."""
     columns = ["id", "path", "split", "group"]
     before, after = (
         table[table["status"] == KEPT][columns].drop_duplicates("id") for table in (old, new)

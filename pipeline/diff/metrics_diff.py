@@ -52,7 +52,7 @@ def diff_metrics(root: Path, revision: str) -> str:
 
 
 def _compare(title: str, path: Path, root: Path, before: str, select: Any) -> Iterator[str]:
-    """Give the lines on one file of metrics."""
+    """Yield the lines on one file of metrics."""
     old_text = _recorded(root, before, path)
     new_text = (root / path).read_text(encoding="utf-8") if (root / path).is_file() else ""
     if not new_text:
@@ -80,7 +80,7 @@ def _main_table(old: Mapping[str, Any], new: Mapping[str, Any], before: str) -> 
 
 
 def _rest_table(old: Mapping[str, Any], new: Mapping[str, Any], before: str) -> Iterator[str]:
-    """Give what else differs, folded away; the intervals stand in the main table."""
+    """Yield what else differs, folded away; the intervals stand in the main table."""
     was, now = flatten(_nested(old)), flatten(_nested(new))
     names = [name for name in _ordered(was | now) if was.get(name) != now.get(name)]
     if not names or not was:
@@ -94,7 +94,7 @@ def _rest_table(old: Mapping[str, Any], new: Mapping[str, Any], before: str) -> 
 
 
 def main_names(metrics: Mapping[str, Any]) -> list[str]:
-    """Give the names of the numbers that are not nested, the most telling ones first."""
+    """Return the names of the numbers that are not nested, the most telling ones first."""
     plain = [name for name, value in metrics.items() if not isinstance(value, Mapping)]
     order = dict.fromkeys([*_FIRST, *METRICS])
     ranks = {name: rank for rank, name in enumerate(order)}
@@ -126,7 +126,7 @@ def _nested(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _ordered(names: Mapping[str, Any]) -> list[str]:
-    """Give nested names, those of classes first."""
+    """Return nested names, those of classes first."""
     return sorted(names, key=lambda name: (not name.startswith("per_class."), name))
 
 
@@ -136,14 +136,14 @@ def _count(old: Mapping[str, Any], new: Mapping[str, Any]) -> int:
 
 
 def _of_folds(metrics: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the means of a cross-validation as if they were those of one test."""
+    """Return the means of a cross-validation as if they were those of one test."""
     found = dict(metrics.get("mean") or {})
     found |= {name: metrics[name] for name in ("n", "ci95") if name in metrics}
     return found
 
 
 def _staleness(root: Path) -> Iterator[str]:
-    """Say where the result here is not that of the code, params and data here."""
+    """Yield where the result here is not that of the code, params and data here."""
     changed = changed_stages(root)
     if changed:
         yield from (
@@ -155,7 +155,7 @@ def _staleness(root: Path) -> Iterator[str]:
 
 
 def changed_stages(root: Path) -> list[str]:
-    """Give the stages of the main pipeline whose code, params, command or results changed since.
+    """Return the stages of the main pipeline whose code, params, command or results changed since.
 
     What is not here counts where git should have it, and not where it was only never pulled.
 

@@ -68,7 +68,7 @@ def _opened(path: Path, name: str) -> Container:
 
 
 def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
-    """Give what a revision recorded, and its raw files.
+    """Return what a revision recorded, and its raw files.
 
     Args:
         root: The folder that holds dvc.lock and `.dvc`.
@@ -104,7 +104,7 @@ def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
 
 
 def read_current(root: Path) -> tuple[Snapshot, Path]:
-    """Give what lies in the working tree, and its raw folder.
+    """Return what lies in the working tree, and its raw folder.
 
     Raises:
         DataError: `clean` has not run, or what it made was not pulled.
@@ -169,7 +169,7 @@ def _refuse_other_data(root: Path, lock: Mapping[str, Any], raw: str) -> None:
 def find_originals(
     manifest: pd.DataFrame, details: Mapping[str, str], near: pd.DataFrame | None
 ) -> dict[str, str]:
-    """Tell which item each dropped row repeats, as far as it can be known.
+    """Return which item each dropped row repeats, as far as it can be known.
 
     Args:
         manifest: Its rows.
@@ -202,7 +202,7 @@ def _told(detail: str, paths: Collection[str]) -> str | None:
 
 
 def _neighbors(near: pd.DataFrame, paths: Collection[str]) -> dict[str, str]:
-    """Give the kept path that is closest to each other one."""
+    """Return the kept path that is closest to each other one."""
     beside: dict[str, str] = {}
     near = near.sort_values("correlation", ascending=False, kind="stable")
     for first, second in zip(near["path_a"], near["path_b"], strict=True):
@@ -213,7 +213,7 @@ def _neighbors(near: pd.DataFrame, paths: Collection[str]) -> dict[str, str]:
 
 
 def _settings(lock: Mapping[str, Any]) -> dict[str, Any]:
-    """Give the params that `clean` ran with."""
+    """Return the params that `clean` ran with."""
     value: Any = lock
     for name in ("stages", "clean", "params", "params.yaml"):
         value = value.get(name) if isinstance(value, dict) else None
@@ -223,7 +223,7 @@ def _settings(lock: Mapping[str, Any]) -> dict[str, Any]:
 def _listing(
     cache: Path, lock: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> Mapping[str, str]:
-    """Give the raw files of a lock; none where they are unknown: only pictures need them."""
+    """Return the raw files of a lock; none where they are unknown: only pictures need them."""
     md5 = locked_dep(lock, "clean", str(settings.get("data", {}).get("path")))
     try:
         return read_listing(cache, md5) if md5 else {}

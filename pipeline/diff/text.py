@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 def render_diff(diff: Row) -> str:
-    """Give the text of what `pipeline.diff.diff.compare` gave."""
+    """Return the text of what `pipeline.diff.diff.compare` gave."""
     lines = [f"data: {_name(diff['from'])} -> {_name(diff['to'])}", "", *_splits(diff)]
     lines += ["", *_totals(diff)]
     lines += _params(diff["params"])
@@ -50,7 +50,7 @@ def render_diff(diff: Row) -> str:
 
 
 def moved_line(diff: Row) -> str:
-    """Give one line on the items that changed their split; empty where none did."""
+    """Return one line on the items that changed their split; empty where none did."""
     if not diff["moved"]:
         return ""
     reasons = Counter(row["why"] for row in diff["moved"])
@@ -94,7 +94,7 @@ def _params(params: Row) -> list[str]:
 
 
 def _classes(classes: Row) -> list[str]:
-    """Give kept items by class and split, changed classes first where there are many."""
+    """Return kept items by class and split, changed classes first where there are many."""
     if not classes:
         return []
     names = list(classes)

@@ -269,7 +269,7 @@ def _presumed(path: str, probes: Mapping[str, Probe]) -> Probe:
 
 
 def _foreseen(error: DataError, unseen: Collection[str]) -> Iterator[Finding]:
-    """Tell what `clean` stops at; as a warning where decisions on unopened items may settle it."""
+    """Yield what `clean` stops at; a warning where decisions on unopened items may settle it."""
     if not unseen:
         raise error
     told = demoted(error)
@@ -277,7 +277,7 @@ def _foreseen(error: DataError, unseen: Collection[str]) -> Iterator[Finding]:
 
 
 def _told(raw: Path, cleaned: Cleaned) -> Iterator[Finding]:
-    """Tell what the report of `clean` would say."""
+    """Yield what the report of `clean` would say."""
     warnings = cleaned.report["warnings"]
     yield from (warn(raw, each) for each in warnings[:_SHOWN])
     if len(warnings) > _SHOWN:

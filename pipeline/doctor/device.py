@@ -92,7 +92,7 @@ def _slow(precision: str, runtime: RuntimeParams, train: TrainParams) -> Iterato
 
 
 def _free_memory() -> int:
-    """Give the bytes that a new process can have, in a container too."""
+    """Return the bytes that a new process can have, in a container too."""
     free = int(psutil.virtual_memory().available)
     try:
         limit, used = (
@@ -142,7 +142,7 @@ def _installed(name: str) -> str:
 
 
 def _locked(text: str) -> Iterator[tuple[str, str]]:
-    """Give name and version of each line of a lock file that counts for this Python."""
+    """Yield name and version of each line of a lock file that counts for this Python."""
     for line in re.findall(r"^[A-Za-z0-9][^\\\n]*", text, re.MULTILINE):
         try:
             requirement = Requirement(line.strip())

@@ -89,7 +89,7 @@ class Params:
     sections: Mapping[str, Section]
 
     def find(self, kind: type[S]) -> S | None:
-        """Give a section by its class; None where it is wrong."""
+        """Return a section by its class; None where it is wrong."""
         return next((each for each in self.sections.values() if isinstance(each, kind)), None)
 
 

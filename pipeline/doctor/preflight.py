@@ -90,19 +90,19 @@ def look_for_data(field: str, place: Path) -> None:
 
 
 def dvc_file(place: Path) -> Path | None:
-    """Give the `.dvc` file that tracks a path or a folder above it, if any."""
+    """Return the `.dvc` file that tracks a path or a folder above it, if any."""
     files = (Path(f"{each}.dvc") for each in (place, *place.parents))
     return next((each for each in files if each.is_file()), None)
 
 
 def graph_file(place: Path) -> Path | None:
-    """Give the `data/<name>/dvc.yaml` with a stage that makes a path, if any."""
+    """Return the `data/<name>/dvc.yaml` with a stage that makes a path, if any."""
     graphs = sorted(Path("data").glob("*/dvc.yaml"))
     return next((each for each in graphs if str(place) in each.read_text(encoding="utf-8")), None)
 
 
 def lock_files() -> list[Path]:
-    """Give the lock files that are there: of the pipeline, its side branches and data sets."""
+    """Return the lock files that are there: of the pipeline, its side branches and data sets."""
     found = [Path("dvc.lock"), *sorted(Path().glob("*/dvc.lock"))]
     return [each for each in [*found, *sorted(Path("data").glob("*/dvc.lock"))] if each.is_file()]
 
@@ -154,7 +154,7 @@ def _is_sound(lock: Path) -> bool:
 
 
 def backup_of(lock: Path) -> Path:
-    """Give the place of the copy of a lock file."""
+    """Return the place of the copy of a lock file."""
     return STATE / "backup" / lock
 
 

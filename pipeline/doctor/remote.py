@@ -173,7 +173,7 @@ def _judge(
 
 
 def _at(config: Any, level: str, name: str) -> Mapping[str, Any]:
-    """Give what one file of the configuration says of a remote."""
+    """Return what one file of the configuration says of a remote."""
     found: Mapping[str, Any] = config.read(level).get("remote", {}).get(name, {})
     return found
 
@@ -183,7 +183,7 @@ def _is_shared(config: Any, name: str) -> bool:
 
 
 def _level(config: Any, name: str) -> str:
-    """Give the option for the file that has the remote's address: DVC refuses to add to another."""
+    """Return the option for the file that has the remote's address; DVC adds to no other."""
     found = [option for level, option in _LEVELS.items() if "url" in _at(config, level, name)]
     return found[-1] if found else ""
 
@@ -243,7 +243,7 @@ def _round_trip(name: str) -> None:
 
 
 def explain(error: BaseException) -> tuple[str, str]:
-    """Give what an error of a remote says in few words, and what to do."""
+    """Return what an error of a remote says in few words, and what to do."""
     chain: list[BaseException] = []
     each: BaseException | None = error
     while each is not None and each not in chain:

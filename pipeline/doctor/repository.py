@@ -146,7 +146,7 @@ def _rwlock(rwlock: Path, *, fix: bool) -> Iterator[Finding]:
 
 
 def running_dvc(root: Path) -> list[int]:
-    """Give the processes of DVC that work in a repository."""
+    """Return the processes of DVC that work in a repository."""
     found = []
     for process in psutil.process_iter(["cmdline", "cwd"]):
         words, folder = process.info["cmdline"] or (), process.info["cwd"]
@@ -191,7 +191,7 @@ def _restored(lock: Path) -> Finding:
 
 
 def _whole_entries(text: str) -> str:
-    """Give a cut lock file up to its last entry, which may be cut itself."""
+    """Return a cut lock file up to its last entry, which may be cut itself."""
     lines = text.splitlines(keepends=True)
     last = max(
         (number for number, line in enumerate(lines) if re.match(r"  [^\s-]", line)), default=0

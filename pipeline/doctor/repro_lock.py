@@ -107,7 +107,7 @@ def _acquire(stream: TextIO, wait_s: float) -> None:
 
 
 def _holder(stream: TextIO, *, is_waiting: bool) -> tuple[str, str] | None:
-    """Say who works here, and what to do; None where nobody does, and the lock is ours."""
+    """Return who works here, and what to do; None where nobody does, and the lock is ours."""
     if not try_lock(stream, LOCK):
         record = read_holder(stream)
         who = f"`rootstock repro` (PID {record.get('pid')}, {record.get('host')})"

@@ -100,7 +100,7 @@ def _remote(weights: WeightsParams, remote: Remote) -> Finding:
 
 
 def _is_made(weights: WeightsParams) -> bool:
-    """Tell whether the stage has been there with this source."""
+    """Return whether the stage has been there with this source."""
     try:
         record = read_json(_RECORD)
     except (DataError, IntegrityError):
@@ -125,7 +125,7 @@ def _registered(weights: WeightsParams, uri: str) -> Finding:
 def _fit(
     weights: WeightsParams, transform: TransformParams, normalize: NormalizeParams, side: int
 ) -> Iterator[Finding]:
-    """Tell where pictures will not look as the weights are used to."""
+    """Yield where pictures will not look as the weights are used to."""
     if weights.source == "none":
         return
     if transform.size_px != side:

@@ -90,7 +90,7 @@ class Engine:
         return cls(predictor, decoders=decoders, limits=limits)
 
     def predict(self, files: Sequence[bytes], *, pad: bool = True) -> list[Row]:
-        """Give a row for each picture, in their order, as `pipeline.engine.rows` describes it.
+        """Return a row for each picture, in their order, as `pipeline.engine.rows` describes it.
 
         Args:
             files: Encoded pictures.
@@ -100,7 +100,7 @@ class Engine:
         return [row for rows in self.stream(files, pad=pad) for row in rows]
 
     def stream(self, files: Iterable[bytes], *, pad: bool = True) -> Iterator[list[Row]]:
-        """Give rows batch by batch, of any number of pictures; memory does not grow with it.
+        """Yield rows batch by batch, of any number of pictures; memory does not grow with it.
 
         Args:
             files: Taken by another thread, some batches ahead.
@@ -118,7 +118,7 @@ class Engine:
                 yield _rows(self.predictor, batch, pad=pad)
 
     def explain(self, file: bytes) -> dict[str, Any]:
-        """Give what a model answers to one picture and where it looked; see `explain_pixels`.
+        """Return what a model answers to one picture and where it looked; see `explain_pixels`.
 
         Raises:
             DataError: The file is not a usable picture.
@@ -131,7 +131,7 @@ class Engine:
             return explain_pixels(self.predictor, decoded.pixels)
 
     def describe(self) -> dict[str, Any]:
-        """Say what the model answers, and what decides the bits; plain values."""
+        """Return what the model answers, and what decides the bits; plain values."""
         bundle = self.predictor.bundle
         return {
             "task": bundle.task,
@@ -166,7 +166,7 @@ def _rows(predictor: Predictor, batch: _Batch, *, pad: bool) -> list[Row]:
 
 
 def choose_device(trained_on: str) -> str:
-    """Give the kind of device that a model was trained on, where this machine has one; else cpu.
+    """Return the kind of device that a model was trained on, where this machine has one; else cpu.
 
     Args:
         trained_on: As in the fingerprint: `cpu`, `mps`, or the name of a GPU.

@@ -43,5 +43,5 @@ def predict_table(
 
 
 def to_rows(table: pd.DataFrame) -> list[Row]:
-    """Give a table's rows as mappings with plain values."""
+    """Return a table's rows as mappings with plain values."""
     return [{str(name): value for name, value in row.items()} for row in table.to_dict("records")]

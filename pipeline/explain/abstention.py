@@ -22,7 +22,7 @@ TOLD = (0.9, 0.8, 0.5)
 
 
 def judge_abstention(answers: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Give accuracy over the share that is answered.
+    """Return accuracy over the share that is answered.
 
     Returns:
         `curve`: `share`, `accuracy`, `low` and `high` for each share of `GRID_P`; `area`: the mean
@@ -62,7 +62,7 @@ def judge_abstention(answers: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
 def answered_accuracy(
     confidence_N: np.ndarray, right_N: np.ndarray, weights_RN: np.ndarray, shares_P: np.ndarray
 ) -> np.ndarray:
-    """Give the accuracy of the surest items that make up at least a share of all: [R, P].
+    """Return the accuracy of the surest items that make up at least a share of all: [R, P].
 
     Args:
         confidence_N: Items of equal confidence stay together.

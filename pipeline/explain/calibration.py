@@ -14,7 +14,7 @@ from pipeline.judge.temperature import probabilities
 
 
 def judge_calibration(answers: Answers, bins: int, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Give the calibration error before and after the temperature, with intervals and bins.
+    """Return the calibration error before and after the temperature, with intervals and bins.
 
     Args:
         answers: Of classes.
@@ -51,7 +51,7 @@ def judge_calibration(answers: Answers, bins: int, bootstrap: Bootstrap) -> dict
 
 
 def without_temperature(served_NK: np.ndarray, temperature: float) -> np.ndarray:
-    """Give the probabilities that the logits would have at temperature 1.
+    """Return the probabilities that the logits would have at temperature 1.
 
     A probability's logarithm is its logit over the temperature, but for a number that is the same
     for all classes and that the softmax does not see.
@@ -61,7 +61,7 @@ def without_temperature(served_NK: np.ndarray, temperature: float) -> np.ndarray
 
 
 def _bins(confidence_N: np.ndarray, right_N: np.ndarray, bins: int) -> list[dict[str, float]]:
-    """Give the bins that hold something: ends, items, mean confidence, share of right answers."""
+    """Return the bins that hold something: ends, items, mean confidence, share of right answers."""
     found = metrics.reliability_bins(confidence_N, right_N, bins)
     return [
         {

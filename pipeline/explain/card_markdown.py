@@ -8,7 +8,7 @@ from pipeline.raw.visible import visible
 
 
 def card_markdown(card: Card, folder: Path) -> str:
-    """Give the card; pictures are named relative to a folder."""
+    """Return the card; pictures are named relative to a folder."""
     lines = [f"# Model card: {_plain(card.title)}", "", _plain(card.lead), ""]
     for warning in card.warnings:
         lines += [f"> **Warning:** {_plain(warning)}", ""]
@@ -31,7 +31,7 @@ def _block(block: Block, folder: Path) -> list[str]:
 
 
 def _words(block: Words) -> list[str]:
-    """Give paragraphs with a line between them; items of a list stand together."""
+    """Return paragraphs with a line between them; items of a list stand together."""
     lines: list[str] = []
     for text in block.paragraphs:
         if lines and not (text.startswith("- ") and lines[-1].startswith("- ")):
@@ -52,6 +52,6 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def _plain(text: str) -> str:
-    """Give text that is one line and shows as it is, whatever a class is called."""
+    """Return text that is one line and shows as it is, whatever a class is called."""
     escaped = "".join(f"\\{char}" if char in "\\`*_[]<>|#" else char for char in visible(text))
     return escaped.strip()

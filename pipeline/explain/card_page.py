@@ -38,7 +38,7 @@ _OWN = """\
 
 
 def card_page(card: Card) -> str:
-    """Give the page as HTML."""
+    """Return the page as HTML."""
     tiles = [
         tag("div", tag("b", value), tag("span", told), class_="tile") for value, told in card.tiles
     ]

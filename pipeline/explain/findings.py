@@ -7,17 +7,17 @@ _FEW = 6
 
 
 def number(value: float) -> str:
-    """Give a number as people read it: three digits after the point, more where it is small."""
+    """Return a number as people read it: three digits after the point, more where it is small."""
     return f"{value:.3f}" if value == 0 or abs(value) >= 0.0095 else f"{value:.2g}"
 
 
 def findings(report: Mapping[str, Any]) -> list[str]:
-    """Say where the maps lie, whether they depend on the weights, and the model on them."""
+    """Return where the maps lie, whether they depend on the weights, and the model on them."""
     return [*_border(report["looking"]["border"]), *_sanity(report), _covered(report)]
 
 
 def warnings(report: Mapping[str, Any]) -> list[str]:
-    """Say what must not be overlooked."""
+    """Return what must not be overlooked."""
     sanity, looking = report["sanity"], report["looking"]
     found = []
     if not sanity["maps_depend_on_weights"]:
@@ -99,7 +99,7 @@ def _covered(report: Mapping[str, Any]) -> str:
 
 
 def _each(by_answer: Mapping[str, Any]) -> str:
-    """Tell a few classes apart."""
+    """Return a sentence on the few classes of a model."""
     if not 1 < len(by_answer) <= _FEW:
         return ""
     told = [

@@ -41,7 +41,7 @@ class Look:
     views: int
 
     def heat(self, number: int, size_px: int) -> Maps:
-        """Give the heat of the n-th item with a map, [S, S]."""
+        """Return the heat of the n-th item with a map, [S, S]."""
         return np.asarray(heat(self.evidence_Nhw[number : number + 1], size_px)[0])
 
 
@@ -70,7 +70,7 @@ def look(subject: Subject, params: ExplainParams, machine: MachineParams) -> Loo
 
 
 def border_mask(size_px: int, border_frac: float) -> npt.NDArray[np.bool_]:
-    """Give the outer border of a square picture, at least a pixel wide: bool [S, S]."""
+    """Return the outer border of a square picture, at least a pixel wide: bool [S, S]."""
     width = max(1, round(border_frac * size_px))
     mask = np.ones((size_px, size_px), dtype=bool)
     mask[width : size_px - width, width : size_px - width] = False
@@ -78,7 +78,7 @@ def border_mask(size_px: int, border_frac: float) -> npt.NDArray[np.bool_]:
 
 
 def share_in(heat_NSS: Maps, mask_SS: npt.NDArray[np.bool_]) -> npt.NDArray[np.float64]:
-    """Give the share of each map's heat within a mask, [N]; NaN where there is no heat."""
+    """Return the share of each map's heat within a mask, [N]; NaN where there is no heat."""
     exact = heat_NSS.astype(np.float64)
     whole_N = exact.sum(axis=(1, 2))
     inside_N = (exact * mask_SS).sum(axis=(1, 2))
@@ -86,7 +86,7 @@ def share_in(heat_NSS: Maps, mask_SS: npt.NDArray[np.bool_]) -> npt.NDArray[np.f
 
 
 def describe_look(answers: Answers, found: Look, bootstrap: Bootstrap) -> dict[str, Any]:
-    """Give what report.json holds of the maps: the share of heat in the border, and whose.
+    """Return what report.json holds of the maps: the share of heat in the border, and whose.
 
     `density` is the share of the heat over the share of the area: 1 is what a map without any
     preference has, below 1 the model looks at the inside.
@@ -113,7 +113,7 @@ def describe_look(answers: Answers, found: Look, bootstrap: Bootstrap) -> dict[s
 def mean_with_interval(
     values_N: np.ndarray, groups_N: np.ndarray, bootstrap: Bootstrap
 ) -> dict[str, float]:
-    """Give `mean`, and `low` and `high` of its 95 % interval, from resamples of whole groups."""
+    """Return `mean`, and `low` and `high` of its 95 % interval, from resamples of whole groups."""
     numbers_N = np.unique(groups_N, return_inverse=True)[1].astype(np.int64)
 
     def scores(weights_RN: np.ndarray) -> Scores:
@@ -125,7 +125,7 @@ def mean_with_interval(
 
 
 def _by_answer(answers: Answers, places: np.ndarray, share_N: np.ndarray) -> dict[str, Any]:
-    """Give items and mean share for each class that was answered, right and wrong apart."""
+    """Return items and mean share for each class that was answered, right and wrong apart."""
     outputs, right = answers.outputs[places], answers.right[places]
     table: dict[str, Any] = {}
     for number, name in enumerate(answers.bundle.classes):

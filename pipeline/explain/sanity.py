@@ -96,7 +96,7 @@ def shuffle_weights(tensors: Sequence[nn.Parameter], generator: torch.Generator)
 
 
 def correlate(first_Nhw: Maps, second_Nhw: Maps) -> npt.NDArray[np.float64]:
-    """Give Spearman's rank correlation of two maps of each item, [N], as they are seen.
+    """Return Spearman's rank correlation of two maps of each item, [N], as they are seen.
 
     Evidence against counts as none. NaN where a map is the same all over.
     """
@@ -109,7 +109,7 @@ def correlate(first_Nhw: Maps, second_Nhw: Maps) -> npt.NDArray[np.float64]:
 
 
 def hottest(heat_SS: Maps, share: float) -> npt.NDArray[np.bool_]:
-    """Give the hottest pixels that make up a share of the picture: bool [S, S]."""
+    """Return the hottest pixels that make up a share of the picture: bool [S, S]."""
     count = max(1, round(share * heat_SS.size))
     order = np.argsort(-heat_SS, axis=None, kind="stable")[:count]
     mask = np.zeros(heat_SS.size, dtype=bool)
@@ -118,7 +118,7 @@ def hottest(heat_SS: Maps, share: float) -> npt.NDArray[np.bool_]:
 
 
 def cover(picture: Pixels, mask_SS: npt.NDArray[np.bool_]) -> Pixels:
-    """Give a picture [3, S, S] with a copy of few, smooth shades where the mask is.
+    """Return a picture [3, S, S] with a copy of few, smooth shades where the mask is.
 
     The mask's edge is soft: a hard one would be something new in the picture, which the model may
     judge instead of what is missing.
@@ -138,7 +138,7 @@ def cover(picture: Pixels, mask_SS: npt.NDArray[np.bool_]) -> Pixels:
 def describe_checks(
     answers: Answers, found: Look, checks: Checks, params: ExplainParams, bootstrap: Bootstrap
 ) -> dict[str, Any]:
-    """Give what report.json holds of the checks."""
+    """Return what report.json holds of the checks."""
     groups = answers.groups_N[found.places_N[checks.places_N]]
     sanity: dict[str, Any] = {
         "items": len(checks.places_N),
@@ -179,7 +179,7 @@ def _chosen(answers: Answers, found: Look, count: int) -> npt.NDArray[np.int64]:
 
 
 def _by_answer(answers: Answers, found: Look, checks: Checks) -> dict[str, Any]:
-    """Give, for each class that was answered, items and means with the parts covered."""
+    """Return, for each class that was answered, items and means with the parts covered."""
     outputs = answers.outputs[found.places_N[checks.places_N]]
     return {
         name: {
@@ -206,7 +206,7 @@ def _layers(network: Network, level: str) -> list[nn.Parameter]:
 
 
 def _mean_correlation(rounds: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Give the mean of those that are defined, [N]."""
+    """Return the mean of those that are defined, [N]."""
     table = np.stack(rounds)
     defined = ~np.isnan(table)
     count_N = defined.sum(axis=0)
@@ -222,7 +222,7 @@ def _cover(
     outputs: np.ndarray,
     share: float,
 ) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
-    """Give how far the answers fall with the hottest part covered, and with a patch elsewhere."""
+    """Return how far the answers fall with the hottest part covered, and with a patch elsewhere."""
     masks = [hottest(found.heat(place, pictures.shape[-1]), share) for place in places]
     hot = [cover(each, mask) for each, mask in zip(pictures, masks, strict=True)]
     turned = [

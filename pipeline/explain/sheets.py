@@ -64,11 +64,11 @@ class Part:
     examples: Sequence[Example]
 
     def title(self) -> str:
-        """Say what is shown."""
+        """Return what is shown."""
         return f"{self.name}: {len(self.examples)} of {self.total:,}, {self.order}"
 
     def some(self, count: int) -> "Part":
-        """Give fewer of them, spread evenly."""
+        """Return fewer of them, spread evenly."""
         return replace(
             self, examples=[self.examples[at] for at in _evenly(len(self.examples), count)]
         )
@@ -124,7 +124,7 @@ def write_sheets(folder: Path, sheets: Sequence[Sheet]) -> None:
 
 
 def legend_strip(width_px: int = 256, height_px: int = 16) -> Pixels:
-    """Give the colors of heat over middle gray, from cold to hot: uint8 [H, W, 3]."""
+    """Return the colors of heat over middle gray, from cold to hot: uint8 [H, W, 3]."""
     ramp = np.tile(np.linspace(0, 1, width_px, dtype=np.float32), (height_px, 1))
     gray = np.full((height_px, width_px, 3), 110, dtype=np.uint8)
     share = heat_colors(ramp)[:, :, 3:] / 255.0
@@ -145,20 +145,20 @@ def _class_sheet(answers: Answers, found: Look, store: Store, count: int, number
 
 
 def _shown(answers: Answers) -> list[int]:
-    """Give class numbers in order; where there are too many, those with the most mistakes."""
+    """Return class numbers in order; where there are too many, those with the most mistakes."""
     wrong = np.bincount(answers.targets_N[~answers.right], minlength=len(answers.bundle.classes))
     worst = np.argsort(-wrong, kind="stable")[:MOST_CLASSES]
     return [int(each) for each in np.sort(worst)]
 
 
 def _spread(confidence_N: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """Give some of the places, evenly along their confidence, the surest first."""
+    """Return some of the places, evenly along their confidence, the surest first."""
     ranked = places[np.argsort(-confidence_N[places], kind="stable")]
     return np.asarray(ranked[_evenly(len(ranked), count)])
 
 
 def _evenly(length: int, count: int) -> list[int]:
-    """Give at most `count` of the places below `length`, both ends among them."""
+    """Return at most `count` of the places below `length`, both ends among them."""
     if length <= count:
         return list(range(length))
     return [int(each) for each in np.linspace(0, length - 1, count).round()]

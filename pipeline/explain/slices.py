@@ -63,7 +63,7 @@ class Slice:
 
     @property
     def name(self) -> str:
-        """Say for people which slice it is."""
+        """Return the name of the slice, for people."""
         try:
             return f"{self.column} = {float(self.value):.4g}"
         except ValueError:
@@ -73,7 +73,7 @@ class Slice:
 def slice_columns(
     index: pd.DataFrame, wanted: Literal["auto"] | Sequence[str]
 ) -> Mapping[str, npt.NDArray[np.object_]]:
-    """Give the columns to slice by, as text, by name without `meta.`.
+    """Return the columns to slice by, as text, by name without `meta.`.
 
     Raises:
         ParamsError: A column that is named is not there, or has too many values.
@@ -160,7 +160,7 @@ def judge_slices(
 
 
 def worst_slice(slices: Sequence[Slice], *, is_error: bool) -> Slice | None:
-    """Give the slice with the worst score among those that were judged.
+    """Return the slice with the worst score among those that were judged.
 
     Columns that follow the label are left out where there are others: their worst slice is the
     worst class.
@@ -197,14 +197,14 @@ def _judge(
 
 
 def goodness(answers: Answers) -> np.ndarray:
-    """Give what a slice's score is the mean of, [N]: right or not, or the absolute error."""
+    """Return what a slice's score is the mean of, [N]: right or not, or the absolute error."""
     if answers.is_classes:
         return answers.right.astype(np.float64)
     return np.asarray(np.abs(answers.served[:, 0] - answers.targets_N))
 
 
 def _mean(values_N: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
-    """Give weighted means, [R]; NaN where nothing was drawn."""
+    """Return weighted means, [R]; NaN where nothing was drawn."""
     total_R = weights_RN.sum(axis=1)
     safe_R = np.where(total_R > 0, total_R, 1.0)
     return np.where(total_R > 0, metrics.weigh(weights_RN, values_N) / safe_R, np.nan)

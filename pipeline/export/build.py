@@ -37,7 +37,7 @@ class Classifier:
 
 
 def pooled_classifier(network: Network) -> PooledClassifier:
-    """Give a network without normalization as one of torch's and timm's modules; it shares those.
+    """Return a network without normalization as one of torch's and timm's modules; it shares those.
 
     The scaling of the head goes into its one layer.
     """
@@ -51,7 +51,7 @@ def pooled_classifier(network: Network) -> PooledClassifier:
 
 
 def classifier(network: Network) -> Classifier:
-    """Give the same as timm's own model where timm can express the pooling, which is tried."""
+    """Return the same as timm's own model where timm can express the pooling, which is tried."""
     pooled = pooled_classifier(network)
     size = network.backbone.input_size[1]
     ramp = torch.linspace(-2, 2, 3 * size * size).view(1, 3, size, size)
@@ -79,7 +79,7 @@ def picture_model(module: nn.Module, bundle: Bundle) -> PictureModel:
 
 
 def picture_arguments(bundle: Bundle) -> dict[str, Any]:
-    """Give the arguments of a `PictureModel` by their names."""
+    """Return the arguments of a `PictureModel` by their names."""
     return {
         "multiplier": bundle.normalization.multiplier.tolist(),
         "offset": bundle.normalization.offset.tolist(),
@@ -90,7 +90,7 @@ def picture_arguments(bundle: Bundle) -> dict[str, Any]:
 
 
 def linear(head: Head) -> tuple[Tensor, Tensor]:
-    """Give weight [K, D] and bias [K] of the one layer that a head is; rounded once."""
+    """Return weight [K, D] and bias [K] of the one layer that a head is; rounded once."""
     weight = head.weight.double() / head.std.double()
     bias = head.bias.double() - weight @ head.mean.double()
     return weight.float(), bias.float()

@@ -17,7 +17,7 @@ CARD, USE = "export.json", "use.py"
 
 
 def describe(written: Written, bundle: Bundle) -> dict[str, Any]:
-    """Say what a file takes and gives, and who does which step of a prediction."""
+    """Return what a file takes and gives, and who does which step of a prediction."""
     is_classes = bundle.task == "classification"
     takes, gives = ("pictures", "uint8"), (output_name(bundle), "float32")
     if not written.is_whole:
@@ -76,7 +76,7 @@ def _steps(written: Written, bundle: Bundle) -> list[dict[str, Any]]:
 def compared(
     found: Sequence[Difference], pictures: Pictures, *, tolerance: float, how: str
 ) -> dict[str, Any]:
-    """Say what was compared, and how large the differences were."""
+    """Return what was compared, and how large the differences were."""
     return {
         "with": {each.precision: each.to_dict() for each in found},
         "tolerance": {"fp32": tolerance},
@@ -87,7 +87,7 @@ def compared(
 
 
 def source(model: ModelFolder, bundle: Bundle) -> dict[str, Any]:
-    """Say where a file comes from; a folder is not named, since its path is this machine's."""
+    """Return where a file comes from; a folder is not named, since its path is this machine's."""
     return {
         "model": model.uri if model.name is not None else None,
         "md5": model.md5,
@@ -105,5 +105,5 @@ def files(folder: Path) -> dict[str, Any]:
 
 
 def versions(packages: Sequence[str]) -> dict[str, str]:
-    """Give the installed versions of packages."""
+    """Return the installed versions of packages."""
     return {name: version(name) for name in packages}

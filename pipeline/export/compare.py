@@ -36,7 +36,7 @@ class Difference:
     same_label: int | None
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         found = {"largest": self.largest, "mean": self.mean}
         return found if self.same_label is None else {**found, "same_label": self.same_label}
 

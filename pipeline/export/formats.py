@@ -53,7 +53,7 @@ class Written:
 
 
 def output_name(bundle: Bundle) -> str:
-    """Give what a model gives in the end, in a word."""
+    """Return what a model gives in the end, in a word."""
     return "probabilities" if bundle.task == "classification" else "values"
 
 

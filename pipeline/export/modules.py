@@ -29,7 +29,7 @@ class PooledClassifier(nn.Module):
         self.classifier = nn.Linear(backbone.head_hidden_size * len(self.pooling), outputs)
 
     def forward(self, values_BCHW: Tensor) -> Tensor:
-        """Give the outputs, float32 [B, K]."""
+        """Return the outputs, float32 [B, K]."""
         features = self.backbone.forward_features(values_BCHW)
         pooled = [self.pool(features, kind) for kind in self.pooling]
         outputs: Tensor = self.classifier(torch.cat(pooled, dim=1))
@@ -90,7 +90,7 @@ class PictureModel(nn.Module):
         self.register_buffer("offset", torch.tensor(offset).view(-1, 1, 1))
 
     def forward(self, pictures: Tensor) -> Tensor:
-        """Give probabilities, float32 [B, K], or values, float64 [B, 1].
+        """Return probabilities, float32 [B, K], or values, float64 [B, 1].
 
         Args:
             pictures: uint8 [B, 3, H, W], red, green, blue.

@@ -59,7 +59,7 @@ def refuse_unknown_names(path: Path, content: bytes) -> None:
 
 
 def imported_names(content: bytes) -> Iterator[str]:
-    """Give the names that a file of `torch.save` imports when it is loaded.
+    """Yield the names that a file of `torch.save` imports when it is loaded.
 
     Raises:
         ValueError: It has several pickles, or names computed in it.

@@ -47,12 +47,12 @@ def write_pt2(path: Path, model: PictureModel, size_px: int) -> None:
 
 
 def example(size_px: int) -> tuple[torch.Tensor]:
-    """Give arguments to trace with; their values do not matter."""
+    """Return arguments to trace with; their values do not matter."""
     return (torch.zeros(_EXAMPLES, 3, size_px, size_px, dtype=torch.uint8),)
 
 
 def untraceable(path: Path, error: Exception) -> ParamsError:
-    """Say that an architecture cannot be turned into a graph, with the first line of why."""
+    """Return that an architecture cannot be turned into a graph, with the first line of why."""
     return ParamsError(
         path.name,
         f"torch cannot trace this architecture: {str(error).strip().splitlines()[0]}",

@@ -131,7 +131,7 @@ def _check(request: Request) -> None:
 
 
 def _is_ours(target: Path) -> bool:
-    """Tell whether nothing is lost with a folder: it is empty, or an export as it was made."""
+    """Return whether nothing is lost with a folder: it is empty, or an export as it was made."""
     if not target.is_dir():
         return False
     names = {path.name for path in target.iterdir()}
@@ -150,7 +150,7 @@ def _is_ours(target: Path) -> bool:
 def _predict(
     written: Written, folder: Path, bundle: Bundle, pictures: Pictures
 ) -> tuple[Values, str]:
-    """Give what an export predicts, and how that was found; a pickle is not loaded."""
+    """Return what an export predicts, and how that was found; a pickle is not loaded."""
     if written.file.endswith(".pickle"):
         images = np.stack(
             [decoded(*each, bundle) for each in zip(pictures.paths, pictures.names, strict=True)]

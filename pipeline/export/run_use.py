@@ -34,7 +34,7 @@ runpy.run_path(script, run_name="__main__")
 def run_use(
     script: Path, pictures: Sequence[Path], bundle: Bundle, *, forbidden: Iterable[str]
 ) -> Values:
-    """Give what an exported model says of files: float64 [N, K], or [N, 1].
+    """Return what an exported model says of files: float64 [N, K], or [N, 1].
 
     Args:
         script: The `use.py`, beside its model.

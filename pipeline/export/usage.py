@@ -47,7 +47,7 @@ class Use:
 
 
 def use_onnx(file: str) -> Use:
-    """Give the parts for a file of ONNX."""
+    """Return the parts for a file of ONNX."""
     load = (
         f'PATH = str(HERE / "{file}")\n'
         'MODEL = onnxruntime.InferenceSession(PATH, providers=["CPUExecutionProvider"])\n'
@@ -56,13 +56,13 @@ def use_onnx(file: str) -> Use:
 
 
 def use_pt2(file: str) -> Use:
-    """Give the parts for an exported program of torch."""
+    """Return the parts for an exported program of torch."""
     load = f'MODEL = torch.export.load(HERE / "{file}").module()\n'
     return Use(file, ("numpy", "pillow", "torch"), ("import torch",), load)
 
 
 def use_state_dict(file: str, model: Classifier, bundle: Bundle) -> Use:
-    """Give the parts for plain tensors of torch."""
+    """Return the parts for plain tensors of torch."""
     load = (
         f"{_make(model, bundle)}"
         f'model.load_state_dict(torch.load(HERE / "{file}", weights_only=True))\n'
@@ -71,7 +71,7 @@ def use_state_dict(file: str, model: Classifier, bundle: Bundle) -> Use:
 
 
 def use_safetensors(file: str, model: Classifier, bundle: Bundle) -> Use:
-    """Give the parts for the file that `train` wrote, with its own names of tensors.
+    """Return the parts for the file that `train` wrote, with its own names of tensors.
 
     Args:
         file: Its name.
@@ -100,7 +100,7 @@ model.classifier.load_state_dict({{"weight": weight.float(), "bias": bias.float(
 
 
 def use_pickle(file: str, model: Classifier, bundle: Bundle) -> Use:
-    """Give the parts for a pickled module, or for its two parts."""
+    """Return the parts for a pickled module, or for its two parts."""
     read = f'torch.load(HERE / "{file}", weights_only=False)  # runs whatever the file says\n'
     if model.options is not None:
         return _use_timm(file, model, bundle, f"model = {read}")
@@ -155,7 +155,7 @@ def _imports(*lines: str) -> str:
 
 
 def _make(model: Classifier, bundle: Bundle) -> str:
-    """Give the line that makes an empty model."""
+    """Return the line that makes an empty model."""
     name = _literal(bundle.architecture)
     if model.options is None:
         made = _pooled(f"timm.create_model({name}, num_classes=0)", bundle)

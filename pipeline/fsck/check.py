@@ -97,7 +97,7 @@ def refuse_damaged(since_s: float, machine: MachineParams) -> None:
 
 
 def _objects(cache: Path) -> dict[str, Path]:
-    """Give md5 -> place of every object in a cache."""
+    """Return md5 -> place of every object in a cache."""
     top = cache / "files" / "md5"
     return {
         each.parent.name + each.name: each
@@ -107,7 +107,7 @@ def _objects(cache: Path) -> dict[str, Path]:
 
 
 def machine_params() -> MachineParams:
-    """Give `machine` of params.yaml, and what suits every machine where that cannot be read."""
+    """Return `machine` of params.yaml, and what suits every machine where that cannot be read."""
     try:
         return load_section(read_params(PARAMS), "machine", MachineParams, path=PARAMS)
     except PipelineError:  # a merge left it in conflict, say: bytes can be hashed all the same
@@ -122,7 +122,7 @@ class _Hasher:
         self._known: dict[tuple[int, int], str] = {}
 
     def hash(self, paths: Iterable[Path], title: str) -> dict[Path, str]:
-        """Give the md5 of the files that are there."""
+        """Return the md5 of the files that are there."""
         where = {path: _identity(path) for path in paths}
         there = {path: key for path, key in where.items() if key is not None}
         new = {key: path for path, key in there.items() if key not in self._known}

@@ -36,7 +36,7 @@ def _lacks(missing: list[Named], count: int) -> str:
 
 
 def _is_here(cache: Path, md5: str) -> bool:
-    """Tell whether an object is there, and of a folder all that it lists."""
+    """Return whether an object is there, and of a folder all that it lists."""
     if not object_path(cache, md5).is_file():
         return False
     if not md5.endswith(".dir"):

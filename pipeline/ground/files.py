@@ -26,7 +26,7 @@ _SYNCS = 16
 
 
 def _scratch(target: Path) -> Path:
-    """Give a fresh temporary name beside `target`, after removing what dead writers left there.
+    """Return a fresh temporary name beside `target`, after removing what dead writers left there.
 
     Raises:
         ValueError: The target has no name of its own, so that beside it would be in it.
@@ -54,7 +54,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def target_fault(target: Path) -> str | None:
-    """Say why nothing can be written to a path, as far as it shows beforehand; or None."""
+    """Return why nothing can be written to a path, as far as it shows beforehand; or None."""
     path = target.absolute()
     above = next(each for each in path.parents if os.path.lexists(each))
     if not above.is_dir():
@@ -106,7 +106,7 @@ def _has_links(path: Path) -> bool:
 
 @contextmanager
 def replacing(target: Path) -> Iterator[Path]:
-    """Give a temporary path to write to; it becomes `target` if the block ends without an error."""
+    """Yield a temporary path; it becomes `target` if the block ends without an error."""
     scratch = _scratch(target)
     try:
         yield scratch
@@ -120,7 +120,7 @@ def replacing(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def replacing_folder(target: Path) -> Iterator[Path]:
-    """Give an empty temporary folder; it becomes `target` if the block ends without an error.
+    """Yield an empty temporary folder; it becomes `target` if the block ends without an error.
 
     An older `target` is removed first, so a reader sees the old folder, none, or the new one.
     """
@@ -140,7 +140,7 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def syncing() -> Iterator[Callable[[Path], None]]:
-    """Give what flushes a finished file to disk, beside the work on the next ones.
+    """Yield what flushes a finished file to disk, beside the work on the next ones.
 
     The block ends when all are there.
 
@@ -174,7 +174,7 @@ def copy_file(source: Path, target: Path) -> None:
 
 
 def link_file(source: Path, target: Path) -> None:
-    """Give a file of DVC's cache a second name; copy it where the file system or its owner forbid.
+    """Link a file of DVC's cache to a second name; copy it where no link is allowed.
 
     DVC puts a copy in place of each link when it takes over the output (unless `cache.type` asks
     for links), so that a later edit in place cannot reach its cache. Until then it is read-only.
@@ -192,7 +192,7 @@ def write_text(path: Path, text: str) -> None:
 
 
 def canonical_json(value: Any) -> str:
-    """Give the one JSON text of a value: sorted keys, no spaces, no NaN or infinity.
+    """Return the one JSON text of a value: sorted keys, no spaces, no NaN or infinity.
 
     Raises:
         ValueError: There is a NaN or an infinity.
@@ -234,17 +234,17 @@ def write_rows(path: Path, rows: Sequence[Mapping[str, Any]], *, columns: Sequen
 
 
 def sha256_file(path: Path) -> str:
-    """Give the SHA-256 of a file's bytes, in hex."""
+    """Return the SHA-256 of a file's bytes, in hex."""
     return _digest(path, "sha256")
 
 
 def md5_file(path: Path) -> str:
-    """Give the MD5 of a file's bytes, in hex: what DVC records of it. Not a security measure."""
+    """Return the MD5 of a file's bytes, in hex: what DVC records of it. Not a security measure."""
     return _digest(path, "md5")
 
 
 def sha256_json(value: Any) -> str:
-    """Give the SHA-256 of a value's canonical JSON, in hex."""
+    """Return the SHA-256 of a value's canonical JSON, in hex."""
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 

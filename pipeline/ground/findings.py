@@ -41,11 +41,11 @@ class Finding:
     """The concern, such as `data`; set by `gather`."""
 
     def line(self) -> str:
-        """Give it in the form of an error: `<subject>: <text> (<remedy>)`."""
+        """Return it in the form of an error: `<subject>: <text> (<remedy>)`."""
         return f"{self.subject}: {self.text}" + (f" ({self.remedy})" if self.remedy else "")
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it in JSON's types; the keys are stable."""
+        """Return it in JSON's types; the keys are stable."""
         return {
             "check": self.check,
             "level": self.level,
@@ -58,28 +58,28 @@ class Finding:
 
 
 def ok(subject: object, text: str) -> Finding:
-    """Give what is as it should be."""
+    """Return what is as it should be."""
     return Finding("ok", str(subject), text)
 
 
 def warn(subject: object, text: str, remedy: str | None = None) -> Finding:
-    """Give what does not stop a run, and should be known."""
+    """Return what does not stop a run, and should be known."""
     return Finding("warning", str(subject), text, remedy)
 
 
 def fixed(subject: object, text: str) -> Finding:
-    """Give what `--fix` mended."""
+    """Return what `--fix` mended."""
     return Finding("ok", str(subject), text, is_fixed=True)
 
 
 def fault(error: PipelineError) -> Finding:
-    """Give an error as a finding."""
+    """Return an error as a finding."""
     subject, text, remedy = _parts(str(error))
     return Finding("error", subject, text, remedy, error.exit_code)
 
 
 def demoted(error: PipelineError) -> Finding:
-    """Give an error that does not stop a run as a warning."""
+    """Return an error that does not stop a run as a warning."""
     return replace(fault(error), level="warning", exit_code=0)
 
 
@@ -126,17 +126,17 @@ def _last(error: PipelineError | OSError, check: str) -> Finding:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """Give the code to end with: that of the first error, 0 where there is none."""
+    """Return the code to end with: that of the first error, 0 where there is none."""
     return next((each.exit_code for each in findings if each.level == "error"), 0)
 
 
 def as_line(finding: Finding) -> str:
-    """Give a finding as a line of the report."""
+    """Return a finding as a line of the report."""
     return f"{finding.level:<7}  {finding.check:<{_CHECK_WIDTH}}  {finding.line()}"
 
 
 def summary(findings: Sequence[Finding]) -> str:
-    """Give the last lines of the report: how many of each, and whether a run can start."""
+    """Return the last lines of the report: how many of each, and whether a run can start."""
     errors, warnings = _count(findings, "error"), _count(findings, "warning")
     counted = f"{_plural(errors, 'error')}, {_plural(warnings, 'warning')}"
     mended = sum(each.is_fixed for each in findings)
@@ -146,7 +146,7 @@ def summary(findings: Sequence[Finding]) -> str:
 
 
 def as_json(findings: Sequence[Finding]) -> str:
-    """Give all of it as JSON."""
+    """Return all of it as JSON."""
     content = {
         "version": VERSION,
         "exit_code": exit_code(findings),

@@ -104,7 +104,7 @@ def read_git(root: Path, *arguments: str) -> bytes | None:
 
 
 def has_commit(root: Path) -> bool:
-    """Tell whether a folder lies in a repository that has a commit.
+    """Return whether a folder lies in a repository that has a commit.
 
     The commit, the index and the settings are read on the way: what is wrong with them is told here
     and not taken for a commit that lacks files.

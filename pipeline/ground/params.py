@@ -144,7 +144,7 @@ def parse_params(text: str, path: Path | str) -> dict[str, Any]:
 
 
 def replace_values(text: str, values: dict[str, Any]) -> str:
-    """Give the text of params.yaml with other values; comments and layout stay.
+    """Return the text of params.yaml with other values; comments and layout stay.
 
     Args:
         text: As it stands.
@@ -264,7 +264,7 @@ def _rule(detail: ErrorDetails) -> str:
 
 
 def _must(message: str) -> str:
-    """Give what follows `must` where pydantic writes `Input should be ...`."""
+    """Return what follows `must` where pydantic writes `Input should be ...`."""
     return re.sub(r"^[A-Z][a-z]+ should ", "", message)
 
 

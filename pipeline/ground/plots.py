@@ -260,7 +260,7 @@ def regression_scatter(
 
 @contextmanager
 def drawn(size_in: tuple[float, float]) -> Iterator[Figure]:
-    """Give a figure in the house style, to be drawn within the block."""
+    """Yield a figure in the house style, to be drawn within the block."""
     defaults: dict[Any, Any] = {
         key: mpl.rcParamsDefault[key] for key in mpl.rcParamsDefault if key not in _KEPT
     }
@@ -272,7 +272,7 @@ def drawn(size_in: tuple[float, float]) -> Iterator[Figure]:
 
 @contextmanager
 def figure_file(path: Path, size_in: tuple[float, float]) -> Iterator[Figure]:
-    """Give a figure in the house style; it is written to `path` when the block ends."""
+    """Yield a figure in the house style; it is written to `path` when the block ends."""
     with drawn(size_in) as figure:
         yield figure
         with replacing(path) as scratch:
@@ -316,7 +316,7 @@ def _colors() -> Iterator[str]:
 
 
 def as_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Give a gray picture three channels."""
+    """Return a gray picture three channels."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
 

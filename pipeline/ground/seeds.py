@@ -6,7 +6,7 @@ import numpy as np
 
 
 def derive(seed: int, *names: str | int) -> int:
-    """Give the seed of a named stream, in [0, 2^63).
+    """Return the seed of a named stream, in [0, 2^63).
 
     The same seed and names give the same number on every machine; any other name gives an
     unrelated one.
@@ -16,5 +16,5 @@ def derive(seed: int, *names: str | int) -> int:
 
 
 def numpy_generator(seed: int, *names: str | int) -> np.random.Generator:
-    """Give a numpy generator for a named stream."""
+    """Return a numpy generator for a named stream."""
     return np.random.Generator(np.random.PCG64(derive(seed, *names)))

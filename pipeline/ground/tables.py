@@ -32,7 +32,7 @@ def read_table(path: Path) -> pd.DataFrame:
 
 @contextmanager
 def reading_parquet(path: Path) -> Iterator[None]:
-    """Tell what a reader of a parquet file that this project wrote may come upon.
+    """Translate the errors of reading a parquet file that this project wrote.
 
     Raises:
         DataError: The file is missing.

@@ -45,7 +45,7 @@ class Answers:
 
     @property
     def is_classes(self) -> bool:
-        """Tell whether answers are classes."""
+        """Return whether answers are classes."""
         return self.bundle.task == "classification"
 
     @property

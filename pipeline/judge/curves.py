@@ -17,7 +17,7 @@ _GRID = np.linspace(0.0, 1.0, 201)
 def roc_curves(
     probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: Sequence[str]
 ) -> dict[str, Curve]:
-    """Give false- and true-positive rates of each class against the rest, from (0, 0) to (1, 1).
+    """Return false- and true-positive rates of each class against the rest, from (0, 0) to (1, 1).
 
     A class without items on both sides has none.
     """
@@ -32,7 +32,7 @@ def roc_curves(
 def pr_curves(
     probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: Sequence[str]
 ) -> dict[str, Curve]:
-    """Give recall and precision of each class against the rest, by rising recall.
+    """Return recall and precision of each class against the rest, by rising recall.
 
     Average precision is the area under it where each precision holds back to the recall before. A
     class without items on both sides has none.
@@ -46,13 +46,13 @@ def pr_curves(
 
 
 def mean_roc(curves: dict[str, Curve]) -> pd.DataFrame:
-    """Give the mean over classes as columns `fpr` and `tpr`: one line, however many classes."""
+    """Return the mean over classes as columns `fpr` and `tpr`: one line, however many classes."""
     lines = [np.interp(_GRID, fpr, tpr) for fpr, tpr in curves.values()]
     return pd.DataFrame({"fpr": _GRID, "tpr": np.mean(lines, axis=0)} if lines else _NO_ROC)
 
 
 def mean_pr(curves: dict[str, Curve]) -> pd.DataFrame:
-    """Give the mean over classes as columns `recall` and `precision`."""
+    """Return the mean over classes as columns `recall` and `precision`."""
     lines = [
         precision[np.searchsorted(recall, _GRID, side="left")]
         for recall, precision in curves.values()

@@ -100,7 +100,7 @@ def judge(
 
 
 def summary(found: dict[str, Any]) -> str:
-    """Give one line: the main number, its interval, and its baseline."""
+    """Return one line: the main number, its interval, and its baseline."""
     name = "accuracy" if "accuracy" in found else "mae"
     interval = found["ci95"].get(name)
     spread = f" (95 %: {interval['low']:.4f} to {interval['high']:.4f})" if interval else ""
@@ -186,7 +186,7 @@ def value_metrics(
 
 
 def class_table(index: pd.DataFrame, served: np.ndarray, classes: Sequence[str]) -> pd.DataFrame:
-    """Give a row for each item: what it is, what it is taken for, every probability."""
+    """Return a row for each item: what it is, what it is taken for, every probability."""
     best = served.argmax(axis=1)
     table = index[["path", "id", "split", "label"]].copy()
     table["predicted"] = [classes[number] for number in best]
@@ -196,7 +196,7 @@ def class_table(index: pd.DataFrame, served: np.ndarray, classes: Sequence[str])
 
 
 def value_table(index: pd.DataFrame, values: np.ndarray) -> pd.DataFrame:
-    """Give a row for each item: its value, and the one predicted."""
+    """Return a row for each item: its value, and the one predicted."""
     table = index[["path", "id", "split"]].copy()
     table["label"] = index["label"].astype(np.float64)
     table["value"] = values

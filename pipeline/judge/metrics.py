@@ -59,7 +59,7 @@ class Bootstrap:
 def class_scores(
     probabilities_NK: np.ndarray, labels_N: np.ndarray, weights_RN: np.ndarray, *, ece_bins: int
 ) -> Scores:
-    """Give every classification metric for each row of weights.
+    """Return every classification metric for each row of weights.
 
     `balanced_accuracy` is the mean recall of the classes that occur. Macro means run over the
     classes that occur or are predicted, and count 0 for a class with nothing to divide by, as
@@ -88,7 +88,7 @@ def class_scores(
 
 
 def value_scores(values_N: np.ndarray, targets_N: np.ndarray, weights_RN: np.ndarray) -> Scores:
-    """Give every regression metric for each row of weights; `r2` needs targets that differ."""
+    """Return every regression metric for each row of weights; `r2` needs targets that differ."""
     error_N = values_N - targets_N
     total_R = weights_RN.sum(axis=1)
     mse_R = weigh(weights_RN, error_N**2) / total_R
@@ -109,7 +109,7 @@ def value_scores(values_N: np.ndarray, targets_N: np.ndarray, weights_RN: np.nda
 def areas(
     probabilities_NK: np.ndarray, labels_N: np.ndarray, weights_RN: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give the areas under the ROC and the precision-recall curve of each class against the rest.
+    """Return the areas under the ROC and the precision-recall curve of each class against the rest.
 
     The latter is average precision, without interpolation. Equal scores move together.
 
@@ -127,7 +127,7 @@ def areas(
 def per_class_scores(
     probabilities_NK: np.ndarray, labels_N: np.ndarray, classes: Sequence[str]
 ) -> dict[str, dict[str, float]]:
-    """Give `n`, `precision`, `recall`, `f1`, `roc_auc` and `pr_auc` of each class by name."""
+    """Return `n`, `precision`, `recall`, `f1`, `roc_auc` and `pr_auc` of each class by name."""
     predicted_N = probabilities_NK.argmax(axis=1)
     roc_RK, pr_RK = areas(probabilities_NK, labels_N, np.ones((1, len(labels_N))))
     table: dict[str, dict[str, float]] = {}
@@ -145,14 +145,14 @@ def per_class_scores(
 
 
 def point(scores: Callable[[np.ndarray], Scores], items: int) -> dict[str, float]:
-    """Give the metrics of all items, each counted once; those not defined are left out."""
+    """Return the metrics of all items, each counted once; those not defined are left out."""
     return _defined(scores(np.ones((1, items))))
 
 
 def intervals(
     scores: Callable[[np.ndarray], Scores], bootstrap: Bootstrap
 ) -> dict[str, dict[str, float]]:
-    """Give the 95 % interval of each metric: percentiles 2.5 and 97.5 of the resamples.
+    """Return the 95 % interval of each metric: percentiles 2.5 and 97.5 of the resamples.
 
     A metric that is not defined on more than half of the resamples is left out.
 
@@ -170,7 +170,7 @@ def intervals(
 
 
 def resampled(scores: Callable[[np.ndarray], Scores], bootstrap: Bootstrap) -> Scores:
-    """Give what `scores` gives for the weights of every resample, the resamples first.
+    """Return what `scores` gives for the weights of every resample, the resamples first.
 
     Args:
         scores: Weights [R, N] to arrays [R, ...].
@@ -187,7 +187,7 @@ def resampled(scores: Callable[[np.ndarray], Scores], bootstrap: Bootstrap) -> S
 
 
 def quick_scores(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> dict[str, float]:
-    """Give the metrics that training monitors, as `class_scores` defines them."""
+    """Return the metrics that training monitors, as `class_scores` defines them."""
     weights_1N = np.ones((1, len(labels_N)))
     predicted_N = probabilities_NK.argmax(axis=1)
     macro = _macro_scores(predicted_N, labels_N, weights_1N, probabilities_NK.shape[1])
@@ -199,7 +199,7 @@ def quick_scores(probabilities_NK: np.ndarray, labels_N: np.ndarray) -> dict[str
 
 
 def calibration_error(probabilities_NK: np.ndarray, labels_N: np.ndarray, bins: int) -> float:
-    """Give the mean distance between confidence and accuracy, over bins of equal width."""
+    """Return the mean distance between confidence and accuracy, over bins of equal width."""
     right_N = probabilities_NK.argmax(axis=1) == labels_N
     weights_1N = np.ones((1, len(labels_N)))
     return float(calibration_errors(probabilities_NK.max(axis=1), right_N, weights_1N, bins)[0])
@@ -208,7 +208,7 @@ def calibration_error(probabilities_NK: np.ndarray, labels_N: np.ndarray, bins: 
 def reliability_bins(
     confidence_N: np.ndarray, right_N: np.ndarray, bins: int
 ) -> Mapping[str, np.ndarray]:
-    """Give `confidence` and `accuracy` (0 in an empty bin) and `count` of bins of equal width."""
+    """Return `confidence` and `accuracy` (0 in an empty bin) and `count` of bins of equal width."""
     one_NM = _one_hot(_bin_of(confidence_N, bins), bins)
     count_M = one_NM.sum(axis=0)
     items_M = np.maximum(count_M, 1)
@@ -243,7 +243,7 @@ def _macro_scores(
 def _areas(
     score_N: np.ndarray, is_positive_N: np.ndarray, weights_RN: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Give ROC area and average precision of one class, [R] each."""
+    """Return ROC area and average precision of one class, [R] each."""
     order = np.argsort(-score_N, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score_N[order])), len(order) - 1)
     sorted_RN = weights_RN[:, order]
@@ -264,7 +264,7 @@ def _areas(
 def calibration_errors(
     confidence_N: np.ndarray, right_N: np.ndarray, weights_RN: np.ndarray, bins: int
 ) -> np.ndarray:
-    """Give the calibration error for each row of weights, [R]; see `calibration_error`."""
+    """Return the calibration error for each row of weights, [R]; see `calibration_error`."""
     gap_NM = _one_hot(_bin_of(confidence_N, bins), bins) * (right_N - confidence_N)[:, np.newaxis]
     gap_RM = np.abs(weigh(weights_RN, gap_NM))
     return np.asarray(gap_RM.sum(axis=1) / weights_RN.sum(axis=1))
@@ -284,7 +284,7 @@ def _draw(generator: np.random.Generator, resamples: int, groups_N: np.ndarray) 
 
 
 def weigh(weights_RN: np.ndarray, values: np.ndarray) -> np.ndarray:
-    """Give weighted sums of values [N] or [N, K].
+    """Return weighted sums of values [N] or [N, K].
 
     Not `@`: a BLAS shares the sum among as many threads as there are cores, and the last bits with
     them.

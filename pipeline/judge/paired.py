@@ -57,7 +57,7 @@ class Gain:
 
 
 def score(items: Items, outputs: np.ndarray) -> dict[str, float]:
-    """Give every metric, and `recall.<class>` of each class that occurs.
+    """Return every metric, and `recall.<class>` of each class that occurs.
 
     Args:
         items: N of them.
@@ -74,7 +74,7 @@ def compare(
     bootstrap: Bootstrap,
     confidence: float,
 ) -> dict[str, Gain]:
-    """Give the gain in every metric, and in the recall of each class.
+    """Return the gain in every metric, and in the recall of each class.
 
     Args:
         items: N of them.
@@ -119,7 +119,7 @@ def _scores(items: Items, outputs: np.ndarray) -> Callable[[np.ndarray], Scores]
 
 
 def _recalls(outputs: np.ndarray, items: Items, weights_RN: np.ndarray) -> Scores:
-    """Give `recall.<class>`; NaN where a resample has no item of the class."""
+    """Return `recall.<class>`; NaN where a resample has no item of the class."""
     is_NK = items.targets_N[:, np.newaxis] == np.arange(len(items.classes))
     right_NK = is_NK & (outputs.argmax(axis=1) == items.targets_N)[:, np.newaxis]
     all_RK, hit_RK = (

@@ -53,14 +53,14 @@ def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> Temperature:
 
 
 def slope(logits_NK: np.ndarray, labels_N: np.ndarray, inverse: float) -> float:
-    """Give the derivative of the mean cross-entropy with respect to the inverse temperature."""
+    """Return the derivative of the mean cross-entropy with respect to the inverse temperature."""
     expected_N = (probabilities(logits_NK, 1.0 / inverse) * logits_NK).sum(axis=1)
     true_N = np.take_along_axis(logits_NK, labels_N[:, np.newaxis], axis=1)[:, 0]
     return float((expected_N - true_N).mean())
 
 
 def probabilities(logits_NK: np.ndarray, temperature: float) -> np.ndarray:
-    """Give the softmax of logits over a temperature, in float64."""
+    """Return the softmax of logits over a temperature, in float64."""
     scaled = logits_NK.astype(np.float64) / temperature
     exponential = np.exp(scaled - scaled.max(axis=1, keepdims=True))
     return np.asarray(exponential / exponential.sum(axis=1, keepdims=True))

@@ -7,7 +7,7 @@ _TOLERANCES = {"fp32": 1e-3, "bf16": 1e-2}
 
 
 def tolerance(bundle: dict[str, Any]) -> float:
-    """Give the largest difference between machines of a probability, or of a value in deviations.
+    """Return the largest difference between machines of a probability, or of a value in deviations.
 
     Args:
         bundle: bundle.json; bf16 rounds more roughly than fp32, and differently by processor.

@@ -91,7 +91,7 @@ def _is_own(folder: Path) -> bool:
 
 
 def journal_path(key: str) -> Path:
-    """Give the place of the journal of a training, by its `dvc.train` key."""
+    """Return the place of the journal of a training, by its `dvc.train` key."""
     return state_folder() / "journals" / f"{key}.jsonl"
 
 
@@ -183,7 +183,7 @@ def _drop_torn_line(stream: IO[str]) -> None:
 
 
 def is_written(path: Path) -> bool:
-    """Tell whether a training holds the journal open."""
+    """Return whether a training holds the journal open."""
     with path.open("rb") as stream:
         return not try_lock(stream, path, shared=True)
 

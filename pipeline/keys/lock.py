@@ -74,22 +74,22 @@ class Lock:
         return cls(_mapping(parse_params(text, where), "stages", where), where)
 
     def deps(self, stage: str) -> dict[str, str]:
-        """Give path -> md5 of what a stage read."""
+        """Return path -> md5 of what a stage read."""
         return self._files(stage, "deps")
 
     def outs(self, stage: str) -> dict[str, str]:
-        """Give path -> md5 of what a stage wrote."""
+        """Return path -> md5 of what a stage wrote."""
         return self._files(stage, "outs")
 
     def all_outs(self) -> dict[str, str]:
-        """Give path -> md5 of what all stages wrote."""
+        """Return path -> md5 of what all stages wrote."""
         outs: dict[str, str] = {}
         for stage in self._stages:
             outs |= self._files(stage, "outs")
         return outs
 
     def params(self, stage: str) -> dict[str, Any]:
-        """Give the params of a stage, by the names under which dvc.yaml lists them."""
+        """Return the params of a stage, by the names under which dvc.yaml lists them."""
         files = self._entry(stage).get("params") or {}
         if not isinstance(files, dict) or set(files) - {PARAMS}:
             raise ParamsError(
@@ -98,7 +98,7 @@ class Lock:
         return dict(files.get(PARAMS) or {})
 
     def all_params(self, *, without: str) -> dict[str, Any]:
-        """Give the params of all stages but one."""
+        """Return the params of all stages but one."""
         params: dict[str, Any] = {}
         for stage in self._stages:
             if stage != without:
@@ -106,7 +106,7 @@ class Lock:
         return params
 
     def out(self, stage: str, name: str) -> str:
-        """Give the md5 of the one out of a stage that has this file name."""
+        """Return the md5 of the one out of a stage that has this file name."""
         found = [md5 for path, md5 in self.outs(stage).items() if Path(path).name == name]
         if len(found) != 1:
             raise ParamsError(
@@ -133,12 +133,12 @@ class Lock:
 
 
 def train_key(root: Path) -> str:
-    """Give `dvc.train` of the training that is about to start; see `stage_key`."""
+    """Return `dvc.train` of the training that is about to start; see `stage_key`."""
     return stage_key(root, "train", graph=GRAPH)
 
 
 def stage_key(root: Path, stage: str, *, graph: str) -> str:
-    """Give the key of a stage that is about to start in a working tree.
+    """Return the key of a stage that is about to start in a working tree.
 
     DVC writes a stage's own entry into dvc.lock when the stage has ended, so deps that other
     stages wrote are taken from their entries, code from its bytes, and params from params.yaml.
@@ -164,7 +164,7 @@ def stage_key(root: Path, stage: str, *, graph: str) -> str:
 
 
 def run_keys(lock: Lock) -> RunKeys:
-    """Give the keys of the result that a dvc.lock records.
+    """Return the keys of the result that a dvc.lock records.
 
     Raises:
         ParamsError: A stage has not run.
@@ -184,7 +184,7 @@ def run_keys(lock: Lock) -> RunKeys:
 
 
 def deps_key(deps: dict[str, str], params: dict[str, Any]) -> str:
-    """Give the key of a stage by what it reads: path -> md5, and params."""
+    """Return the key of a stage by what it reads: path -> md5, and params."""
     return sha256_json({"deps": deps, "params": params})
 
 

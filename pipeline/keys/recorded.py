@@ -68,12 +68,12 @@ class Recorded:
         return str(path)
 
     def inputs(self, stage: str) -> dict[str, str]:
-        """Give path -> md5 of what a stage read that no stage of these wrote: data and code."""
+        """Return path -> md5 of what a stage read that no stage of these wrote: data and code."""
         made = self._made()
         return {path: md5 for path, md5 in self.lock.deps(stage).items() if path not in made}
 
     def code(self) -> dict[str, str]:
-        """Give path -> md5 of all single files that the stages read and none wrote."""
+        """Return path -> md5 of all single files that the stages read and none wrote."""
         files: dict[str, str] = {}
         for stage in self.stages:
             files |= self.inputs(stage)
@@ -97,7 +97,7 @@ class Recorded:
         return tuple(order)
 
     def _above(self, name: str, maker: Mapping[str, str], path: tuple[str, ...]) -> Iterator[str]:
-        """Give a stage after all those that it needs; some more than once."""
+        """Yield a stage after all those that it needs; some more than once."""
         if name in path:
             raise IntegrityError(self.where, "its stages need one another", got=name)
         for dep in self.lock.deps(name):

@@ -95,7 +95,7 @@ def write_manifest(path: Path, table: pd.DataFrame) -> None:
 
 
 def typed_manifest(table: pd.DataFrame) -> pd.DataFrame:
-    """Give the manifest's columns in their order and types, rows sorted by path."""
+    """Return the manifest's columns in their order and types, rows sorted by path."""
     meta = [name for name in table.columns if name.startswith(META)]
     table = table[[*COLUMNS, *meta]].sort_values("path", kind="stable", ignore_index=True)
     types: dict[str, Any] = dict.fromkeys(table.columns, TEXT)
@@ -137,10 +137,10 @@ def validate(table: pd.DataFrame) -> None:
 
 
 def kept(table: pd.DataFrame) -> pd.DataFrame:
-    """Give the rows to work with, renumbered from 0 in the manifest's order."""
+    """Return the rows to work with, renumbered from 0 in the manifest's order."""
     return table[table["status"] == KEPT].reset_index(drop=True)
 
 
 def class_names(labels: pd.Series) -> tuple[str, ...]:
-    """Give the classes in the order of their output numbers: sorted by code point."""
+    """Return the classes in the order of their output numbers: sorted by code point."""
     return tuple(sorted(set(labels.dropna())))

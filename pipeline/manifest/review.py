@@ -92,7 +92,7 @@ def decisions_of(table: TextTable, *, may_be_open: bool = False) -> dict[str, De
 
 
 def describe_decisions(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> dict[str, Any]:
-    """Give what the report says of people's decisions: on how many items, and on which.
+    """Return what the report says of people's decisions: on how many items, and on which.
 
     Args:
         table: Columns path, id, label, as they are before the decisions are applied.

@@ -29,7 +29,7 @@ def activations_layout(views: int, shape: tuple[int, ...], *, remedy: str) -> La
 
 
 def to_halves(values: npt.NDArray[np.float32]) -> Halves | None:
-    """Give the activations of one item as float16, or None where that cannot hold them."""
+    """Return the activations of one item as float16, or None where that cannot hold them."""
     with np.errstate(over="ignore"):
         halves = values.astype(np.float16)
     return halves if np.isfinite(halves).all() else None

@@ -138,7 +138,7 @@ class Bundle:
 
 
 def prediction_views(augment: AugmentParams, count: int) -> tuple[int, ...]:
-    """Give the orientations that a prediction is averaged over, the picture as it is first.
+    """Return the orientations that a prediction is averaged over, the picture as it is first.
 
     Raises:
         ParamsError: Training pictures have fewer orientations.
@@ -229,7 +229,7 @@ class Predictor:
         return cls(load_network(model, facts), facts, runtime=runtime)
 
     def outputs_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Logits:
-        """Give the network's outputs, float32 [N, K]: logits, or standardized values.
+        """Return the network's outputs, float32 [N, K]: logits, or standardized values.
 
         Args:
             images_NCHW: uint8, of the bundle's size; any N.
@@ -253,7 +253,7 @@ class Predictor:
         return outputs
 
     def predict_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Values:
-        """Give calibrated probabilities, float64 [N, K], or values in the target's unit, [N, 1]."""
+        """Return calibrated probabilities, float64 [N, K], or values in the target's unit, [N, 1]."""
         return self.read_outputs(self.outputs_images(images_NCHW, pad=pad))
 
     def read_outputs(self, outputs_NK: Logits) -> Values:

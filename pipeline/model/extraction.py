@@ -78,7 +78,7 @@ class Extraction:
 
 
 def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
-    """Give what the features of a picture depend on, besides the picture: JSON.
+    """Return what the features of a picture depend on, besides the picture: JSON.
 
     Args:
         work: What is computed.
@@ -201,12 +201,12 @@ def _head(params: FeaturesParams) -> dict[str, Any]:
 
 
 def _keys(index: pd.DataFrame) -> list[str]:
-    """Say what each row is computed from: its id gives the views their seeds."""
+    """Return what each row is computed from: its id gives the views their seeds."""
     return [f"{id_} {digest}" for id_, digest in zip(index["id"], index[DIGEST], strict=True)]
 
 
 def _open_old(old: Path | None, keys: Sequence[str], layouts: Sequence[Layout]) -> Reusable:
-    """Give what can be taken from an earlier build."""
+    """Return what can be taken from an earlier build."""
     if old is None:
         return Reusable.none()
     try:
@@ -227,7 +227,7 @@ def _open_old(old: Path | None, keys: Sequence[str], layouts: Sequence[Layout]) 
 def _compute(
     work: Extraction, cut: str | None, todo: Rows, machine: MachineParams
 ) -> Iterator[list[Array]]:
-    """Give the arrays of some rows, one row after the other; tell progress and the rate."""
+    """Yield the arrays of some rows, one row after the other; tell progress and the rate."""
     start = time.monotonic()
     views = 1 if cut is None else work.params.views
     size = work.params.batch_size
@@ -246,7 +246,7 @@ def _compute(
 
 
 def _compute_rows(work: Extraction, cut: str | None, rows: Rows) -> Iterator[list[Array]]:
-    """Give pooled features and the activations of all views of a batch, as they are asked for."""
+    """Yield pooled features and the activations of all views of a batch, as they are asked for."""
     views = [
         _compute_view(work, cut, rows, view)
         for view in range(1 if cut is None else work.params.views)
@@ -279,7 +279,7 @@ def _broken(store: Store, row: int) -> DataError:
 def _compute_view(
     work: Extraction, cut: str | None, rows: Rows, view: int
 ) -> tuple[Floats | None, Floats | None]:
-    """Give pooled features (of view 0 alone) and activations of some rows."""
+    """Return pooled features (of view 0 alone) and activations of some rows."""
     trunk, params = work.trunk, work.params
     images = torch.from_numpy(_images(work, rows, view)).to(work.runtime.device)
     pooled = activations = None
@@ -296,7 +296,7 @@ def _compute_view(
 
 
 def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
-    """Give one view of some pictures, uint8 [batch size, 3, H, W], filled up with zeros."""
+    """Return one view of some pictures, uint8 [batch size, 3, H, W], filled up with zeros."""
     size = work.store.size_px
     images = np.zeros((work.params.batch_size, 3, size, size), dtype=np.uint8)
     read = work.store.read if view else work.store.read_checked  # of all views, once is enough
@@ -317,7 +317,7 @@ def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
 
 
 def _shape_at(trunk: Trunk, cut: str, size_px: int, runtime: Runtime) -> tuple[int, ...]:
-    """Give the shape of one picture's activations at a cut."""
+    """Return the shape of one picture's activations at a cut."""
     black = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=runtime.device)
     with torch.inference_mode(), runtime.autocast():
         return tuple(trunk.backbone.lower(trunk.normalize(black), cut).shape[1:])

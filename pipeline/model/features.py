@@ -112,7 +112,7 @@ class Features:
         return None if self.activations is None else str(self.meta["cut"])
 
     def require_pooled(self, *, by: str = "train.strategy: head") -> Shards:
-        """Give the pooled features, after a check of their SHA-256.
+        """Return the pooled features, after a check of their SHA-256.
 
         Args:
             by: The param that needs them, for the error.
@@ -133,7 +133,7 @@ class Features:
         return self.pooled
 
     def require_activations(self) -> Activations:
-        """Give the activations, after a check of their SHA-256.
+        """Return the activations, after a check of their SHA-256.
 
         Raises:
             ParamsError: They were not computed.
@@ -154,7 +154,7 @@ class Features:
 def features_bytes(
     rows: int, params: FeaturesParams, dim: int, shape: tuple[int, ...] | None
 ) -> int:
-    """Give the bytes that features take.
+    """Return the bytes that features take.
 
     Args:
         rows: Pictures.

@@ -61,7 +61,7 @@ class Head(nn.Module):
         self.std.copy_(torch.where(is_constant, 1.0, std) * math.sqrt(self.in_features))
 
     def forward(self, features_BD: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Give outputs, float32 [B, K], whatever the precision around.
+        """Return outputs, float32 [B, K], whatever the precision around.
 
         Args:
             features_BD: As they come from the backbone, unscaled.
@@ -72,7 +72,7 @@ class Head(nn.Module):
             return functional.linear(scaled, self.weight, self.bias)
 
     def by_row(self, features_BD: Tensor) -> Tensor:
-        """Give the outputs of eval mode, each row computed by itself.
+        """Return the outputs of eval mode, each row computed by itself.
 
         In one product over the batch, a row's last bits depend on its place in it: matrix kernels
         treat rows at the edge of a tile otherwise (2 outputs, 2561 features, 32 rows on AVX-512:

@@ -44,7 +44,7 @@ class Trunk(nn.Module):
         return self.backbone.pooled_dim(self.pooling)
 
     def normalize(self, images_BCHW: Tensor) -> Tensor:
-        """Give what the backbone gets: float32, channels last.
+        """Return what the backbone gets: float32, channels last.
 
         Args:
             images_BCHW: uint8, or float32 on the same scale 0..255, as augmentation gives it.
@@ -54,7 +54,7 @@ class Trunk(nn.Module):
         return values.contiguous(memory_format=torch.channels_last)
 
     def pooled(self, images_BCHW: Tensor) -> Tensor:
-        """Give pooled features of uint8 pictures: float32 [B, D]."""
+        """Return pooled features of uint8 pictures: float32 [B, D]."""
         return self.backbone.pooled(self.normalize(images_BCHW), self.pooling)
 
     def fold(self) -> None:
@@ -89,7 +89,7 @@ class Network(Trunk):
             raise ValueError(f"the head takes {head.in_features} features, there are {self.dim}")
 
     def forward(self, images_BCHW: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Give outputs, float32 [B, K].
+        """Return outputs, float32 [B, K].
 
         In eval mode a picture's outputs do not depend on its place in the batch, nor on the others
         there; the batch's shape they may depend on.
@@ -101,7 +101,7 @@ class Network(Trunk):
         return self.head_outputs(self.pooled(images_BCHW), generator)
 
     def head_outputs(self, features_BD: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Give outputs from pooled features, float32 [B, K]."""
+        """Return outputs from pooled features, float32 [B, K]."""
         if self.training:
             outputs: Tensor = self.head(features_BD, generator)
             return outputs
@@ -124,7 +124,7 @@ class Upper(nn.Module):
         self.cut = cut
 
     def forward(self, activations: Tensor, generator: torch.Generator | None = None) -> Tensor:
-        """Give outputs, float32 [B, K].
+        """Return outputs, float32 [B, K].
 
         Args:
             activations: float32 [B, ...], as the steps below the cut give them.

@@ -63,14 +63,14 @@ class LockFile:
         return Lock.parse(self.text, self.where)
 
     def command(self, stage: str) -> str:
-        """Give the command that a stage was run with; empty where it has not run."""
+        """Return the command that a stage was run with; empty where it has not run."""
         stages = self.tree.get("stages")
         entry = stages.get(stage) if isinstance(stages, dict) else None
         return str(entry.get("cmd", "")) if isinstance(entry, dict) else ""
 
 
 def read_history(root: Path, path: Path = Path(LOCK)) -> tuple[list[LockFile], list[str]]:
-    """Give every version of a lock file that commits have, and what is wrong with others.
+    """Return every version of a lock file that commits have, and what is wrong with others.
 
     Args:
         root: The root of the repository.
@@ -99,7 +99,7 @@ def read_history(root: Path, path: Path = Path(LOCK)) -> tuple[list[LockFile], l
 
 
 def facts_of(root: Path, commit: Commit, *, is_dirty: bool) -> GitFacts:
-    """Say of a commit what `git_facts` says of a working tree.
+    """Return for a commit what `git_facts` returns for a working tree.
 
     Args:
         root: The root of the repository.
@@ -117,7 +117,7 @@ def facts_of(root: Path, commit: Commit, *, is_dirty: bool) -> GitFacts:
 
 
 def _commits(root: Path, path: Path) -> list[Commit]:
-    """Give the commits that changed a file, parents before children, otherwise by their time."""
+    """Return the commits that changed a file, parents before children, otherwise by their time."""
     text = ask_git(
         root,
         "log",
@@ -137,7 +137,7 @@ def _commits(root: Path, path: Path) -> list[Commit]:
 
 
 def _experiments(root: Path) -> Iterator[Commit]:
-    """Give the last commit of each experiment."""
+    """Yield the last commit of each experiment."""
     refs = ask_git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
     names = {}
     for line in refs.splitlines():
@@ -156,7 +156,7 @@ def _parse(text: str | None, names: Mapping[str, str]) -> Iterator[Commit]:
 
 
 def _branch(root: Path, sha: str) -> str:
-    """Give a branch that has a commit: the present one if it does, else the first of them."""
+    """Return a branch that has a commit: the present one if it does, else the first of them."""
     text = ask_git(root, "branch", "--contains", sha, "--format=%(HEAD)%(refname:short)") or ""
     lines = [line for line in text.splitlines() if "(" not in line]
     here = [line[1:] for line in lines if line.startswith("*")]

@@ -77,5 +77,5 @@ def _repeated(known: Known, key: str, record: Record) -> "Run | None":
 
 
 def _params(record: Record) -> dict[str, Any]:
-    """Give the params that the journal tells; params.yaml may have changed since."""
+    """Return the params that the journal tells; params.yaml may have changed since."""
     return dict(record.info.get("params", {}))

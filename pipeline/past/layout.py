@@ -46,7 +46,7 @@ class Missing(MachineError):
 
 
 def paths_of(file: LockFile, stage: str) -> dict[str, Path]:
-    """Give the paths that a publish stage was run with, by the names of its options.
+    """Return the paths that a publish stage was run with, by the names of its options.
 
     Raises:
         DataError: It has not run at this commit.

@@ -45,7 +45,7 @@ class PastResult:
 def gather_results(
     files: Sequence[LockFile], registry: RegistryParams
 ) -> tuple[list[PastResult], list[str]]:
-    """Give the distinct results of lock files, oldest first, and what is wrong with others.
+    """Return the distinct results of lock files, oldest first, and what is wrong with others.
 
     Args:
         files: Oldest first.
@@ -86,12 +86,12 @@ def _read(file: LockFile, present: RegistryParams) -> PastResult:
 
 
 def _committed_later(first: PastResult, each: PastResult) -> PastResult:
-    """Give what an experiment made first and people committed then."""
+    """Return what an experiment made first and people committed then."""
     return replace(each, time_ms=first.time_ms, experiment=first.experiment)
 
 
 def results_of(file: LockFile) -> Results:
-    """Give the paths that `publish` was run with at a commit.
+    """Return the paths that `publish` was run with at a commit.
 
     Raises:
         DataError: It has not run there.

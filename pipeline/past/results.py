@@ -114,7 +114,7 @@ class ResultSync:
                 return self._publish(each, outcome, known, known.tracking)
 
     def _outcome(self, each: PastResult, folder: Path) -> Outcome:
-        """Give the result as files in a folder.
+        """Return the result as files in a folder.
 
         Raises:
             PipelineError: It cannot be had.
@@ -232,7 +232,7 @@ def _tell(
     *,
     made: bool = False,
 ) -> Synced:
-    """Say what became of a run and its version."""
+    """Return what became of a run and its version."""
     is_other = run.data.tags.get("dvc.model") != each.keys.model
     word: Any = "made" if made else "confirmed" if is_other else "moved" if moved else "there"
     if version is None:

@@ -60,11 +60,11 @@ class Known:
     runs: "dict[str, Run]" = field(default_factory=dict)
 
     def with_key(self, key: str) -> "list[Run]":
-        """Give the complete runs that have a `dvc.key`."""
+        """Return the complete runs that have a `dvc.key`."""
         return [run for run in self.runs.values() if key in run.data.tags["dvc.keys"].split()]
 
     def with_tags(self, tags: Mapping[str, str]) -> "Run | None":
-        """Give a complete run that has these tags."""
+        """Return a complete run that has these tags."""
         for run in self.runs.values():
             if all(run.data.tags.get(name) == value for name, value in tags.items()):
                 return run
@@ -87,7 +87,7 @@ class Servers:
         self._known: dict[str, Known] = {}
 
     def at(self, experiment: str) -> Known:
-        """Give what is known of an experiment.
+        """Return what is known of an experiment.
 
         Raises:
             TrackingError: The server is away.
@@ -103,7 +103,7 @@ class Servers:
 
 
 def read_runs(tracking: Tracking) -> "list[Run]":
-    """Give all complete runs of the experiment that have keys, oldest first."""
+    """Return all complete runs of the experiment that have keys, oldest first."""
     runs = all_runs(
         tracking.client,
         [tracking.experiment_id],
@@ -114,7 +114,7 @@ def read_runs(tracking: Tracking) -> "list[Run]":
 
 
 def _peek(experiment: str) -> Tracking | None:
-    """Give the way to an experiment, where it is there."""
+    """Return the way to an experiment, where it is there."""
     uri = tracking_uri()
     configure()
     probe(uri)

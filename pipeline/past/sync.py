@@ -117,7 +117,7 @@ class Sync:
                     known.note(run)
 
     def _settle_aliases(self, name: str, own: Sequence[PastResult]) -> Iterator[Synced]:
-        """Give aliases and decisions as the audit has them, and tell of each alias."""
+        """Yield aliases and decisions as the audit has them, and tell of each alias."""
         tracking = self._servers.at(own[0].experiment_name).tracking
         if tracking is None or self._dry_run:
             return
@@ -146,7 +146,7 @@ def _tell_alias(alias: str, model: str, before: Board, after: Board) -> Synced:
 
 
 def as_line(found: Synced) -> str:
-    """Give a line for people."""
+    """Return a line for people."""
     parts = [
         f"{found.commit[:_SHORT] or '-':<{_SHORT}}",
         f"{found.kind:<9}",
@@ -160,7 +160,7 @@ def as_line(found: Synced) -> str:
 
 
 def summary(found: Sequence[Synced]) -> str:
-    """Give the last line: how many of what."""
+    """Return the last line: how many of what."""
     texts = []
     for title, states in (
         ("runs", [each.state for each in found if each.kind != "alias"]),
@@ -175,6 +175,6 @@ def summary(found: Sequence[Synced]) -> str:
 
 
 def as_json(found: Sequence[Synced]) -> str:
-    """Give everything for programs."""
+    """Return everything for programs."""
     rows = [asdict(each) for each in found]
     return json.dumps({"synced": rows}, indent=2, ensure_ascii=False) + "\n"

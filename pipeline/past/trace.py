@@ -120,7 +120,7 @@ def trace(root: Path, what: str | None) -> Trace:
 
 
 def cached_file(root: Path, recorded: Recorded, path: str) -> Path | None:
-    """Give a file of the recorded bytes, from the working tree or DVC's cache; or None."""
+    """Return a file of the recorded bytes, from the working tree or DVC's cache; or None."""
     md5 = recorded.lock.all_outs().get(path)
     if md5 is None:
         return None
@@ -131,7 +131,7 @@ def cached_file(root: Path, recorded: Recorded, path: str) -> Path | None:
 
 
 def _working_tree(root: Path, what: str | None) -> Recorded | None:
-    """Give the result in the working tree, if it is what was asked for."""
+    """Return the result in the working tree, if it is what was asked for."""
     if what is not None and not (root / what).is_file():
         return None
     if what is not None and (root / what).resolve() != (root / METRICS).resolve():
@@ -192,7 +192,7 @@ def _find(root: Path, key: str | None, model: str | None, tags: Mapping[str, str
 def _recorded(
     root: Path, sha: str | None, model: str | None, lookup: Lookup | None, found: Found | None
 ) -> Recorded | None:
-    """Give the dvc.lock of a result: the commit's if it has this model, else the run's."""
+    """Return the dvc.lock of a result: the commit's if it has this model, else the run's."""
     text = ask_git(root, "show", f"{sha}:./{LOCK}") if sha else None
     committed = Recorded(text, f"{LOCK} of {str(sha)[:12]}") if text else None
     if committed and committed.keys.model == model:
@@ -258,7 +258,7 @@ def _fingerprint(
 
 
 def _weights(root: Path, tags: Mapping[str, str], recorded: Recorded | None) -> dict[str, Any]:
-    """Give source and sha256, as far as they are known."""
+    """Return source and sha256, as far as they are known."""
     if "weights.sha256" in tags:
         return {"source": tags.get("weights.source"), "sha256": tags["weights.sha256"]}
     path = cached_file(root, recorded, RECORD) if recorded else None

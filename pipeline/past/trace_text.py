@@ -15,7 +15,7 @@ _UNKNOWN = "unknown"
 
 
 def as_text(trace: Trace) -> str:
-    """Give a page for a terminal, with short digests."""
+    """Return a page for a terminal, with short digests."""
     lines = [trace.what, ""]
     for title, rows in (
         ("commit", _commit(trace.commit)),
@@ -37,7 +37,7 @@ def as_text(trace: Trace) -> str:
 
 
 def as_json(trace: Trace) -> dict[str, Any]:
-    """Give everything, with whole digests."""
+    """Return everything, with whole digests."""
     recorded, found = trace.recorded, trace.found
     run, version = (found.run, found.version) if found else (None, None)
     return {

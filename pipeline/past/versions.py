@@ -25,7 +25,7 @@ _OURS = {CANDIDATE, CHAMPION}
 
 
 def first_numbers(decisions: Sequence[Decision], name: str) -> dict[str, int]:
-    """Give `dvc.model` -> the number that its version first had, in the order of the decisions.
+    """Return `dvc.model` -> the number that its version first had, in the order of the decisions.
 
     Args:
         decisions: Oldest first.
@@ -39,7 +39,7 @@ def first_numbers(decisions: Sequence[Decision], name: str) -> dict[str, int]:
 
 
 def first_times(decisions: Sequence[Decision]) -> dict[str, int]:
-    """Give `dvc.model` -> when it was first decided on, in ms since 1970."""
+    """Return `dvc.model` -> when it was first decided on, in ms since 1970."""
     times: dict[str, int] = {}
     for each in decisions:
         moment = datetime.fromisoformat(each.time.replace("Z", "+00:00"))
@@ -53,7 +53,7 @@ def is_begun_anew(
     numbers: Mapping[str, int],
     recorded: Collection[str],
 ) -> bool:
-    """Tell whether a registered model holds only versions that had higher numbers before.
+    """Return whether a registered model holds only versions that had higher numbers before.
 
     Args:
         present: `dvc.model` -> number, of the versions that are there.
@@ -89,7 +89,7 @@ def begin_again(
 
 
 def raise_number(tracking: Tracking, version: "ModelVersion", wanted: int) -> "ModelVersion":
-    """Give a version the number that it had, by passing over those before.
+    """Return a version the number that it had, by passing over those before.
 
     Args:
         tracking: The server.

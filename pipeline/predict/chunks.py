@@ -56,7 +56,7 @@ class Chunks:
         write_table(chunk.path, table)
 
     def tables(self) -> Iterator[pa.Table]:
-        """Give the rows of all chunks, in order."""
+        """Yield the rows of all chunks, in order."""
         for chunk in self.all:
             yield pq.read_table(chunk.path)
 

@@ -46,7 +46,7 @@ class Input:
     fault: str | None = None
 
     def stamp(self) -> list[str | int]:
-        """Give what changes when the file does, from the file system's records alone."""
+        """Return what changes when the file does, from the file system's records alone."""
         try:
             file, _ = split_path(self.root, self.inner)
             status = (self.root / file).stat()

@@ -18,7 +18,7 @@ _COMPRESSION = "zstd"
 
 
 def schema_of(description: Mapping[str, Any]) -> pa.Schema:
-    """Give the columns of a model's predictions.
+    """Return the columns of a model's predictions.
 
     Args:
         description: `Engine.describe`.
@@ -37,7 +37,7 @@ def schema_of(description: Mapping[str, Any]) -> pa.Schema:
 
 
 def to_table(rows: Sequence[Mapping[str, Any]], schema: pa.Schema) -> pa.Table:
-    """Give rows as a table; what a row lacks is null."""
+    """Return rows as a table; what a row lacks is null."""
     rows = [{**row, "note": "; ".join(row.get("notes") or ()) or None} for row in rows]
     columns = [[row.get(name) for row in rows] for name in schema.names]
     return pa.table(columns, schema=schema)
@@ -64,12 +64,12 @@ def write_output(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> N
 
 
 def csv_header(schema: pa.Schema) -> str:
-    """Give the first line."""
+    """Return the first line."""
     return _lines([schema.names])
 
 
 def csv_lines(table: pa.Table) -> str:
-    """Give a table's lines: floats in the shortest form that reads back as the same, null empty.
+    """Return a table's lines: floats in the shortest form that reads back as the same, null empty.
 
     A path or an error that a spreadsheet would take for a formula gets a `'` before it.
     """

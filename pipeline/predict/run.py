@@ -194,7 +194,7 @@ def _counted(chunks: Chunks, summary: Summary) -> Iterator[pa.Table]:
 def _rows(
     resident: Resident, files: Sequence[Input], options: Options
 ) -> Generator[Row, None, None]:
-    """Give the row of every file, in their order."""
+    """Yield the row of every file, in their order."""
     reader = _Reader(files, most_bytes(options.max_pixels))
     bar: tqdm[Never] = progress(
         (), options.machine, total=len(files), title="predict", unit="files"
@@ -224,7 +224,7 @@ class _Reader:
         self._max_bytes = max_bytes
 
     def contents(self) -> Iterator[bytes]:
-        """Give the bytes of those that can be read; each after its row."""
+        """Yield the bytes of those that can be read; each after its row."""
         for file in self._files:
             row, content = self._read(file)
             self.rows.append(row)

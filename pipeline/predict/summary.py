@@ -32,7 +32,7 @@ class Summary:
             self._highest = max(self._highest, *values)
 
     def text(self) -> str:
-        """Give one line."""
+        """Return one line."""
         n_bad = self._reasons.total()
         parts = [f"{self._files - n_bad} of {self._files} files predicted"]
         if self._labels:

@@ -30,7 +30,7 @@ ALIASES = (CANDIDATE, CHAMPION)
 
 
 def audit_folder() -> Path:
-    """Give the folder `audit` of the repository.
+    """Return the folder `audit` of the repository.
 
     Under `dvc exp run --temp` and `--queue` it is that of the repository itself: the folder that
     the experiment runs in is thrown away, and DVC takes no new files from it.
@@ -55,24 +55,24 @@ class Board:
     """Hashes of all decisions."""
 
     def at(self, alias: str) -> "ModelVersion | None":
-        """Give the version that an alias points to."""
+        """Return the version that an alias points to."""
         number = self.aliases.get(alias)
         return next((each for each in self.versions if str(each.version) == number), None)
 
     def holding(self, model: str | None) -> "ModelVersion | None":
-        """Give the oldest version that holds a model."""
+        """Return the oldest version that holds a model."""
         return next((v for v in self.versions if v.tags.get(MODEL) == model), None)
 
     def is_known(self, version: "ModelVersion") -> bool:
-        """Tell whether the decision that a version's tag names is here, or it has none."""
+        """Return whether the decision that a version's tag names is here, or it has none."""
         return version.tags.get(DECIDED) in {None, *self.known}
 
     def decision_on(self, version: "ModelVersion") -> Decision | None:
-        """Give the last decision on a version that is here."""
+        """Return the last decision on a version that is here."""
         return self.last.get(version.tags.get(MODEL, ""))
 
     def unsettled(self) -> "list[tuple[ModelVersion, Decision]]":
-        """Give the versions that do not have the tag of their last decision yet."""
+        """Return the versions that do not have the tag of their last decision yet."""
         firsts = [self.holding(model) for model in self.last]
         pairs = [(each, self.last[each.tags[MODEL]]) for each in firsts if each is not None]
         return [

@@ -27,7 +27,7 @@ class Drift:
 
 
 def find_drift(tracking: Tracking, name: str, decisions: Sequence[Decision]) -> Drift:
-    """Say of each alias that is not where the audit has it what happened, and of each tag."""
+    """Return each alias and tag that is not as the audit has it, and what happened."""
     board, wanted = read_board(tracking, name, decisions), replay(decisions, name)
     wrong, notes, met = [], [], []
     for alias in ALIASES:
@@ -53,7 +53,7 @@ def find_drift(tracking: Tracking, name: str, decisions: Sequence[Decision]) -> 
 
 
 def _tell_met(board: Board, alias: str, apart: Sequence[Decision]) -> str:
-    """Say that two clones decided apart, where the alias is, and how to settle it."""
+    """Return that two clones decided apart, where the alias is, and how to settle it."""
     told = " and ".join(
         f"{each.action} of model {each.model[:12]} by {each.by}, {each.time} [{each.hash[:12]}]"
         for each in apart
@@ -86,7 +86,7 @@ def _alias(board: Board, alias: str, model: str | None) -> str | None:
 
 
 def _commit_of(digest: str) -> str:
-    """Give a commit of any branch that has the entry of a hash; empty where there is none."""
+    """Return a commit of any branch that has the entry of a hash; empty where there is none."""
     path = f"{audit_folder().as_posix()}/*-{digest}.json"
     return ask_line(Path(), "log", "--all", "-1", "--format=%h", "--", path)
 

@@ -132,7 +132,7 @@ def _arena() -> Iterator[Arena]:
 
 
 def _value(raw: dict[str, Any], section: str, name: str) -> Any:
-    """Give a value of a section whose class is slow to import."""
+    """Return a value of a section whose class is slow to import."""
     try:
         return raw[section][name]
     except (KeyError, TypeError) as error:
@@ -140,7 +140,7 @@ def _value(raw: dict[str, Any], section: str, name: str) -> Any:
 
 
 def refusal(version: str, reason: str) -> ParamsError:
-    """Give the error of a version that was refused."""
+    """Return the error of a version that was refused."""
     return ParamsError(
         f"rootstock promote {version}",
         f"refused: {reason}",
@@ -149,6 +149,6 @@ def refusal(version: str, reason: str) -> ParamsError:
 
 
 def drifted(wrong: tuple[str, ...]) -> IntegrityError:
-    """Give the error of a registry that is not where the audit has it."""
+    """Return the error of a registry that is not where the audit has it."""
     more = f"; and {len(wrong) - 1} more, see above" if len(wrong) > 1 else ""
     return IntegrityError("audit", f"{wrong[0]}{more}")

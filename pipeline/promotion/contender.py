@@ -69,7 +69,7 @@ def read_contestant(tracking: Tracking, version: "ModelVersion") -> Contestant:
 
 
 def read_test_items(tracking: Tracking, version: "ModelVersion") -> pd.DataFrame:
-    """Give the rows of predictions.parquet of the test split, by id, with their `group`.
+    """Return the rows of predictions.parquet of the test split, by id, with their `group`.
 
     Raises:
         Unfit: The run does not keep them.

@@ -162,7 +162,7 @@ class Contest:
         return Items(targets, numbers, classes, self._arena.ece_bins)
 
     def _known_outputs(self) -> np.ndarray:
-        """Give what evaluation found, which `verify` has checked."""
+        """Return what evaluation found, which `verify` has checked."""
         return self._items[output_columns(self._candidate.bundle)].to_numpy(np.float64)
 
     def _measure(self) -> Measured:
@@ -212,7 +212,7 @@ class Contest:
 
 
 def rules(params: RegistryParams) -> dict[str, Any]:
-    """Give the params that decide a contest."""
+    """Return the params that decide a contest."""
     return {name: value for name, value in params.model_dump().items() if name in _RULES}
 
 
@@ -229,6 +229,6 @@ def _outputs(
 
 
 def _digest(table: pd.DataFrame) -> str:
-    """Give the digest of ids and labels, whatever their order."""
+    """Return the digest of ids and labels, whatever their order."""
     pairs = zip(table["id"], table["label"], strict=True)
     return sha256_json(sorted([str(item), str(label)] for item, label in pairs))

@@ -124,7 +124,7 @@ def _lost_champion(
     *,
     override: bool,
 ) -> "ModelVersion | None":
-    """Give the champion that the audit has and no alias; None where there was never one.
+    """Return the champion that the audit has and no alias; None where there was never one.
 
     It may be one whose inputs are the candidate's own, trained on another machine to other bits:
     then the candidate is that champion, and needs to beat nobody.
@@ -202,7 +202,7 @@ def _judge(
 
 
 def _answer(decisions: list[Decision], version: "ModelVersion", question: str) -> Decision | None:
-    """Give the last decision on a version, if it refused the same.
+    """Return the last decision on a version, if it refused the same.
 
     A promotion is no answer: if its version is not champion now, it was taken back since.
     """
@@ -258,5 +258,5 @@ def _models_at(board: Board) -> dict[str, str]:
 
 
 def author() -> str:
-    """Give the name that git signs with, else that of the user."""
+    """Return the name that git signs with, else that of the user."""
     return ask_line(Path(), "config", "user.name") or getpass.getuser()

@@ -156,14 +156,14 @@ def write_decision(folder: Path, draft: Draft, *, time: datetime | None = None) 
 
 
 def heads(decisions: Iterable[Decision]) -> list[str]:
-    """Give the hashes of the decisions that no other one follows, sorted."""
+    """Return the hashes of the decisions that no other one follows, sorted."""
     decisions = list(decisions)
     followed = {parent for decision in decisions for parent in decision.parents}
     return sorted(decision.hash for decision in decisions if decision.hash not in followed)
 
 
 def replay(decisions: Iterable[Decision], name: str) -> dict[str, str]:
-    """Give alias -> `dvc.model` as the decisions on a registered model leave them.
+    """Return alias -> `dvc.model` as the decisions on a registered model leave them.
 
     Of two clones that decided apart, the later decision counts; one that left an alias alone, such
     as a refusal in the other clone, does not undo a promotion.
@@ -180,7 +180,7 @@ def replay(decisions: Iterable[Decision], name: str) -> dict[str, str]:
 
 
 def rivals(decisions: Sequence[Decision], name: str, alias: str) -> list[Decision]:
-    """Give the decisions that moved an alias apart from each other, in clones that met since.
+    """Return the decisions that moved an alias apart from each other, in clones that met since.
 
     They are those that no other one that moved the alias follows, where they chose different
     models. The next decision that moves it follows them all, and settles it.
@@ -202,7 +202,7 @@ def rivals(decisions: Sequence[Decision], name: str, alias: str) -> list[Decisio
 
 
 def champions(decisions: Iterable[Decision], name: str) -> list[Decision]:
-    """Give the decisions that led to the present champion, first to last, one for each champion.
+    """Return the decisions that led to the present champion, first to last, one for each champion.
 
     The last one is of the present champion, the one before it of the champion that a rollback goes
     back to. What a rollback took back is not among them.
@@ -220,7 +220,7 @@ def champions(decisions: Iterable[Decision], name: str) -> list[Decision]:
 
 
 def as_json(decision: Decision) -> dict[str, Any]:
-    """Give a decision as a JSON value, with its hash."""
+    """Return a decision as a JSON value, with its hash."""
     return asdict(decision) | {"parents": list(decision.parents)}
 
 

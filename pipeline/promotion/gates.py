@@ -65,7 +65,7 @@ class Verdict:
         return "; ".join([*shown, *([f"and {rest} more gates"] if rest > 0 else [])])
 
     def as_json(self) -> list[dict[str, Any]]:
-        """Give the gates as a JSON value."""
+        """Return the gates as a JSON value."""
         return [asdict(gate) for gate in self.gates]
 
 

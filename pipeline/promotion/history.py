@@ -55,7 +55,7 @@ def count_scores(decisions: Iterable[Decision], name: str) -> list[Scored]:
 
 
 def tell_history(decisions: Sequence[Decision], name: str) -> str:
-    """Give the decisions on a registered model, oldest first, and the counts, as lines."""
+    """Return the decisions on a registered model, oldest first, and the counts, as lines."""
     mine = [decision for decision in decisions if decision.name == name]
     if not mine:
         return f"The audit has no decision on {name}.\n"
@@ -73,7 +73,7 @@ def tell_history(decisions: Sequence[Decision], name: str) -> str:
 
 
 def tell_scored(scored: Scored) -> str:
-    """Give the line on a test split."""
+    """Return the line on a test split."""
     text = (
         f"test split {scored.split[:12]} ({scored.items} items): scored for "
         f"{scored.times} {'decision' if scored.times == 1 else 'decisions'}, by "
@@ -88,7 +88,7 @@ def tell_scored(scored: Scored) -> str:
 
 
 def tell_decision(decision: Decision) -> str:
-    """Give one decision, with every gate, as lines."""
+    """Return one decision, with every gate, as lines."""
     champion = decision.aliases.get(CHAMPION)
     lines = [
         f"models:/{decision.name}/{decision.version}: {_WORDS[decision.action]}",
@@ -99,7 +99,7 @@ def tell_decision(decision: Decision) -> str:
 
 
 def tell_evidence(decision: Decision) -> list[str]:
-    """Give the reason of a decision, and what was measured for it, as lines."""
+    """Return the reason of a decision, and what was measured for it, as lines."""
     lines = [decision.reason]
     test = decision.evidence.get("test")
     if test:

@@ -85,7 +85,7 @@ def promote(arena: Arena, version: str, *, reason: str = "", override: bool = Fa
 
 
 def rollback(arena: Arena, reason: str) -> Answer:
-    """Give the alias back to the champion before; nothing is trained or judged.
+    """Return the alias back to the champion before; nothing is trained or judged.
 
     Raises:
         ParamsError: There is no reason, or no champion before.

@@ -216,7 +216,7 @@ def look_into(folder: Path, archive: str) -> Folder:
 
 
 def is_ignored(name: str) -> bool:
-    """Tell whether a file or folder of this name is hidden, or a system's own."""
+    """Return whether a file or folder of this name is hidden, or a system's own."""
     return name.startswith(".") or is_system_name(name)
 
 

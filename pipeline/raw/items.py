@@ -171,7 +171,7 @@ def _similar_names(folder: Folder) -> list[str]:
 
 
 def _idle_names(folder: Folder, found: RawItems) -> list[str]:
-    """Tell of names that would mean something where they do not stand."""
+    """Warn of names that would mean something in another place."""
     is_idle = found.layout not in (*SHARDED, "split folders")
     splits = [path for path in folder.archives if is_idle and split_of_folder(Path(path).stem)]
     labels = [
@@ -197,7 +197,7 @@ def _idle_layout(layout: str, found: RawItems) -> list[str]:
 
 
 def _unwanted(folder: Folder, ignore: Sequence[str]) -> list[str]:
-    """Tell how many files each pattern of the user leaves out; one may leave out none."""
+    """Return how many files each pattern of the user leaves out; one may leave out none."""
     counts = Counter({repr(glob): folder.unwanted.get(glob, 0) for glob in ignore})
     if not counts:
         return []

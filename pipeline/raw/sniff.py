@@ -130,7 +130,7 @@ def sniff_picture(head: bytes) -> str | None:
 
 
 def sniff(head: bytes) -> str | None:
-    """Say what a file is that is not an accepted picture, or None where that is not known.
+    """Return what a file is that is not an accepted picture, or None where that is not known.
 
     Args:
         head: Its first bytes, `HEAD_BYTES` of them where there are so many.

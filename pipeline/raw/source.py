@@ -32,7 +32,7 @@ _OPEN_CONTAINERS = 8
 
 
 def most_bytes(max_pixels: int) -> int:
-    """Give the size of a file beyond which it cannot be a picture of so many pixels."""
+    """Return the size of a file beyond which it cannot be a picture of so many pixels."""
     return max_pixels * _BYTES_PER_PIXEL + _SLACK_BYTES
 
 

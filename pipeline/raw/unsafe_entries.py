@@ -57,7 +57,7 @@ def refuse_unsafe_entries(folder: Path) -> None:
 def walk(
     folder: str, *, skips: Callable[[str], bool] = lambda _: False
 ) -> Iterator["os.DirEntry[str]"]:
-    """Give every entry below a folder, in no order; links to folders are not followed.
+    """Yield every entry below a folder, in no order; links to folders are not followed.
 
     Args:
         folder: Where to begin.
@@ -71,7 +71,7 @@ def walk(
 
 
 def entry_fault(path: str, root: Path) -> str | None:
-    """Say what makes an entry unsafe to open, or None; only `lstat` and `readlink` are used.
+    """Return what makes an entry unsafe to open, or None; only `lstat` and `readlink` are used.
 
     Args:
         path: The entry, as the file system names it.
@@ -109,7 +109,7 @@ def _cache_of(folder: Path) -> Path:
 
 
 def safe_path(text: str) -> tuple[str, str | None]:
-    r"""Give a path with `/` and without `.` parts, and what makes it unsafe, or None.
+    r"""Return a path with `/` and without `.` parts, and what makes it unsafe, or None.
 
     Backslashes become slashes: people label, and pack, on Windows.
     """

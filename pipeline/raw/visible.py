@@ -7,7 +7,7 @@ _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 
 
 def visible(text: str) -> str:
-    """Give a text in one line without any character that acts instead of showing.
+    """Return a text in one line without any character that acts instead of showing.
 
     Control and formatting characters (a terminal's escapes, right-to-left marks), line breaks and
     bytes that are not UTF-8 are written as in Python source; all else stays.
@@ -18,13 +18,13 @@ def visible(text: str) -> str:
 
 
 def safe_cell(text: object) -> str:
-    """Give a cell that no spreadsheet takes for a formula: such a one gets a `'` before it."""
+    """Return a cell that no spreadsheet takes for a formula: such a one gets a `'` before it."""
     cell = str(text)
     return f"'{cell}" if cell.startswith(_FORMULA) else cell
 
 
 def safe_line(text: str) -> str:
-    """Give a cell that is one line, without marks that act, and that is no formula."""
+    """Return a cell that is one line, without marks that act, and that is no formula."""
     return safe_cell(visible(text))
 
 

@@ -66,12 +66,12 @@ def cache_folder(root: Path) -> Path:
 
 
 def is_object(path: Path) -> bool:
-    """Tell whether a path has the form of an object in some cache of DVC."""
+    """Return whether a path has the form of an object in some cache of DVC."""
     return _OBJECT.fullmatch("/".join(path.parts[-2:])) is not None
 
 
 def is_object_of(cache: Path, path: Path) -> bool:
-    """Tell whether a path without links is that of an object in a cache folder.
+    """Return whether a path without links is that of an object in a cache folder.
 
     Args:
         cache: The folder, without links.
@@ -91,7 +91,7 @@ def _config_files(root: Path) -> Iterator[Path]:
 
 
 def object_path(cache: Path, md5: str) -> Path:
-    """Give the place of an object in a cache folder, whether it is there or not.
+    """Return the place of an object in a cache folder, whether it is there or not.
 
     Args:
         cache: As `cache_folder` gives it.
@@ -106,7 +106,7 @@ def object_path(cache: Path, md5: str) -> Path:
 
 
 def locked_out(lock: Mapping[str, Any], out_path: str) -> str | None:
-    """Give the md5 of what any stage wrote to a path, or None.
+    """Return the md5 of what any stage wrote to a path, or None.
 
     Args:
         lock: A parsed dvc.lock, as `pipeline.ground.params.read_params` gives it.
@@ -120,12 +120,12 @@ def locked_out(lock: Mapping[str, Any], out_path: str) -> str | None:
 
 
 def locked_dep(lock: Mapping[str, Any], stage: str, dep_path: str) -> str | None:
-    """Give the md5 of what one stage read from a path, or None."""
+    """Return the md5 of what one stage read from a path, or None."""
     return _find(_stages(lock).get(stage), "deps", dep_path)
 
 
 def read_listing(cache: Path, dir_md5: str) -> dict[str, str]:
-    """Give relative path -> md5 of the files of a folder, as they were.
+    """Return relative path -> md5 of the files of a folder, as they were.
 
     Args:
         cache: As `cache_folder` gives it.

@@ -33,7 +33,7 @@ class Named:
 
 
 def dvc_files() -> list[Path]:
-    """Give the lock files and `*.dvc` files of the working tree, whether committed or not."""
+    """Return the lock files and `*.dvc` files of the working tree, whether committed or not."""
     listed = ask_git(
         Path(),
         "ls-files",
@@ -51,7 +51,7 @@ def dvc_files() -> list[Path]:
 
 
 def named_here(file: Path) -> list[Named]:
-    """Give what one file names.
+    """Return what one file names.
 
     Raises:
         ParamsError: It is no YAML, or not of the form that DVC writes.
@@ -66,7 +66,7 @@ def named_here(file: Path) -> list[Named]:
 
 
 def named_anywhere() -> Iterator[Named]:
-    """Give what the files of every branch, tag and experiment name, remote ones too."""
+    """Yield what the files of every branch, tag and experiment name, remote ones too."""
     refs = ask_git(
         Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags", "refs/remotes"
     )
@@ -77,7 +77,7 @@ def named_anywhere() -> Iterator[Named]:
 
 
 def experiments() -> dict[str, str]:
-    """Give name -> commit of the experiments that `dvc exp` keeps here.
+    """Return name -> commit of the experiments that `dvc exp` keeps here.
 
     Of two with one name, on different commits, each has the beginning of its baseline added.
     """
@@ -96,7 +96,7 @@ def experiments() -> dict[str, str]:
 
 
 def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
-    """Give what the files of a commit name, but for files that were `seen`, and are added to it.
+    """Yield what the files of a commit name, but for files that were `seen`, and are added to it.
 
     Unreadable ones are passed over, since nobody can mend the past.
     """
@@ -119,7 +119,7 @@ def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
 
 
 def _named(content: Any, file: Path, graph: Any) -> Iterator[Named]:
-    """Give the outputs that a file records; entries without an md5 of DVC 3 are passed over.
+    """Yield the outputs that a file records; entries without an md5 of DVC 3 are passed over.
 
     Paths are relative to the stage's `wdir`, which the lock file does not repeat.
     """
@@ -137,7 +137,7 @@ def _named(content: Any, file: Path, graph: Any) -> Iterator[Named]:
 
 
 def _wdir(graph: Any, stage: str) -> str:
-    """Give the folder that a stage runs in, relative to its dvc.yaml; `name@0` is of `name`."""
+    """Return the folder that a stage runs in, relative to its dvc.yaml; `name@0` is of `name`."""
     stages = graph.get("stages") if isinstance(graph, dict) else None
     found = stages.get(stage.partition("@")[0]) if isinstance(stages, dict) else None
     found = found.get("do", found) if isinstance(found, dict) else {}

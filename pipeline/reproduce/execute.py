@@ -130,7 +130,7 @@ class Runner:
 
 
 def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]:
-    """Give the interpreter for a worktree: this one, or its own where requirements.lock differs.
+    """Return the interpreter for a worktree: this one, or its own where requirements.lock differs.
 
     Returns:
         The interpreter, and whether it is an environment of the worktree's own.
@@ -168,7 +168,7 @@ def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]
 
 
 def registry_for(recorded: Recorded) -> str | None:
-    """Give the address of the registry, where the weights come from a registered model."""
+    """Return the address of the registry, where the weights come from a registered model."""
     weights = recorded.params.get("weights")
     source = weights.get("source") if isinstance(weights, Mapping) else None
     return tracking_uri() if str(source).startswith("model:") else None

@@ -26,7 +26,7 @@ RunDvc = Callable[[Sequence[str]], int]
 
 
 def set_up_dvc(root: Path, tree: Path) -> str:
-    """Give a worktree an empty cache of its own, and the repository's remotes; say which is used.
+    """Return a worktree an empty cache of its own, and the repository's remotes; say which is used.
 
     Without a default remote the repository's own cache is one: both are laid out alike. Objects
     are hashed here after they were pulled, so `verify` is off: it would delete what is damaged.
@@ -87,7 +87,7 @@ def bring_inputs(root: Path, tree: Path, recorded: Recorded, run_dvc: RunDvc) ->
 
 
 def _is_built(tree: Path, path: str) -> bool:
-    """Tell whether a data stage beside a folder makes it."""
+    """Return whether a data stage beside a folder makes it."""
     return (tree / path).parent != tree and (tree / path).parent.joinpath(GRAPH).exists()
 
 
@@ -160,7 +160,7 @@ def _settle_folders(root: Path, tree: Path, wanted: dict[str, str]) -> list[str]
 
 
 def folder_md5(folder: Path) -> str | None:
-    """Give the digest that DVC gives to a folder; None where there is none."""
+    """Return the digest that DVC gives to a folder; None where there is none."""
     if not folder.is_dir():
         return None
     entries = [

@@ -141,7 +141,7 @@ def _rebuild(
 
 
 def _predictions(root: Path, found: Trace, recorded: Recorded, tree: Path) -> Path | None:
-    """Give the recorded predictions: from here, or from the run."""
+    """Return the recorded predictions: from here, or from the run."""
     here = cached_file(root, recorded, PREDICTIONS)
     run = found.found.run if found.found else None
     if here is not None or run is None:

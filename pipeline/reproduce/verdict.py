@@ -60,14 +60,14 @@ class Verdict:
     kept: Path | None
 
     def as_json(self) -> dict[str, Any]:
-        """Give everything, for programs."""
+        """Return everything, for programs."""
         found = asdict(self)
         judgment = found.pop("judgment")
         kept = str(self.kept) if self.kept else None
         return {"verdict": judgment.pop("outcome"), **found, **judgment, "kept": kept}
 
     def as_text(self) -> str:
-        """Give the notes, and the verdict as the last line."""
+        """Return the notes, and the verdict as the last line."""
         notes = [f"note: {note}" for note in self.notes]
         made = f"{len(self.executed)} stages executed: {', '.join(self.executed)}"
         base = f"{self.commit[:12]}{' and the recorded patch' if self.is_patched else ''}"
@@ -95,7 +95,7 @@ class Verdict:
 
 
 def find_differences(recorded: Recorded, rebuilt: Recorded) -> tuple[Difference, ...]:
-    """Give what differs, in pipeline order; of a stage its inputs first."""
+    """Return what differs, in pipeline order; of a stage its inputs first."""
     found = []
     for stage in recorded.stages:
         for is_input, old, new in (

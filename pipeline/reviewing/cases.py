@@ -271,7 +271,7 @@ class _Finder:
         return [case for _, case in chosen]
 
     def notes(self) -> Iterator[str]:
-        """Say what is not asked, and why."""
+        """Yield what is not asked, and why."""
         lost = self._manifest[self._manifest["id"].isna() & self._manifest["reason"].notna()]
         if self._sources.suspects is None:
             yield (
@@ -299,7 +299,7 @@ class _Finder:
 
 
 def _is_second_asked(code: str, pair: Mapping[Any, Any]) -> bool:
-    """Tell which item of a pair is in question.
+    """Return which item of a pair is in question.
 
     Of two labels that of the item that stays; else the item that went, or the one less protected.
     """
@@ -309,7 +309,7 @@ def _is_second_asked(code: str, pair: Mapping[Any, Any]) -> bool:
 
 
 def _is_same(item: Any, suspect: Mapping[Any, Any]) -> bool:
-    """Tell whether an item is still what was judged; one that a person decided on may differ."""
+    """Return whether an item is still what was judged; one that a person decided on may differ."""
     if item["id"] != suspect["id"]:
         return False
     is_decided = item["reason"] == "review"

@@ -116,7 +116,7 @@ class Decisions:
         }
 
     def summary(self) -> str:
-        """Say what was decided, in a few words."""
+        """Return what was decided, in a few words."""
         counts = Counter(each.split(":")[0] for each in self.settled.values())
         named = ", ".join(f"{action} {counts[action]}" for action in sorted(counts))
         return f"{len(self.settled)} decided" + (f" ({named})" if named else "")

@@ -25,7 +25,7 @@ SUSPECTS = Path("artifacts/suspects/suspects.parquet")
 def review_template(
     folder: Path, raw: Path, *, reason: str, first: int, of_test: bool, append: bool
 ) -> str:
-    """Give what a person reads: template rows for the first suspects without a decision.
+    """Return what a person reads: template rows for the first suspects without a decision.
 
     Args:
         folder: The folder `review`.
@@ -75,7 +75,7 @@ def _undecided(
 
 
 def suspect_note(suspect: Mapping[Hashable, Any]) -> str:
-    """Say what is suspected of which file; in one line, and never a formula."""
+    """Return what is suspected of which file; in one line, and never a formula."""
     suggested = suspect["suggested"]
     expected = f", expected {suggested!r}" if isinstance(suggested, str) else ""
     return note_line(

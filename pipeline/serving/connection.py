@@ -46,5 +46,5 @@ class PatientProtocol(H11Protocol):
 
 
 def patient_for(seconds: float) -> type[PatientProtocol]:
-    """Give the protocol with another patience."""
+    """Return the protocol with another patience."""
     return type("PatientProtocol", (PatientProtocol,), {"head_s": seconds})

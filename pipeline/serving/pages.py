@@ -72,7 +72,7 @@ def _predict_page() -> tuple[str, str]:
 
 
 def predict_page() -> HTMLResponse:
-    """Give the page on which a person tries the model."""
+    """Return the page on which a person tries the model."""
     text, policy = _predict_page()
     return HTMLResponse(text, headers={"content-security-policy": policy})
 
@@ -145,7 +145,7 @@ def _operation(
 
 
 def _prose(text: str) -> list[str]:
-    """Give text with what stands between backticks as code."""
+    """Return text with what stands between backticks as code."""
     return [
         tag("code", part) if number % 2 else part for number, part in enumerate(text.split("`"))
     ]

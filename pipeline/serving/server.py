@@ -80,7 +80,7 @@ def allow_many_connections() -> None:
 
 
 def address_of(taken: socket.socket) -> str:
-    """Give the URL of a socket that listens."""
+    """Return the URL of a socket that listens."""
     host, port = taken.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 

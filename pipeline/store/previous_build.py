@@ -28,7 +28,7 @@ _OWN_SUMS = ".npy"
 
 @contextmanager
 def earlier_build(out: Path, *, key: Path, made_from: Any) -> Iterator[Path | None]:
-    """Give the last build of an output, to be read only, or None.
+    """Yield the last build of an output, to be read only, or None.
 
     Args:
         out: The file or folder that the running stage will write, relative to the working folder.
@@ -44,7 +44,7 @@ def earlier_build(out: Path, *, key: Path, made_from: Any) -> Iterator[Path | No
 
 
 def code_digest(*modules: ModuleType, versions: Mapping[str, str]) -> str:
-    """Give a digest of the source of modules, and of the packages that they compute with.
+    """Return a digest of the source of modules, and of the packages that they compute with.
 
     Args:
         modules: Those that decide a row's bytes.
@@ -102,7 +102,7 @@ def _link(cache: Path, md5: str, links: Path) -> Path | None:
 
 
 def _name(path: Path, place: Path) -> None:
-    """Give an object a second name: it needs no inode, as a symbolic link would.
+    """Link an object to a second name: it needs no inode, as a symbolic link would.
 
     A thousand inodes can take a second where the file system looks long for free ones.
     """

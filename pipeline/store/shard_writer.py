@@ -50,7 +50,7 @@ class Reusable:
 
     @classmethod
     def none(cls) -> "Reusable":
-        """Give what holds nothing."""
+        """Return what holds nothing."""
         return cls((), ())
 
     def __contains__(self, key: str) -> bool:
@@ -60,7 +60,7 @@ class Reusable:
         return len(self._rows)
 
     def stored(self, keys: Sequence[str]) -> Iterator[list[StoredRows]]:
-        """Say for each array where the rows of some keys lie, neighbors together.
+        """Yield for each array where the rows of some keys lie, neighbors together.
 
         Several threads may ask, and read.
         """
@@ -77,7 +77,7 @@ class Reusable:
             start = end
 
     def stored_row(self, key: str) -> list[StoredRows] | None:
-        """Say for each array where the row of a key lies, or None where there is none."""
+        """Return for each array where the row of a key lies, or None where there is none."""
         row = self._rows.get(key)
         return None if row is None else [array.stored(row) for array in self.arrays]
 
@@ -111,7 +111,7 @@ class Reusable:
                 self._rows.pop(self._keys[row], None)
 
     def whole_shard(self, keys: Sequence[str]) -> int | None:
-        """Give the number of the shard that holds exactly these rows in this order, or None."""
+        """Return the number of the shard that holds exactly these rows in this order, or None."""
         first = self._rows.get(keys[0])
         if first is None:
             return None
@@ -177,7 +177,7 @@ def write_shards(
 
 @contextmanager
 def _copying() -> Iterator[Executor]:
-    """Give threads for shards of which no row is new; what is not begun ends with an error."""
+    """Yield threads for shards of which no row is new; what is not begun ends with an error."""
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         try:
             yield pool
@@ -247,7 +247,7 @@ def check_room(out: Path, size_bytes: int, *, remedy: str) -> None:
 
 
 def pieces(rows: Sequence[T], sizes: Sequence[int]) -> Iterator[Sequence[T]]:
-    """Give the rows of one shard after the other."""
+    """Yield the rows of one shard after the other."""
     for start, end in pairwise(accumulate(sizes, initial=0)):
         yield rows[start:end]
 

@@ -65,7 +65,7 @@ class Layout:
         return f"{self.name}-{number:05d}.npy"
 
     def header(self, rows: int) -> bytes:
-        """Give the first bytes of a shard of so many rows."""
+        """Return the first bytes of a shard of so many rows."""
         stream = BytesIO()
         np.lib.format.write_array_header_1_0(
             stream,
@@ -79,7 +79,7 @@ class Layout:
 
 
 def shard_sizes(keys: Sequence[str], mean_rows: int) -> list[int]:
-    """Give the number of rows of each shard.
+    """Return the number of rows of each shard.
 
     Args:
         keys: Of all rows, in their order.
@@ -106,7 +106,7 @@ class StoredRows:
     size: int
 
     def read(self) -> bytes:
-        """Give the bytes.
+        """Return the bytes.
 
         Raises:
             IntegrityError: The file ends before.
@@ -132,7 +132,7 @@ class _Descriptors:
         self._most = max(1, (_USUAL_LIMIT if is_unlimited else most) // _OPEN_SHARE)
 
     def of(self, number: int, path: Callable[[int], Path]) -> int:
-        """Give the descriptor of a file by its number; its path is asked for where it is closed."""
+        """Return the descriptor of a file by its number; its path is needed only if closed."""
         descriptor = self._known.get(number)
         if descriptor is None:
             if len(self._known) >= self._most:
@@ -186,7 +186,7 @@ class Shards:
 
     @property
     def shape(self) -> tuple[int, ...]:
-        """Give (N, *shape)."""
+        """Return (N, *shape)."""
         return (len(self), *self.layout.shape)
 
     @property
@@ -230,7 +230,7 @@ class Shards:
         return self._copy(rows, np.asarray(parts) * (self.layout.row_bytes // count), tuple(rest))
 
     def stored(self, row: int, count: int = 1) -> StoredRows:
-        """Say where some rows of one shard lie."""
+        """Return where some rows of one shard lie."""
         number, size = int(np.searchsorted(self.ends, row, side="right")), self.layout.row_bytes
         place = row - int(self.ends[number] - self._counts[number])
         return StoredRows(self._path(number), int(self.starts[number]) + place * size, count * size)

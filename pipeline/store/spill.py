@@ -24,7 +24,7 @@ class Memory:
     """The same for few pieces, without a disk."""
 
     def keep(self, piece: Piece) -> Piece:
-        """Give the piece back."""
+        """Return the piece back."""
         return piece
 
     def lay(self, pieces: Sequence[Piece], shape: tuple[int, ...]) -> Pixels:

@@ -101,7 +101,7 @@ def judge_labels(store: Store, held_out: HeldOut, params: SuspectsParams) -> Lab
 
 
 def summary(report: dict[str, Any]) -> str:
-    """Give one line: how many suspects there are for each reason."""
+    """Return one line: how many suspects there are for each reason."""
     counts = report["suspects"]
     named = ", ".join(f"{reason} {sum(splits.values())}" for reason, splits in counts.items())
     of_test = sum(splits.get(TEST, 0) for splits in counts.values())
@@ -128,7 +128,7 @@ def _wrong_labels(store: Store, held_out: HeldOut, verdicts: LabelVerdicts) -> l
 
 
 def _look_alikes(store: Store, near: Neighbors, params: SuspectsParams) -> list[Suspect]:
-    """Give each pair once: of two items the one outside the more protected split.
+    """Return each pair once: of two items the one outside the more protected split.
 
     So protected are splits in the order test, val, train: what may go is what stands in train.
     """
@@ -152,7 +152,7 @@ def _look_alikes(store: Store, near: Neighbors, params: SuspectsParams) -> list[
 
 
 def _small(store: Store, row: int) -> np.ndarray:
-    """Give a picture in gray and small, so that a shift of a pixel is no difference: float64."""
+    """Return a picture in gray and small, so that a shift of a pixel is no difference: float64."""
     gray = store.read(np.array([row]))[0].mean(axis=0)
     edges = np.linspace(0, store.size_px, min(_SMALL_PX, store.size_px) + 1).astype(int)[:-1]
     sums = np.add.reduceat(np.add.reduceat(gray, edges, axis=0), edges, axis=1)
@@ -185,7 +185,7 @@ def _outliers(near: Neighbors, params: SuspectsParams) -> list[Suspect]:
 def _report(
     store: Store, held_out: HeldOut, verdicts: LabelVerdicts, suspects: Sequence[Suspect]
 ) -> dict[str, Any]:
-    """Give report.json: counts of all that was found, listed or not, and the estimated noise."""
+    """Return report.json: counts of all that was found, listed or not, and the estimated noise."""
     splits = store.index["split"]
     counts: Counter[tuple[str, str]] = Counter(
         (each.reason, splits.iloc[each.row]) for each in suspects

@@ -99,7 +99,7 @@ def predict_held_out(
 def deal_heads(
     task: Task, parts: Parts, params: SuspectsParams, alike: pd.DataFrame | None = None
 ) -> list[Fold]:
-    """Give the folds; see `folds.deal`."""
+    """Return the folds; see `folds.deal`."""
     dealing = _Dealing(
         folds=params.folds, repeats=1, items="all", val_frac=params.val_frac, seed=params.seed
     )
@@ -107,7 +107,7 @@ def deal_heads(
 
 
 def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
-    """Give the training of one head.
+    """Return the training of one head.
 
     Args:
         task: What labels are.

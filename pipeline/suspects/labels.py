@@ -32,7 +32,7 @@ class LabelVerdicts:
     values."""
 
     def order(self) -> np.ndarray:
-        """Give all items, the most suspect first: int64 [N]; ties in the order of the items.
+        """Return all items, the most suspect first: int64 [N]; ties in the order of the items.
 
         Those that confident learning names come first, whatever the others' scores.
         """

@@ -106,6 +106,6 @@ def _mean(pooled: Rows) -> np.ndarray:
 
 
 def _units(pooled: Rows, rows: np.ndarray, mean_D: np.ndarray, runtime: Runtime) -> Tensor:
-    """Give centered rows of length 1 (those without any length stay 0): float32 [Q, D]."""
+    """Return centered rows of length 1 (those without any length stay 0): float32 [Q, D]."""
     centered = torch.from_numpy(np.asarray(pooled[rows], dtype=np.float32) - mean_D)
     return torch.nn.functional.normalize(centered.to(runtime.device), dim=1)

@@ -62,7 +62,7 @@ def measure_pictures(store: Store, machine: MachineParams) -> Measures:
 
 
 def find_poor(measures: Measures, *, beyond: float) -> list[Poor]:
-    """Give the pictures that hold little, each for the first kind that fits, poorest first.
+    """Return the pictures that hold little, each for the first kind that fits, poorest first.
 
     Constant, dark, bright, flat and empty are told by fixed bounds; blurred is told against the
     other pictures, since how sharp a sharp one is depends on what it shows.
@@ -133,7 +133,7 @@ def _judge_blur(measures: Measures, row: int, blur: float, beyond: float) -> Poo
 
 
 def _measure(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Give the measures of uint8 [B, 3, H, W]."""
+    """Return the measures of uint8 [B, 3, H, W]."""
     gray = np.tensordot(pictures.astype(np.float32), _GRAY, axes=(1, 0))
     flat = gray.reshape(len(gray), -1)
     low, high = np.percentile(flat, [5, 99], axis=1)
@@ -155,7 +155,7 @@ def _measure(pictures: np.ndarray) -> tuple[np.ndarray, ...]:
 
 
 def _entropy(flat: np.ndarray) -> np.ndarray:
-    """Give the entropy of gray values in whole steps, bits, of float32 [B, H * W]."""
+    """Return the entropy of gray values in whole steps, bits, of float32 [B, H * W]."""
     values = np.clip(np.rint(flat), 0, 255).astype(np.int64)
     offsets = np.arange(len(values), dtype=np.int64)[:, np.newaxis] * 256
     counts = np.bincount((values + offsets).ravel(), minlength=256 * len(values))

@@ -7,7 +7,7 @@ _NORMAL = 1.4826
 
 
 def robust_deviations(values_N: np.ndarray) -> np.ndarray:
-    """Give the distance of each value from the median, in robust standard deviations; float64 [N].
+    """Return each value's distance from the median, in robust deviations; float64 [N].
 
     The measure is the median absolute deviation. Where over half of the values are equal it is 0,
     and the mean absolute deviation takes its place; where all are equal, all distances are 0.

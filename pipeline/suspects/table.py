@@ -43,7 +43,7 @@ class Suspect:
 
 
 def tabulate(index: pd.DataFrame, suspects: Sequence[Suspect], *, most: int) -> pd.DataFrame:
-    """Give the table: reasons in their order, then scores from the highest; test items last.
+    """Return the table: reasons in their order, then scores from the highest; test items last.
 
     Args:
         index: Of the store: path, id, split, label.

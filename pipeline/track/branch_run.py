@@ -155,7 +155,7 @@ def settle_branch(tracking: Tracking, branch: Branch, lock: Lock) -> "Run":
 
 
 def _identity(branch: Branch, lock: Lock) -> dict[str, str]:
-    """Give the tags that say which result this is, other than its key."""
+    """Return the tags that say which result this is, other than its key."""
     return {
         "dvc.params": sha256_json(_params(branch, lock)),
         **{tag: lock.out(branch.name, name) for tag, name in branch.outs.items()},
@@ -312,7 +312,7 @@ def _tags(branch: Branch, lock: Lock, git: GitFacts | None) -> dict[str, str]:
 
 
 def _params(branch: Branch, lock: Lock) -> dict[str, Any]:
-    """Give the params of the branch, and those that made what it reads."""
+    """Return the params of the branch, and those that made what it reads."""
     main = branch.root / LOCK
     before = Lock.read(main).all_params(without="publish") if main.exists() else {}
     return before | lock.params(branch.name)

@@ -61,7 +61,7 @@ def complete_once(tracking: Tracking, run: "Run | None", attempt: Attempt) -> st
 
 
 def completed_elsewhere(tracking: Tracking, runs: "Iterable[Run]") -> "Run | None":
-    """Give another clone's run once it is complete; None where none of them is in time.
+    """Return another clone's run once it is complete; None where none of them is in time.
 
     Args:
         tracking: The server.

@@ -151,7 +151,7 @@ def find_lock(
 
 
 def is_recorded(root: Path, commit: str, lock: Lock, stages: Iterable[str]) -> bool:
-    """Tell whether a commit has the code and the params that stages ran with.
+    """Return whether a commit has the code and the params that stages ran with.
 
     Args:
         root: A folder in the working tree.
@@ -183,7 +183,7 @@ def _value(params: Any, name: str) -> Any:
 
 
 def _locks(root: Path, refs: Sequence[str], file: Path) -> Iterator[tuple[str, str]]:
-    """Give (commit, text) of a lock file for commits that changed it, newest first."""
+    """Yield (commit, text) of a lock file for commits that changed it, newest first."""
     found = ask_git(root, "log", f"-{_MAX_COMMITS}", "--format=%H", *refs, "--", file.as_posix())
     for commit in (found or "").split():
         text = ask_git(root, "show", f"{commit}:./{file.as_posix()}")

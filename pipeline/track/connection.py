@@ -93,17 +93,17 @@ class Tracking:
 
 
 def tracking_uri() -> str:
-    """Give the address of the tracking server or database."""
+    """Return the address of the tracking server or database."""
     return os.environ.get(ADDRESS) or f"sqlite:///{_root()}/mlflow.db"
 
 
 def artifact_folder() -> Path:
-    """Give the folder for artifacts of a database that no server stands before."""
+    """Return the folder for artifacts of a database that no server stands before."""
     return _root() / "mlflow-artifacts"
 
 
 def redact(uri: str) -> str:
-    """Give an address without user name, password and query, for messages and tags."""
+    """Return an address without user name, password and query, for messages and tags."""
     return re.sub(r"^([\w+.-]+:/*)[^/]*@", r"\1", re.split(r"[?#]", uri)[0])
 
 
@@ -241,17 +241,17 @@ def _look_at_file(path: Path) -> None:
 
 
 def database_file(uri: str) -> Path:
-    """Give the file of a sqlite database, by its address."""
+    """Return the file of a sqlite database, by its address."""
     return Path(uri.removeprefix("sqlite:///").partition("?")[0])
 
 
 def has_database(uri: str) -> bool:
-    """Tell whether there is anything to look into: an empty sqlite file, or none, has nothing."""
+    """Return whether there is anything to look into: an empty sqlite file, or none, has nothing."""
     return not uri.startswith("sqlite:///") or _has_content(database_file(uri))
 
 
 def _address(uri: str) -> tuple[str, int] | None:
-    """Give host and port of a database server."""
+    """Return host and port of a database server."""
     parts = urllib.parse.urlsplit(uri)
     port = parts.port or _PORTS.get(parts.scheme.partition("+")[0])
     return (parts.hostname, port) if parts.hostname and port else None

@@ -55,7 +55,7 @@ def publish_folds(results: FoldResults, params: TrackingParams) -> None:
 
 
 def fold_branch(results: FoldResults, past: Past | None = None) -> Branch:
-    """Give what there is to publish.
+    """Return what there is to publish.
 
     Raises:
         DataError: metrics.json is missing.
@@ -114,7 +114,7 @@ def _write_fold(
 
 
 def _numbers(fold: str) -> dict[str, int]:
-    """Give repeat and fold of a name such as `repeat-1-fold-2`."""
+    """Return repeat and fold of a name such as `repeat-1-fold-2`."""
     _, repeat, _, number = fold.split("-")
     return {"repeat": int(repeat), "fold": int(number)}
 
@@ -136,7 +136,7 @@ def _curve(history: Path, fold: str, start_ms: int) -> list[Point]:
 
 
 def _headline(found: dict[str, Any]) -> dict[str, Any]:
-    """Give the metrics of the parent: means under their own names, the rest in groups."""
+    """Return the metrics of the parent: means under their own names, the rest in groups."""
     groups = ("deviation", "ci95", "baseline", "out_of_fold")
     rest = {name: found[name] for name in groups if name in found}
     return {**found["mean"], "n": found["n"], "folds": found["folds"], **rest}

@@ -19,7 +19,7 @@ _LEFTOVER = "_alembic_tmp_"
 
 
 def look_at_database(path: Path) -> Condition:
-    """Say what a database file is; a write that was cut is rolled back, as by any reader.
+    """Return what a database file is; a write that was cut is rolled back, as by any reader.
 
     Raises:
         OSError: The file cannot be read.
@@ -52,7 +52,7 @@ def _judge(database: sqlite3.Connection) -> Condition:
 
 
 def is_deleted_experiment(path: Path, name: str) -> bool:
-    """Tell whether a sound database has an experiment of this name that was deleted."""
+    """Return whether a sound database has an experiment of this name that was deleted."""
     query = "select 1 from experiments where name = ? and lifecycle_stage = 'deleted'"
     with closing(_open(path)) as database:
         return database.execute(query, (name,)).fetchone() is not None
@@ -90,7 +90,7 @@ def _compare(found: list[str]) -> Condition:
 
 
 def _revisions() -> dict[str, str | None]:
-    """Give every revision of the tables and the one before it, read from MLflow's files."""
+    """Return every revision of the tables and the one before it, read from MLflow's files."""
     spec = importlib.util.find_spec("mlflow")  # importing it would take seconds
     folder = (
         Path(spec.origin).parent / "store/db_migrations/versions"

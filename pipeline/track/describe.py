@@ -21,12 +21,12 @@ _ROWS = (
 
 
 def experiment_name() -> str | None:
-    """Give the name of the `dvc exp` that this process runs in; None outside of one."""
+    """Return the name of the `dvc exp` that this process runs in; None outside of one."""
     return os.environ.get("DVC_EXP_NAME") or None
 
 
 def run_name(params: Mapping[str, Any], key: str) -> str:
-    """Give a readable name: the experiment's, else strategy, a short key and the backbone.
+    """Return a readable name: the experiment's, else strategy, a short key and the backbone.
 
     The UI cuts long names at their end: what tells runs apart stands first.
     """
@@ -37,12 +37,12 @@ def run_name(params: Mapping[str, Any], key: str) -> str:
 
 
 def main_metrics(metrics: Mapping[str, Any]) -> list[str]:
-    """Give the names of the numbers that a person looks at first, in that order."""
+    """Return the names of the numbers that a person looks at first, in that order."""
     return [name for name in _ROWS if name in metrics]
 
 
 def describe_version(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
-    """Give a version's description: a line of the main numbers.
+    """Return a version's description: a line of the main numbers.
 
     Args:
         params: All params, by section.
@@ -56,7 +56,7 @@ def describe_version(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> s
 
 
 def describe_run(params: Mapping[str, Any], metrics: Mapping[str, Any], *, key: str) -> str:
-    """Give a run's description in Markdown: the main numbers, and how to get it all back.
+    """Return a run's description in Markdown: the main numbers, and how to get it all back.
 
     Args:
         params: All params, by section.

@@ -44,7 +44,7 @@ def publish_explanation(files: ExplainFiles, params: TrackingParams) -> None:
 
 
 def explain_branch(files: ExplainFiles, past: Past | None = None) -> Branch:
-    """Give what there is to publish.
+    """Return what there is to publish.
 
     Raises:
         DataError: report.json is missing.
@@ -74,13 +74,13 @@ def explain_branch(files: ExplainFiles, past: Past | None = None) -> Branch:
 
 
 def _model(lock: Lock) -> str:
-    """Give the digest that the model's run has as `dvc.model`."""
+    """Return the digest that the model's run has as `dvc.model`."""
     found = [md5 for path, md5 in lock.deps(_NAME).items() if Path(path).name == _MODEL]
     return found[0] if found else ""
 
 
 def _numbers(report: dict[str, Any]) -> dict[str, Any]:
-    """Give the report's numbers, nested; each slice by its column and value."""
+    """Return the report's numbers, nested; each slice by its column and value."""
     slices: dict[str, dict[str, Any]] = {}
     for each in report["slices"]["slices"]:
         told = {name: each[name] for name in ("n", "score", "low", "high", "difference")}

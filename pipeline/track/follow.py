@@ -69,7 +69,7 @@ class Stream:
                     self._give_way(self._tracking, self._run_id)
 
     def _open_run(self, tracking: Tracking, record: Record) -> str | None:
-        """Give the run of this training; None where it has been published before."""
+        """Return the run of this training; None where it has been published before."""
         runs = find_runs(tracking, "dvc.train", self._key)
         if any(is_complete(run) for run in runs):
             log.info("%s: published already, nothing to stream", self._key)
@@ -105,7 +105,7 @@ class Stream:
 
 
 def epoch_points(record: Record) -> list[Point]:
-    """Give the values of all epochs as points; a value that is no finite number has none."""
+    """Return the values of all epochs as points; a value that is no finite number has none."""
     return [
         Point(metric_name(name), value, epoch.epoch, epoch.time_ms)
         for epoch in record.epochs
@@ -136,7 +136,7 @@ def follow(path: Path, stream: Stream) -> None:
 
 
 def follow_lock(journal: Path) -> Path:
-    """Give the file that the one follower of a journal holds locked."""
+    """Return the file that the one follower of a journal holds locked."""
     return journal.with_suffix(".follow.lock")
 
 

@@ -53,7 +53,7 @@ class Results:
     """Folders, each `<stage>/plots`."""
 
     def under(self, root: Path) -> "Results":
-        """Give the same paths under a folder."""
+        """Return the same paths under a folder."""
         names = [field.name for field in fields(self) if field.name != "plots"]
         single = {name: root / getattr(self, name) for name in names}
         return replace(self, **single, plots=tuple(root / each for each in self.plots))
@@ -160,7 +160,7 @@ class Outcome:
         return str(self.record.get("sha256") or "none")
 
     def identity(self) -> dict[str, str]:
-        """Give the tags that say which result this is, other than its keys."""
+        """Return the tags that say which result this is, other than its keys."""
         return {
             "dvc.params": self.keys.params,
             "dvc.data": self.keys.data,
@@ -170,7 +170,7 @@ class Outcome:
         }
 
     def tags(self) -> dict[str, str]:
-        """Give all tags of a new run but the last one, that it is complete."""
+        """Return all tags of a new run but the last one, that it is complete."""
         tags = {
             "review": _count_decisions(self.report),
             "weights.source": str(self.record.get("source", "")),
@@ -204,7 +204,7 @@ class Outcome:
         return canonical_json(self.bundle.get("fingerprint", {}))
 
     def curve(self, *, start_ms: int) -> list[Point]:
-        """Give history.csv as points, at the times of the journal where it has them.
+        """Return history.csv as points, at the times of the journal where it has them.
 
         Args:
             start_ms: Where there is no journal, epoch e is said to have ended e ms after this.
@@ -261,7 +261,7 @@ class Outcome:
 
 
 def _count_decisions(report: Mapping[str, Any]) -> str:
-    """Say how many items people decided on; empty where they did on none."""
+    """Return how many items people decided on; empty where they did on none."""
     items = report.get("review", {}).get("items", {})
     return ", ".join(f"{action} {count}" for action, count in items.items() if count)
 
@@ -283,5 +283,5 @@ def _copy(source: Path, target: Path) -> None:
 
 
 def same_identity(outcome: Outcome, tags: Mapping[str, str]) -> bool:
-    """Tell whether a run's tags are of the same params, data, weights, model and metrics."""
+    """Return whether a run's tags are of the same params, data, weights, model and metrics."""
     return all(tags.get(name) == value for name, value in outcome.identity().items())

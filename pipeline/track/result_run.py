@@ -83,12 +83,12 @@ def settle_run(tracking: Tracking, outcome: Outcome) -> "Run":
 
 
 def _is_other(outcome: Outcome, run: "Run") -> bool:
-    """Tell whether a run is of the same inputs, trained to another model."""
+    """Return whether a run is of the same inputs, trained to another model."""
     return run.data.tags.get("dvc.model", outcome.keys.model) != outcome.keys.model
 
 
 def _is_begun(outcome: Outcome, run: "Run") -> bool:
-    """Tell whether a run is this result's, streamed or left by an attempt that was killed."""
+    """Return whether a run is this result's, streamed or left by an attempt that was killed."""
     if is_complete(run):
         return False
     tags = run.data.tags
@@ -177,14 +177,14 @@ def _adopt_key(tracking: Tracking, outcome: Outcome) -> "Run | None":
 
 
 def add_key(tracking: Tracking, run: "Run", key: str) -> None:
-    """Say of a run that touched code, of this key, came to the same result."""
+    """Record on a run that changed code, of this key, came to the same result."""
     kept = [*run.data.tags["dvc.keys"].split()[-_MAX_KEYS + 1 :], key]
     set_tags(tracking, run.info.run_id, {"dvc.keys": " ".join(kept)})
     log.info("run %s: made again by touched code, to the same result", run.info.run_id)
 
 
 def _is_trained_again(outcome: Outcome, run: "Run") -> bool:
-    """Tell whether this is another training than the one that the run shows.
+    """Return whether this is another training than the one that the run shows.
 
     Where it came to the same model, the journal tells: it ends after the run did.
     """

@@ -51,7 +51,7 @@ class Point:
 
 
 def find_runs(tracking: Tracking, tag: str, pattern: str) -> "list[Run]":
-    """Give the runs of the experiment, oldest first, that have a tag like an SQL pattern."""
+    """Return the runs of the experiment, oldest first, that have a tag like an SQL pattern."""
     runs = tracking.client.search_runs(
         [tracking.experiment_id],
         f"tags.`{tag}` LIKE '{pattern}'",
@@ -64,7 +64,7 @@ def find_runs(tracking: Tracking, tag: str, pattern: str) -> "list[Run]":
 def all_runs(
     client: "MlflowClient", experiments: Sequence[str], query: str, *, order_by: Sequence[str] = ()
 ) -> "Iterator[Run]":
-    """Give all runs of some experiments that fit a query, page by page."""
+    """Return all runs of some experiments that fit a query, page by page."""
     token: str | None = None
     while True:
         page: Any = client.search_runs(
@@ -94,17 +94,17 @@ def store_shared(store: Callable[[], object]) -> None:
 
 
 def is_complete(run: "Run") -> bool:
-    """Tell whether `publish` finished with a run."""
+    """Return whether `publish` finished with a run."""
     return run.data.tags.get(COMPLETE) == "true"
 
 
 def confirmed_tag(result_md5: str) -> str:
-    """Give the tag of a run that tells what another computation of its inputs came to."""
+    """Return the tag of a run that tells what another computation of its inputs came to."""
     return f"confirmed.{result_md5[:8]}"
 
 
 def utc(time_ms: int | None) -> str:
-    """Give a time in ms since 1970, or now, as text in UTC, to the second."""
+    """Return a time in ms since 1970, or now, as text in UTC, to the second."""
     seconds = time.time() if time_ms is None else time_ms / 1000
     return time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(seconds))
 
@@ -151,7 +151,7 @@ def set_tags(tracking: Tracking, run_id: str, tags: Mapping[str, str]) -> None:
 def move_commit(
     tracking: Tracking, run_id: str, commit: str, lock: Lock, stages: Iterable[str]
 ) -> None:
-    """Say of a run that a commit records its result, and whether that has all that made it.
+    """Record on a run the commit of its result, and whether that has all that made it.
 
     Args:
         tracking: The server.
@@ -173,7 +173,7 @@ def move_commit(
 def leaves(
     tree: Mapping[str, Any], path: tuple[str, ...] = ()
 ) -> Iterator[tuple[tuple[str, ...], Any]]:
-    """Give (keys, value) of each leaf of a nested mapping, in its order."""
+    """Yield (keys, value) of each leaf of a nested mapping, in its order."""
     for key, value in tree.items():
         if isinstance(value, Mapping):
             yield from leaves(value, (*path, key))
@@ -182,12 +182,12 @@ def leaves(
 
 
 def flatten(params: Mapping[str, Any]) -> dict[str, Any]:
-    """Give nested params by their names, the keys joined by dots."""
+    """Return nested params by their names, the keys joined by dots."""
     return {".".join(path): value for path, value in leaves(params)}
 
 
 def metric_points(metrics: Mapping[str, Any], *, time_ms: int) -> list[Point]:
-    """Give the numbers of metrics.json as points at step 0; null and text are left out."""
+    """Return the numbers of metrics.json as points at step 0; null and text are left out."""
     return [
         Point(metric_name(*path), float(value), 0, time_ms)
         for path, value in leaves(metrics)
@@ -196,7 +196,7 @@ def metric_points(metrics: Mapping[str, Any], *, time_ms: int) -> list[Point]:
 
 
 def metric_name(*keys: str) -> str:
-    """Give the name of a metric by its keys; a too long one ends in a hash of the whole."""
+    """Return the name of a metric by its keys; a too long one ends in a hash of the whole."""
     name = "/".join(map(escape, keys))
     if len(name) <= _NAME_CHARS:
         return name
@@ -204,7 +204,7 @@ def metric_name(*keys: str) -> str:
 
 
 def escape(key: str) -> str:
-    """Give a key that MLflow accepts as part of a name; see the module for the rule."""
+    """Return a key that MLflow accepts as part of a name; see the module for the rule."""
     text = re.sub(r"^ +| +$|[^A-Za-z0-9_\- ]", _hex, key)
     return text or ":"
 
@@ -214,7 +214,7 @@ def _hex(match: re.Match[str]) -> str:
 
 
 def param_text(value: Any) -> str:
-    """Give a param as text: words as they are, everything else as JSON."""
+    """Return a param as text: words as they are, everything else as JSON."""
     text = value if isinstance(value, str) else json.dumps(value, sort_keys=True)
     return cut(text, _PARAM_CHARS)
 

@@ -39,7 +39,7 @@ def publish_suspects(files: SuspectFiles, params: TrackingParams) -> None:
 
 
 def suspects_branch(files: SuspectFiles, past: Past | None = None) -> Branch:
-    """Give what there is to publish.
+    """Return what there is to publish.
 
     Raises:
         DataError: report.json is missing.

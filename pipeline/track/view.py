@@ -103,7 +103,7 @@ def view_state(metrics: Sequence[str], params: Sequence[str]) -> dict[str, Any]:
 
 
 def view_address(server: str, uri: str, experiment: str) -> str:
-    """Give the address of our view in the UI; of the UI as a whole where there is no run yet.
+    """Return the address of our view in the UI; of the UI as a whole where there is no run yet.
 
     Args:
         server: Where the UI is, as `http://127.0.0.1:5000`.

@@ -68,5 +68,5 @@ class Best:
         return True
 
     def stale(self, epoch: int) -> int:
-        """Give the number of epochs since the best one."""
+        """Return the number of epochs since the best one."""
         return epoch - self.epoch

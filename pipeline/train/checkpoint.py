@@ -100,7 +100,7 @@ class Checkpoints:
             shutil.rmtree(self.folder)
 
     def _epochs(self) -> list[int]:
-        """Give the epochs that have a checkpoint, latest first."""
+        """Return the epochs that have a checkpoint, latest first."""
         names = [path.stem.removeprefix("epoch-") for path in self.folder.glob("epoch-*.json")]
         return sorted((int(name) for name in names if name.isdecimal()), reverse=True)
 
@@ -128,7 +128,7 @@ class Checkpoints:
 
 
 def _pack(learner: Learner, best: Best) -> dict[str, Tensor]:
-    """Give all tensors of a training under flat names."""
+    """Return all tensors of a training under flat names."""
     tensors = {f"model/{name}": each for name, each in learner.model.state_dict().items()}
     tensors |= {f"best/{name}": each for name, each in best.state.items()}
     if learner.average is not None:

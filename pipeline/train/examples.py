@@ -46,7 +46,7 @@ class Targets:
         return len(self.classes) or 1
 
     def encode(self, labels: pd.Series) -> Tensor:
-        """Give class numbers (int64), or standardized values (float32)."""
+        """Return class numbers (int64), or standardized values (float32)."""
         if self.task == "regression":
             values = labels.astype(np.float64).to_numpy()
             return torch.from_numpy((values - self.mean) / self.std).float()
@@ -54,13 +54,13 @@ class Targets:
         return torch.from_numpy(labels.map(places).to_numpy(dtype=np.int64, copy=True))
 
     def serve(self, outputs_NK: np.ndarray, temperature: float) -> np.ndarray:
-        """Give probabilities [N, K], or values [N, 1] in the target's own unit: float64."""
+        """Return probabilities [N, K], or values [N, 1] in the target's own unit: float64."""
         if self.task == "regression":
             return outputs_NK.astype(np.float64) * self.std + self.mean
         return probabilities(outputs_NK, temperature)
 
     def score(self, outputs_NK: Tensor, targets_N: Tensor) -> Mapping[str, float]:
-        """Give the metrics of validation; those of regression in the target's own units."""
+        """Return the metrics of validation; those of regression in the target's own units."""
         if self.task == "regression":
             error_N = (outputs_NK[:, 0] - targets_N).double() * self.std
             return {
@@ -114,7 +114,7 @@ class Split:
     """float32."""
 
     def of_features(self, pooled: Shards) -> Examples:
-        """Give examples of cached features, float32 [all rows of the store, D]."""
+        """Return examples of cached features, float32 [all rows of the store, D]."""
         device = self.targets_N.device
 
         def read(positions: np.ndarray, epoch: int) -> Tensor:
@@ -123,7 +123,7 @@ class Split:
         return Examples(self.targets_N, self.weights_N, read)
 
     def of_activations(self, activations: Activations, ids: np.ndarray, *, seed: int) -> Examples:
-        """Give examples of activations, float32 [B, ...]; those of training vary with the epoch.
+        """Return examples of activations, float32 [B, ...]; those of training vary with the epoch.
 
         An item takes one view after the other, from a place that follows from the seed and its id,
         so it meets all of them. Outside training it is the picture as it is.
@@ -143,7 +143,7 @@ class Split:
         return Examples(self.targets_N, self.weights_N, read)
 
     def of_pictures(self, store: Store, augment: AugmentParams, *, seed: int) -> Examples:
-        """Give examples of pictures, uint8 [B, 3, H, W]; those of training vary with the epoch.
+        """Return examples of pictures, uint8 [B, 3, H, W]; those of training vary with the epoch.
 
         How a picture varies follows from the seed, the epoch and the picture's own id.
         """
@@ -166,7 +166,7 @@ class Split:
 
 
 def _resident(store: Store, rows: np.ndarray, device: torch.device) -> Tensor | None:
-    """Give the pictures of some rows on a GPU, where they take at most half of what is free."""
+    """Return the pictures of some rows on a GPU, where they take at most half of what is free."""
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)

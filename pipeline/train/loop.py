@@ -160,7 +160,7 @@ class EpochReport:
     """Items trained on in this epoch."""
 
     def values(self) -> dict[str, float]:
-        """Give its numbers under flat names; those of validation begin with `val_`."""
+        """Return its numbers under flat names; those of validation begin with `val_`."""
         scores = {f"val_{name}": value for name, value in self.metrics.items()}
         return {"lr": self.lr, "train_loss": self.train_loss, "val_loss": self.val_loss, **scores}
 
@@ -194,12 +194,12 @@ def fit(
 
 
 def count_batches(items: int, batch_size: int | Literal["full"]) -> int:
-    """Give the number of steps in an epoch."""
+    """Return the number of steps in an epoch."""
     return 1 if batch_size == "full" else math.ceil(items / batch_size)
 
 
 def predict(learner: Learner, examples: Examples) -> Tensor:
-    """Give the outputs for every item, in order, on the CPU: float32 [N, K]."""
+    """Return the outputs for every item, in order, on the CPU: float32 [N, K]."""
     learner.kept.eval()
     positions = np.arange(len(examples))
     parts = np.array_split(positions, count_batches(len(examples), _PREDICT_BATCH))
@@ -234,7 +234,7 @@ def _train_epoch(
 
 
 def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Give the outputs of a step.
+    """Return the outputs of a step.
 
     Raises:
         ParamsError: The step has one item, and a normalization needs more for its statistics. Which
@@ -279,7 +279,7 @@ def _train_step(
 def _sums(
     loss: Loss, outputs_BK: Tensor, targets_B: Tensor, weights_B: Tensor, mix: Mix | None
 ) -> tuple[Tensor, Tensor]:
-    """Give the sum of the losses and of the weights; a mixed item has two targets."""
+    """Return the sum of the losses and of the weights; a mixed item has two targets."""
     if mix is None:
         return loss.sums(outputs_BK, targets_B, weights_B)
     others = mix.partners_B

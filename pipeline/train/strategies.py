@@ -22,7 +22,7 @@ them."""
 
 
 def build_model(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
-    """Give what is trained under the strategy of the plan.
+    """Return what is trained under the strategy of the plan.
 
     Args:
         plan: Names the strategy.
@@ -37,7 +37,7 @@ def build_model(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Bui
 
 
 def trained_groups(plan: Plan, parts: Parts, head: Head) -> list[list[nn.Parameter]]:
-    """Give what is trained, by stage, lowest first: of the backbone what the strategy moves."""
+    """Return what is trained, by stage, lowest first: of the backbone what the strategy moves."""
     strategy = plan.recipe.train.strategy
     own = [list(head.parameters())]
     if strategy == "head":

@@ -99,7 +99,7 @@ class Training:
                 checkpoints.save(self.learner, self.best, self.reports)
 
     def is_over(self) -> bool:
-        """Tell whether all epochs are done, or the best one is too long ago."""
+        """Return whether all epochs are done, or the best one is too long ago."""
         done, params = len(self.reports), self.plan.recipe.train
         return done >= params.epochs or 0 < params.patience <= self.best.stale(done)
 
@@ -110,7 +110,7 @@ class Training:
         self.temperature = self._temperature()
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:
-        """Give the outputs for rows of the store as they are served, after `finish`.
+        """Return the outputs for rows of the store as they are served, after `finish`.
 
         From cached features where a prediction is of the picture as it is; else from pictures.
 
@@ -141,11 +141,11 @@ class Training:
         write_rows(history, rows, columns=list(rows[0]))
 
     def identity(self) -> dict[str, Any]:
-        """Give what a checkpoint must come from to be gone on from: JSON."""
+        """Return what a checkpoint must come from to be gone on from: JSON."""
         return {"fingerprint": self.runtime.fingerprint()}
 
     def info(self) -> dict[str, Any]:
-        """Give what readers of the journal may want to know: JSON."""
+        """Return what readers of the journal may want to know: JSON."""
         return {
             "task": self.plan.task,
             "classes": list(self.targets.classes),
@@ -156,7 +156,7 @@ class Training:
         }
 
     def _network(self) -> Network:
-        """Give the whole model, as it is now."""
+        """Return the whole model, as it is now."""
         model = self.learner.model
         if isinstance(model, Upper):
             return model.network
@@ -263,7 +263,7 @@ def _learner(
     targets: Targets,
     runtime: Runtime,
 ) -> Learner:
-    """Give what learns: of the model these groups, and nothing else."""
+    """Return what learns: of the model these groups, and nothing else."""
     model.requires_grad_(requires_grad=False)
     for group in groups:
         for parameter in group:

@@ -86,7 +86,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
 
 
 def search_key(params: TuneParams) -> str:
-    """Give the key of a search: what the trials train on and with, and what is searched."""
+    """Return the key of a search: what the trials train on and with, and what is searched."""
     chosen = params.model_dump(exclude={"trials"})
     return sha256_json({"train": train_key(Path()), "tune": chosen})
 
@@ -155,7 +155,7 @@ def run_trial(trial: Trial, parts: Parts, raw: dict[str, Any]) -> Ended:
 
 
 def build_plan(raw: dict[str, Any]) -> tuple[Plan, RuntimeParams]:
-    """Give what `train` is given.
+    """Return what `train` is given.
 
     Raises:
         ParamsError: A section is wrong.
@@ -178,7 +178,7 @@ def build_plan(raw: dict[str, Any]) -> tuple[Plan, RuntimeParams]:
 
 
 def apply_values(text: str, values: dict[str, Any]) -> str:
-    """Give the text of params.yaml with other values, and nothing else changed."""
+    """Return the text of params.yaml with other values, and nothing else changed."""
     changed = replace_values(text, values)
     wanted = with_values(parse_params(text, PARAMS), values)
     if parse_params(changed, PARAMS) != wanted:
@@ -215,7 +215,7 @@ def _publish(
 def as_search(
     key: str, ended: Sequence[Ended], best: Ended | None, facts: Mapping[str, Any]
 ) -> Search:
-    """Give what there is to publish of a search.
+    """Return what there is to publish of a search.
 
     Args:
         key: The search's.

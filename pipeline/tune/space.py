@@ -80,7 +80,7 @@ class Dimension:
         return f"{self.section}.{self.key}"
 
     def tidy(self, value: Any) -> Any:
-        """Give a value with three digits, so that what was tried can be written down."""
+        """Return a value with three digits, so that what was tried can be written down."""
         if self.choices or self.is_whole:
             return value
         return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
@@ -105,7 +105,7 @@ def check_space(raw: dict[str, Any], params: TuneParams) -> list[Dimension]:
 
 
 def with_values(raw: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Give params.yaml with other values, by `section.key`."""
+    """Return params.yaml with other values, by `section.key`."""
     changed = copy.deepcopy(raw)
     for path, value in values.items():
         section, key = path.split(".")
@@ -136,7 +136,7 @@ def _dimension(raw: dict[str, Any], path: str, spec: dict[str, Any]) -> Dimensio
 
 
 def _is_whole(annotation: Any) -> bool:
-    """Tell whether a param takes whole numbers, if only beside a word such as `full`."""
+    """Return whether a param takes whole numbers, if only beside a word such as `full`."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     return int in [get_args(each)[0] if get_origin(each) is Annotated else each for each in kinds]
 

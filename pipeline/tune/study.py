@@ -103,11 +103,11 @@ class Study:
         self._study.set_user_attr(_FACTS, dict(facts))
 
     def ended(self) -> list[Ended]:
-        """Give all trials that are over, in their order."""
+        """Return all trials that are over, in their order."""
         return _over(self._study)
 
     def best(self) -> Ended | None:
-        """Give the best complete trial; of equal ones, the earliest."""
+        """Return the best complete trial; of equal ones, the earliest."""
         return _best(self.ended(), self._direction)
 
     def next_trial(self) -> "Trial":
@@ -258,7 +258,7 @@ def _pruner(params: TuneParams) -> optuna.pruners.BasePruner:
 
 
 def _lies_within(present: Mapping[str, Any], dimensions: Sequence[Dimension]) -> bool:
-    """Tell whether the present params can be a trial of this search."""
+    """Return whether the present params can be a trial of this search."""
     return all(
         present[each.path] in each.choices
         if each.choices

@@ -69,7 +69,7 @@ class ModelFolder(Resolved):
 
 
 def resolve(what: str) -> Resolved:
-    """Say what a name stands for now, without a download.
+    """Return what a name stands for now, without a download.
 
     Raises:
         ParamsError: There is no such model.
@@ -98,7 +98,7 @@ def resolve(what: str) -> Resolved:
 
 
 def fetch_model(what: str) -> ModelFolder:
-    """Give a model's folder; one that was downloaded before is taken.
+    """Return a model's folder; one that was downloaded before is taken.
 
     Without the server, a version named by its number is taken from `.rootstock/models`.
 
@@ -241,7 +241,7 @@ def _download(resolved: Resolved, target: Path) -> None:
 
 
 def _digests(folder: Path) -> dict[str, str]:
-    """Give the digests of all files but our own list, and what an import may have left."""
+    """Return the digests of all files but our own list, and what an import may have left."""
     return {
         path.relative_to(folder).as_posix(): sha256_file(path)
         for path in sorted(folder.rglob("*"))

@@ -124,7 +124,7 @@ class Lookup:
         return Found(run, version, self._aliases(version))
 
     def why_gone(self, version: "ModelVersion") -> tuple[str, str]:
-        """Say what became of the run of a version that has none, and what to do."""
+        """Return what became of the run of a version that has none, and what to do."""
         with translated_errors(self.uri):
             return why_gone(self._client, version)
 
@@ -151,7 +151,7 @@ class Lookup:
         return all_runs(self._client, ids, query)
 
     def _beside(self, run: "Run") -> Found:
-        """Give a run with the newest version made of it."""
+        """Return a run with the newest version made of it."""
         query = f"run_id = '{run.info.run_id}'"
         versions = self._client.search_model_versions(query)
         version = max(versions, key=lambda each: int(each.version), default=None)

@@ -146,7 +146,7 @@ def put_code(folder: Path, code: Path) -> None:
 
 
 def requirements() -> list[str]:
-    """Give the installed versions of what prediction needs, as pip requirements."""
+    """Return the installed versions of what prediction needs, as pip requirements."""
     # A local version such as 2.14.1+cu130 is on no package index.
     return [f"{name}=={version(name).partition('+')[0]}" for name in _PACKAGES]
 

@@ -27,7 +27,7 @@ class PyfuncEngine:
         self._model = mlflow.pyfunc.load_model(str(folder))
 
     def stream(self, files: Iterable[bytes], *, pad: bool = True) -> Iterator[list[dict[str, Any]]]:
-        """Give rows batch by batch; it fills up each, whatever `pad` says."""
+        """Yield rows batch by batch; it fills up each, whatever `pad` says."""
         import pandas as pd
 
         del pad
@@ -37,7 +37,7 @@ class PyfuncEngine:
             yield table.astype(object).where(table.notna(), None).to_dict("records")
 
     def describe(self) -> dict[str, Any]:
-        """Say what the model answers, and what decides the bits."""
+        """Return what the model answers, and what decides the bits."""
         kept = {
             name: self._bundle[name]
             for name in ("task", "classes", "target", "architecture", "batch_size")

@@ -34,13 +34,13 @@ MODEL = "dvc.model"
 
 
 def list_versions(tracking: Tracking, name: str) -> "list[ModelVersion]":
-    """Give all versions of a registered model, oldest first; none where it is not registered."""
+    """Return all versions of a registered model, oldest first; none where it is not registered."""
     found = tracking.client.search_model_versions(f"name = '{name}'", max_results=10_000)
     return sorted(found, key=lambda version: int(version.version))
 
 
 def find_version(tracking: Tracking, name: str, model_md5: str) -> "ModelVersion | None":
-    """Give the version that holds these weights; the oldest if there are several."""
+    """Return the version that holds these weights; the oldest if there are several."""
     found = list_versions(tracking, name)
     return next((each for each in found if each.tags.get(MODEL) == model_md5), None)
 
@@ -84,7 +84,7 @@ def delete_version(tracking: Tracking, version: "ModelVersion") -> None:
 
 
 def read_aliases(tracking: Tracking, name: str) -> dict[str, str]:
-    """Give alias -> version of a registered model."""
+    """Return alias -> version of a registered model."""
     aliases = tracking.client.get_registered_model(name).aliases
     return {alias: str(number) for alias, number in aliases.items()}
 
@@ -95,7 +95,7 @@ def set_version_tag(tracking: Tracking, version: "ModelVersion", tag: str, value
 
 
 def metric_tag(name: str) -> str:
-    """Give the tag of a version that holds a metric."""
+    """Return the tag of a version that holds a metric."""
     return f"metric.{name}"
 
 

@@ -124,11 +124,11 @@ class Resident:
         return self._process.pid
 
     def describe(self) -> dict[str, Any]:
-        """Say what the version answers, and what decides the bits: `Engine.describe`."""
+        """Return what the version answers, and what decides the bits: `Engine.describe`."""
         return dict(self._description)
 
     def predict(self, files: Sequence[bytes], *, pad: bool = True) -> list[Row]:
-        """Give a row for each encoded picture, in their order: `Engine.predict`.
+        """Return a row for each encoded picture, in their order: `Engine.predict`.
 
         Raises:
             ResidentDied: The process ended.
@@ -136,7 +136,7 @@ class Resident:
         return list(self.stream(files, pad=pad))
 
     def stream(self, files: Iterable[bytes], *, pad: bool = True) -> Generator[Row, None, None]:
-        """Give rows of any number of pictures as they come; some batches are under way.
+        """Yield rows of any number of pictures as they come; some batches are under way.
 
         Nobody else is answered before the last row, or before it is closed.
 
@@ -175,7 +175,7 @@ class Resident:
             sender.join()
 
     def explain(self, file: bytes) -> dict[str, Any]:
-        """Give what the version's `Engine.explain` gives, plain values.
+        """Return what the version's `Engine.explain` gives, plain values.
 
         Raises:
             ParamsError: The version has no explanations.
@@ -221,7 +221,7 @@ class Resident:
 
     @contextmanager
     def _watched(self) -> Iterator[None]:
-        """Say why the other end is gone."""
+        """Translate errors of the connection: why the other end is gone."""
         try:
             if self._is_closed:
                 raise EOFError("it was closed")

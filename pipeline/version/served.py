@@ -42,7 +42,7 @@ class ServedModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None
     ) -> pd.DataFrame:
-        """Give a row for each picture, in their order."""
+        """Return a row for each picture, in their order."""
         del context, params
         return predict_rows(self._predictor, list(model_input["image"]))
 

@@ -98,7 +98,7 @@ def verify(
 
 
 def choose_items(predictions: pd.DataFrame, items: int) -> pd.DataFrame:
-    """Give up to `items` rows of the test split: a sample that its ids alone decide."""
+    """Return up to `items` rows of the test split: a sample that its ids alone decide."""
     test = predictions[predictions["split"] == "test"]
     return test.sort_values(["id", "path"]).head(items).reset_index(drop=True)
 
@@ -134,7 +134,7 @@ def compare(
 
 
 def output_columns(bundle: dict[str, Any]) -> list[str]:
-    """Give the numbers of a prediction, by their columns: of each class, or the value."""
+    """Return the numbers of a prediction, by their columns: of each class, or the value."""
     is_classification = bundle["task"] == "classification"
     return [f"p_{name}" for name in bundle["classes"]] if is_classification else ["value"]
 

@@ -7,7 +7,7 @@ from pipeline.version.registry import metric_tag
 
 
 def read_metrics(uri: str) -> dict[str, float]:
-    """Give the metrics of a version, by their names.
+    """Return the metrics of a version, by their names.
 
     Args:
         uri: `models:/<name>/<version>`.

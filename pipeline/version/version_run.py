@@ -20,7 +20,7 @@ _DELETED = "deleted"
 
 
 def run_of(client: "MlflowClient", version: "ModelVersion") -> "Run | None":
-    """Give the run of a version, or the one that was made again since; None where neither is."""
+    """Return the run of a version, or the one that was made again since; None where neither is."""
     own = _own(client, version)
     if own is not None and own.info.lifecycle_stage != _DELETED:
         return own
@@ -35,7 +35,7 @@ def run_of(client: "MlflowClient", version: "ModelVersion") -> "Run | None":
 
 
 def why_gone(client: "MlflowClient", version: "ModelVersion") -> tuple[str, str]:
-    """Say what became of a version's run that `run_of` does not find, and what to do."""
+    """Return what became of a version's run that `run_of` does not find, and what to do."""
     short = str(version.run_id or "none")
     again = "make it again from git and DVC with `rootstock sync`"
     if _own(client, version) is None:

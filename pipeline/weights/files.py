@@ -145,7 +145,7 @@ def _check_archive(path: Path) -> None:
 
 
 def _only_state_dicts(path: Path, reason: str) -> PipelineError:
-    """Tell what torch refused, without its advice to switch the safety off."""
+    """Return what torch refused, without its advice to switch the safety off."""
     found = re.search(r"(?:GLOBAL|class|function) ([\w.]+)", reason)
     holds = f"but this one refers to {found[1]}" if found else "but this one holds other objects"
     return DataError(

@@ -27,7 +27,7 @@ _CASTABLE = (torch.float16, torch.bfloat16, torch.float64)
 def match_tensors(
     tensors: Mapping[str, Tensor], architecture: str, *, where: Path
 ) -> dict[str, Tensor]:
-    """Give the float32 tensors of a backbone under timm's names, without counters.
+    """Return the float32 tensors of a backbone under timm's names, without counters.
 
     Args:
         tensors: As read from a file.
@@ -60,7 +60,7 @@ def match_tensors(
 def rename_in_order(
     tensors: Mapping[str, Tensor], architecture: str, *, where: Path
 ) -> dict[str, Tensor]:
-    """Give tensors timm's names by their order alone, where every shape and kind agrees.
+    """Return tensors timm's names by their order alone, where every shape and kind agrees.
 
     For files whose layers are those of the architecture, one to one, under other names.
 
@@ -93,7 +93,7 @@ def _needed(wanted: Shapes, architecture: str) -> Shapes:
 
 
 def _find_prefix(names: Mapping[str, Tensor], needed: Shapes) -> str:
-    """Give the shortest prefix under which most of the needed names are found."""
+    """Return the shortest prefix under which most of the needed names are found."""
     prefixes = [
         "".join(chain)
         for length in range(_MAX_PREFIXES + 1)

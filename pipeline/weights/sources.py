@@ -173,7 +173,7 @@ class Remote:
 
 
 def remote_file(source: str, architecture: str) -> Remote:
-    """Give the address of what `torchvision:` or `timm:` will download; nothing is asked for it.
+    """Return the address of what `torchvision:` or `timm:` will download; nothing is asked for it.
 
     Raises:
         ParamsError: The source does not exist, or is another architecture's.
@@ -197,7 +197,7 @@ def remote_file(source: str, architecture: str) -> Remote:
 
 
 def cached_file(remote: Remote) -> Path | None:
-    """Give torch's cached copy of a file, where its hash is announced and right."""
+    """Return torch's cached copy of a file, where its hash is announced and right."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / _name(remote)
     prefix = remote.sha256_prefix
     is_there = prefix and cached.is_file() and sha256_file(cached).startswith(prefix)

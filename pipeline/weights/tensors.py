@@ -78,7 +78,7 @@ def load_tensors(path: Path) -> tuple[dict[str, Tensor], dict[str, Any]]:
 
 
 def _digest(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> str:
-    """Give the SHA-256, in hex, over metadata, names, types, shapes and values."""
+    """Return the SHA-256, in hex, over metadata, names, types, shapes and values."""
     total = hashlib.sha256(canonical_json(dict(meta)).encode())
     for name in sorted(tensors):
         tensor = tensors[name]
@@ -88,7 +88,7 @@ def _digest(tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> str:
 
 
 def _check_size(path: Path) -> None:
-    """Tell a file that is cut off, with both sizes, before anything parses it."""
+    """Refuse a file that is cut off, with both sizes, before anything parses it."""
     try:
         size = path.stat().st_size
         with path.open("rb") as stream:
@@ -107,7 +107,7 @@ def _check_size(path: Path) -> None:
 
 
 def _data_bytes(header: bytes) -> int:
-    """Give the number of bytes after the header, 0 where the header itself is damaged."""
+    """Return the number of bytes after the header, 0 where the header itself is damaged."""
     try:
         entries = json.loads(header)
         return max(

@@ -19,7 +19,7 @@ Child = str | int | Iterable["Child"] | None
 
 
 def tag(element: str, /, *children: Child, **attributes: str | int | None) -> Html:
-    """Give an element.
+    """Return an element.
 
     Args:
         element: Its name.
@@ -37,12 +37,12 @@ def tag(element: str, /, *children: Child, **attributes: str | int | None) -> Ht
 
 
 def style_sheet(css: str) -> Html:
-    """Give a style element; `css` is our own text, put in as it is."""
+    """Return a style element; `css` is our own text, put in as it is."""
     return Html(f"<style>\n{css}</style>")
 
 
 def document(language: str, *children: Html) -> str:
-    """Give a whole page, ending in a newline."""
+    """Return a whole page, ending in a newline."""
     return f"<!doctype html>\n{tag('html', *children, lang=language)}\n"
 
 

@@ -46,7 +46,7 @@ def make_previews(
 
 
 def figure(row: Row, previews: Previews, *notes: Child) -> Html:
-    """Give the picture of an item with its name and notes; without a picture, why there is none."""
+    """Return the picture of an item with its name and notes, or why there is none."""
     path = str(row["path"])
     name = tag("span", shorten(Path(path).name or path, 40), title=path[:_TITLE_CHARS])
     caption = tag("figcaption", name, *(tag("div", note) for note in notes if note))
@@ -54,7 +54,7 @@ def figure(row: Row, previews: Previews, *notes: Child) -> Html:
 
 
 def shot(row: Row, previews: Previews) -> Html:
-    """Give the picture of an item alone."""
+    """Return the picture of an item alone."""
     path = str(row["path"])
     if path in previews:
         picture = tag("img", src=previews[path], alt=path[:_TITLE_CHARS], loading="lazy")

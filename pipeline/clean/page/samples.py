@@ -52,7 +52,7 @@ class Near:
 
     @property
     def is_across(self) -> bool:
-        """Tell whether the two were in different splits."""
+        """Return whether the two were in different splits."""
         return bool(self.sides[0].get("split") != self.sides[1].get("split"))
 
 
@@ -73,7 +73,7 @@ class Showcase:
     near_in_all: int
 
     def rows(self) -> Iterator[Row]:
-        """Give all rows that are shown, the most telling first; some come twice."""
+        """Yield all rows that are shown, the most telling first; some come twice."""
         yield from chain.from_iterable(self.conflicts)
         yield from chain.from_iterable(pair.sides for pair in self.near)
         yield from chain.from_iterable(self.duplicates)
@@ -141,7 +141,7 @@ def _samples(kept: pd.DataFrame, task: Task) -> dict[str, tuple[Row, ...]]:
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[Reason]:
-    """Give the reasons: quarantined before dropped, frequent before rare."""
+    """Yield the reasons: quarantined before dropped, frequent before rare."""
     lost = table[table["status"] != KEPT]
     groups = [(status, code, rows) for (status, code), rows in lost.groupby(["status", "reason"])]
     for status, code, rows in sorted(groups, key=lambda g: (g[0] == DROPPED, -len(g[2]), g[1])):
@@ -168,7 +168,7 @@ def _conflicts(table: pd.DataFrame) -> tuple[tuple[tuple[Row, ...], ...], int]:
 
 
 def _near(table: pd.DataFrame, pairs: pd.DataFrame, task: Task) -> Iterator[Near]:
-    """Give the most telling pairs: with two labels, across splits, the closest."""
+    """Yield the most telling pairs: with two labels, across splits, the closest."""
     two_labels = (pairs["label_a"] != pairs["label_b"]) & (task == "classification")
     ranked = pairs.assign(two_labels=two_labels, across=pairs["split_a"] != pairs["split_b"])
     ranked = ranked.sort_values(

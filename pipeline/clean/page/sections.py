@@ -25,7 +25,7 @@ Report = Mapping[str, Any]
 
 
 def warnings_section(report: Report) -> Html | None:
-    """Give the warnings, which come first."""
+    """Return the warnings, which come first."""
     warnings: Sequence[str] = report["warnings"]
     if not warnings:
         return None
@@ -42,7 +42,7 @@ def warnings_section(report: Report) -> Html | None:
 
 
 def balance_section(report: Report, task: str) -> Html:
-    """Give the classes, or the range of numbers, in each split; and the shares of the splits."""
+    """Return the classes, or the range of numbers, in each split; and the shares of the splits."""
     title, told = (
         (
             "Classes",
@@ -65,7 +65,7 @@ def balance_section(report: Report, task: str) -> Html:
 
 
 def splits_section(report: Report) -> Html:
-    """Give the shares of the splits among all items, and within named columns."""
+    """Return the shares of the splits among all items, and within named columns."""
     shares, expected = report["shares"], report["expected_shares"]
     total = sum(report["splits"].values())
     head = _heads(
@@ -98,7 +98,7 @@ def splits_section(report: Report) -> Html:
 
 
 def pictures_section(report: Report, kept: pd.DataFrame) -> Html:
-    """Give sizes, shapes, formats and modes of what is kept."""
+    """Return sizes, shapes, formats and modes of what is kept."""
     sizes = report["sizes"]
     width, height = kept["width"].astype("int64"), kept["height"].astype("int64")
     if sizes["distinct"] == 1:
@@ -139,7 +139,7 @@ def pictures_section(report: Report, kept: pd.DataFrame) -> Html:
 
 
 def samples_section(report: Report, showcase: Showcase, previews: Previews) -> Html:
-    """Give some of what is kept, class by class."""
+    """Return some of what is kept, class by class."""
     samples = showcase.samples
     rest: Html | None = None
     if all(len(rows) == 1 for rows in samples.values()) or "" in samples:
@@ -160,7 +160,7 @@ def samples_section(report: Report, showcase: Showcase, previews: Previews) -> H
 
 
 def reasons_section(reasons: Sequence[Reason], previews: Previews) -> Html | None:
-    """Give what is not used, by reason, with pictures where there are any."""
+    """Return what is not used, by reason, with pictures where there are any."""
     if not reasons:
         return None
     return tag(
@@ -180,7 +180,7 @@ def reasons_section(reasons: Sequence[Reason], previews: Previews) -> Html | Non
 
 
 def conflicts_section(showcase: Showcase, previews: Previews) -> Html | None:
-    """Give items that stand with several labels, side by side."""
+    """Return items that stand with several labels, side by side."""
     if not showcase.conflicts:
         return None
     groups = [
@@ -217,7 +217,7 @@ def conflicts_section(showcase: Showcase, previews: Previews) -> Html | None:
 
 
 def duplicates_section(showcase: Showcase, previews: Previews) -> Html | None:
-    """Give exact duplicates beside the item that stayed."""
+    """Return exact duplicates beside the item that stayed."""
     if not showcase.duplicates:
         return None
     pairs = [
@@ -244,7 +244,7 @@ def duplicates_section(showcase: Showcase, previews: Previews) -> Html | None:
 
 
 def near_section(showcase: Showcase, previews: Previews) -> Html | None:
-    """Give pairs of pictures that look alike."""
+    """Return pairs of pictures that look alike."""
     if not showcase.near:
         return None
     return tag(
@@ -265,7 +265,7 @@ def near_section(showcase: Showcase, previews: Previews) -> Html | None:
 
 
 def fills_section(report: Report) -> Html | None:
-    """Give labels that were filled in by the policy."""
+    """Return labels that were filled in by the policy."""
     filled = report["missing_label"]["filled"]
     if not filled:
         return None
@@ -292,7 +292,7 @@ def fills_section(report: Report) -> Html | None:
 
 
 def review_section(report: Report) -> Html | None:
-    """Give people's decisions that were applied."""
+    """Return people's decisions that were applied."""
     decisions = report.get("review", {}).get("decisions", [])
     if not decisions:
         return None
@@ -319,7 +319,7 @@ def review_section(report: Report) -> Html | None:
 
 
 def notes_section(report: Report) -> Html | None:
-    """Give what was noted of kept pictures, explained."""
+    """Return what was noted of kept pictures, explained."""
     if not report["notes"]:
         return None
     rows = [
@@ -345,7 +345,7 @@ def notes_section(report: Report) -> Html | None:
 
 
 def headline(report: Report) -> tuple[Html, Html]:
-    """Give the four numbers, and one bar of the whole they are parts of."""
+    """Return the four numbers, and one bar of the whole they are parts of."""
     status, total = report["status"], max(1, report["items"])
     colors = {"kept": "good", "dropped": "warn", "quarantined": "bad"}
     tiles = [tag("div", tag("b", report["items"]), tag("span", "items found"), class_="tile")]
@@ -385,7 +385,7 @@ def headline(report: Report) -> tuple[Html, Html]:
 
 
 def checks_strip(report: Report, showcase: Showcase, *, has_near: bool) -> Html:
-    """Give every kind of finding with its number; those without one are good news."""
+    """Return every kind of finding with its number; those without one are good news."""
     reasons = report["reasons"]
     apart = {"duplicate", "near_duplicate_of", "conflict", "review", "no_label"}
     unfit = sum(n for code, n in reasons.items() if code not in apart)
@@ -493,12 +493,12 @@ def _reason(reason: Reason, previews: Previews) -> Html:
 
 
 def _value(label: str) -> str:
-    """Give a number as people write it."""
+    """Return a number as people write it."""
     return f"{float(label):.5g}"
 
 
 def _detail(row: Row, previews: Previews) -> str | None:
-    """Tell what was found, unless the tile itself does."""
+    """Return what was found, unless the tile itself does."""
     if str(row["path"]) not in previews and not row.get("mode"):
         return None
     return shorten(row.get("detail") or "", 120) or None

@@ -42,7 +42,7 @@ _SEEN_BYTES = 200_000
 def evidence(
     predictor: Predictor, images_NCHW: Pixels, outputs_N: npt.NDArray[np.int64] | None = None
 ) -> Maps:
-    """Give each position's evidence for an output, signed: float32 [N, h, w].
+    """Return each position's evidence for an output, signed: float32 [N, h, w].
 
     Args:
         predictor: Its device is used; its precision is not.
@@ -70,7 +70,7 @@ def evidence(
 
 
 def heat(evidence_Nhw: Maps, size_px: int) -> Maps:
-    """Give heat in [0, 1], the hottest place of each picture 1: float32 [N, S, S].
+    """Return heat in [0, 1], the hottest place of each picture 1: float32 [N, S, S].
 
     Evidence against becomes 0, and the map grows to the picture's size, bilinear. Where nothing
     speaks for the output, the picture's map is 0 all over.
@@ -85,7 +85,7 @@ def heat(evidence_Nhw: Maps, size_px: int) -> Maps:
 def heat_maps(
     predictor: Predictor, images_NCHW: Pixels, outputs_N: npt.NDArray[np.int64] | None = None
 ) -> Maps:
-    """Give the heat of pictures, float32 [N, S, S] in [0, 1]; see `evidence` and `heat`."""
+    """Return the heat of pictures, float32 [N, S, S] in [0, 1]; see `evidence` and `heat`."""
     return heat(evidence(predictor, images_NCHW, outputs_N), images_NCHW.shape[-1])
 
 
@@ -142,7 +142,7 @@ def _base64(content: bytes) -> str:
 
 
 def layer_name(predictor: Predictor, evidence_Nhw: Maps) -> str:
-    """Say for people which layer was looked at."""
+    """Return the name of the layer that was looked at, for people."""
     height, width = evidence_Nhw.shape[1:]
     return f"last feature map of {predictor.bundle.architecture}, {height} x {width}"
 

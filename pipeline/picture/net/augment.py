@@ -108,7 +108,7 @@ def orient(images_BCHW: Tensor, code: int) -> Tensor:
 
 
 def orientations(params: AugmentParams) -> tuple[int, ...]:
-    """Give the codes for `orient` of all orientations that training pictures may have."""
+    """Return the codes for `orient` of all orientations that training pictures may have."""
     bits = ((1, params.hflip), (2, params.vflip), (4, params.transpose))
     refused = sum(bit for bit, chance in bits if chance == 0)
     return tuple(code for code in range(8) if not code & refused)
@@ -160,7 +160,7 @@ def _draw(params: AugmentParams, seeds: Sequence[int], size: int) -> _Draws:
 
 
 def _uniform(seeds: np.ndarray) -> np.ndarray:
-    """Give `_DRAWS` numbers in [0, 1) for each seed, [_DRAWS, B].
+    """Return `_DRAWS` numbers in [0, 1) for each seed, [_DRAWS, B].
 
     Source: SplitMix64 (Steele, Lea and Flood 2014), whose n-th number needs no state but n.
     """
@@ -225,7 +225,7 @@ def _change_values(images: Tensor, draws: _Draws) -> Tensor:
 
 
 def _means(images: Tensor) -> Tensor:
-    """Give each picture's mean, [B]; of bytes from exact sums, in whatever order they are added."""
+    """Return each picture's mean, [B]; of bytes from exact sums, in any order."""
     values = images[0].numel()
     if images.is_floating_point():
         return torch.stack([image.mean(dtype=torch.float64) for image in images]).float()

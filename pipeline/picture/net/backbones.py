@@ -118,7 +118,7 @@ class Backbone(nn.Module):
         self._prefix_tokens = int(getattr(model, "num_prefix_tokens", 0))
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
-        """Give the last feature map, [B, C, h, w], or [B, h, w, C] or tokens [B, N, C].
+        """Return the last feature map, [B, C, h, w], or [B, h, w, C] or tokens [B, N, C].
 
         Raises:
             ParamsError: The architecture gives several maps.
@@ -134,7 +134,7 @@ class Backbone(nn.Module):
         return features
 
     def cut_name(self, cut: str | int) -> str:
-        """Give the name of the lowest step above a cut, by its name or number.
+        """Return the name of the lowest step above a cut, by its name or number.
 
         Raises:
             ParamsError: There is no such cut, or the architecture has none.
@@ -142,17 +142,17 @@ class Backbone(nn.Module):
         return self._chain().name(cut)
 
     def lower(self, images_BCHW: Tensor, cut: str) -> Tensor:
-        """Give the activations at a cut, which `upper` goes on from."""
+        """Return the activations at a cut, which `upper` goes on from."""
         chain = self._chain()
         return chain.run(chain.below(cut), images_BCHW)
 
     def upper(self, activations: Tensor, cut: str) -> Tensor:
-        """Give the last feature map from activations at a cut, equal to the bit to `forward`."""
+        """Return the last feature map from activations at a cut, equal to the bit to `forward`."""
         chain = self._chain()
         return chain.run(chain.above(cut), activations)
 
     def groups(self, cut: str | None) -> list[list[nn.Parameter]]:
-        """Give the parameters from a cut (None: the first layer) upwards, by stage, lowest first.
+        """Return the parameters from a cut (None: the first layer) upwards, by stage, lowest first.
 
         What runs after pooling belongs to the last group. An architecture without cuts is one
         group.
@@ -168,7 +168,7 @@ class Backbone(nn.Module):
         return Chain(self.model, self.architecture)
 
     def pooled(self, images_BCHW: Tensor, pooling: Pooling) -> Tensor:
-        """Give pooled features, float32 [B, D]; see `pooled_dim`."""
+        """Return pooled features, float32 [B, D]; see `pooled_dim`."""
         return self.pool(self(images_BCHW), pooling)
 
     def pool(self, features: Tensor, pooling: Pooling) -> Tensor:
@@ -178,7 +178,7 @@ class Backbone(nn.Module):
             return torch.cat(parts, dim=1)
 
     def as_map(self, features: Tensor) -> Tensor:
-        """Give what `forward` gave as [B, C, h, w]; patch tokens become a square.
+        """Return what `forward` gave as [B, C, h, w]; patch tokens become a square.
 
         Raises:
             ParamsError: The tokens form no square.
@@ -198,7 +198,7 @@ class Backbone(nn.Module):
         return grid
 
     def pooled_dim(self, pooling: Pooling) -> int:
-        """Give D, the number of pooled features."""
+        """Return D, the number of pooled features."""
         return self._head_features * len(pooling.split("+"))
 
     def check_size(self, size_px: int) -> None:
@@ -277,7 +277,7 @@ def build_backbone(architecture: str) -> Backbone:
 
 @lru_cache
 def shapes(architecture: str) -> Shapes:
-    """Give the name and shape of each tensor of an architecture in the order of its layers.
+    """Return the name and shape of each tensor of an architecture in the order of its layers.
 
     With the classifier of its default weights. No values are made.
     """
@@ -295,7 +295,7 @@ def without_classifier(found: Shapes, architecture: str) -> Shapes:
 
 
 def preprocessing(architecture: str) -> Preprocessing:
-    """Give what the default weights of an architecture expect.
+    """Return what the default weights of an architecture expect.
 
     Raises:
         ParamsError: timm has no such architecture.

@@ -81,7 +81,7 @@ class Chain:
         self._steps = (*family.before, *inner, *family.after)
 
     def name(self, cut: str | int) -> str:
-        """Give the name of the step that a cut stands for: the first one above it.
+        """Return the name of the step that a cut stands for: the first one above it.
 
         Args:
             cut: A stage, a step in a stage, or the number of a stage (negative: from the last).
@@ -110,15 +110,15 @@ class Chain:
         )
 
     def below(self, cut: str) -> tuple[str, ...]:
-        """Give the steps below a cut."""
+        """Return the steps below a cut."""
         return self._steps[: self._index(cut)]
 
     def above(self, cut: str | None) -> tuple[str, ...]:
-        """Give the step of a cut and all above it; all steps without a cut."""
+        """Return the step of a cut and all above it; all steps without a cut."""
         return self._steps if cut is None else self._steps[self._index(cut) :]
 
     def groups(self, cut: str | None) -> list[tuple[str, ...]]:
-        """Give the steps from a cut up, one group for each stage, the lowest first.
+        """Return the steps from a cut up, one group for each stage, the lowest first.
 
         Without a cut the steps before the first stage are the lowest group.
         """
@@ -135,14 +135,14 @@ class Chain:
         return values
 
     def parameters(self, steps: tuple[str, ...]) -> list[nn.Parameter]:
-        """Give the parameters of some steps; those of the model itself belong to the first step."""
+        """Return the parameters of some steps; those of the model itself belong to the first."""
         found = [each for step in steps for each in _parameters(attrgetter(step)(self._model))]
         if self._steps[0] in steps:
             found += self._model.parameters(recurse=False)
         return found
 
     def tail(self) -> list[nn.Module]:
-        """Give the modules that run after pooling: those that are in no step."""
+        """Return the modules that run after pooling: those that are in no step."""
         inside = {step.split(".")[0] for step in self._steps}
         children = self._model.named_children()
         return [module for name, module in children if name not in inside]
@@ -171,7 +171,7 @@ def _stages(model: Any, family: Family) -> Iterator[str]:
 
 
 def _steps(model: Any, stage: str) -> list[str]:
-    """Give the steps of a stage: its children where it is a plain sequence, else itself."""
+    """Return the steps of a stage: its children where it is a plain sequence, else itself."""
     module = attrgetter(stage)(model)
     if type(module) is nn.Sequential:
         return [f"{stage}.{child}" for child, _ in module.named_children()]

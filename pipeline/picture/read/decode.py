@@ -233,7 +233,7 @@ def _open_header(raw: bytes, kind: str) -> Image.Image:
 
 
 def _ask_reader(raw: bytes, kind: str) -> str:
-    """Say what the reader says: Pillow's search for formats hides it, and names an address."""
+    """Return what the reader says: Pillow's search for formats hides it, and names an address."""
     try:
         Image.OPEN[kind][0](BytesIO(raw), "")
     except _ERRORS as error:

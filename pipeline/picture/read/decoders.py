@@ -24,7 +24,7 @@ _CHUNK = 2
 
 
 def containment(max_pixels: int, seconds: float = SECONDS) -> Limits:
-    """Give what the decoding of one picture may take."""
+    """Return what the decoding of one picture may take."""
     return Limits(seconds=seconds, memory_bytes=max_pixels * _MEMORY_PER_PIXEL + _MEMORY_SLACK)
 
 

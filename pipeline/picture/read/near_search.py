@@ -96,7 +96,7 @@ def find_alike(
 
 
 def join_pairs(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Give every pair once, in its best orientation, sorted."""
+    """Return every pair once, in its best orientation, sorted."""
     return (
         pd.concat(parts)
         .sort_values(
@@ -122,7 +122,7 @@ class _Search:
         return cls(thumbnails, numbers, _spectra(thumbnails, numbers), correlation)
 
     def radius(self) -> float:
-        """Give the distance within which normalized thumbnails correlate enough."""
+        """Return the distance within which normalized thumbnails correlate enough."""
         return float(np.sqrt(2.0 - 2.0 * self.correlation)) + _SLACK
 
     def confirm(self, first: Ints, second: Ints, turn: int) -> pd.DataFrame:
@@ -155,7 +155,7 @@ class _Search:
         return pd.concat(hung)
 
     def run(self, turn: int) -> Iterator[tuple[pd.DataFrame, Ints]]:
-        """Give the pairs of one orientation, block by block, and the numbers of crowded ones."""
+        """Yield the pairs of one orientation, block by block, and the numbers of crowded ones."""
         from scipy.spatial import cKDTree  # slow to import, and not every run comes here
 
         n = len(self.numbers)
@@ -177,7 +177,7 @@ class _Search:
 
 
 def _part_equal(pixels: Pixels, numbers: Ints, kinds: Ints) -> tuple[Ints, pd.DataFrame]:
-    """Give the first of equal thumbnails of one kind, and the pairs of the others with it."""
+    """Return the first of equal thumbnails of one kind, and the pairs of the others with it."""
     digests = [
         hashlib.sha256(pixels[number].tobytes() + kinds[number].tobytes()).digest()
         for number in numbers
@@ -190,7 +190,7 @@ def _part_equal(pixels: Pixels, numbers: Ints, kinds: Ints) -> tuple[Ints, pd.Da
 
 
 def _pairs(first: Ints, second: Ints, correlation: Floats, turn: int) -> pd.DataFrame:
-    """Give pairs with the smaller number first, and the turn that belongs to this order."""
+    """Return pairs with the smaller number first, and the turn that belongs to this order."""
     return pd.DataFrame(
         {
             "first": np.minimum(first, second),
@@ -202,7 +202,7 @@ def _pairs(first: Ints, second: Ints, correlation: Floats, turn: int) -> pd.Data
 
 
 def _spectra(thumbnails: Thumbnails, numbers: Ints) -> npt.NDArray[np.float32]:
-    """Give the lowest frequencies of normalized thumbnails: [., frequency, frequency]."""
+    """Return the lowest frequencies of normalized thumbnails: [., frequency, frequency]."""
     cells, waves = np.arange(SIDE_PX), np.arange(_FREQUENCIES)[:, np.newaxis]
     cosines = np.cos(np.pi / SIDE_PX * (cells + 0.5) * waves) * np.sqrt(2.0 / SIDE_PX)
     cosines[0] = np.sqrt(1.0 / SIDE_PX)
@@ -218,7 +218,7 @@ def _spectra(thumbnails: Thumbnails, numbers: Ints) -> npt.NDArray[np.float32]:
 def _lowest(
     spectra: npt.NDArray[np.float32], turn: int, frequencies: int
 ) -> npt.NDArray[np.float32]:
-    """Give the lowest frequencies, without the mean, as of turned thumbnails: [N, .]."""
+    """Return the lowest frequencies, without the mean, as of turned thumbnails: [N, .]."""
     waves = np.arange(_FREQUENCIES)
     sums = waves + waves[:, np.newaxis]
     signs = np.where(waves % 2, -1.0, 1.0).astype(np.float32)

@@ -111,7 +111,7 @@ def probe_file(raw: Path, limits: Limits, path: str) -> Probe:
 
 
 def named(probe: Probe, path: str) -> Probe:
-    """Give the same probe for a file of this name: its extension may promise something else."""
+    """Return the same probe for a file of this name: its extension may promise something else."""
     notes = tuple(note for note in probe.notes if note != EXTENSION_NOTE)
     if probe.reason is None and _is_misnamed(probe.format, Path(path).suffix.lower()):
         notes = (*notes, EXTENSION_NOTE)
@@ -149,7 +149,7 @@ def _is_misnamed(kind: str | None, extension: str) -> bool:
 
 
 def _is_constant(pixels: Pixels, nearly: int) -> bool:
-    """Tell whether no channel has two values further apart; uint8 [H, W, 3]."""
+    """Return whether no channel has two values further apart; uint8 [H, W, 3]."""
     row = pixels[0]  # spares most pictures the full comparison
     return all(
         int(part.max()) - int(part.min()) <= nearly

@@ -43,7 +43,7 @@ class DecodeSpec:
     white16: int = WHITE16
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON; the usual `white16` is left out."""
+        """Return plain values for JSON; the usual `white16` is left out."""
         values = {**asdict(self), "background": list(self.background)}
         if self.white16 == WHITE16:
             del values["white16"]

@@ -130,7 +130,7 @@ def _from_base64(text: str) -> bytes:
 
 
 def _refuse_character(text: str) -> NoReturn:
-    """Say which character is wrong, and where."""
+    """Return which character is wrong, and where."""
     known = set((_BASE64 + _BLANKS).decode())
     at = next(number for number, each in enumerate(text) if each not in known)
     if text[at] == "=":

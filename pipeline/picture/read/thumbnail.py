@@ -18,7 +18,7 @@ _LUMA = (299, 587, 114)
 
 
 def thumbnail(pixels: Pixels) -> Pixels:
-    """Give the means of a picture's brightness over a grid of equal cells.
+    """Return the means of a picture's brightness over a grid of equal cells.
 
     Args:
         pixels: uint8, HWC, RGB.

@@ -78,7 +78,7 @@ class Thumbnails:
         return np.asarray(covariances / np.where(scales > 0.0, scales, np.inf))
 
     def are_alike(self, first: Ints, second: Ints, *, turn: int, correlation: float) -> Floats:
-        """Give the correlation of pairs that both measures accept, and NaN for others; [P]."""
+        """Return the correlation of pairs that both measures accept, and NaN for others; [P]."""
         values = np.full(len(first), np.nan)
         limit = _MAX_TO_MEAN * np.sqrt(2.0 - 2.0 * correlation)
         for block in blocks(len(first)):
@@ -90,12 +90,12 @@ class Thumbnails:
         return values
 
     def largest_difference(self, first: Ints, second: Ints, turn: int) -> Floats:
-        """Give the largest difference at any place of 2 x 2 cells, in standard deviations; [P]."""
+        """Return the largest difference of any 2 x 2 cells, in standard deviations; [P]."""
         differences = _turn(self._normal_places(first), turn) - self._normal_places(second)
         return np.asarray(np.abs(differences).max(axis=(1, 2), initial=0.0))
 
     def _normal_places(self, rows: Ints) -> Floats:
-        """Give means over 2 x 2 cells in standard deviations from the mean, [P, S / 2, S / 2]."""
+        """Return means over 2 x 2 cells in standard deviations from the mean, [P, S / 2, S / 2]."""
         values = _shifted(self.pixels[rows])
         pairs = values[:, ::2] + values[:, 1::2]
         places = pairs[:, :, ::2] + pairs[:, :, 1::2]

@@ -114,7 +114,7 @@ def _whole(value: Any) -> tuple[int, ...]:
 
 
 def is_negative(image: Image.Image) -> bool:
-    """Tell whether 0 is white in what Pillow gives; it turns 1, 2, 4 and 8 bits of gray itself."""
+    """Return whether 0 is white in what Pillow gives; it inverts 1 to 8 bits of gray itself."""
     tags = tags_of(image)
     if tags.get(_PHOTOMETRIC) != 0:
         return False
@@ -139,17 +139,17 @@ def top_of(image: Image.Image) -> int | None:
 
 
 def has_gray_alpha16(image: Image.Image) -> bool:
-    """Tell whether Pillow was made to read gray and a second sample as four bytes a pixel."""
+    """Return whether Pillow was made to read gray and a second sample as four bytes a pixel."""
     return image.mode == "RGBA" and _whole(tags_of(image).get(_BITS, (1,))) == (16, 16)
 
 
 def has_alpha(image: Image.Image) -> bool:
-    """Tell whether the second sample says what is transparent."""
+    """Return whether the second sample says what is transparent."""
     return 2 in _whole(tags_of(image).get(_EXTRA, ()))
 
 
 def is_little(image: Image.Image) -> bool:
-    """Tell whether the bytes of a sample come with the low one first, as Pillow hands them on."""
+    """Return whether the bytes of a sample come with the low one first, as Pillow hands them on."""
     if getattr(image, "use_load_libtiff", False):  # libtiff gives the machine's own order
         return sys.byteorder == "little"
     return bool(getattr(tags_of(image), "prefix", b"II") == b"II")
@@ -204,7 +204,7 @@ def mend_planes(image: Image.Image) -> None:
 
 
 def has_shut_planes(image: Image.Image) -> bool:
-    """Tell whether channel lies after channel, compressed: libtiff parts them, by its own rule."""
+    """Return whether channel lies after channel, compressed: libtiff splits them by its rule."""
     is_libtiff = bool(getattr(image, "use_load_libtiff", False))
     return is_libtiff and tags_of(image).get(_PLANES, 1) == 2
 

@@ -65,7 +65,7 @@ class Normalization:
         return np.array([-mean / std for mean, std in pairs], dtype=np.float32)
 
     def to_dict(self) -> dict[str, Any]:
-        """Give plain values for JSON."""
+        """Return plain values for JSON."""
         return {**asdict(self), "mean": list(self.mean), "std": list(self.std)}
 
     @classmethod
@@ -190,7 +190,7 @@ def _range(counts: Counts) -> tuple[int, int]:
 
 
 def _moments(counts: Counts) -> tuple[float, float]:
-    """Give mean and population deviation of bytes, each rounded once, from exact integers."""
+    """Return mean and population deviation of bytes, each rounded once, from exact integers."""
     values = [(value, int(count)) for value, count in enumerate(counts) if count]
     total = sum(count for _, count in values)
     first = sum(value * count for value, count in values)
@@ -233,7 +233,7 @@ def measure(
 
 
 def normalized_levels(normalization: Normalization) -> Floats:
-    """Give what each byte becomes: float32 [C, 256]."""
+    """Return what each byte becomes: float32 [C, 256]."""
     levels = np.arange(256, dtype=np.float32)
     multiplier, offset = normalization.multiplier, normalization.offset
     return levels[np.newaxis] * multiplier[:, np.newaxis] + offset[:, np.newaxis]

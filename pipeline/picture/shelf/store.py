@@ -86,7 +86,7 @@ class Store:
         return self.spec.size_px
 
     def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Give the row numbers of a split, ascending; none for a split that has no pictures."""
+        """Return the row numbers of a split, ascending; none for a split that has no pictures."""
         return np.flatnonzero(self.index["split"].to_numpy() == split).astype(np.int64)
 
     def read(self, rows: Rows) -> Pixels:

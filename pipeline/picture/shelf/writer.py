@@ -51,14 +51,14 @@ class TransformParams(Section):
     """Mean number of pictures in one shard file."""
 
     def decode_spec(self) -> DecodeSpec:
-        """Give the part that prediction needs too."""
+        """Return the part that prediction needs too."""
         return DecodeSpec(
             self.size_px, self.resize, self.interpolation, self.background, self.white16
         )
 
 
 def made_from(params: TransformParams) -> dict[str, Any]:
-    """Give what the picture of a raw file in the store depends on, besides the file: JSON."""
+    """Return what the picture of a raw file in the store depends on, besides the file: JSON."""
     return {
         "spec": params.decode_spec().to_dict(),
         "code": code_digest(decode, deep, picture, sniff, tiff, versions=decode.VERSIONS),
@@ -148,7 +148,7 @@ def write_store(
 def _open_old(
     old: Path | None, ids: Sequence[str], size_px: int
 ) -> tuple[Reusable, dict[str, str]]:
-    """Give what can be taken from an older store, and the digests of its pictures by id."""
+    """Return what can be taken from an older store, and the digests of its pictures by id."""
     if old is None:
         return Reusable.none(), {}
     try:

@@ -19,7 +19,7 @@ _OPAQUE = 0.62
 
 
 def heat_colors(heat: Heat) -> Pixels:
-    """Give heat as colors that are the more transparent the colder: uint8 [H, W, 4], RGBA."""
+    """Return heat as colors that are the more transparent the colder: uint8 [H, W, 4], RGBA."""
     places = [place for place, *_ in STOPS]
     colors = np.array([color for _, *color in STOPS], dtype=np.float64)
     channels = [np.interp(heat, places, colors[:, each]) for each in range(3)]

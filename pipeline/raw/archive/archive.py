@@ -83,7 +83,7 @@ class RawFault(Exception):
 
 
 def is_archive(path: Path) -> bool:
-    """Tell by its name whether a file is an archive.
+    """Return whether a file is an archive, by its name.
 
     Raises:
         DataError: It is one that cannot be read in place.
@@ -130,7 +130,7 @@ class Archive:
         return zip_members(self._source) if self._is_zip else tar_members(self._source)
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Give the bytes of a member, whole and checked as far as the format allows.
+        """Return the bytes of a member, whole and checked as far as the format allows.
 
         Args:
             path: As `members` gives it.

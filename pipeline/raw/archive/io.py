@@ -69,11 +69,11 @@ class Source:
         return content
 
     def refuse(self, offset: int, what: str) -> NoReturn:
-        """Say that the archive is cut or corrupt at a byte, and what it may be instead."""
+        """Return that the archive is cut or corrupt at a byte, and what it may be instead."""
         self._refuse(f"is cut or corrupt at byte {offset}: {what}")
 
     def refuse_whole(self, what: str) -> NoReturn:
-        """Say that the file is cut or corrupt, and what it may be instead."""
+        """Return that the file is cut or corrupt, and what it may be instead."""
         self._refuse(f"is cut or corrupt: {what}")
 
     def _refuse(self, fault: str) -> NoReturn:
@@ -84,12 +84,12 @@ class Source:
 
 
 def shown(name: bytes) -> str:
-    """Give a name for people, whatever its bytes."""
+    """Return a name for people, whatever its bytes."""
     return name.decode("utf-8", "backslashreplace")
 
 
 def named(name: bytes, member: Member) -> Member:
-    """Give a member its path, or the fault of its name."""
+    """Return a member its path, or the fault of its name."""
     fault: str | None = None
     try:
         text = name.decode("utf-8")

@@ -60,7 +60,7 @@ def _extension(source: Source, at: int, header: bytes, kind: bytes) -> dict[byte
 
 
 def _data(source: Source, at: int, header: bytes, kind: bytes) -> int:
-    """Give the place of a member's bytes, behind its header."""
+    """Return the place of a member's bytes, behind its header."""
     more = kind == _SPARSE and header[482]
     while more:  # the map of a sparse file goes on
         at += _BLOCK

@@ -157,7 +157,7 @@ def _member(source: Source, entry: _Entry, directory: _Directory, letters: str) 
 
 
 def _sizes(source: Source, fields: tuple[Any, ...], extra: bytes) -> tuple[int, int, int]:
-    """Give stored and unpacked size and the header's offset, from the zip64 record if there."""
+    """Return stored and unpacked size and the header's offset, from the zip64 record if there."""
     sizes = {"size": fields[9], "stored": fields[8], "offset": fields[16]}
     large = [key for key, value in sizes.items() if value == 0xFFFFFFFF]
     for kind, content in _records(extra):
@@ -172,7 +172,7 @@ def _sizes(source: Source, fields: tuple[Any, ...], extra: bytes) -> tuple[int, 
 
 
 def _unix_mode(fields: tuple[Any, ...]) -> int:
-    """Give a zip member's kind and permissions, where its packer wrote them; else 0."""
+    """Return a zip member's kind and permissions, where its packer wrote them; else 0."""
     return int(fields[15]) >> 16 if fields[1] >> 8 == _UNIX else 0
 
 

@@ -80,12 +80,12 @@ def _foreign_to_others(parts: Collection[bytes]) -> int:
 
 
 def _is_likely(texts: Collection[str]) -> bool:
-    """Tell whether names could be meant so: those in half-width letters are accidents."""
+    """Return whether names could be meant so: those in half-width letters are accidents."""
     return bool(texts) and not any("\uff61" <= each <= "\uff9f" for text in texts for each in text)
 
 
 def _is_word_of_dos(part: bytes) -> bool:
-    """Tell whether all words of a name are European ones in the letters of DOS."""
+    """Return whether all words of a name are European ones in the letters of DOS."""
     text = part.decode("cp437")
     words = "".join(letter if letter.isalpha() else " " for letter in text).split()
     high = "".join(letter for letter in text if not letter.isascii())

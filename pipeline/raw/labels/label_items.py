@@ -190,7 +190,7 @@ def _large_groups(items: Iterable[Item]) -> list[str]:
 
 
 def _split_folders(items: Iterable[Item]) -> list[str]:
-    """Tell of folders that are named as splits, and that say nothing beside a label file."""
+    """Warn of folders with names of splits, which a label file makes meaningless."""
     above = {item.path.rpartition("/")[0] for item in items if not item.reason and not item.split}
     tops = {each.partition("/")[0] for each in above}
     splits = {split_of_folder(top) for top in tops}

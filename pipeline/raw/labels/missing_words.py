@@ -8,5 +8,5 @@ _WORDS = frozenset(
 
 
 def is_placeholder(text: str) -> bool:
-    """Tell whether a cell stands for "not known"; the case and outer blanks do not count."""
+    """Return whether a cell stands for "not known"; the case and outer blanks do not count."""
     return "-".join(text.lower().split()) in _WORDS

@@ -90,7 +90,7 @@ class Matched(NamedTuple):
 
 
 def is_picture_name(text: str) -> bool:
-    """Tell whether a name ends as those of pictures do."""
+    """Return whether a name ends as those of pictures do."""
     return posixpath.splitext(text)[1].lower() in _PICTURES
 
 
@@ -163,7 +163,7 @@ def _readings(plain: Sequence[str], files: Sequence[str]) -> "Iterator[tuple[_Pl
 
 
 def _doubt(written: Written, found: Sequence[str | None], taken: Set[str], place: "_Place") -> str:
-    """Tell what speaks against a reading: two paths would be one file, or it is a far guess."""
+    """Return what speaks against a reading: two paths would be one file, or it is a far guess."""
     owner: dict[str, str] = {}
     for text, file in zip(written.texts, found, strict=True):
         if file is None:
@@ -398,7 +398,7 @@ _LAST_PLACES: tuple[_Place, ...] = (_by_end(2), _by_end(1))
 
 
 def _is_foreign(text: str) -> bool:
-    """Tell whether a path is of another machine: it begins with a root, a drive or a scheme."""
+    """Return whether a path is of another machine: it begins with a root, a drive or a scheme."""
     path = text.strip().replace("\\", "/")
     return path.startswith("/") or bool(_SCHEME.match(path) or _DRIVE.match(path))
 

@@ -251,7 +251,7 @@ def _shown(parts: Parts) -> str:
 
 
 def _read_as(roots: Sequence[Root]) -> Iterator[str]:
-    """Tell how folders were read as splits whose names or places are not the plain ones."""
+    """Yield how folders were read as splits whose names or places are not the plain ones."""
     if any(SPLIT in root.levels for root in roots):
         yield "the folders in each class are read as splits"
     splits = [root for root in roots if root.split]
@@ -291,7 +291,7 @@ def _without_labels(
 
 
 def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
-    """Tell of folders of classes and splits that have no picture."""
+    """Warn of folders of classes and splits that have no picture."""
     classes, splits = [], []
     depths = {(root.path, len(root.path) + root.levels.index(CLASS) + 1) for root in roots}
     above = {root.path[:-1] for root in roots if root.split}
@@ -310,7 +310,7 @@ def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
 
 
 def _odd_classes(top: Node) -> Iterator[str]:
-    """Tell of the first classes whose names are rather those of splits, or of other things."""
+    """Warn of the first classes whose names look like splits, or like other things."""
     splits = [
         name for name, each in read_split_folders(sorted(top.folders)).items() if not each.rest
     ]

@@ -285,7 +285,7 @@ def _described(pictured: Mapping[str, _Sample], lost: Mapping[str, _Sample]) -> 
 def _without_labels(
     raw: Path, samples: Mapping[str, _Sample], known: Mapping[str, _Known], target: str
 ) -> DataError:
-    """Say that the samples have no label, and what they have."""
+    """Return that the samples have no label, and what they have."""
     key, first = next(iter(samples.items()))
     faults = [each.fault for each in known.values() if each.fault]
     if faults:

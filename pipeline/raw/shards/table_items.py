@@ -187,7 +187,7 @@ def _named(path: Path, column: str, texts: Sequence[str], names: Sequence[str]) 
 
 
 def _without_target(columns: _Columns, target: str) -> DataError:
-    """Say which columns there are, and what to do."""
+    """Return which columns there are, and what to do."""
     table = columns.table
     boxes = [name for name in table.schema.names if name.lower() in _BOXES]
     plain = [each.name for each in table.schema if _is_plain(each.type)]

@@ -29,7 +29,7 @@ class Job:
 
     @property
     def is_wanted(self) -> bool:
-        """Tell whether anyone still waits: not after a timeout or a lost client."""
+        """Return whether anyone still waits: not after a timeout or a lost client."""
         return not self.answer.done()
 
 
@@ -93,7 +93,7 @@ class Queue:
         self._news.set()
 
     def delay_s(self, pictures: int) -> int:
-        """Give the whole seconds that so many pictures take, at least 1."""
+        """Return the whole seconds that so many pictures take, at least 1."""
         return max(1, math.ceil(pictures / self.speed)) if self.speed else 1
 
     def measure(self, pictures: int, seconds: float) -> None:

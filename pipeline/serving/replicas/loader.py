@@ -60,11 +60,11 @@ class Opener:
 
     @property
     def is_moving(self) -> bool:
-        """Tell whether the reference may lead to another version later."""
+        """Return whether the reference may lead to another version later."""
         return self.what.startswith("models:") and "@" in self.what
 
     def look(self) -> Target:
-        """Say what the reference leads to now.
+        """Return what the reference leads to now.
 
         Raises:
             PipelineError: Nothing, or the registry is away.
@@ -109,12 +109,12 @@ class Opener:
         return lane
 
     def _stuck_s(self, batch_size: int) -> float:
-        """Give how long a batch takes at most: each picture may be decoded twice, to its limit."""
+        """Return how long a batch takes at most: each picture may be decoded twice."""
         return _FORWARD_S + 2 * self._options.seconds * batch_size / self._options.decoders
 
 
 def _md5(path: Path) -> str | None:
-    """Give the digest of a file; None where it is not there."""
+    """Return the digest of a file; None where it is not there."""
     try:
         return md5_file(path)
     except OSError:
@@ -138,7 +138,7 @@ def _refuse_other(path: Path, md5: str | None) -> None:
 
 
 def _facts(folder: ModelFolder) -> dict[str, Any]:
-    """Give what a process cannot tell of its version."""
+    """Return what a process cannot tell of its version."""
     facts: dict[str, Any] = {"bytes": folder.model.stat().st_size, "metrics": None}
     if folder.name is None:
         return facts

@@ -46,16 +46,16 @@ class Resident(Protocol):
 
     @property
     def alive(self) -> bool:
-        """Tell whether it can answer."""
+        """Return whether it can answer."""
 
     def predict(self, files: list[bytes], *, pad: bool) -> list[Row]:
-        """Give a row for each picture."""
+        """Return a row for each picture."""
 
     def explain(self, raw: bytes) -> Row:
         """Explain the prediction of one picture."""
 
     def describe(self) -> dict[str, Any]:
-        """Tell what it serves."""
+        """Return what it serves."""
 
     def close(self) -> None:
         """End it."""
@@ -115,7 +115,7 @@ class Lane:
 
     @property
     def is_answering(self) -> bool:
-        """Tell whether a picture would be worked on now."""
+        """Return whether a picture would be worked on now."""
         return self._resident is not None and self._resident.alive
 
     @property

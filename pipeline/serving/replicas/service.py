@@ -173,7 +173,7 @@ class Service:
         return f"version {self._served.version}" if self._served else "nothing"
 
     def status(self) -> dict[str, Any]:
-        """Tell what is served and what should be, as `/ready` and `/model` show it."""
+        """Return what is served and what should be, as `/ready` and `/model` show it."""
         lane = self._lane
         pending = self.pending
         return {

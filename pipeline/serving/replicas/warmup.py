@@ -19,7 +19,7 @@ _SIDE = 96
 
 
 def sample_pictures(count: int) -> list[bytes]:
-    """Give PNG files of gray noise, the same ones every time."""
+    """Return PNG files of gray noise, the same ones every time."""
     return [_encode(random.Random(number).randbytes(_SIDE * _SIDE)) for number in range(count)]
 
 
@@ -36,7 +36,7 @@ def _chunk(kind: bytes, content: bytes) -> bytes:
 
 
 def largest_difference(rows: Sequence[Row], others: Sequence[Row]) -> float:
-    """Give the largest difference of a probability, or of a value relative to its size."""
+    """Return the largest difference of a probability, or of a value relative to its size."""
     differences = [
         abs(value - other[name]) / max(1.0, abs(value))
         for row, other in zip(rows, others, strict=True)

@@ -135,6 +135,6 @@ def _inflate(content: bytes, coding: str, most: int) -> bytes:
 
 
 def _deflate_bits(content: bytes) -> int:
-    """Tell zlib's form, which `deflate` means, from the bare one, which some clients send."""
+    """Return the window size of zlib's form, or of the bare form that some clients send."""
     is_zlib = content[0] & 15 == zlib.DEFLATED and int.from_bytes(content[:2], "big") % 31 == 0
     return zlib.MAX_WBITS if is_zlib else -zlib.MAX_WBITS

@@ -466,5 +466,5 @@ def describe(app: FastAPI, *, has_tokens: bool) -> dict[str, Any]:
 
 
 def told(limits: Limits) -> dict[str, float]:
-    """Give the limits as `/model` shows them."""
+    """Return the limits as `/model` shows them."""
     return asdict(limits)

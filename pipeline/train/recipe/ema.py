@@ -36,7 +36,7 @@ class Average:
             torch._foreach_lerp_(own, new, 1 - decay)
 
     def _pairs(self, model: nn.Module) -> tuple[list[Tensor], list[Tensor]]:
-        """Give what is averaged, there and here; whole numbers are copied at once."""
+        """Return what is averaged, there and here; whole numbers are copied at once."""
         own, new = [], []
         for average, value in zip(_tensors(self.model), _tensors(model), strict=True):
             if average.is_floating_point():

@@ -41,7 +41,7 @@ class Loss:
     """float32 on the outputs' device; None: all classes weigh 1."""
 
     def sums(self, outputs: Tensor, targets_B: Tensor, weights_B: Tensor) -> tuple[Tensor, Tensor]:
-        """Give the weighted sum of the items' losses, and the sum of the weights.
+        """Return the weighted sum of the items' losses, and the sum of the weights.
 
         Args:
             outputs: [B, K] logits, or [B, 1] values.
@@ -60,7 +60,7 @@ class Loss:
 
 
 def mean(total: Tensor, weight: Tensor) -> Tensor:
-    """Give the weighted mean; 0 where all weights are 0, so that such a batch moves nothing."""
+    """Return the weighted mean; 0 where all weights are 0, so that such a batch moves nothing."""
     return total / weight.clamp(min=torch.finfo(weight.dtype).tiny)
 
 
@@ -112,7 +112,7 @@ def build_loss(params: LossParams, labels_N: Tensor, *, weights_N: Tensor, class
 
 
 def balanced_weights(labels_N: Tensor, weights_N: Tensor, classes: int) -> Tensor:
-    """Give each class the weight with which all classes weigh the same in total.
+    """Return each class the weight with which all classes weigh the same in total.
 
     The weights keep the total weight of the split. A class that has none in it keeps weight 1.
     """

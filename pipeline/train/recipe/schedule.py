@@ -24,7 +24,7 @@ class ScheduleParams(Section):
 
 
 def lr_factor(step: int, total_steps: int, params: ScheduleParams) -> float:
-    """Give the learning rate of a step as a share of the peak.
+    """Return the learning rate of a step as a share of the peak.
 
     The first step after the warm-up has the peak, the last step of all has `final_frac`; where both
     are the same step, it has the peak. No step has 0 but a last one with `final_frac` 0.

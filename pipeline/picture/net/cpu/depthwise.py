@@ -38,7 +38,7 @@ class _Depthwise(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor | None, ...]:
-        """Give the gradients of input, weight and bias."""
+        """Return the gradients of input, weight and bias."""
         values, weight = ctx.saved_tensors
         given = gradients[0].contiguous(memory_format=torch.channels_last)
         needs_values, needs_weight, needs_bias, _ = ctx.needs_input_grad
@@ -80,7 +80,7 @@ def _forward(conv: nn.Conv2d, values: Tensor) -> Tensor:
 
 
 def _is_plain(conv: nn.Conv2d) -> bool:
-    """Tell whether each channel gives one, zeros are padded by number, and nothing is dilated."""
+    """Return whether each channel gives one, zeros are padded by number, and nothing is dilated."""
     return (
         conv.groups == conv.out_channels
         and conv.padding_mode == "zeros"
@@ -90,7 +90,7 @@ def _is_plain(conv: nn.Conv2d) -> bool:
 
 
 def _of_values(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Give the gradient of the input."""
+    """Return the gradient of the input."""
     height, width = weight.shape[2:]
     if max(stride) == 1:
         around = (height - 1, width - 1)
@@ -112,7 +112,7 @@ def _of_values(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int,
 
 
 def _of_weight(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int, int]) -> Tensor:
-    """Give the gradient of the kernel, piece by piece; pieces may overlap."""
+    """Return the gradient of the kernel, piece by piece; pieces may overlap."""
     gradient = torch.empty_like(weight)
     (height, width), (down, across) = weight.shape[2:], stride
     for top in _starts(height):
@@ -142,6 +142,6 @@ def _of_weight(given: Tensor, values: Tensor, weight: Tensor, stride: tuple[int,
 
 
 def _starts(size: int) -> list[int]:
-    """Give where pieces start that cover an axis of a kernel."""
+    """Return where pieces start that cover an axis of a kernel."""
     last = max(0, size - _PIECE)
     return sorted({min(start, last) for start in range(0, size, _PIECE)})

@@ -28,7 +28,7 @@ _MAX_RELATIVE_CHANGE = 1e-3
 
 
 def fold_batch_norm(model: nn.Module, images_BCHW: Tensor) -> nn.Module:
-    """Give a copy of a model in eval mode with batch normalization folded, if it proves equal.
+    """Return a copy of a model in eval mode with batch normalization folded, if it proves equal.
 
     New weights are computed in float64 and rounded once. Gradients are switched off in the copy.
 
@@ -89,7 +89,7 @@ def find_pairs(
 
 
 def relative_change(expected: Tensor, got: Tensor) -> float:
-    """Give the largest difference over the largest of what is expected."""
+    """Return the largest difference over the largest of what is expected."""
     scale = expected.abs().max().clamp_min(torch.finfo(expected.dtype).tiny)
     return float((got - expected).abs().max() / scale)
 
@@ -136,7 +136,7 @@ def _fold(model: nn.Module, convolution: str, norm: str) -> None:
 
 
 def _affine(bn: Any) -> tuple[Tensor, Tensor]:
-    """Give a batch normalization in eval mode as x * gain + shift, float64 [C]."""
+    """Return a batch normalization in eval mode as x * gain + shift, float64 [C]."""
     gain = (bn.running_var.double() + bn.eps).rsqrt()
     if bn.affine:
         gain = gain * bn.weight.double()

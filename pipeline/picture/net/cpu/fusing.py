@@ -39,7 +39,7 @@ _MAX_RELATIVE_CHANGE = 1e-3
 
 
 def fuse(model: nn.Module, images_BCHW: Tensor) -> nn.Module:
-    """Give a copy of a model in eval mode with its convolutions fused, if it proves equal.
+    """Return a copy of a model in eval mode with its convolutions fused, if it proves equal.
 
     Args:
         model: Called with pictures alone; gives one tensor. Its batch normalization is folded.
@@ -101,7 +101,7 @@ class FusedConvolution(nn.Module):
         return {**self.__dict__, "_packed": None}
 
     def _pack(self, values: Tensor) -> "_Packed":
-        """Give the weights as oneDNN wants them for this shape and type of input."""
+        """Return the weights as oneDNN wants them for this shape and type of input."""
         packed = self._packed
         if packed is None or not packed.fits(values):  # of the local one: threads may share this
             packed = self._packed = _pack(self.convolution, values)
@@ -137,13 +137,13 @@ def _pack(conv: Any, values: Tensor) -> _Packed:
 
 
 def _is_known() -> bool:
-    """Tell whether this is a processor of the kind that it was measured on."""
+    """Return whether this is a processor of the kind that it was measured on."""
     capability = torch.backends.cpu.get_cpu_capability()
     return torch.backends.mkldnn.is_available() and capability.startswith("AVX")
 
 
 def _computes_in(dtype: torch.dtype | None) -> bool:
-    """Tell whether oneDNN computes in a type here; bfloat16 asks for more than AVX2."""
+    """Return whether oneDNN computes in a type here; bfloat16 asks for more than AVX2."""
     return dtype != torch.bfloat16 or bool(torch.ops.mkldnn._is_mkldnn_bf16_supported())
 
 

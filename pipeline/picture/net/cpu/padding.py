@@ -9,7 +9,7 @@ SAME = "Conv2dSame"
 
 
 def zero_padding(conv: Any, size: Iterable[int]) -> list[tuple[int, int]]:
-    """Give zeros added before and after each axis.
+    """Return zeros added before and after each axis.
 
     Args:
         conv: Zero-padded, by numbers.
