@@ -253,7 +253,7 @@ class Predictor:
         return outputs
 
     def predict_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Values:
-        """Return calibrated probabilities, float64 [N, K], or values in the target's unit, [N, 1]."""
+        """Return probabilities, calibrated, float64 [N, K], or values in the target's unit, [N, 1]."""
         return self.read_outputs(self.outputs_images(images_NCHW, pad=pad))
 
     def read_outputs(self, outputs_NK: Logits) -> Values:
