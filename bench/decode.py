@@ -32,8 +32,9 @@ from bench.incremental import make_picture
 from data.elpv.fetch import _package_folder
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.writer import write_store
 
 SIZE_PX = 224
 ROUNDS = 3

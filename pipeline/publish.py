@@ -15,8 +15,9 @@ from pipeline.judge.metrics import METRICS
 from pipeline.keys.journal import state_folder
 from pipeline.promotion.contest import Arena
 from pipeline.promotion.promotion import decide_published
-from pipeline.track.connection import Tracking, TrackingParams, probe, publishing_to, redact
+from pipeline.track.connection import Tracking, probe, publishing_to, redact
 from pipeline.track.describe import describe_version
+from pipeline.track.params import TrackingParams
 from pipeline.track.result import SPLITS, Outcome, Results
 from pipeline.track.result_run import settle_run
 from pipeline.version.package import Content, log_model

@@ -12,17 +12,18 @@ from pathlib import Path
 
 from pipeline.clean.page.plots import write_plots
 from pipeline.clean.page.render import write_page
+from pipeline.clean.params import CleanParams
 from pipeline.clean.probe_cache import known_probes, made_from, write_probes
-from pipeline.clean.run import CleanParams, Rules, clean_items
+from pipeline.clean.run import Rules, clean_items
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.params import Task
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.manifest.manifest import write_manifest
+from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import read_pins
 from pipeline.manifest.review import read_review
-from pipeline.manifest.split import SplitParams
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
 from pipeline.store.previous_build import earlier_build

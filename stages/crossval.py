@@ -11,21 +11,20 @@ from pathlib import Path
 
 from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
-from pipeline.crossval.folds import CrossvalParams
+from pipeline.crossval.params import CrossvalParams
 from pipeline.crossval.run import Setting, clear, run_folds, write
 from pipeline.ground.params import Task
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import read_table
-from pipeline.judge.evaluation import EvaluateParams
+from pipeline.judge.params import EvaluateParams
 from pipeline.keys.journal import state_folder
 from pipeline.keys.lock import stage_key
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
 from pipeline.train.inputs import Plan, Sources, open_parts
-from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.recipe.losses import LossParams
-from pipeline.train.recipe.optim import OptimParams
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.loop import Recipe
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 
 
 def main(

@@ -16,7 +16,8 @@ from pipeline.ground.files import replacing_folder, write_json
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.judge.drawing import draw
-from pipeline.judge.evaluation import EvaluateParams, judge, summary
+from pipeline.judge.evaluation import judge, summary
+from pipeline.judge.params import EvaluateParams
 from pipeline.model.bundle import Predictor
 from pipeline.picture.shelf.store import Store
 

@@ -21,12 +21,11 @@ from pipeline.ground.files import write_json
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.judge.answers import open_subject
-from pipeline.judge.evaluation import EvaluateParams
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.judge.params import EvaluateParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
-from pipeline.train.loop import TrainParams
-from pipeline.train.recipe.losses import LossParams
-from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import LossParams, OptimParams
 
 
 def main(

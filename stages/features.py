@@ -15,9 +15,9 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.stage import run_stage
 from pipeline.model.extraction import Extraction, extract, made_from, warn_about_size, write_empty
-from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.store import Store
 from pipeline.store.previous_build import earlier_build

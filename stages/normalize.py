@@ -12,13 +12,8 @@ from pipeline.ground.files import replacing_folder, write_json
 from pipeline.ground.plots import channel_histograms
 from pipeline.ground.stage import run_stage
 from pipeline.picture.shelf.histograms import count_values
-from pipeline.picture.shelf.normalization import (
-    NormalizeParams,
-    fit,
-    load_pretrained,
-    measure,
-    normalized_levels,
-)
+from pipeline.picture.shelf.normalization import fit, load_pretrained, measure, normalized_levels
+from pipeline.picture.shelf.params import NormalizeParams
 from pipeline.picture.shelf.store import Store
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.ground.stage import run_stage
 from pipeline.keys.lock import LOCK
 from pipeline.publish import publish
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.track.result import Results
 from pipeline.version.params import RegistryParams
 

@@ -6,8 +6,8 @@ Reads what the stage `crossval` wrote, and crossval/dvc.lock. Writes nothing tha
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.track.connection import TrackingParams
 from pipeline.track.crossval import FoldResults, publish_folds
+from pipeline.track.params import TrackingParams
 
 
 def main(

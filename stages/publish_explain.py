@@ -6,8 +6,8 @@ Reads what the stage `explain` wrote, and explain/dvc.lock. Writes nothing that 
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.track.connection import TrackingParams
 from pipeline.track.explain import ExplainFiles, publish_explanation
+from pipeline.track.params import TrackingParams
 
 
 def main(

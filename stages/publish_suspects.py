@@ -6,7 +6,7 @@ Reads what the stage `suspects` wrote, and suspects/dvc.lock. Writes nothing tha
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.track.suspects import SuspectFiles, publish_suspects
 
 

@@ -16,15 +16,14 @@ from pipeline.ground.params import Task
 from pipeline.ground.stage import run_stage
 from pipeline.keys.journal import Journal, start_follower, state_folder
 from pipeline.keys.lock import train_key
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import Plan, Sources, open_parts
-from pipeline.train.loop import Recipe, TrainParams
+from pipeline.train.loop import Recipe
+from pipeline.train.params import TrainParams
 from pipeline.train.progress import show
-from pipeline.train.recipe.losses import LossParams
-from pipeline.train.recipe.optim import OptimParams
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.trainer import open_training
 
 

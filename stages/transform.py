@@ -12,7 +12,8 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.stage import run_stage
 from pipeline.manifest.manifest import kept, read_manifest
-from pipeline.picture.shelf.writer import TransformParams, made_from, write_store
+from pipeline.picture.shelf.params import TransformParams
+from pipeline.picture.shelf.writer import made_from, write_store
 from pipeline.store.previous_build import earlier_build
 
 

@@ -9,7 +9,8 @@ from pathlib import Path
 
 from pipeline.ground.stage import run_stage
 from pipeline.version.download import download_model_file
-from pipeline.weights.weights import WeightsParams, fetch_weights, save_backbone
+from pipeline.weights.params import WeightsParams
+from pipeline.weights.weights import fetch_weights, save_backbone
 
 
 def main(weights: WeightsParams, *, local: Path, backbone: Path, record: Path) -> None:

@@ -20,9 +20,9 @@ from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.params import load_section, read_params
 from pipeline.model.extraction import Extraction, extract
-from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.store import Store
 from pipeline.train.inputs import Rows, Sources, open_parts

@@ -8,40 +8,33 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pandas as pd
-from pydantic import Field, field_validator
 
 from pipeline.clean.checks import refuse_too_many_bad, refuse_unusable, size_fault
 from pipeline.clean.duplicates import find_duplicates
-from pipeline.clean.labels import MissingLabel, check_labels, fill_labels
+from pipeline.clean.labels import check_labels, fill_labels
 from pipeline.clean.leaks import PROOF, identical_leaks, refuse_leaks
-from pipeline.clean.near import NearDuplicates, NearPolicy, NearRule, find_near_duplicates
+from pipeline.clean.near import NearDuplicates, NearRule, find_near_duplicates
 from pipeline.clean.near_report import near_section, near_warnings, refuse_many_near
+from pipeline.clean.params import CleanParams
 from pipeline.clean.placeholders import causes, doubts
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import Known, slim
 from pipeline.clean.report import Findings, build_report
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.errors import DataError
-from pipeline.ground.params import Section, Task
+from pipeline.ground.params import Task
 from pipeline.manifest.manifest import DROPPED, KEPT, META, QUARANTINED, TEXT, typed_manifest
+from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import Pin
 from pipeline.manifest.review import Decision, describe_decisions
 from pipeline.manifest.small_classes import Placed, place_small_classes
-from pipeline.manifest.split import (
-    NOT_GIVEN,
-    Dealing,
-    SplitParams,
-    assign_splits,
-    expected_shares,
-    plan_splits,
-)
-from pipeline.picture.read.decode import MAX_PIXELS
-from pipeline.picture.read.probe import ALARMS, NOTES, Limits, Probe
+from pipeline.manifest.split import NOT_GIVEN, Dealing, assign_splits, expected_shares, plan_splits
+from pipeline.picture.read.probe import ALARMS, NOTES, Probe
 from pipeline.raw.item import RawItems
 from pipeline.raw.visible import visible
 from pipeline.store.spill import MEMORY, Place
@@ -63,62 +56,6 @@ _TEXTS = (
     "pixel_hash",
     "where",
 )
-
-
-class CleanParams(Section):
-    """`clean`: what is good enough to learn from."""
-
-    missing_label: MissingLabel
-    """What happens to items without a label; mean and median are for regression."""
-
-    max_bad_frac: float = Field(ge=0.0, le=1.0)
-    """Largest share of quarantined items among all; above it the stage stops."""
-
-    min_side_px: int = Field(ge=1)
-    """Smallest side of a picture, pixels."""
-
-    max_pixels: int = Field(ge=1, le=MAX_PIXELS)
-    """Largest picture, pixels; larger ones are not decoded."""
-
-    max_aspect: float = Field(ge=1.0)
-    """Largest ratio of the longer to the shorter side."""
-
-    animated: Literal["first", "reject"]
-    """Of several frames or pages: take the first and note it, or quarantine."""
-
-    near_duplicates: NearPolicy
-    """Of nearly equal pictures across splits: drop all but those of the most protected split."""
-
-    near_correlation: float = Field(ge=0.9, lt=1.0)
-    """Smallest correlation of two thumbnails that count as nearly the same."""
-
-    near_turns: bool
-    """Also compare flipped, transposed and turned; about eight times the work."""
-
-    max_near_frac: float = Field(ge=0.0, le=1.0)
-    """Largest share of a split or class that near-duplicates may take; above it the stage stops."""
-
-    leaks: Literal["refuse", "drop"]
-    """Of equal or nearly equal pictures across given splits: stop, or mend as above."""
-
-    ignore: list[str]
-    """Patterns of files and folders that are left out: a name, or a path from the raw folder."""
-
-    @field_validator("ignore")
-    @classmethod
-    def _name_something(cls, value: list[str]) -> list[str]:
-        for glob in value:
-            if not glob.strip("/ ") or ".." in glob.split("/"):
-                raise ValueError(f"must be names or paths inside the raw folder, got {glob!r}")
-        return value
-
-    def limits(self) -> Limits:
-        """Return what decides whether a file is decoded."""
-        return Limits(self.max_pixels, self.animated)
-
-    def near_rule(self, task: Task) -> NearRule:
-        """Return what decides which pictures are nearly the same."""
-        return NearRule(self.near_duplicates, self.near_correlation, self.near_turns, task)
 
 
 @dataclass(frozen=True)

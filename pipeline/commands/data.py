@@ -164,7 +164,7 @@ def _review_rows(options: argparse.Namespace, raw: Path) -> int:
 
 
 def _review_page(options: argparse.Namespace, params: dict[str, Any], raw: Path) -> int:
-    from pipeline.clean.run import CleanParams  # slow to import, all
+    from pipeline.clean.params import CleanParams
     from pipeline.reviewing.decisions import reviewer
     from pipeline.reviewing.run import Data, run
 

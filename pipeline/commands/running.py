@@ -145,13 +145,8 @@ def _tell_failure(code: int, *, is_pulling: bool) -> int:
 
 
 def _ui(port: int) -> int:
-    from pipeline.track.connection import (  # slow to import, all
-        SERVERS,
-        TrackingParams,
-        address_kind,
-        redact,
-        tracking_uri,
-    )
+    from pipeline.track.connection import SERVERS, address_kind, redact, tracking_uri
+    from pipeline.track.params import TrackingParams
 
     uri = tracking_uri()
     if address_kind(uri) in SERVERS:

@@ -7,14 +7,13 @@ import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
-from typing import ClassVar, Literal
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
+from pipeline.crossval.params import CrossvalParams
 from pipeline.ground.errors import ParamsError
-from pipeline.ground.params import Section, Task
+from pipeline.ground.params import Task
 from pipeline.ground.seeds import derive
 from pipeline.train.inputs import Rows
 
@@ -26,28 +25,6 @@ _MOST_PARTS = 10
 
 _FEWEST = 4
 """Groups of a class, with which half of them can train, validate, and be held out."""
-
-
-class CrossvalParams(Section):
-    """`crossval`: how items are dealt out to folds."""
-
-    section: ClassVar[str] = "crossval"
-    """Whose `folds` errors name."""
-
-    folds: int = Field(ge=2, le=1000)
-    """Each item is held out by one of them."""
-
-    repeats: int = Field(ge=1, le=1000)
-    """Times that the items are dealt out anew."""
-
-    items: Literal["trainval", "all"]
-    """`trainval` leaves the test split alone; `all` is for comparison with published figures."""
-
-    val_frac: float = Field(gt=0.0, le=0.5)
-    """Share of a fold's training part that chooses the epoch and fits the temperature."""
-
-    seed: int = Field(ge=0, lt=2**63)
-    """Another seed deals anew."""
 
 
 @dataclass(frozen=True)

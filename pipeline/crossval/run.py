@@ -20,14 +20,14 @@ from scipy import stats
 
 from pipeline.compute.device import Runtime
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.crossval.folds import CrossvalParams, Fold, deal
+from pipeline.crossval.folds import Fold, deal
+from pipeline.crossval.params import CrossvalParams
 from pipeline.crossval.plots import draw_folds
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json, replacing_folder, write_json, write_rows
 from pipeline.ground.tables import write_table
 from pipeline.judge import metrics as judging
 from pipeline.judge.evaluation import (
-    EvaluateParams,
     class_metrics,
     class_table,
     group_numbers,
@@ -35,6 +35,7 @@ from pipeline.judge.evaluation import (
     value_table,
 )
 from pipeline.judge.metrics import Bootstrap
+from pipeline.judge.params import EvaluateParams
 from pipeline.judge.temperature import probabilities
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Targets, find_targets

@@ -4,7 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.clean.run import CleanParams
+from pipeline.clean.params import CleanParams
 from pipeline.diff.diff import compare
 from pipeline.diff.sheet import write_sheet
 from pipeline.diff.snapshots import read_current, read_recorded

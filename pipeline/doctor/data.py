@@ -18,10 +18,11 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
+from pipeline.clean.params import CleanParams
 from pipeline.clean.placeholders import causes
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import known_probes, made_from
-from pipeline.clean.run import Cleaned, CleanParams, Rules, judge, tabulate
+from pipeline.clean.run import Cleaned, Rules, judge, tabulate
 from pipeline.compute.engine import MachineParams
 from pipeline.doctor.data_process import RawFolder
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
@@ -32,9 +33,10 @@ from pipeline.ground.git import ask_git
 from pipeline.ground.params import Task, load_section, load_value, read_params
 from pipeline.ground.stage import PARAMS
 from pipeline.manifest.manifest import KEPT, REASONS, SPLITS
+from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import read_pins
 from pipeline.manifest.review import read_review
-from pipeline.manifest.split import SplitParams, count_splits
+from pipeline.manifest.split import count_splits
 from pipeline.picture.read.probe import ALARMS, NOTES, Limits, Probe
 from pipeline.picture.read.thumbnail import SIDE_PX
 from pipeline.raw.item import RawItems

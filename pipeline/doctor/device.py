@@ -13,7 +13,7 @@ from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.errors import MachineError
 from pipeline.ground.findings import Finding, ok, warn
-from pipeline.train.loop import TrainParams
+from pipeline.train.params import TrainParams
 
 _FEW_BYTES = 2 * 2**30
 _CGROUP = Path("/sys/fs/cgroup")

@@ -9,9 +9,10 @@ from pipeline.doctor.preflight import dvc_file, graph_file
 from pipeline.doctor.shapes import Outline
 from pipeline.ground.errors import MachineError
 from pipeline.ground.findings import Finding, ok
-from pipeline.model.features import FeaturesParams, features_bytes
+from pipeline.model.features import features_bytes
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import layout
-from pipeline.picture.shelf.writer import TransformParams
 from pipeline.store.shard_writer import COPIES
 
 _STORE = Path("artifacts/transform/store")

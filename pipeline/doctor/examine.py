@@ -20,14 +20,14 @@ from pipeline.doctor.weights import check_weights
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import Finding, fault, gather, warn
 from pipeline.ground.stage import PARAMS
-from pipeline.model.features import FeaturesParams
-from pipeline.picture.shelf.normalization import NormalizeParams
-from pipeline.picture.shelf.writer import TransformParams
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.shelf.params import NormalizeParams, TransformParams
 from pipeline.raw.params import DataParams
-from pipeline.track.connection import TrackingParams, configure
-from pipeline.train.loop import TrainParams
+from pipeline.track.connection import configure
+from pipeline.track.params import TrackingParams
+from pipeline.train.params import TrainParams
 from pipeline.version.params import RegistryParams
-from pipeline.weights.weights import WeightsParams
+from pipeline.weights.params import WeightsParams
 
 
 @dataclass(frozen=True)

@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 import numpy as np
 
 from pipeline.clean.labels import check_policy
-from pipeline.clean.run import CleanParams
+from pipeline.clean.params import CleanParams
 from pipeline.compute.device import RuntimeParams
 from pipeline.compute.engine import MachineParams
-from pipeline.crossval.folds import CrossvalParams
+from pipeline.crossval.params import CrossvalParams
 from pipeline.doctor.shapes import draw_outline
 from pipeline.explain.params import ExplainParams
 from pipeline.ground.errors import ParamsError
@@ -28,27 +28,26 @@ from pipeline.ground.params import (
     read_params,
     refuse_unknown_sections,
 )
-from pipeline.judge.evaluation import EvaluateParams
 from pipeline.judge.metrics import METRICS, value_scores
-from pipeline.manifest.split import SplitParams
+from pipeline.judge.params import EvaluateParams
+from pipeline.manifest.params import SplitParams
 from pipeline.model.bundle import prediction_views
-from pipeline.model.features import FeaturesParams
-from pipeline.picture.net.augment import AugmentParams
-from pipeline.picture.shelf.normalization import NormalizeParams
-from pipeline.picture.shelf.writer import TransformParams
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.net.params import AugmentParams
+from pipeline.picture.shelf.params import NormalizeParams, TransformParams
 from pipeline.raw.labels.columns import OWN_COLUMNS
 from pipeline.raw.params import DataParams
 from pipeline.suspects.params import SuspectsParams
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.train.best_epoch import check_monitor
-from pipeline.train.loop import TrainParams
-from pipeline.train.recipe.losses import LossParams, check_loss
-from pipeline.train.recipe.optim import OptimParams
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.losses import check_loss
+from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.recipe_rules import check_recipe
-from pipeline.tune.space import TuneParams, check_space
+from pipeline.tune.params import TuneParams
+from pipeline.tune.space import check_space
 from pipeline.version.params import RegistryParams
-from pipeline.weights.weights import WeightsParams
+from pipeline.weights.params import WeightsParams
 
 S = TypeVar("S", bound=Section)
 

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.ground.errors import ParamsError
-from pipeline.model.features import FeaturesParams
+from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.backbones import Backbone, build_backbone
-from pipeline.picture.shelf.writer import TransformParams
+from pipeline.picture.shelf.params import TransformParams
 
 
 @dataclass(frozen=True)

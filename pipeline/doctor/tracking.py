@@ -18,7 +18,6 @@ from pipeline.ground.findings import Finding, demoted, fault, fixed, ok, warn
 from pipeline.track.connection import (
     ADDRESS,
     SERVERS,
-    TrackingParams,
     address_kind,
     artifact_folder,
     database_file,
@@ -28,6 +27,7 @@ from pipeline.track.connection import (
     tracking_uri,
 )
 from pipeline.track.database import Condition, is_deleted_experiment, look_at_database, set_aside
+from pipeline.track.params import TrackingParams
 
 _TIMEOUT_S = 2.0
 

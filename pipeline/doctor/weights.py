@@ -11,13 +11,12 @@ from pipeline.ground.errors import DataError, IntegrityError, MachineError, Para
 from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, ok, warn
 from pipeline.picture.net.backbones import preprocessing
-from pipeline.picture.shelf.normalization import NormalizeParams
-from pipeline.picture.shelf.writer import TransformParams
+from pipeline.picture.shelf.params import NormalizeParams, TransformParams
 from pipeline.track.connection import redact, tracking_uri
 from pipeline.weights.files import check_file, read_state_dict
 from pipeline.weights.matching import match_tensors, rename_in_order
+from pipeline.weights.params import WeightsParams
 from pipeline.weights.sources import Remote, cached_file, locate, remote_file
-from pipeline.weights.weights import WeightsParams
 
 _LOCAL = Path("weights")
 _RECORD = Path("artifacts/weights/backbone.json")

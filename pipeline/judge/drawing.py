@@ -7,7 +7,8 @@ import pandas as pd
 from pipeline.ground import plots
 from pipeline.ground.files import write_rows
 from pipeline.judge import curves, metrics
-from pipeline.judge.evaluation import EvaluateParams, Evaluation
+from pipeline.judge.evaluation import Evaluation
+from pipeline.judge.params import EvaluateParams
 from pipeline.picture.shelf.store import Store
 
 

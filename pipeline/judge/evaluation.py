@@ -12,14 +12,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pydantic import Field
 
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.ground import plots
 from pipeline.ground.errors import DataError
-from pipeline.ground.params import Section
 from pipeline.judge import metrics
 from pipeline.judge.metrics import Bootstrap, Scores
+from pipeline.judge.params import EvaluateParams
 from pipeline.judge.temperature import probabilities
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.picture.shelf.store import Store
@@ -27,22 +25,6 @@ from pipeline.picture.shelf.store import Store
 log = logging.getLogger(__name__)
 
 _CHUNK = 256
-
-
-class EvaluateParams(Section):
-    """`evaluate`: how the test split is judged."""
-
-    bootstrap: int = Field(ge=0, le=100_000)
-    """Resamples behind each 95 % interval; 0: no intervals."""
-
-    ece_bins: int = Field(ge=2, le=1000)
-    """Bins of equal width behind the calibration error."""
-
-    worst: int = Field(ge=0, le=plots.SHEET_LIMIT)
-    """Mistakes on the picture sheet."""
-
-    seed: int = Field(ge=0, lt=2**63)
-    """Of the resamples."""
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ import pandas as pd
 
 from pipeline.ground.errors import DataError
 from pipeline.manifest.manifest import KEPT
+from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import Pin
-from pipeline.manifest.split import NOT_GIVEN, Dealing, SplitParams, hash_number
+from pipeline.manifest.split import NOT_GIVEN, Dealing, hash_number
 
 _NAMED = 3
 

@@ -10,50 +10,19 @@ import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from statistics import NormalDist
-from typing import Literal, Self
 
 import pandas as pd
-from pydantic import Field, model_validator
 
 from pipeline.ground.errors import DataError
-from pipeline.ground.params import Section
 from pipeline.ground.seeds import derive
 from pipeline.manifest.manifest import SPLITS, TEXT
+from pipeline.manifest.params import SplitParams
 
 _SIGNIFICANCE = 0.01
 """Chance of a false warning in a whole report."""
 
 _MIN_EXPECTED = 5.0
 """With fewer expected items the normal approximation of the binomial does not hold."""
-
-
-class SplitParams(Section):
-    """`split`: how items are dealt out where the label file does not say."""
-
-    seed: int = Field(ge=0, lt=2**63)
-    """Another seed deals anew."""
-
-    train: float = Field(gt=0.0, lt=1.0)
-    """Expected share of the items, or of the groups."""
-
-    val: float = Field(gt=0.0, lt=1.0)
-    """Likewise."""
-
-    test: float = Field(gt=0.0, lt=1.0)
-    """Likewise."""
-
-    missing: Literal["carve", "error"]
-    """Where the user gave two splits or train alone: make the others out of train, or stop."""
-
-    small_classes: Literal["train", "drop", "refuse"]
-    """Of a class with no item in train: put one there, leave the class out, or stop."""
-
-    @model_validator(mode="after")
-    def _sum_to_one(self) -> Self:
-        total = self.train + self.val + self.test
-        if abs(total - 1.0) > 1e-9:
-            raise ValueError(f"train + val + test must be 1, got {total:.6g}")
-        return self
 
 
 @dataclass(frozen=True)

@@ -22,8 +22,9 @@ from pipeline.ground.files import read_json, write_json
 from pipeline.ground.params import Task
 from pipeline.model.head import Head
 from pipeline.model.network import Network
-from pipeline.picture.net.augment import AugmentParams, orient, orientations
-from pipeline.picture.net.backbones import Pooling, build_backbone
+from pipeline.picture.net.augment import orient, orientations
+from pipeline.picture.net.backbones import build_backbone
+from pipeline.picture.net.params import AugmentParams, Pooling
 from pipeline.picture.read.decode import DecodeSpec, UndecodableImage, decode
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.weights.tensors import load_tensors, save_tensors
@@ -253,7 +254,7 @@ class Predictor:
         return outputs
 
     def predict_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Values:
-        """Return probabilities, calibrated, float64 [N, K], or values in the target's unit, [N, 1]."""
+        """Return probabilities, calibrated [N, K], or values in their unit, [N, 1]; float64."""
         return self.read_outputs(self.outputs_images(images_NCHW, pad=pad))
 
     def read_outputs(self, outputs_NK: Logits) -> Values:

@@ -29,20 +29,14 @@ from pipeline.ground.tables import read_table, write_table
 from pipeline.model import activations as activations_module
 from pipeline.model import network
 from pipeline.model.activations import to_halves
-from pipeline.model.features import (
-    FORMAT,
-    INDEX,
-    RECORD,
-    VERSION,
-    Features,
-    FeaturesParams,
-    feature_layouts,
-)
+from pipeline.model.features import FORMAT, INDEX, RECORD, VERSION, Features, feature_layouts
 from pipeline.model.network import Trunk
+from pipeline.model.params import FeaturesParams
 from pipeline.picture.net import augment as augment_module
 from pipeline.picture.net import backbones, cuts
-from pipeline.picture.net.augment import AugmentParams, augment_batch, spread_orientations
+from pipeline.picture.net.augment import augment_batch, spread_orientations
 from pipeline.picture.net.cpu import folding, fusing, padding
+from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf import normalization as normalization_module
 from pipeline.picture.shelf.store import DIGEST, Store
 from pipeline.store.previous_build import code_digest

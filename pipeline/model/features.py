@@ -10,58 +10,20 @@ Axes: N = rows of the store, D = pooled features.
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any
 
 import numpy as np
-from pydantic import Field, model_validator
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import read_json
-from pipeline.ground.params import Section
 from pipeline.model.activations import Activations, activations_layout
-from pipeline.picture.net.backbones import Pooling
+from pipeline.model.params import FeaturesParams
 from pipeline.store.shards import Layout, Shards
 
 FORMAT, VERSION = "rootstock-features", 3
 INDEX, RECORD = "index.parquet", "features.json"
 
 _REMEDY = "run `dvc checkout` or `dvc repro features`"
-
-
-class FeaturesParams(Section):
-    """`features`: what of the frozen backbone is computed once."""
-
-    pooled: bool
-    """Compute the pooled outputs; `train.strategy: head` and `train.start: probe` need them."""
-
-    cut: str | int
-    """Where the backbone is cut for cached activations, by name or number; `none`: they are not
-    computed. `train.strategy: top` needs them."""
-
-    views: int = Field(ge=1, le=64)
-    """Of each picture at the cut: itself, and augmented ones."""
-
-    pooling: Pooling
-    """Over the last feature map."""
-
-    batch_size: int = Field(ge=1, le=4096)
-    """Pictures of a forward pass; part of the numeric fingerprint."""
-
-    seed: int = Field(ge=0, lt=2**63)
-    """Of the views."""
-
-    @model_validator(mode="after")
-    def _views_need_a_cut(self) -> Self:
-        if self.cut == "none" and self.views > 1:
-            raise ValueError(
-                f"views must be 1 with cut: none, got {self.views} (name a cut, or lower it)"
-            )
-        return self
-
-    @property
-    def is_empty(self) -> bool:
-        """Whether nothing is to be computed."""
-        return not self.pooled and self.cut == "none"
 
 
 @dataclass(frozen=True)

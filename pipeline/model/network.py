@@ -7,7 +7,8 @@ import torch
 from torch import Tensor, nn
 
 from pipeline.model.head import Head
-from pipeline.picture.net.backbones import Backbone, Pooling
+from pipeline.picture.net.backbones import Backbone
+from pipeline.picture.net.params import Pooling
 from pipeline.picture.shelf.normalization import Normalization
 
 

@@ -24,7 +24,8 @@ from pipeline.past.servers import Servers, State, Synced
 from pipeline.past.versions import begin_again, first_numbers, first_times
 from pipeline.promotion.aliases import Board, read_board, restore_aliases
 from pipeline.promotion.decisions import read_audit, replay
-from pipeline.track.connection import TrackingParams, translated_errors
+from pipeline.track.connection import translated_errors
+from pipeline.track.params import TrackingParams
 from pipeline.track.runs import is_complete
 from pipeline.version.params import RegistryParams
 from pipeline.version.registry import list_versions

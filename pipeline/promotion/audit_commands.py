@@ -17,13 +17,13 @@ from pipeline.promotion.decisions import Decision, as_json, replay
 from pipeline.promotion.history import count_scores, tell_decision, tell_history
 from pipeline.promotion.promotion import promote, rollback
 from pipeline.track.connection import (
-    TrackingParams,
     connect,
     has_database,
     publishing_to,
     tracking_uri,
     translated_errors,
 )
+from pipeline.track.params import TrackingParams
 from pipeline.version.params import RegistryParams
 
 

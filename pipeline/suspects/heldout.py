@@ -16,17 +16,17 @@ import pandas as pd
 
 from pipeline.compute.device import Runtime
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.crossval.folds import CrossvalParams, Fold, deal
+from pipeline.crossval.folds import Fold, deal
+from pipeline.crossval.params import CrossvalParams
 from pipeline.ground.params import Task
 from pipeline.ground.seeds import derive
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.suspects.params import SuspectsParams
 from pipeline.train.examples import Targets, find_targets
 from pipeline.train.inputs import Parts, Plan
-from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.recipe.losses import LossParams
-from pipeline.train.recipe.optim import OptimParams
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.loop import Recipe
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.trainer import open_training
 
 log = logging.getLogger(__name__)

@@ -29,8 +29,9 @@ from pipeline.keys.lock import GRAPH, LOCK, PARAMS, Lock, deps_key
 from pipeline.keys.recorded import AUDIT
 from pipeline.track.claim import Attempt, complete_once, completed_elsewhere
 from pipeline.track.commits import GitFacts, find_lock, git_facts
-from pipeline.track.connection import Tracking, TrackingParams, publishing_to
+from pipeline.track.connection import Tracking, publishing_to
 from pipeline.track.describe import run_name
+from pipeline.track.params import TrackingParams
 from pipeline.track.result import Past
 from pipeline.track.runs import (
     confirmed_tag,

@@ -24,12 +24,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pydantic import Field
-
 from pipeline.ground.errors import MachineError, TrackingError
 from pipeline.ground.files import replacing
 from pipeline.ground.locks import wait_for_lock
-from pipeline.ground.params import Section
 from pipeline.keys.journal import state_folder
 
 if TYPE_CHECKING:
@@ -68,19 +65,6 @@ _HELD = "database is locked"
 _HELD_TIMEOUT_S = 60.0
 _HELD_PAUSE_S = 0.5
 _AGAIN = "the next `dvc repro` completes the run"
-
-
-class TrackingParams(Section):
-    """`tracking`: where and how runs are logged; changes no result."""
-
-    experiment: str = Field(min_length=1, max_length=500)
-    """MLflow experiment that holds the runs; made when it is not there."""
-
-    required: bool
-    """A tracking server that is away is an error (exit 6), not a warning."""
-
-    live: bool
-    """Stream epochs while training, by a process of its own."""
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 from pipeline.ground.files import read_json
 from pipeline.track.branch_run import PARENT, Branch, publish_branch, read_branch_lock
 from pipeline.track.claim import Attempt, complete_once
-from pipeline.track.connection import Tracking, TrackingParams
+from pipeline.track.connection import Tracking
+from pipeline.track.params import TrackingParams
 from pipeline.track.result import Past
 from pipeline.track.runs import (
     Point,

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.ground.files import read_json
 from pipeline.keys.lock import LOCK, Lock
 from pipeline.track.branch_run import Branch, publish_branch, read_branch_lock
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.track.result import Past
 from pipeline.track.runs import metric_points
 

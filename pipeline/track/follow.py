@@ -17,8 +17,9 @@ from pipeline.ground.locks import try_lock
 from pipeline.ground.params import load_section, read_params
 from pipeline.keys.journal import Record, is_written, read_journal
 from pipeline.keys.lock import PARAMS
-from pipeline.track.connection import Tracking, TrackingParams, connect, translated_errors
+from pipeline.track.connection import Tracking, connect, translated_errors
 from pipeline.track.describe import run_name
+from pipeline.track.params import TrackingParams
 from pipeline.track.runs import Point, find_runs, is_complete, log_params, log_points, metric_name
 
 log = logging.getLogger(__name__)

@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.ground.files import read_json
 from pipeline.track.branch_run import Branch, publish_branch, read_branch_lock
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.track.result import Past
 from pipeline.track.runs import leaves, metric_name
 

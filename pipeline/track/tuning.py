@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.ground.errors import TrackingError
-from pipeline.track.connection import Tracking, TrackingParams, publishing_to
+from pipeline.track.connection import Tracking, publishing_to
+from pipeline.track.params import TrackingParams
 from pipeline.track.runs import (
     COMPLETE,
     Point,

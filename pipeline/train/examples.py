@@ -18,7 +18,8 @@ from pipeline.judge.metrics import quick_scores
 from pipeline.judge.temperature import probabilities
 from pipeline.manifest.manifest import class_names
 from pipeline.model.activations import Activations
-from pipeline.picture.net.augment import AugmentParams, augment_batch
+from pipeline.picture.net.augment import augment_batch
+from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.store import Store
 from pipeline.store.shards import Shards
 from pipeline.train.loop import Examples

@@ -10,12 +10,12 @@ import numpy as np
 
 from pipeline.ground.params import Task
 from pipeline.model.features import Features
-from pipeline.picture.net.augment import AugmentParams
 from pipeline.picture.net.backbones import Backbone
+from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.store import Store
 from pipeline.train.loop import Recipe
-from pipeline.train.recipe.losses import LossParams
+from pipeline.train.recipe.params import LossParams
 from pipeline.weights.weights import BackboneRecord, load_backbone
 
 

@@ -11,77 +11,27 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass, replace
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 from torch.optim import Optimizer
 
 from pipeline.ground.errors import DataError, ParamsError
-from pipeline.ground.params import Section
 from pipeline.ground.seeds import derive, numpy_generator
+from pipeline.train.params import TrainParams
 from pipeline.train.recipe import losses
 from pipeline.train.recipe.ema import Average
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.mixing import Mix, mix_batch
-from pipeline.train.recipe.optim import OptimParams, clip_gradients, set_lr
-from pipeline.train.recipe.schedule import ScheduleParams, lr_factor
+from pipeline.train.recipe.optim import clip_gradients, set_lr
+from pipeline.train.recipe.params import OptimParams, ScheduleParams
+from pipeline.train.recipe.schedule import lr_factor
 
 _LOOK_EVERY = 64
 _PREDICT_BATCH = 64
-
-
-class TrainParams(Section):
-    """`train`: what is trained, from where, for how long, and which epoch is kept."""
-
-    strategy: Literal["head", "top", "full"]
-    """`head`: the last layer, on cached features; `top`: all above a cut, on cached activations;
-    `full`: every layer, on pictures."""
-
-    start: Literal["zero", "probe"]
-    """`probe`: the head is trained alone first, on cached features (LP-FT, Kumar et al. 2022)."""
-
-    probe_epochs: int = Field(ge=1, le=100_000)
-    """`start: probe` only: epochs of the head alone; its best one is taken."""
-
-    probe_lr: float = Field(gt=0.0, le=10.0)
-    """`start: probe` only: peak learning rate of the head alone."""
-
-    epochs: int = Field(ge=1, le=100_000)
-    """Times that every item of train is seen, unless training stops early."""
-
-    batch_size: Literal["full"] | Annotated[int, Field(ge=1)]
-    """Largest number of items in a step; `full`: all of train, which is plain gradient descent."""
-
-    dropout: float = Field(ge=0.0, lt=1.0)
-    """Share of features that are left out at random before the last layer."""
-
-    batch_norm: Literal["batch", "stored"]
-    """Of what is trained: normalize with the statistics of each batch, or the pretrained ones."""
-
-    unfreeze_epochs: int = Field(ge=0, le=100_000)
-    """Epochs after which the next stage below learns too, the head first; 0: all at once."""
-
-    ema: float = Field(ge=0.0, lt=1.0)
-    """Decay of the running average of the weights, which is what is kept; 0: the weights."""
-
-    mixup: float = Field(ge=0.0, le=10.0)
-    """Alpha of the shares in which items are mixed; 0: off."""
-
-    cutmix: float = Field(ge=0.0, le=10.0)
-    """Alpha of the shares in which pictures get pieces of others; 0: off."""
-
-    test_views: int = Field(ge=1, le=8)
-    """Orientations of a picture that a prediction averages over; 1: the picture as it is."""
-
-    monitor: Literal["loss", "accuracy", "balanced_accuracy", "f1_macro", "mae", "rmse"]
-    """The number on validation that says which epoch is best."""
-
-    patience: int = Field(ge=0)
-    """Epochs without a better one after which training stops; 0: never."""
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.ground.errors import ParamsError
-from pipeline.train.loop import TrainParams
-from pipeline.train.recipe.optim import OptimParams
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import OptimParams
 
 Strategy = Literal["head", "top", "full"]
 

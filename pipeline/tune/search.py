@@ -22,18 +22,18 @@ from pipeline.ground.params import (
 )
 from pipeline.keys.journal import state_folder
 from pipeline.keys.lock import LOCK, Lock, train_key
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.track.tuning import Search, TrialRun, publish_search
 from pipeline.train.best_epoch import Best
 from pipeline.train.inputs import Parts, Plan, Sources, open_parts
-from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.recipe.losses import LossParams
-from pipeline.train.recipe.optim import OptimParams
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.loop import Recipe
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.trainer import open_training
-from pipeline.tune.space import Dimension, TuneParams, check_space, with_values
+from pipeline.tune.params import TuneParams
+from pipeline.tune.space import Dimension, check_space, with_values
 from pipeline.tune.study import Ended, Study, Trial
 
 log = logging.getLogger(__name__)

@@ -8,17 +8,14 @@ import difflib
 from dataclasses import dataclass
 from pathlib import Path
 from types import UnionType
-from typing import Annotated, Any, Literal, Union, get_args, get_origin
-
-from pydantic import Field
+from typing import Annotated, Any, Union, get_args, get_origin
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import SECTIONS, Section, load_section
-from pipeline.picture.net.augment import AugmentParams
-from pipeline.train.loop import TrainParams
-from pipeline.train.recipe.losses import LossParams
-from pipeline.train.recipe.optim import OptimParams
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.picture.net.params import AugmentParams
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
+from pipeline.tune.params import TuneParams
 
 SEARCHABLE: dict[str, type[Section]] = {
     "train": TrainParams,
@@ -43,22 +40,6 @@ _ACTS_WITH = {
 
 _FILE = Path("params.yaml")
 _DIGITS = 3
-
-
-class TuneParams(Section):
-    """`tune`: what `rootstock tune` searches, and for how long."""
-
-    trials: int = Field(ge=1, le=100_000)
-    """Trainings, the one with the present params among them."""
-
-    pruner: Literal["median", "none"]
-    """`median` ends a trial that is worse than half of those before it at the same epoch."""
-
-    seed: int = Field(ge=0, lt=2**63)
-    """Of the search."""
-
-    space: dict[str, dict[str, Any]]
-    """By param: `{low, high}` with `log: true` for a logarithmic scale, or `{choices: [...]}`."""
 
 
 @dataclass(frozen=True)

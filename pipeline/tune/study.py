@@ -23,7 +23,8 @@ from optuna.trial import FrozenTrial, TrialState
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.seeds import derive
-from pipeline.tune.space import Dimension, TuneParams
+from pipeline.tune.params import TuneParams
+from pipeline.tune.space import Dimension
 
 _STARTUP_TRIALS = 5
 _WARMUP_EPOCHS = 2

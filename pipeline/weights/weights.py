@@ -5,50 +5,22 @@ import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
-from pydantic import Field, field_validator
 from torch import Tensor
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import canonical_json, read_json, write_json
-from pipeline.ground.params import Section
 from pipeline.picture.net.backbones import COUNTER, Backbone, build_backbone, preprocessing
 from pipeline.weights.files import check_file, read_state_dict
 from pipeline.weights.matching import match_tensors, rename_in_order
+from pipeline.weights.params import WeightsParams
 from pipeline.weights.sources import ResolveModel, WeightsFile, locate
 from pipeline.weights.tensors import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
 
-_KINDS = ("package", "torchvision", "timm", "file", "model")
 _REMEDY = "run `dvc checkout` or `dvc repro weights`"
-
-
-class WeightsParams(Section):
-    """`weights`: what training starts from."""
-
-    source: str
-    """`package:<distribution>`, `torchvision:<Enum.MEMBER>`, `timm:<name>`, `file:<name in
-    weights/>`, `model:models:/<name>@<alias>`, or `none` for a random start."""
-
-    architecture: Annotated[str, Field(min_length=1)]
-    """A timm name."""
-
-    sha256: Annotated[str, Field(pattern=r"^[0-9a-fA-F]{64}$")] | None
-    """Of the file, enforced; None: recorded, not enforced."""
-
-    key: Annotated[str, Field(min_length=1)] | None
-    """The state dict's key in the file, where it is nested."""
-
-    @field_validator("source")
-    @classmethod
-    def _check_source(cls, value: str) -> str:
-        kind, _, name = value.partition(":")
-        if value == "none" or (kind in _KINDS and name):
-            return value
-        known = ", ".join(f"{each}:<name>" for each in _KINDS)
-        raise ValueError(f"must be none or one of {known}, got {value!r}")
 
 
 @dataclass(frozen=True)

@@ -17,8 +17,9 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.files import sha256_file, write_json
 from pipeline.ground.tables import write_table
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.writer import write_store
 
 ROOT = Path(__file__).parents[2]
 PARAMS = TransformParams(
@@ -144,7 +145,8 @@ WRITER = """
 import sys
 from pathlib import Path
 import pandas as pd
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.params import TransformParams
+from pipeline.picture.shelf.writer import write_store
 from pipeline.compute.engine import MachineParams
 
 folder = Path(sys.argv[1])

@@ -13,8 +13,9 @@ import torchvision
 from pipeline.ground.errors import PipelineError
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.weights.files import check_file, read_state_dict
+from pipeline.weights.params import WeightsParams
 from pipeline.weights.tensors import save_tensors
-from pipeline.weights.weights import WeightsParams, fetch_weights
+from pipeline.weights.weights import fetch_weights
 
 ARCHITECTURE = "resnet10t"
 NAME = "w.pth"

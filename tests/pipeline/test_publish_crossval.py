@@ -16,8 +16,9 @@ from pipeline.ground.errors import ParamsError, TrackingError
 from pipeline.ground.files import md5_file, write_json, write_rows
 from pipeline.ground.tables import write_table
 from pipeline.track import claim as agree
-from pipeline.track.connection import TrackingParams, connect
+from pipeline.track.connection import connect
 from pipeline.track.crossval import FoldResults, publish_folds
+from pipeline.track.params import TrackingParams
 from pipeline.track.runs import is_complete
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)

@@ -11,8 +11,8 @@ from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import md5_file, write_json
 from pipeline.ground.tables import write_table
 from pipeline.track.branch_run import PARENT
-from pipeline.track.connection import TrackingParams
 from pipeline.track.explain import ExplainFiles, publish_explanation
+from pipeline.track.params import TrackingParams
 from pipeline.track.runs import COMPLETE, is_complete
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)

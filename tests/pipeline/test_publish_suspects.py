@@ -10,7 +10,7 @@ import yaml
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import md5_file, write_json
 from pipeline.ground.tables import write_table
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.track.runs import is_complete
 from pipeline.track.suspects import SuspectFiles, publish_suspects
 

@@ -12,8 +12,9 @@ from PIL import Image
 
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.writer import write_store
 
 PARAMS = TransformParams(
     size_px=8,

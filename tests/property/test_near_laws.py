@@ -8,7 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.clean.near import NearRule, find_near_duplicates
-from pipeline.manifest.split import NOT_GIVEN, SplitParams, assign_splits
+from pipeline.manifest.params import SplitParams
+from pipeline.manifest.split import NOT_GIVEN, assign_splits
 from tests.support.scenes import scene, small
 
 PARAMS = SplitParams(seed=1, train=0.5, val=0.2, test=0.3, missing="carve", small_classes="train")

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from pipeline.manifest.manifest import SPLITS
+from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import Pin
 from pipeline.manifest.small_classes import place_small_classes
-from pipeline.manifest.split import NOT_GIVEN, SplitParams, assign_splits, draw_split, plan_splits
+from pipeline.manifest.split import NOT_GIVEN, assign_splits, draw_split, plan_splits
 
 PIXELS = st.text("0123456789abcdef", min_size=8, max_size=8)
 GROUPS = st.none() | st.text(min_size=1, max_size=3)

@@ -14,8 +14,9 @@ from PIL import Image
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file
 from pipeline.picture.read.decode import decode
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.writer import write_store
 
 
 def make_raw(folder, count, seed=0):

@@ -12,10 +12,11 @@ from torch import nn
 from pipeline.model.head import Head
 from pipeline.train.best_epoch import Best
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.loop import Examples, Learner, Recipe, TrainParams, fit
+from pipeline.train.loop import Examples, Learner, Recipe, fit
+from pipeline.train.params import TrainParams
 from pipeline.train.recipe.losses import Loss, mean
-from pipeline.train.recipe.optim import OptimParams, build_optimizer
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.recipe.optim import build_optimizer
+from pipeline.train.recipe.params import OptimParams, ScheduleParams
 from tests.support.trainable import OFF
 
 FEATURES, CLASSES = 3, 4

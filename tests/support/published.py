@@ -20,7 +20,7 @@ from pipeline.model.network import Network
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.read.decode import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
-from pipeline.track.connection import TrackingParams
+from pipeline.track.params import TrackingParams
 from pipeline.track.result import Outcome, Results
 from pipeline.version.params import RegistryParams
 

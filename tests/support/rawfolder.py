@@ -3,9 +3,10 @@
 import numpy as np
 from PIL import Image
 
-from pipeline.clean.run import CleanParams, Rules, clean_items
+from pipeline.clean.params import CleanParams
+from pipeline.clean.run import Rules, clean_items
 from pipeline.compute.engine import MachineParams
-from pipeline.manifest.split import SplitParams
+from pipeline.manifest.params import SplitParams
 from pipeline.raw.items import find_items
 
 SPLIT = SplitParams(seed=1, train=0.6, val=0.15, test=0.25, missing="carve", small_classes="train")

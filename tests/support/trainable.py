@@ -13,18 +13,19 @@ from pipeline.compute.device import start_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file, write_json
 from pipeline.model.extraction import Extraction, extract, write_empty
-from pipeline.model.features import FeaturesParams
 from pipeline.model.network import Trunk
-from pipeline.picture.net.augment import AugmentParams
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.writer import write_store
 from pipeline.train.inputs import Plan, Sources
-from pipeline.train.loop import Recipe, TrainParams
-from pipeline.train.recipe.losses import LossParams
-from pipeline.train.recipe.optim import OptimParams
-from pipeline.train.recipe.schedule import ScheduleParams
-from pipeline.weights.weights import WeightsParams, fetch_weights, load_backbone, save_backbone
+from pipeline.train.loop import Recipe
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
+from pipeline.weights.params import WeightsParams
+from pipeline.weights.weights import fetch_weights, load_backbone, save_backbone
 
 QUIET = MachineParams(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")

@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any, Literal
+from typing import Any
 
 import timm
 import torch
@@ -25,8 +25,8 @@ from pipeline.ground.seeds import derive
 from pipeline.picture.net.cpu.folding import fold_batch_norm
 from pipeline.picture.net.cpu.fusing import fuse
 from pipeline.picture.net.cuts import FAMILIES, Chain
+from pipeline.picture.net.params import Pooling
 
-Pooling = Literal["mean", "max", "mean+max"]
 Shapes = Mapping[str, tuple[int, ...]]
 
 VERSIONS = {"timm": str(timm.__version__), "torch": str(torch.__version__)}

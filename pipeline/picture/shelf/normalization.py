@@ -12,36 +12,23 @@ import math
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-from pydantic import Field
 
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.files import read_json
-from pipeline.ground.params import Section
+from pipeline.picture.shelf.params import Mode
 
 log = logging.getLogger(__name__)
 
-Mode = Literal["minmax", "pretrained", "dataset"]
 Counts = npt.NDArray[np.int64]
 Floats = npt.NDArray[np.float32]
 
 CHANNELS = ("red", "green", "blue")
 SPLITS = ("train", "val", "test")
 SCALE = 1 / 255
-
-
-class NormalizeParams(Section):
-    """`normalize`: what values the network is fed with."""
-
-    mode: Mode
-    """`minmax`: train's range of a channel to 0..1; `pretrained`: mean and deviation that the
-    weights were trained with; `dataset`: those of the train split."""
-
-    drift_warn: float = Field(ge=0.0, le=100.0)
-    """Warn where a split's mean lies further from train's, in train's deviations."""
 
 
 @dataclass(frozen=True)

@@ -4,19 +4,17 @@ import logging
 from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Any
 
 import pandas as pd
-from pydantic import Field
 
 from pipeline.compute.engine import MachineParams, map_in_order
 from pipeline.ground.errors import DataError, IntegrityError, PipelineError
 from pipeline.ground.files import replacing_folder, sha256_file, write_json
-from pipeline.ground.params import Section
 from pipeline.ground.tables import write_table
 from pipeline.picture.read import decode, deep, tiff
 from pipeline.picture.read import spec as picture
-from pipeline.picture.read.spec import WHITE16, DecodeSpec, Interpolation, ResizeMode
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.shard import PictureShard, Refusal, write_picture_shard
 from pipeline.picture.shelf.store import COLUMNS, DIGEST, FORMAT, VERSION, Store, layout
 from pipeline.raw import sniff
@@ -25,36 +23,6 @@ from pipeline.store.shard_writer import Reusable, check_room, fill_folder, piece
 from pipeline.store.shards import shard_sizes
 
 log = logging.getLogger(__name__)
-
-Byte = Annotated[int, Field(ge=0, le=255)]
-
-
-class TransformParams(Section):
-    """`transform`: how raw pictures become tensors of one size."""
-
-    size_px: int = Field(ge=8, le=4096)
-    """Side of the square tensors, pixels."""
-
-    resize: ResizeMode
-    """`squash` both sides, `crop` the center square, or `pad` to a square."""
-
-    interpolation: Interpolation
-    """Always with antialiasing when a picture shrinks."""
-
-    background: Annotated[tuple[Byte, Byte, Byte], Field(strict=False)]
-    """Color under transparency and in padding: red, green, blue."""
-
-    white16: int = Field(ge=255, le=WHITE16)
-    """The value that is white in pictures of 16 bits whose file does not say it, such as 4095."""
-
-    shard_rows: int = Field(ge=1, le=1_000_000)
-    """Mean number of pictures in one shard file."""
-
-    def decode_spec(self) -> DecodeSpec:
-        """Return the part that prediction needs too."""
-        return DecodeSpec(
-            self.size_px, self.resize, self.interpolation, self.background, self.white16
-        )
 
 
 def made_from(params: TransformParams) -> dict[str, Any]:

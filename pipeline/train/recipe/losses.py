@@ -7,28 +7,12 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from pydantic import Field
 from torch import Tensor
 from torch.nn import functional
 
 from pipeline.ground.errors import ParamsError
-from pipeline.ground.params import Section, Task
-
-
-class LossParams(Section):
-    """`loss`: what training minimizes."""
-
-    name: Literal["cross_entropy", "mse"]
-    """`cross_entropy` (nats) for classification; `mse` for regression, on standardized targets."""
-
-    label_smoothing: float = Field(ge=0.0, lt=1.0)
-    """Share of the target probability that is spread evenly over all classes."""
-
-    class_weights: Literal["none", "balanced"]
-    """`balanced`: every class has the same total weight in train."""
-
-    sample_weights: bool
-    """Weigh items by the `weight` column."""
+from pipeline.ground.params import Task
+from pipeline.train.recipe.params import LossParams
 
 
 @dataclass(frozen=True)

@@ -1,53 +1,13 @@
 """How the weights move: SGD, Adam or AdamW, with weight decay only where it belongs."""
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Literal, Self
+from typing import Any
 
 import torch
-from pydantic import Field, model_validator
 from torch import Tensor, nn
 from torch.optim import Optimizer
 
-from pipeline.ground.params import Section
-
-
-class OptimParams(Section):
-    """`optim`: how the weights move."""
-
-    name: Literal["sgd", "adam", "adamw"]
-    """`adam` adds weight decay to the gradient, `adamw` shrinks the weights by it directly."""
-
-    lr: float = Field(gt=0.0, le=10.0)
-    """Peak learning rate, of a step of one batch; the schedule scales it."""
-
-    momentum: float = Field(ge=0.0, lt=1.0)
-    """sgd only."""
-
-    nesterov: bool
-    """sgd only: look ahead along the momentum."""
-
-    beta1: float = Field(ge=0.0, lt=1.0)
-    """adam and adamw: decay of the mean of gradients."""
-
-    beta2: float = Field(ge=0.0, lt=1.0)
-    """adam and adamw: decay of the mean of squared gradients."""
-
-    weight_decay: float = Field(ge=0.0, le=1.0)
-    """Not on biases and normalization layers."""
-
-    clip_norm: float = Field(ge=0.0)
-    """Largest norm of the whole gradient; 0: off."""
-
-    layer_decay: float = Field(gt=0.0, le=1.0)
-    """Learning rate of a stage of the backbone over that of the one above it, the head on top."""
-
-    @model_validator(mode="after")
-    def _nesterov_needs_momentum(self) -> Self:
-        if self.name == "sgd" and self.nesterov and self.momentum == 0.0:
-            raise ValueError(
-                "nesterov: true needs a momentum above 0, got 0.0 (set `optim.nesterov: false`)"
-            )
-        return self
+from pipeline.train.recipe.params import OptimParams
 
 
 def build_optimizer(groups: Sequence[Sequence[nn.Parameter]], params: OptimParams) -> Optimizer:

@@ -1,26 +1,10 @@
 """The learning rate over a training, as a pure function of the step."""
 
 import math
-from typing import Literal
 
-from pydantic import Field
-
-from pipeline.ground.params import Section
+from pipeline.train.recipe.params import ScheduleParams
 
 _ONE_CYCLE_START = 1 / 25
-
-
-class ScheduleParams(Section):
-    """`schedule`: how the learning rate changes from step to step."""
-
-    name: Literal["constant", "cosine", "one_cycle"]
-    """After the warm-up `constant` stays at the peak; the others fall along half a cosine."""
-
-    warmup_frac: float = Field(ge=0.0, le=1.0)
-    """Share of all steps in warm-up: linear from 0; for `one_cycle` a cosine from 1/25."""
-
-    final_frac: float = Field(ge=0.0, le=1.0)
-    """Learning rate of the last step over the peak; `constant` does not read it."""
 
 
 def lr_factor(step: int, total_steps: int, params: ScheduleParams) -> float:

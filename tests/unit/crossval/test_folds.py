@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.crossval.folds import CrossvalParams, deal
+from pipeline.crossval.folds import deal
+from pipeline.crossval.params import CrossvalParams
 from pipeline.ground.errors import ParamsError
 
 

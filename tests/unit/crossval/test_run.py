@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 
 from pipeline.crossval import run as crossval
-from pipeline.crossval.folds import CrossvalParams
+from pipeline.crossval.params import CrossvalParams
 from pipeline.crossval.plots import curve_rows
 from pipeline.crossval.run import Setting, clear, run_folds, write
 from pipeline.ground.files import read_json
-from pipeline.judge.evaluation import EvaluateParams
+from pipeline.judge.params import EvaluateParams
 from pipeline.train.inputs import open_parts
 from pipeline.train.trainer import open_training
 from tests.support.closure import ROOT

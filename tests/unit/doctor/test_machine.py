@@ -13,8 +13,8 @@ from pipeline.ground.files import sha256_file, write_json
 from pipeline.ground.findings import gather
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.version.download import download_model_file
+from pipeline.weights.params import WeightsParams
 from pipeline.weights.tensors import save_tensors
-from pipeline.weights.weights import WeightsParams
 from tests.support.closure import ROOT
 
 

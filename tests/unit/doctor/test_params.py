@@ -12,8 +12,8 @@ from pipeline.doctor.shapes import draw_outline
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import gather
 from pipeline.ground.params import SECTIONS, read_params
-from pipeline.model.features import FeaturesParams
-from pipeline.picture.shelf.writer import TransformParams
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.shelf.params import TransformParams
 from tests.pipeline.test_dvc_yaml import STAGES, parameters
 from tests.support.closure import ROOT
 

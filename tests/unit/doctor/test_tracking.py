@@ -14,8 +14,8 @@ import pytest
 
 from pipeline.doctor.tracking import check_tracking
 from pipeline.ground.findings import gather
-from pipeline.track.connection import TrackingParams
 from pipeline.track.database import look_at_database
+from pipeline.track.params import TrackingParams
 
 HERE = importlib.metadata.version("mlflow")
 

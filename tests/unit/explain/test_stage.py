@@ -12,7 +12,7 @@ from PIL import Image
 from pipeline.compute.device import RuntimeParams
 from pipeline.explain.params import ExplainParams
 from pipeline.ground.errors import IntegrityError, ParamsError
-from pipeline.judge.evaluation import EvaluateParams
+from pipeline.judge.params import EvaluateParams
 from pipeline.raw.params import DataParams
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import open_parts

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.compute.device import RuntimeParams
 from pipeline.ground.errors import IntegrityError
-from pipeline.judge.evaluation import EvaluateParams
+from pipeline.judge.params import EvaluateParams
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import open_parts
 from pipeline.train.trainer import open_training

@@ -11,7 +11,8 @@ from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.files import canonical_json
 from pipeline.ground.params import load_section
 from pipeline.judge.drawing import draw
-from pipeline.judge.evaluation import EvaluateParams, judge, summary
+from pipeline.judge.evaluation import judge, summary
+from pipeline.judge.params import EvaluateParams
 from pipeline.model.bundle import Predictor
 from pipeline.picture.shelf.store import Store
 from pipeline.train.checkpoint import Checkpoints

@@ -8,8 +8,8 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.ground.errors import DataError
+from pipeline.manifest.params import SplitParams
 from pipeline.manifest.split import (
-    SplitParams,
     assign_splits,
     draw_split,
     expected_shares,

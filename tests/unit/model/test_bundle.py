@@ -20,7 +20,8 @@ from pipeline.model.network import Network
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.read.decode import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
-from pipeline.weights.weights import WeightsParams, fetch_weights
+from pipeline.weights.params import WeightsParams
+from pipeline.weights.weights import fetch_weights
 
 REPOSITORY = Path(__file__).parents[3]
 NORMALIZATION = Normalization("pretrained", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))

@@ -22,13 +22,16 @@ from pipeline.ground.seeds import derive
 from pipeline.ground.tables import read_table, write_table
 from pipeline.model import extraction as module
 from pipeline.model.extraction import Extraction, extract, made_from, warn_about_size, write_empty
-from pipeline.model.features import Features, FeaturesParams
+from pipeline.model.features import Features
 from pipeline.model.network import Trunk
-from pipeline.picture.net.augment import AugmentParams, augment_batch, spread_orientations
+from pipeline.model.params import FeaturesParams
+from pipeline.picture.net.augment import augment_batch, spread_orientations
 from pipeline.picture.net.backbones import build_backbone, preprocessing
+from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.writer import write_store
 from pipeline.store import shard_writer
 from pipeline.weights.weights import BackboneRecord
 from tests.support.closure import closure

@@ -8,10 +8,11 @@ from torch import nn
 
 from pipeline.train.best_epoch import Best
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.loop import Examples, Learner, Recipe, TrainParams, fit
+from pipeline.train.loop import Examples, Learner, Recipe, fit
+from pipeline.train.params import TrainParams
 from pipeline.train.recipe.losses import Loss
-from pipeline.train.recipe.optim import OptimParams, build_optimizer
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.recipe.optim import build_optimizer
+from pipeline.train.recipe.params import OptimParams, ScheduleParams
 from tests.support.trainable import OFF
 
 IDENTITY = {"threads": 1, "torch": "x"}

@@ -11,10 +11,11 @@ from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.params import load_section
 from pipeline.ground.seeds import numpy_generator
 from pipeline.judge.metrics import quick_scores
-from pipeline.train.loop import Examples, Learner, Recipe, TrainParams, count_batches, fit, predict
+from pipeline.train.loop import Examples, Learner, Recipe, count_batches, fit, predict
+from pipeline.train.params import TrainParams
 from pipeline.train.recipe.losses import Loss
-from pipeline.train.recipe.optim import OptimParams, build_optimizer
-from pipeline.train.recipe.schedule import ScheduleParams
+from pipeline.train.recipe.optim import build_optimizer
+from pipeline.train.recipe.params import OptimParams, ScheduleParams
 from tests.support.trainable import OFF
 
 TRAIN = {

@@ -14,8 +14,9 @@ from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import read_params
 from pipeline.keys.lock import Lock
 from pipeline.train.inputs import open_parts
+from pipeline.tune.params import TuneParams
 from pipeline.tune.search import open_study, refuse_stale_features, run_trials
-from pipeline.tune.space import TuneParams, check_space
+from pipeline.tune.space import check_space
 from tests.support.closure import ROOT
 from tests.support.trainable import SECTIONS, make_sources
 

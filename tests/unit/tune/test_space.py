@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import parse_params, read_params, replace_values
-from pipeline.tune.space import Dimension, TuneParams, check_space, with_values
+from pipeline.tune.params import TuneParams
+from pipeline.tune.space import Dimension, check_space, with_values
 from tests.support.closure import ROOT
 
 RAW = read_params(ROOT / "params.yaml")

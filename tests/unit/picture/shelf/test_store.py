@@ -16,8 +16,9 @@ from pipeline.ground.params import load_section
 from pipeline.manifest.manifest import write_manifest
 from pipeline.picture.read.decode import DecodeSpec, decode
 from pipeline.picture.shelf import shard as picture_shard
+from pipeline.picture.shelf.params import TransformParams
 from pipeline.picture.shelf.store import COLUMNS, DIGEST, Store
-from pipeline.picture.shelf.writer import TransformParams, write_store
+from pipeline.picture.shelf.writer import write_store
 from stages.transform import main
 
 ONE = MachineParams(workers=1, progress="none")

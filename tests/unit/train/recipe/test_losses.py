@@ -7,14 +7,8 @@ import torch
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import load_section
-from pipeline.train.recipe.losses import (
-    Loss,
-    LossParams,
-    balanced_weights,
-    build_loss,
-    check_loss,
-    mean,
-)
+from pipeline.train.recipe.losses import Loss, balanced_weights, build_loss, check_loss, mean
+from pipeline.train.recipe.params import LossParams
 
 
 def params(**changes) -> LossParams:

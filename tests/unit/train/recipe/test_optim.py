@@ -6,13 +6,8 @@ from torch import nn
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import load_section
-from pipeline.train.recipe.optim import (
-    OptimParams,
-    build_optimizer,
-    clip_gradients,
-    parameter_groups,
-    set_lr,
-)
+from pipeline.train.recipe.optim import build_optimizer, clip_gradients, parameter_groups, set_lr
+from pipeline.train.recipe.params import OptimParams
 
 VALUES = {
     "name": "sgd",

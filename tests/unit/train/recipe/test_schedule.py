@@ -4,7 +4,8 @@ import math
 
 import pytest
 
-from pipeline.train.recipe.schedule import ScheduleParams, lr_factor
+from pipeline.train.recipe.params import ScheduleParams
+from pipeline.train.recipe.schedule import lr_factor
 
 NAMES = ("constant", "cosine", "one_cycle")
 
