@@ -1,6 +1,7 @@
 """The modules of this repository that a module imports, found by reading the source."""
 
 import ast
+import re
 from functools import cache
 from pathlib import Path
 
@@ -28,6 +29,17 @@ def imports(path: Path) -> tuple[str, ...]:
     return tuple(names)
 
 
+@cache
+def parts(path: Path) -> tuple[str, ...]:
+    """Return the modules of all modalities that a look-up of `pipeline/modality/` may import."""
+    if path.parent != ROOT / "pipeline" / "modality":
+        return ()
+    from pipeline.modality.table import MODALITIES
+
+    part = re.search(r'^PART = "(.*)"$', path.read_text(encoding="utf-8"), re.MULTILINE)
+    return tuple(f"pipeline.{each}.{part[1]}" for each in MODALITIES) if part else ()
+
+
 def closure(name: str) -> set[str]:
     """Give the files of our own, as repository paths, that importing a module reads."""
     found: set[str] = set()
@@ -38,4 +50,5 @@ def closure(name: str) -> set[str]:
             continue
         found.add(relative)
         todo += [each for each in imports(file) if each.split(".")[0] in PACKAGES]
+        todo += parts(file)
     return found

@@ -1,0 +1,1 @@
+"""What an item is: the modalities, and what each must offer."""

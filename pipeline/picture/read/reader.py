@@ -1,0 +1,8 @@
+"""The Reader of pictures."""
+
+
+class PictureReader:
+    """Pictures behind the protocol `Reader`."""
+
+
+READER = PictureReader()
