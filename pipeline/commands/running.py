@@ -31,6 +31,11 @@ _REPORT = Path("artifacts/clean/report.json")
 _UI_HOST = "rootstock.localhost"
 """This machine by a name of its own: on `localhost` MLflow's page opens its assistant by itself."""
 
+_COLUMNS = (
+    "In the table of runs, `Columns` adds what tells runs apart: the metrics accuracy or mae, the "
+    "params train.strategy, optim.lr, train.epochs; `Views`, `Save as new view` keeps the choice."
+)
+
 _UI_ENVIRONMENT = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
 """Nothing here uses the job runners, which take seven processes of 250 MB."""
 
@@ -145,8 +150,7 @@ def _tell_failure(code: int, *, is_pulling: bool) -> int:
 
 
 def _ui(port: int) -> int:
-    from pipeline.track.connection import SERVERS, address_kind, redact, tracking_uri
-    from pipeline.track.params import TrackingParams
+    from pipeline.track.connection import SERVERS, address_kind, prepare, redact, tracking_uri
 
     uri = tracking_uri()
     if address_kind(uri) in SERVERS:
@@ -161,16 +165,8 @@ def _ui(port: int) -> int:
                 got=port,
                 remedy="choose another port",
             )
-    name = load_section(read_params(PARAMS), "tracking", TrackingParams, path=PARAMS).experiment
-    view = subprocess.run(
-        [sys.executable, "-m", "pipeline.track.view", f"http://{_UI_HOST}:{port}", name],
-        stdout=subprocess.PIPE,
-        text=True,
-        check=False,
-    )
-    if view.returncode != 0:
-        return view.returncode
-    say(f"MLflow UI: {view.stdout} (Ctrl-C ends it)\n")
+    prepare(uri)
+    say(f"MLflow UI: http://{_UI_HOST}:{port} (Ctrl-C ends it)\n{_COLUMNS}\n")
     return run_program([sys.executable, "-m", *_ui_command(uri, port)], _UI_ENVIRONMENT)
 
 

@@ -108,12 +108,24 @@ def connect(experiment: str) -> Tracking:
         TrackingError: The server is away, or the database cannot be used.
     """
     uri = tracking_uri()
+    prepare(uri)
+    with translated_errors(uri):
+        return _open(uri, experiment)
+
+
+def prepare(uri: str) -> None:
+    """Check that a server or database is there; a sqlite database is made where it is missing.
+
+    MLflow is imported only to make one: it takes 200 MB.
+
+    Raises:
+        TrackingError: The server is away, or the database cannot be used.
+    """
     configure()
     probe(uri)
-    with translated_errors(uri):
-        if uri.startswith("sqlite:///"):
+    if uri.startswith("sqlite:///") and not has_database(uri):
+        with translated_errors(uri):
             ensure_schema(uri)
-        return _open(uri, experiment)
 
 
 def _open(uri: str, experiment: str) -> Tracking:

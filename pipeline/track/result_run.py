@@ -49,7 +49,6 @@ from pipeline.track.runs import (
     store_shared,
     utc,
 )
-from pipeline.track.view import put_view
 
 if TYPE_CHECKING:
     from mlflow.entities import Run
@@ -132,7 +131,6 @@ def _write(tracking: Tracking, outcome: Outcome, run: "Run | None") -> str:
         name = outcome.name
         note = describe_run(outcome.params, outcome.metrics, key=outcome.keys.key)
         set_tags(tracking, run_id, {"mlflow.runName": name, "mlflow.note.content": note})
-        put_view(tracking, outcome.metrics)
         tracking.client.set_terminated(run_id, "FINISHED", end_ms)
     return run_id
 

@@ -14,7 +14,6 @@ from pipeline.track.crossval import fold_branch
 from pipeline.track.result_run import settle_run
 from pipeline.track.runs import is_complete
 from pipeline.track.suspects import suspects_branch
-from pipeline.track.view import put_view
 from tests.pipeline.test_publish_crossval import FOLDS, Folds
 from tests.pipeline.test_publish_crossval import RESULTS as FOLD_RESULTS
 from tests.pipeline.test_publish_suspects import FILES, Suspects
@@ -94,15 +93,6 @@ def test_the_other_one_began_first_and_died(tracking, project, monkeypatch):
     assert settle(project) == other[0]
     assert_one(tracking, other[0])
     assert settle(project) == other[0]
-
-
-def test_the_view_of_an_experiment_may_be_put_by_all_at_once(repository):
-    """Two that store one tag in the same moment: MLflow refuses one of them, now and then."""
-    metrics = {"accuracy": 0.875}
-    with ThreadPoolExecutor(CLONES) as pool:
-        for number in range(30):
-            clones = [connect(f"cells {number}") for _ in range(CLONES)]
-            assert list(pool.map(lambda clone: put_view(clone, metrics), clones)) == [None] * CLONES
 
 
 # --- one key, two models: what one trained on another machine, with other bits

@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from pipeline.cli import _go_to_project, _parser, main
-from pipeline.commands import history, predict
+from pipeline.commands import history, predict, running
 from pipeline.commands.running import _pin_placed
 from pipeline.ground.files import write_json
 from pipeline.keys.journal import state_folder
@@ -93,6 +93,25 @@ def test_a_taken_port_is_told_before_anything_starts(project, capsys):
         assert main(["ui", "--port", str(port)]) == 4
     assert f"--port: something listens there already, got {port}" in capsys.readouterr().err
     assert not (project / "mlflow.db").exists()
+
+
+def test_the_ui_says_which_columns_to_choose(project, monkeypatch, capsys):
+    calls = []
+    monkeypatch.setattr(running, "run_program", lambda *given: calls.append(given) or 0)
+    (project / "mlflow.db").write_bytes(b"SQLite format 3\0")
+    assert main(["ui", "--port", "1"]) == 0
+    out = capsys.readouterr().out
+    assert "http://rootstock.localhost:1 " in out
+    assert "train.strategy" in out
+    ((command, environment),) = calls
+    assert command[command.index("--workers") + 1] == "1"
+    assert environment == {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false"}
+
+
+def test_the_ui_of_what_is_no_database_is_one_line(project, capsys):
+    (project / "mlflow.db").write_text("nothing", encoding="utf-8")
+    assert main(["ui", "--port", "1"]) == 6
+    assert "the file is no SQLite database" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("field", ["path", "labels"])
