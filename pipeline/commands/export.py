@@ -66,8 +66,8 @@ def add(commands: Commands) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from pipeline.export.run import Request, export  # slow to import
     from pipeline.ground.files import canonical_json
+    from pipeline.picture.export.run import Request, export  # slow to import
     from pipeline.version.fetch import fetch_model
 
     start_logging(sys.stderr)

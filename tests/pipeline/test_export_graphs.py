@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from pipeline.commands.export import FORMATS
-from pipeline.export.formats import WRITERS
+from pipeline.picture.export.formats import WRITERS
 from tests.support.exports import FILES, make_bundle, predict, write_model
 
 TRACED = [

@@ -45,7 +45,7 @@ ROOMS = (
     "serving.request",
     "serving",
     "predict",
-    "export",
+    "picture.export",
     "tune",
     "reproduce",
     "doctor",
@@ -62,8 +62,8 @@ SHIMS = {"pipeline/model/engine.py", "pipeline/track/served.py"}
 HOMES = {
     "fastapi": ("pipeline/serving/", "pipeline/reviewing/"),
     "uvicorn": ("pipeline/serving/", "pipeline/reviewing/"),
-    "onnx": ("pipeline/export/",),
-    "onnxruntime": ("pipeline/export/",),
+    "onnx": ("pipeline/picture/export/",),
+    "onnxruntime": ("pipeline/picture/export/",),
     "cleanlab": ("pipeline/suspects/labels.py",),
     "optuna": ("pipeline/tune/study.py",),
     "mlflow": (

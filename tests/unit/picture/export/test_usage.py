@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.export.build import Classifier
-from pipeline.export.usage import (
+from pipeline.picture.export.build import Classifier
+from pipeline.picture.export.usage import (
     compose,
     use_onnx,
     use_pickle,
@@ -18,7 +18,7 @@ from pipeline.export.usage import (
     use_safetensors,
     use_state_dict,
 )
-from pipeline.export.usage_text import READ
+from pipeline.picture.export.usage_text import READ
 from pipeline.picture.read.decode import decode
 from tests.support.exports import make_bundle
 from tests.unit.picture.read.test_decode import tiff_12_bit, wide_gamut_profile

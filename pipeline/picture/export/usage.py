@@ -10,10 +10,18 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.export.build import Classifier, picture_arguments
-from pipeline.export.modules import PictureModel, PooledClassifier
-from pipeline.export.usage_text import FIT, HEADER, MAIN, PREDICT_ONNX, PREDICT_TORCH, READ, ROWS
 from pipeline.model.bundle import Bundle
+from pipeline.picture.export.build import Classifier, picture_arguments
+from pipeline.picture.export.modules import PictureModel, PooledClassifier
+from pipeline.picture.export.usage_text import (
+    FIT,
+    HEADER,
+    MAIN,
+    PREDICT_ONNX,
+    PREDICT_TORCH,
+    READ,
+    ROWS,
+)
 
 _BATCH = 8
 """Pictures predicted at once; a user changes it in the file."""

@@ -10,10 +10,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from pipeline.export.modules import PictureModel, PooledClassifier
 from pipeline.model.bundle import Bundle
 from pipeline.model.head import Head
 from pipeline.model.network import Network
+from pipeline.picture.export.modules import PictureModel, PooledClassifier
 from pipeline.picture.net.cpu.folding import relative_change
 
 _TIMM_POOLING = {"mean": "avg", "max": "max", "mean+max": "catavgmax"}

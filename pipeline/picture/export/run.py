@@ -11,15 +11,6 @@ from typing import Any
 import numpy as np
 import torch
 
-from pipeline.export import card
-from pipeline.export.card import CARD, USE
-from pipeline.export.compare import decoded, difference, expected, refuse_beyond
-from pipeline.export.formats import WRITERS, Written, output_name
-from pipeline.export.onnx import require_packages
-from pipeline.export.pickled import WARNING
-from pipeline.export.pictures import Pictures, gather
-from pipeline.export.run_use import run_use
-from pipeline.export.usage import compose
 from pipeline.ground.errors import DataError, IntegrityError, ParamsError
 from pipeline.ground.files import (
     read_json,
@@ -30,6 +21,15 @@ from pipeline.ground.files import (
     write_text,
 )
 from pipeline.model.bundle import Bundle, Values
+from pipeline.picture.export import card
+from pipeline.picture.export.card import CARD, USE
+from pipeline.picture.export.compare import decoded, difference, expected, refuse_beyond
+from pipeline.picture.export.formats import WRITERS, Written, output_name
+from pipeline.picture.export.onnx import require_packages
+from pipeline.picture.export.pickled import WARNING
+from pipeline.picture.export.pictures import Pictures, gather
+from pipeline.picture.export.run_use import run_use
+from pipeline.picture.export.usage import compose
 from pipeline.version.fetch import ModelFolder
 
 log = logging.getLogger(__name__)

@@ -11,12 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.export.build import Classifier, classifier, picture_model, pooled_classifier
-from pipeline.export.modules import PictureModel
-from pipeline.export.onnx import OPSET, PACKAGES, write_onnx
-from pipeline.export.pickled import write_pickle
-from pipeline.export.pt2 import write_pt2
-from pipeline.export.usage import (
+from pipeline.ground.files import replacing
+from pipeline.model.bundle import Bundle, load_network
+from pipeline.picture.export.build import Classifier, classifier, picture_model, pooled_classifier
+from pipeline.picture.export.modules import PictureModel
+from pipeline.picture.export.onnx import OPSET, PACKAGES, write_onnx
+from pipeline.picture.export.pickled import write_pickle
+from pipeline.picture.export.pt2 import write_pt2
+from pipeline.picture.export.usage import (
     Use,
     use_onnx,
     use_pickle,
@@ -24,8 +26,6 @@ from pipeline.export.usage import (
     use_safetensors,
     use_state_dict,
 )
-from pipeline.ground.files import replacing
-from pipeline.model.bundle import Bundle, load_network
 
 
 @dataclass(frozen=True)

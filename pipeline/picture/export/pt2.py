@@ -12,9 +12,9 @@ from pathlib import Path
 
 import torch
 
-from pipeline.export.modules import PictureModel
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import replacing
+from pipeline.picture.export.modules import PictureModel
 
 INPUT = "pictures"
 _EXAMPLES = 2

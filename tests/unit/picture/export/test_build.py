@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.export.build import classifier, picture_model, pooled_classifier
 from pipeline.model.bundle import load_network
+from pipeline.picture.export.build import classifier, picture_model, pooled_classifier
 from tests.support.exports import make_bundle, predict, write_model
 
 CASES = (
