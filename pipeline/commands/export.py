@@ -3,7 +3,6 @@
 import argparse
 import sys
 from pathlib import Path
-from typing import Any
 
 from pipeline.commands.output import Commands, say
 from pipeline.ground.stage import signals, start_logging
@@ -40,6 +39,7 @@ def add(commands: Commands) -> None:
     )
     export.add_argument(
         "--pictures",
+        dest="compared_on",
         type=Path,
         metavar="FOLDER",
         help="compare on these (default: test items, where their raw files are "
@@ -66,40 +66,26 @@ def add(commands: Commands) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from pipeline.ground.files import canonical_json
-    from pipeline.picture.export.run import Request, export  # slow to import
+    from pipeline.ground.files import canonical_json, read_json  # slow to import
+    from pipeline.modality.exporting import exporter
+    from pipeline.modality.table import read_modality
     from pipeline.version.fetch import fetch_model
 
     start_logging(sys.stderr)
     with signals(_NAME, remedy="run the same command again"):
         model = fetch_model(arguments.model)
+        run = exporter(read_modality(read_json(model.bundle)))
         name = f"{model.name}-{model.version}" if model.name else model.folder.resolve().name
         target = arguments.output or _HOME / f"{name}-{arguments.format}"
-        request = Request(
-            arguments.format, target, arguments.pictures, arguments.items, arguments.tolerance
+        record = run.export(
+            model,
+            run.Request(
+                arguments.format,
+                target,
+                arguments.compared_on,
+                arguments.items,
+                arguments.tolerance,
+            ),
         )
-        record = export(model, request)
-    say(canonical_json(record) + "\n" if arguments.json else _text(target, record))
+    say(canonical_json(record) + "\n" if arguments.json else run.text(target, record))
     return 0
-
-
-def _text(target: Path, record: dict[str, Any]) -> str:
-    takes, gives, found = record["input"], record["output"], record["compared"]
-    shape = ", ".join(map(str, takes["shape"]))
-    sizes = ", ".join(f"{name} {each['bytes']:,} bytes" for name, each in record["files"].items())
-    lines = [
-        f"{target.as_posix()}: {sizes}",
-        f"  takes     {takes['name']}, {takes['dtype']} [{shape}]",
-        f"  gives     {gives['name']}, {gives['dtype']} [batch, {gives['shape'][1]}]",
-        f"  compared  {found['pictures']} {found['kind']}: {found['how']}",
-    ]
-    for precision, each in found["with"].items():
-        allowed = found["tolerance"].get(precision)
-        limit = "" if allowed is None else f" (allowed are {allowed:g})"
-        same = each.get("same_label")
-        labels = "" if same is None else f"; same label for {same} of {found['pictures']}"
-        lines.append(
-            f"            from the model in {precision} by up to {each['largest']:.2g}"
-            f"{limit}{labels}"
-        )
-    return "\n".join(lines) + "\n"

@@ -132,3 +132,13 @@ def test_test_items_are_taken_where_their_raw_files_are_here(tmp_path, capfd):
     assert export("artifacts/train", "pickle", "--items", 4) == 0
     assert card()["compared"]["kind"] == "generated pictures"
     assert "for want of test items: data/cells/raw/images/" in capfd.readouterr().err
+
+
+def test_a_modality_without_formats_is_refused_by_its_name(tmp_path, capfd):
+    folder = Path("model")
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"")
+    (folder / "bundle.json").write_text('{"modality": "numbers"}')
+    assert export(folder, "onnx") == 2
+    assert "numbers" in capfd.readouterr().err
+    assert not Path("out").exists()

@@ -107,3 +107,26 @@ def files(folder: Path) -> dict[str, Any]:
 def versions(packages: Sequence[str]) -> dict[str, str]:
     """Return the installed versions of packages."""
     return {name: version(name) for name in packages}
+
+
+def text(target: Path, record: dict[str, Any]) -> str:
+    """Return what people are told of an export."""
+    takes, gives, found = record["input"], record["output"], record["compared"]
+    shape = ", ".join(map(str, takes["shape"]))
+    sizes = ", ".join(f"{name} {each['bytes']:,} bytes" for name, each in record["files"].items())
+    lines = [
+        f"{target.as_posix()}: {sizes}",
+        f"  takes     {takes['name']}, {takes['dtype']} [{shape}]",
+        f"  gives     {gives['name']}, {gives['dtype']} [batch, {gives['shape'][1]}]",
+        f"  compared  {found['pictures']} {found['kind']}: {found['how']}",
+    ]
+    for precision, each in found["with"].items():
+        allowed = found["tolerance"].get(precision)
+        limit = "" if allowed is None else f" (allowed are {allowed:g})"
+        same = each.get("same_label")
+        labels = "" if same is None else f"; same label for {same} of {found['pictures']}"
+        lines.append(
+            f"            from the model in {precision} by up to {each['largest']:.2g}"
+            f"{limit}{labels}"
+        )
+    return "\n".join(lines) + "\n"

@@ -22,7 +22,7 @@ from pipeline.ground.files import (
 )
 from pipeline.model.bundle import Bundle, Values
 from pipeline.picture.export import card
-from pipeline.picture.export.card import CARD, USE
+from pipeline.picture.export.card import CARD, USE, text
 from pipeline.picture.export.compare import decoded, difference, expected, refuse_beyond
 from pipeline.picture.export.formats import WRITERS, Written, output_name
 from pipeline.picture.export.onnx import require_packages
@@ -31,6 +31,8 @@ from pipeline.picture.export.pictures import Pictures, gather
 from pipeline.picture.export.run_use import run_use
 from pipeline.picture.export.usage import compose
 from pipeline.version.fetch import ModelFolder
+
+__all__ = ["Request", "export", "text"]
 
 log = logging.getLogger(__name__)
 

@@ -1,0 +1,27 @@
+"""Find how models of a modality are exported."""
+
+from importlib import import_module
+from importlib.util import find_spec
+from types import ModuleType
+
+from pipeline.ground.errors import ParamsError
+from pipeline.modality.table import MODALITIES
+
+PART = "export.run"
+"""The module of every modality that has one; a modality need not."""
+
+
+def exporter(modality: str) -> ModuleType:
+    """Return the module that exports models of a modality, with `Request`, `export` and `text`.
+
+    Raises:
+        ParamsError: There is none.
+    """
+    if modality not in MODALITIES or find_spec(f"pipeline.{modality}.export") is None:
+        raise ParamsError(
+            "rootstock export",
+            "knows no format for models of this modality",
+            got=modality,
+            remedy="use it with `rootstock predict`, `rootstock serve` or MLflow",
+        )
+    return import_module(f"pipeline.{modality}.{PART}")
