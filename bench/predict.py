@@ -27,7 +27,7 @@ from pipeline.ground.files import read_json, write_json
 from pipeline.model.bundle import Predictor
 from pipeline.picture.net.augment import orient
 from pipeline.picture.read.decode import MAX_PIXELS
-from pipeline.picture.read.decoders import SECONDS
+from pipeline.picture.read.limits import SECONDS
 from pipeline.picture.shelf.store import Store
 from pipeline.predict.inputs import find_inputs
 from pipeline.predict.run import Options, predict_files

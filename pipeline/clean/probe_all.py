@@ -8,9 +8,9 @@ from itertools import chain
 from pathlib import Path
 
 from pipeline.compute.engine import Lost, MachineParams, map_in_order
-from pipeline.picture.read.decoders import containment
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.probe import Limits, Probe, named, probe_file
-from pipeline.raw.source import RawFault, expect, most_bytes, read_raw
+from pipeline.raw.source import RawFault, expect, read_raw
 
 log = logging.getLogger(__name__)
 
@@ -60,7 +60,7 @@ def _identify(raw: Path, limits: Limits, paths: Sequence[str]) -> list[str | Non
 
 def _digest(raw: Path, limits: Limits, path: str) -> str | None:
     try:
-        return hashlib.sha256(read_raw(raw, path, most_bytes(limits.max_pixels))).hexdigest()
+        return hashlib.sha256(read_raw(raw, path, item_limits(limits.max_pixels).bytes)).hexdigest()
     except RawFault as fault:
         return fault.sha256
 
@@ -80,7 +80,7 @@ def _probe_new(
         paths,
         machine,
         title="clean",
-        limits=containment(limits.max_pixels),
+        limits=item_limits(limits.max_pixels),
         lost=partial(lost_probe, raw, limits),
     )
 
@@ -88,7 +88,7 @@ def _probe_new(
 def lost_probe(raw: Path, limits: Limits, path: str, loss: Lost) -> Probe:
     """Describe a file that killed the process which looked at it; it is not decoded again."""
     try:
-        content = read_raw(raw, path, most_bytes(limits.max_pixels))
+        content = read_raw(raw, path, item_limits(limits.max_pixels).bytes)
     except RawFault as fault:
         return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
     digest = hashlib.sha256(content).hexdigest()

@@ -67,7 +67,7 @@ def add(commands: Commands) -> None:
 def _predict(arguments: argparse.Namespace) -> int:
     from pipeline.compute.engine import MachineParams
     from pipeline.picture.read.decode import MAX_PIXELS  # slow to import, all
-    from pipeline.picture.read.decoders import SECONDS
+    from pipeline.picture.read.limits import SECONDS
     from pipeline.predict.run import Options, predict
 
     options = Options(

@@ -9,10 +9,10 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 from tqdm import tqdm
 
-from pipeline.compute.pool import Limits as Limits
 from pipeline.compute.pool import Lost as Lost
 from pipeline.compute.pool import Pool
 from pipeline.ground.errors import MachineError
+from pipeline.ground.limits import ItemLimits
 from pipeline.ground.params import Section
 
 T = TypeVar("T")
@@ -72,7 +72,7 @@ def map_in_order(
     machine: MachineParams,
     *,
     title: str,
-    limits: Limits | None = None,
+    limits: ItemLimits | None = None,
     lost: Callable[[A, Lost], R] | None = None,
 ) -> Iterator[R]:
     """Apply a picklable function to every item on all cores; results come in the items' order.
@@ -104,7 +104,7 @@ def _spread(
     items: Sequence[A],
     workers: int,
     *,
-    limits: Limits | None,
+    limits: ItemLimits | None,
     lost: Callable[[A, Lost], R] | None,
 ) -> Iterator[R]:
     chunk = max(1, min(_MAX_CHUNK, len(items) // (workers * 8)))

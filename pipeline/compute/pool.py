@@ -26,6 +26,7 @@ from types import ModuleType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pipeline.ground.errors import MachineError
+from pipeline.ground.limits import ItemLimits
 from pipeline.ground.processes import die_with_parent
 
 A = TypeVar("A")
@@ -39,17 +40,6 @@ _PATIENCE_S = 10.0
 """For a process to end whose connection has ended."""
 
 _READY, _RESULT, _ERROR, _NO_MEMORY = "ready", "result", "error", "no memory"
-
-
-@dataclass(frozen=True)
-class Limits:
-    """What one item may take; a worker that goes beyond dies at it."""
-
-    seconds: float
-    """Of the clock on the wall."""
-
-    memory_bytes: int
-    """On top of what a worker has when it starts. Linux alone enforces it."""
 
 
 @dataclass(frozen=True)
@@ -92,7 +82,7 @@ class Pool(Generic[A, R]):
         self,
         function: Callable[[A], R],
         workers: int,
-        limits: Limits | None = None,
+        limits: ItemLimits | None = None,
         *,
         chunk: int = 1,
         are_large: bool = False,
@@ -208,7 +198,7 @@ class Pool(Generic[A, R]):
         elif kind == _RESULT:
             self._settle(worker.waiting.popleft(), value)
         elif kind == _NO_MEMORY and self._limits:
-            text = f"needs more than {self._limits.memory_bytes} bytes of memory"
+            text = f"needs more than {self._limits.memory} bytes of memory"
             self._settle(worker.waiting.popleft(), Lost("crashed", text))
         else:
             error, trace = value
@@ -288,7 +278,7 @@ def _cause(code: int | None) -> str:
 
 
 def _serve(
-    function: Callable[[A], R], connection: _Connection, limits: Limits | None, home: str
+    function: Callable[[A], R], connection: _Connection, limits: ItemLimits | None, home: str
 ) -> None:
     """Answer items until the other end closes; the whole life of a worker."""
     # Two copies of the package, and this is the other one: never for a version in its own process,
@@ -309,7 +299,7 @@ def _serve(
         return
 
 
-def _confine(limits: Limits | None) -> None:
+def _confine(limits: ItemLimits | None) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))
     statm = Path("/proc/self/statm")
@@ -319,7 +309,7 @@ def _confine(limits: Limits | None) -> None:
     # of it the more cores a machine has, so that the same picture would pass here and fail there.
     now = int(statm.read_text(encoding="ascii").split()[5]) * resource.getpagesize()
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
-    wanted = now + limits.memory_bytes
+    wanted = now + limits.memory
     if most == resource.RLIM_INFINITY or wanted < most:
         resource.setrlimit(resource.RLIMIT_DATA, (wanted, most))
 

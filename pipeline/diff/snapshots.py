@@ -26,10 +26,9 @@ from pipeline.ground.git import ask_git, has_commit
 from pipeline.ground.params import parse_params, read_params
 from pipeline.ground.tables import read_table
 from pipeline.manifest.manifest import KEPT, read_manifest
-from pipeline.picture.read.decode import MAX_PIXELS
+from pipeline.picture.read.limits import item_limits
 from pipeline.raw.archive.archive import RawFault
 from pipeline.raw.containers import Container, open_container
-from pipeline.raw.source import most_bytes
 from pipeline.repo.cache import cache_folder, locked_dep, locked_out, object_path, read_listing
 
 MANIFEST = "artifacts/clean/manifest.parquet"
@@ -55,7 +54,7 @@ class CachedFiles:
             for parent in map(str, PurePosixPath(path).parents):
                 if parent in self.listing:
                     holder = _opened(object_path(self.cache, self.listing[parent]), parent)
-                    return holder.read(path[len(parent) + 1 :], most_bytes(MAX_PIXELS))
+                    return holder.read(path[len(parent) + 1 :], item_limits().bytes)
         except (OSError, PipelineError, RawFault):
             return None
         return None

@@ -20,8 +20,8 @@ from pipeline.engine.rows import Row, predict_table, to_rows
 from pipeline.ground.errors import DataError
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.picture.explain.gradcam import explain_pixels
-from pipeline.picture.read.decode import MAX_PIXELS
-from pipeline.picture.read.decoders import SECONDS, Decoded, Decoders
+from pipeline.picture.read.decoders import Decoded, Decoders
+from pipeline.picture.read.limits import MAX_PIXELS, SECONDS
 
 _Batch: TypeAlias = list[Decoded | str]
 

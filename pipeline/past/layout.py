@@ -16,8 +16,8 @@ from pipeline.ground.git import ask_git
 from pipeline.ground.tables import read_table
 from pipeline.keys.lock import GRAPH, PARAMS
 from pipeline.past.history import LockFile
-from pipeline.picture.read.decode import MAX_PIXELS
-from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.picture.read.limits import item_limits
+from pipeline.raw.source import RawFault, read_raw
 from pipeline.repo.cache import cache_folder, object_path, read_listing
 from pipeline.version.verify import choose_items
 
@@ -130,7 +130,7 @@ def lay_out_raw(
 
 def _read_present(raw: Path, path: str) -> bytes | None:
     try:
-        return read_raw(raw, path, most_bytes(MAX_PIXELS))
+        return read_raw(raw, path, item_limits().bytes)
     except (OSError, PipelineError, RawFault):
         return None
 

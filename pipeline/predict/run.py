@@ -22,11 +22,12 @@ from pipeline.compute.engine import MachineParams, progress
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import sha256_file, sha256_json, target_fault
 from pipeline.keys.journal import scratch_folder
+from pipeline.picture.read.limits import item_limits
 from pipeline.predict.chunks import Chunks, kept_in
 from pipeline.predict.inputs import Input, find_inputs
 from pipeline.predict.rows import FORMATS, csv_header, csv_lines, schema_of, to_table, write_output
 from pipeline.predict.summary import Summary
-from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.raw.source import RawFault, read_raw
 from pipeline.version.fetch import fetch_model
 from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
 
@@ -195,7 +196,7 @@ def _rows(
     resident: Resident, files: Sequence[Input], options: Options
 ) -> Generator[Row, None, None]:
     """Yield the row of every file, in their order."""
-    reader = _Reader(files, most_bytes(options.max_pixels))
+    reader = _Reader(files, item_limits(options.max_pixels).bytes)
     bar: tqdm[Never] = progress(
         (), options.machine, total=len(files), title="predict", unit="files"
     )

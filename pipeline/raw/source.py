@@ -13,10 +13,6 @@ from pipeline.raw.archive.archive import RawFault as RawFault
 from pipeline.raw.containers import SUFFIXES, Container, open_container
 from pipeline.raw.unsafe_entries import entry_fault
 
-_BYTES_PER_PIXEL = 16
-"""Of the least compact encoding, four channels of 32 bits."""
-
-_SLACK_BYTES = 64 << 20
 _REFUSALS = (
     errno.EACCES,
     errno.EPERM,
@@ -29,11 +25,6 @@ _REFUSALS = (
 _FETCHED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
 _OPEN_CONTAINERS = 8
 """In each process; paths come sorted, so that one would nearly do."""
-
-
-def most_bytes(max_pixels: int) -> int:
-    """Return the size of a file beyond which it cannot be a picture of so many pixels."""
-    return max_pixels * _BYTES_PER_PIXEL + _SLACK_BYTES
 
 
 def read_raw(raw: Path, path: str, max_bytes: int) -> bytes:

@@ -11,11 +11,11 @@ from typing import Literal
 
 from pipeline.compute.pool import Lost, Pool
 from pipeline.ground.errors import PipelineError
-from pipeline.picture.read.decoders import containment
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.probe import Limits
 from pipeline.picture.read.spec import Pixels, UndecodableImage
 from pipeline.picture.show.preview import encode_jpeg, encode_png, shrink
-from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.raw.source import RawFault, read_raw
 
 Size = Literal["thumb", "view", "full"]
 """A small one for strips; one that fills a screen; all pixels."""
@@ -42,7 +42,7 @@ def render(raw: Path, limits: Limits, wanted: Wanted) -> bytes | str:
     """Return an encoded picture, or in words why there is none."""
     content = b""
     try:
-        content = read_raw(raw, wanted.path, most_bytes(limits.max_pixels))
+        content = read_raw(raw, wanted.path, item_limits(limits.max_pixels).bytes)
         if hashlib.sha256(content).hexdigest() != wanted.id:
             return "another file lies there since `clean` ran (run `dvc repro`)"
         return _encode(limits.open(content).pixels, wanted.size)
@@ -71,7 +71,7 @@ class Pictures:
 
     def __init__(self, raw: Path, limits: Limits) -> None:
         self._work = partial(render, raw, limits)
-        self._limits = containment(limits.max_pixels, _SECONDS)
+        self._limits = item_limits(limits.max_pixels, _SECONDS)
         self._local = threading.local()
         self._pools: list[Pool[Wanted, bytes | str]] = []
         self.threads = ThreadPoolExecutor(_PROCESSES, "pictures")

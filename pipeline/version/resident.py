@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, cast
 from pipeline.ground.errors import again
 from pipeline.ground.processes import QUIET
 from pipeline.picture.read.decode import MAX_PIXELS
-from pipeline.picture.read.decoders import SECONDS
+from pipeline.picture.read.limits import SECONDS
 from pipeline.track.connection import configure
 from pipeline.version import frames
 from pipeline.version.fetch import ModelFolder

@@ -24,8 +24,8 @@ import pandas as pd
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.tables import read_table
 from pipeline.judge.tolerance import tolerance
-from pipeline.picture.read.decode import MAX_PIXELS
-from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.picture.read.limits import item_limits
+from pipeline.raw.source import RawFault, read_raw
 from pipeline.version import isolation
 from pipeline.version import load_alone as fresh
 
@@ -161,7 +161,7 @@ def own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
     copies = [folder / "items" / str(number) for number in range(len(table))]
     for path, digest, copy in sorted(zip(table["path"], table["id"], copies, strict=True)):
         try:
-            content = read_raw(raw, path, most_bytes(MAX_PIXELS))
+            content = read_raw(raw, path, item_limits().bytes)
         except RawFault as fault:
             raise DataError(
                 raw / path, fault.detail, remedy="run `dvc pull --with-deps publish`"

@@ -4,6 +4,7 @@ import hashlib
 import os
 import signal
 import time
+from dataclasses import replace
 from functools import partial
 
 import numpy as np
@@ -11,10 +12,9 @@ import pytest
 from PIL import Image
 
 from pipeline.clean.probe_all import lost_probe, probe_all
-from pipeline.compute.engine import Limits as WorkerLimits
 from pipeline.compute.engine import Lost, MachineParams, map_in_order
 from pipeline.manifest.manifest import REASONS
-from pipeline.picture.read.decoders import containment
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.probe import Limits, probe_file
 from tests.support.packed import pack_folder
 from tests.support.rawfolder import save_picture
@@ -44,21 +44,21 @@ def test_an_attack_costs_its_file(tmp_path, workers, prefix):
     if prefix:
         pack_folder(raw, tmp_path / "raw/a.zip")
         raw = tmp_path / "raw"
-    usual = containment(LIMITS.max_pixels)
+    usual = item_limits(LIMITS.max_pixels)
     probes = list(
         map_in_order(
             partial(attacked_probe, raw, LIMITS),
             [prefix + name for name in names],
             MachineParams(workers=workers, progress="none"),
             title="clean",
-            limits=WorkerLimits(1.0, usual.memory_bytes),
+            limits=replace(usual, seconds=1.0),
             lost=partial(lost_probe, raw, LIMITS),
         )
     )
     details = {
         "segfault": ("decoder_crashed", "ended by SIGSEGV"),
         "hang": ("decoder_hung", "no answer within 1 s"),
-        "allocate": ("decoder_crashed", f"needs more than {usual.memory_bytes} bytes of memory"),
+        "allocate": ("decoder_crashed", f"needs more than {usual.memory} bytes of memory"),
     }
     for name, probe in zip(names, probes, strict=True):
         content = (tmp_path / "loose" / name).read_bytes()
@@ -84,7 +84,7 @@ def test_the_limits_leave_room_for_the_largest_picture_that_passes(tmp_path):
     machine = MachineParams(workers=2, progress="none")
     probes = list(probe_all(tmp_path, names, limits, machine))
     assert [probe.reason for probe in probes] == [None] * 4
-    needed = containment(limits.max_pixels).memory_bytes - containment(0).memory_bytes
+    needed = item_limits(limits.max_pixels).memory - item_limits(0).memory
     assert needed >= 60 * side * side
 
 

@@ -18,9 +18,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from pipeline.compute.engine import Limits as WorkerLimits
 from pipeline.compute.engine import Lost, MachineParams, map_in_order
 from pipeline.ground.errors import PipelineError
+from pipeline.ground.limits import ItemLimits
 from pipeline.manifest.manifest import REASONS
 from pipeline.picture.read.probe import Limits, Probe, probe_file
 from pipeline.raw.folder import look_into
@@ -32,7 +32,9 @@ pytestmark = pytest.mark.fuzz
 ROUNDS = int(os.environ.get("ROOTSTOCK_FUZZ", "1"))
 MACHINE = MachineParams(workers=2, progress="none")
 LIMITS = Limits(200_000, "first")
-BOUND = WorkerLimits(seconds=20.0, memory_bytes=8 << 30)  # arrow's allocator reserves much of it
+BOUND = ItemLimits(
+    bytes=1 << 30, seconds=20.0, memory=8 << 30
+)  # arrow's allocator reserves much of it
 NOISE = np.random.default_rng(0).integers(0, 256, (48, 56, 3), dtype=np.uint8)
 
 

@@ -14,12 +14,12 @@ from pipeline.ground.errors import DataError, IntegrityError, ParamsError
 from pipeline.ground.params import load_section, read_params
 from pipeline.ground.seeds import numpy_generator
 from pipeline.ground.tables import read_table
-from pipeline.picture.read.decode import MAX_PIXELS
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.show.preview import encode_jpeg
 from pipeline.raw.folder import look_at
 from pipeline.raw.labels.choice import LABEL_NAMES
 from pipeline.raw.params import DataParams
-from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.raw.source import RawFault, read_raw
 from pipeline.version.verify import choose_items, own_files
 
 log = logging.getLogger(__name__)
@@ -84,7 +84,7 @@ def _copies(given: Path, folder: Path, items: int) -> Pictures:
     paths = []
     for number, name in enumerate(names):
         try:
-            content = read_raw(given, name, most_bytes(MAX_PIXELS))
+            content = read_raw(given, name, item_limits().bytes)
         except RawFault as fault:
             raise DataError(given / name, fault.detail, field="--pictures") from fault
         paths.append(folder / str(number))

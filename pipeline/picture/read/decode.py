@@ -22,6 +22,7 @@ import PIL
 from PIL import Image, ImageCms
 
 from pipeline.picture.read import deep, tiff
+from pipeline.picture.read.limits import MAX_PIXELS as MAX_PIXELS
 from pipeline.picture.read.spec import NOTES as NOTES
 from pipeline.picture.read.spec import WHITE16, told
 from pipeline.picture.read.spec import DecodeSpec as DecodeSpec
@@ -36,9 +37,6 @@ from pipeline.raw.sniff import (
     sniff_picture,
 )
 from pipeline.raw.sniff import sniff as sniff
-
-MAX_PIXELS = 178_956_970
-"""Largest picture that Pillow agrees to open; what `decode` accepts unless told otherwise."""
 
 VERSIONS = {"Pillow": PIL.__version__, "numpy": np.__version__}
 """Packages that decide the bits of a picture."""

@@ -8,24 +8,13 @@ from collections.abc import Generator, Iterable
 from functools import partial
 from typing import Any, NamedTuple
 
-from pipeline.compute.pool import Limits, Lost, Pool
-from pipeline.picture.read.decode import MAX_PIXELS, decode_noted
+from pipeline.compute.pool import Lost, Pool
+from pipeline.picture.read.decode import decode_noted
+from pipeline.picture.read.limits import MAX_PIXELS, SECONDS, item_limits
 from pipeline.picture.read.spec import DecodeSpec, Pixels, UndecodableImage
 
-SECONDS = 60.0
-"""For one picture, on the clock; the largest ones that pass take some."""
-
-_MEMORY_PER_PIXEL = 64
-"""Bytes that a decoder and the conversions after it may take for each pixel of the limit."""
-
-_MEMORY_SLACK = 1 << 30
 _CHUNK = 2
 """Pictures sent to a decoder at once."""
-
-
-def containment(max_pixels: int, seconds: float = SECONDS) -> Limits:
-    """Return what the decoding of one picture may take."""
-    return Limits(seconds=seconds, memory_bytes=max_pixels * _MEMORY_PER_PIXEL + _MEMORY_SLACK)
 
 
 class Decoded(NamedTuple):
@@ -79,7 +68,7 @@ class Decoders:
         self._pool: Pool[bytes, Decoded | str] = Pool(
             partial(try_decode_noted, spec, max_pixels=max_pixels),
             count,
-            containment(max_pixels, seconds),
+            item_limits(max_pixels, seconds),
             chunk=_CHUNK,
             are_large=True,
             anew=True,

@@ -10,10 +10,11 @@ from pathlib import Path
 from typing import Literal
 
 from pipeline.picture.read.decode import open_picture
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.spec import NOTES as PICTURE_NOTES
 from pipeline.picture.read.spec import Picture, Pixels, UndecodableImage
 from pipeline.picture.read.thumbnail import thumbnail
-from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.raw.source import RawFault, read_raw
 from pipeline.store.spill import Piece
 
 NOTES = PICTURE_NOTES | {
@@ -104,7 +105,7 @@ def probe_file(raw: Path, limits: Limits, path: str) -> Probe:
         OSError: The machine fails (no memory, too many open files), which says nothing of the file.
     """
     try:
-        content = read_raw(raw, path, most_bytes(limits.max_pixels))
+        content = read_raw(raw, path, item_limits(limits.max_pixels).bytes)
     except RawFault as fault:
         return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
     return _probe_bytes(content, limits, Path(path).suffix.lower())

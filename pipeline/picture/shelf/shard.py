@@ -9,9 +9,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.picture.read.decode import MAX_PIXELS, DecodeSpec, UndecodableImage, decode
+from pipeline.picture.read.decode import DecodeSpec, UndecodableImage, decode
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.spec import Pixels
-from pipeline.raw.source import RawFault, expect, most_bytes, read_raw
+from pipeline.raw.source import RawFault, expect, read_raw
 from pipeline.store.shard_writer import write_shard
 from pipeline.store.shards import Layout, StoredRows
 
@@ -80,7 +81,7 @@ def write_picture_shard(
 def _decode_file(raw: Path, spec: DecodeSpec, item: tuple[str, str]) -> Pixels | Refusal:
     path, sha256 = item
     try:
-        content = read_raw(raw, path, most_bytes(MAX_PIXELS))
+        content = read_raw(raw, path, item_limits().bytes)
     except RawFault as fault:
         return Refusal(path, "unreadable", fault.detail)
     if hashlib.sha256(content).hexdigest() != sha256:

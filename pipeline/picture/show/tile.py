@@ -5,11 +5,11 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.ground.errors import PipelineError
-from pipeline.picture.read.decode import MAX_PIXELS
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.probe import Limits
 from pipeline.picture.read.spec import Pixels, UndecodableImage
 from pipeline.picture.show.preview import shrink
-from pipeline.raw.source import RawFault, most_bytes, read_raw
+from pipeline.raw.source import RawFault, read_raw
 
 _GRAY = 190
 
@@ -36,6 +36,6 @@ def pixels_of(content: bytes | None, limits: Limits) -> Pixels | None:
 def read_item(raw: Path, path: str) -> bytes | None:
     """Read an item that was probed and found decodable; None where it is gone since."""
     try:
-        return read_raw(raw, path, most_bytes(MAX_PIXELS))
+        return read_raw(raw, path, item_limits().bytes)
     except (OSError, RawFault, PipelineError):
         return None

@@ -12,12 +12,13 @@ from pathlib import Path
 import psutil
 import pytest
 
-from pipeline.compute.engine import Limits, MachineParams, map_in_order
+from pipeline.compute.engine import MachineParams, map_in_order
 from pipeline.compute.pool import Pool
 from pipeline.ground.errors import DataError, MachineError
+from pipeline.ground.limits import ItemLimits
 from tests.support.closure import ROOT
 
-LIMITS = Limits(seconds=1.0, memory_bytes=256 << 20)
+LIMITS = ItemLimits(bytes=0, seconds=1.0, memory=256 << 20)
 
 
 def machine(workers):
@@ -212,7 +213,8 @@ class Unpicklable:
 PROGRAM = """
 import os, signal, sys, time
 from pathlib import Path
-from pipeline.compute.engine import Limits, MachineParams, map_in_order
+from pipeline.compute.engine import MachineParams, map_in_order
+from pipeline.ground.limits import ItemLimits
 
 def work(item):
     Path(sys.argv[1], str(os.getpid())).touch()
@@ -223,7 +225,7 @@ if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a background job
     machine = MachineParams(workers=2, progress="none")
     for item in map_in_order(work, list(range(10_000)), machine, title="t",
-                             limits=Limits(60.0, 1 << 30)):
+                             limits=ItemLimits(0, 60.0, 1 << 30)):
         print(item, flush=True)
 """
 
@@ -256,7 +258,8 @@ def test_workers_end_with_the_process_that_started_them(tmp_path, number):
 
 NOISY = """
 import os
-from pipeline.compute.engine import Limits, MachineParams, map_in_order
+from pipeline.compute.engine import MachineParams, map_in_order
+from pipeline.ground.limits import ItemLimits
 
 def work(item):
     os.write(2, b"a C library complains\\n")
@@ -264,7 +267,7 @@ def work(item):
 
 if __name__ == "__main__":
     machine = MachineParams(workers=2, progress="none")
-    limits = Limits(60.0, 1 << 30)
+    limits = ItemLimits(0, 60.0, 1 << 30)
     assert list(map_in_order(work, list(range(40)), machine, title="t", limits=limits)) == list(range(40))
 """  # noqa: E501
 
@@ -288,6 +291,7 @@ import pandas
 from functools import partial
 from light import loaded
 from pipeline.compute.engine import MachineParams, map_in_order
+from pipeline.ground.limits import ItemLimits
 
 print("main")
 mine = partial(loaded, ("pandas", "matplotlib", "pydantic"))

@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.ground.errors import DataError
+from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.probe import Limits, probe_file
-from pipeline.raw.source import RawFault, expect, most_bytes, read_raw, split_path
+from pipeline.raw.source import RawFault, expect, read_raw, split_path
 from tests.support.packed import pack_folder, packed, tar
 from tests.support.rawfolder import save_picture
 
@@ -102,7 +103,7 @@ def test_what_is_too_large_is_not_read(tmp_path):
     assert len(caught.value.sha256) == 64
     assert fault(tmp_path, "a.tar/1.jpg") == ("too_large", "a member of 1001 bytes")
     assert len(read_raw(tmp_path, "a.tar/1.jpg", 1001)) == 1001
-    assert most_bytes(100) > 100 * 16
+    assert item_limits(100).bytes > 100 * 16
 
 
 def test_a_corrupt_archive_is_an_error(tmp_path):

@@ -1,0 +1,17 @@
+"""What one item of data may take."""
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class ItemLimits:
+    """What one item may take; beyond it that item is lost, and no other."""
+
+    bytes: int
+    """Of its file, or of its part of a container; larger ones are not read."""
+
+    seconds: float
+    """Of the clock on the wall; a worker process dies at it."""
+
+    memory: int
+    """In bytes, on top of what a worker process has when it starts. Linux alone enforces it."""
