@@ -33,8 +33,9 @@ from data.elpv.fetch import _package_folder
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import write_store
+from pipeline.store.encoded_shard import Encoding
+from pipeline.store.store import Store
+from pipeline.store.writer import write_store
 
 SIZE_PX = 224
 ROUNDS = 3
@@ -122,6 +123,7 @@ def measure(source: Path, paths: list[Path]) -> None:
         white16=65535,
         shard_rows=32,
     )
+    encoding = Encoding("picture", params.decode_spec(), params.shard_rows)
     machine = MachineParams(workers=workers, progress="none")
     best = {"pillow": 0.0, "transform": 0.0}
     context = multiprocessing.get_context("spawn")
@@ -133,7 +135,7 @@ def measure(source: Path, paths: list[Path]) -> None:
             best["pillow"] = max(best["pillow"], len(paths) / (time.perf_counter() - start))
             shutil.rmtree(Path(folder) / "store", ignore_errors=True)
             start = time.perf_counter()
-            write_store(Path(folder) / "store", rows, raw=source, params=params, machine=machine)
+            write_store(Path(folder) / "store", rows, encoding, raw=source, machine=machine)
             best["transform"] = max(best["transform"], len(paths) / (time.perf_counter() - start))
         reads = read_all(Store.open(Path(folder) / "store"), Path(folder))
     print(f"{workers} processes, n = {len(paths)}, best of {ROUNDS}")

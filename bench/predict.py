@@ -28,9 +28,9 @@ from pipeline.model.bundle import Predictor
 from pipeline.picture.net.augment import orient
 from pipeline.picture.read.decode import MAX_PIXELS
 from pipeline.picture.read.limits import SECONDS
-from pipeline.picture.shelf.store import Store
 from pipeline.predict.inputs import find_inputs
 from pipeline.predict.run import Options, predict_files
+from pipeline.store.store import Store
 from pipeline.version.fetch import fetch_model
 from pipeline.version.resident import Resident, ResidentOptions
 

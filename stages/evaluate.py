@@ -19,7 +19,7 @@ from pipeline.judge.drawing import draw
 from pipeline.judge.evaluation import judge, summary
 from pipeline.judge.params import EvaluateParams
 from pipeline.model.bundle import Predictor
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -19,8 +19,8 @@ from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
-from pipeline.picture.shelf.store import Store
 from pipeline.store.previous_build import earlier_build
+from pipeline.store.store import Store
 from pipeline.weights.weights import load_backbone
 
 
@@ -44,7 +44,7 @@ def main(
         return
     pictures = Store.open(store)
     built, facts = load_backbone(backbone, record)
-    warn_about_size(pictures.size_px, facts)
+    warn_about_size(pictures.spec.size_px, facts)
     trunk = Trunk(built, normalization=Normalization.load(normalization), pooling=features.pooling)
     work = Extraction(pictures, trunk, features, augment, open_runtime(runtime))
     source = made_from(work, backbone=backbone)

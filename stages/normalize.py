@@ -14,7 +14,7 @@ from pipeline.ground.stage import run_stage
 from pipeline.picture.shelf.histograms import count_values
 from pipeline.picture.shelf.normalization import fit, load_pretrained, measure, normalized_levels
 from pipeline.picture.shelf.params import NormalizeParams
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 
 
 def main(

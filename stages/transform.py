@@ -1,9 +1,9 @@
-"""Stage `transform`: decode every kept picture to one size.
+"""Stage `transform`: encode every kept item as a row of one shape.
 
 Reads   --raw       the folder with the raw files
         --manifest  the rows to keep, with the hash of each file
-Writes  --store     the tensor store: uint8 shards, index.parquet, store.json
-        --key       what its pictures were made from, for the next build
+Writes  --store     the store: shards, index.parquet, store.json
+        --key       what its rows were made from, for the next build
 """
 
 from pathlib import Path
@@ -12,9 +12,11 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.stage import run_stage
 from pipeline.manifest.manifest import kept, read_manifest
+from pipeline.modality.facts import modality_of
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.writer import made_from, write_store
+from pipeline.store.encoded_shard import Encoding
 from pipeline.store.previous_build import earlier_build
+from pipeline.store.writer import made_from, write_store
 
 
 def main(
@@ -26,11 +28,12 @@ def main(
     store: Path,
     key: Path,
 ) -> None:
-    """Write the tensor store of the manifest's kept rows."""
+    """Write the store of the manifest's kept rows."""
     rows = kept(read_manifest(manifest))
-    source = made_from(transform)
+    encoding = Encoding(modality_of(rows.columns), transform.decode_spec(), transform.shard_rows)
+    source = made_from(encoding)
     with earlier_build(store, key=key, made_from=source) as old:
-        write_store(store, rows, raw=raw, params=transform, machine=machine, old=old)
+        write_store(store, rows, encoding, raw=raw, machine=machine, old=old)
     write_json(key, source)
 
 

@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 from pipeline.ground.files import read_json, replacing_folder
 from pipeline.manifest.manifest import class_names
 from pipeline.picture.shelf.normalization import Normalization
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.weights.tensors import load_tensors
 
 
@@ -34,7 +34,7 @@ def export(artifacts: Path, out: Path) -> None:
         "train_order": order,
     }
     with replacing_folder(out) as folder:
-        size = store.size_px
+        size = store.spec.size_px
         images = np.lib.format.open_memmap(
             folder / "images.npy", mode="w+", dtype=np.uint8, shape=(len(store), 3, size, size)
         )

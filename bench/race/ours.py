@@ -24,7 +24,7 @@ from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.train.inputs import Rows, Sources, open_parts
 from pipeline.train.loop import predict
 from pipeline.train.trainer import Training, open_training

@@ -12,8 +12,8 @@ from pipeline.ground.findings import Finding, ok
 from pipeline.model.features import features_bytes
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import layout
 from pipeline.store.shard_writer import COPIES
+from pipeline.store.store import layout
 
 _STORE = Path("artifacts/transform/store")
 _FEATURES = Path("artifacts/features/cache")
@@ -34,7 +34,7 @@ def check_disk(
     Raises:
         MachineError: There is too little.
     """
-    store = found.items * layout(transform.size_px).row_bytes
+    store = found.items * layout("picture", transform.decode_spec()).row_bytes
     cached = features_bytes(found.items, features, outline.pooled_dim, outline.shape)
     present = sum(map(_size, (_STORE, _FEATURES)))
     needed = max(0, COPIES * (store + cached) - present) + _SLACK_BYTES

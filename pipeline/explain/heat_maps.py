@@ -51,13 +51,13 @@ def look(subject: Subject, params: ExplainParams, machine: MachineParams) -> Loo
     first = np.argsort(answers.index["id"].to_numpy(dtype=str), kind="stable")[: params.items]
     places = np.sort(first).astype(np.int64)
     maps, border = [], []
-    is_border = border_mask(store.size_px, params.border_frac)
+    is_border = border_mask(store.spec.size_px, params.border_frac)
     starts = range(0, len(places), _CHUNK)
     for start in progress(starts, machine, total=len(starts), title="explain", unit="batches"):
         part = places[start : start + _CHUNK]
         pictures = store.read(answers.rows_N[part])
         maps.append(evidence(predictor, pictures, answers.outputs[part]))
-        border.append(share_in(heat(maps[-1], store.size_px), is_border))
+        border.append(share_in(heat(maps[-1], store.spec.size_px), is_border))
     found = np.concatenate(maps)
     return Look(
         places,

@@ -18,10 +18,10 @@ from pipeline.explain.drawing import heat_sheet
 from pipeline.explain.heat_maps import Look
 from pipeline.judge.answers import Answers
 from pipeline.picture.read.spec import Pixels
-from pipeline.picture.shelf.store import Store
 from pipeline.picture.show.heat_colors import heat_colors, lay_over
 from pipeline.picture.show.preview import encode_jpeg
 from pipeline.raw.visible import visible
+from pipeline.store.store import Store
 
 MOST_CLASSES = 24
 """Classes with a sheet; with more these are the ones with the most wrong answers."""
@@ -170,7 +170,7 @@ def _example(answers: Answers, found: Look, store: Store, number: int) -> Exampl
     row = answers.table.iloc[place]
     return Example(
         picture,
-        lay_over(picture, found.heat(number, store.size_px)),
+        lay_over(picture, found.heat(number, store.spec.size_px)),
         _short(visible(Path(str(row["path"])).name)),
         _told(row, is_classes=answers.is_classes),
     )

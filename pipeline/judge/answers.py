@@ -15,7 +15,7 @@ from pipeline.ground.errors import IntegrityError
 from pipeline.ground.tables import read_table
 from pipeline.judge.evaluation import group_numbers
 from pipeline.model.bundle import Bundle, Predictor
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 
 _REMEDY = "run `dvc repro`"
 

@@ -9,7 +9,7 @@ from pipeline.ground.files import write_rows
 from pipeline.judge import curves, metrics
 from pipeline.judge.evaluation import Evaluation
 from pipeline.judge.params import EvaluateParams
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 
 
 def draw(evaluation: Evaluation, folder: Path, *, store: Store, params: EvaluateParams) -> None:

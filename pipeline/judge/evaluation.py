@@ -20,7 +20,7 @@ from pipeline.judge.metrics import Bootstrap, Scores
 from pipeline.judge.params import EvaluateParams
 from pipeline.judge.temperature import probabilities
 from pipeline.model.bundle import Bundle, Predictor
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -38,10 +38,10 @@ from pipeline.picture.net.augment import augment_batch, spread_orientations
 from pipeline.picture.net.cpu import folding, fusing, padding
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf import normalization as normalization_module
-from pipeline.picture.shelf.store import DIGEST, Store
 from pipeline.store.previous_build import code_digest
 from pipeline.store.shard_writer import Reusable, check_room, write_shards
 from pipeline.store.shards import Array, Layout, Rows
+from pipeline.store.store import DIGEST, Store
 from pipeline.weights.weights import BackboneRecord
 
 log = logging.getLogger(__name__)
@@ -100,7 +100,7 @@ def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
         "features": work.params.model_dump(mode="json"),
         "fingerprint": work.runtime.fingerprint(),
         "normalization": [normalization.multiplier.tolist(), normalization.offset.tolist()],
-        "size_px": work.store.size_px,
+        "size_px": work.store.spec.size_px,
     }
 
 
@@ -125,12 +125,12 @@ def extract(
         MachineError: The disk lacks room for them and DVC's copy.
     """
     store, trunk, params, runtime = work.store, work.trunk, work.params, work.runtime
-    trunk.backbone.check_size(store.size_px)
+    trunk.backbone.check_size(store.spec.size_px)
     store.verify_index()
     cut = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
     trunk.fold()
     trunk.to(runtime.device)
-    shape = () if cut is None else _shape_at(trunk, cut, store.size_px, runtime)
+    shape = () if cut is None else _shape_at(trunk, cut, store.spec.size_px, runtime)
     layouts = feature_layouts(params, trunk.dim, None if cut is None else shape)
     size_bytes = len(store) * sum(layout.row_bytes for layout in layouts)
     log.info("features: %.1f MB to write", size_bytes / 1e6)
@@ -138,7 +138,7 @@ def extract(
     keys = _keys(store.index)
     reused = _open_old(old, keys, layouts)
     rows = np.array([row for row, key in enumerate(keys) if key not in reused], dtype=np.int64)
-    sizes = [int(each["rows"]) for each in store.pixels.files]
+    sizes = [int(each["rows"]) for each in store.values.files]
     with replacing_folder(out) as scratch:
         files = write_shards(
             scratch, layouts, sizes, keys, fresh=_compute(work, cut, rows, machine), old=reused
@@ -155,7 +155,7 @@ def extract(
                 else {"views": params.views, "shape": list(shape), "files": found["cut"]},
                 "cut": cut or "none",
                 "architecture": trunk.backbone.architecture,
-                "size_px": store.size_px,
+                "size_px": store.spec.size_px,
                 "fingerprint": runtime.fingerprint(),
             },
         )
@@ -291,7 +291,7 @@ def _compute_view(
 
 def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
     """Return one view of some pictures, uint8 [batch size, 3, H, W], filled up with zeros."""
-    size = work.store.size_px
+    size = work.store.spec.size_px
     images = np.zeros((work.params.batch_size, 3, size, size), dtype=np.uint8)
     read = work.store.read if view else work.store.read_checked  # of all views, once is enough
     images[: len(rows)] = read(rows)

@@ -11,8 +11,8 @@ import numpy as np
 
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.files import read_json
-from pipeline.picture.shelf.store import Store
 from pipeline.store.shards import Layout, Shards
+from pipeline.store.store import Store
 
 SHOWN = 8
 _BLOCK_ROWS = 4096

@@ -16,7 +16,7 @@ from pipeline.compute.device import Runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.params import Task
 from pipeline.manifest.manifest import SPLITS
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.suspects.heldout import HeldOut, predict_held_out
 from pipeline.suspects.labels import LabelVerdicts, judge_classes, judge_values
 from pipeline.suspects.neighbors import Neighbors, find_neighbors
@@ -154,9 +154,10 @@ def _look_alikes(store: Store, near: Neighbors, params: SuspectsParams) -> list[
 def _small(store: Store, row: int) -> np.ndarray:
     """Return a picture in gray and small, so that a shift of a pixel is no difference: float64."""
     gray = store.read(np.array([row]))[0].mean(axis=0)
-    edges = np.linspace(0, store.size_px, min(_SMALL_PX, store.size_px) + 1).astype(int)[:-1]
+    side = store.spec.size_px
+    edges = np.linspace(0, side, min(_SMALL_PX, side) + 1).astype(int)[:-1]
     sums = np.add.reduceat(np.add.reduceat(gray, edges, axis=0), edges, axis=1)
-    sizes = np.diff([*edges, store.size_px])
+    sizes = np.diff([*edges, side])
     return np.asarray(sums / np.outer(sizes, sizes))
 
 

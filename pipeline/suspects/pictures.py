@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.suspects.robust import robust_deviations
 
 _CHUNK = 64

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.ground.files import replacing_folder
 from pipeline.ground.plots import contact_sheet
 from pipeline.picture.read.spec import Pixels
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.suspects.reasons import REASONS
 from pipeline.suspects.table import TEST
 

@@ -20,8 +20,8 @@ from pipeline.manifest.manifest import class_names
 from pipeline.model.activations import Activations
 from pipeline.picture.net.augment import augment_batch
 from pipeline.picture.net.params import AugmentParams
-from pipeline.picture.shelf.store import Store
 from pipeline.store.shards import Shards
+from pipeline.store.store import Store
 from pipeline.train.loop import Examples
 
 _CONSTANT_STD = 1e-12
@@ -171,7 +171,7 @@ def _resident(store: Store, rows: np.ndarray, device: torch.device) -> Tensor | 
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)
-    if len(rows) * 3 * store.size_px**2 > free * _RESIDENT_SHARE:
+    if len(rows) * 3 * store.spec.size_px**2 > free * _RESIDENT_SHARE:
         return None
     parts = np.array_split(rows, max(1, len(rows) // _RESIDENT_CHUNK))
     return torch.cat([torch.from_numpy(store.read(part)).to(device) for part in parts])

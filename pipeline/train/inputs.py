@@ -13,7 +13,7 @@ from pipeline.model.features import Features
 from pipeline.picture.net.backbones import Backbone
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.train.loop import Recipe
 from pipeline.train.recipe.params import LossParams
 from pipeline.weights.weights import BackboneRecord, load_backbone
@@ -78,5 +78,5 @@ def open_parts(sources: Sources) -> Parts:
         backbone=backbone,
         record=record,
     )
-    backbone.check_size(parts.store.size_px)
+    backbone.check_size(parts.store.spec.size_px)
     return parts

@@ -18,7 +18,7 @@ from PIL import Image
 
 from pipeline.manifest.manifest import read_manifest
 from pipeline.picture.read.decode import open_picture
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from tests.support.packed import pack_folder, packed, tar
 from tests.support.powerless import runs_elsewhere
 from tests.support.staged import run_clean, run_transform

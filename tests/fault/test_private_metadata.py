@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 from PIL import Image, PngImagePlugin
 
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from tests.support.staged import run_clean, run_transform
 
 SECRET = "SECRET-52N-13E-Kiepenkerl"

@@ -18,8 +18,9 @@ from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.files import sha256_file, write_json
 from pipeline.ground.tables import write_table
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import write_store
+from pipeline.store.store import Store
+from pipeline.store.writer import write_store
+from tests.support.encoding import encoding
 
 ROOT = Path(__file__).parents[2]
 PARAMS = TransformParams(
@@ -55,7 +56,7 @@ def make_rows(raw, count):
 def folder(tmp_path):
     rows = make_rows(tmp_path / "raw", 10)
     machine = MachineParams(workers=1, progress="none")
-    write_store(tmp_path / "store", rows, raw=tmp_path / "raw", params=PARAMS, machine=machine)
+    write_store(tmp_path / "store", rows, encoding(PARAMS), raw=tmp_path / "raw", machine=machine)
     return tmp_path / "store"
 
 
@@ -146,7 +147,8 @@ import sys
 from pathlib import Path
 import pandas as pd
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.writer import write_store
+from pipeline.store.writer import write_store
+from pipeline.store.encoded_shard import Encoding
 from pipeline.compute.engine import MachineParams
 
 folder = Path(sys.argv[1])
@@ -155,7 +157,8 @@ params = TransformParams(size_px=64, resize="squash", interpolation="bilinear",
                          background=(0, 0, 0), white16=65535, shard_rows=16)
 if __name__ == "__main__":
     print("go", flush=True)
-    write_store(folder / "store", rows, raw=folder / "raw", params=params,
+    write_store(folder / "store", rows, Encoding("picture", params.decode_spec(), 16),
+                raw=folder / "raw",
                 machine=MachineParams(workers=int(sys.argv[2]), progress="none"))
     print("done", flush=True)
 """
@@ -188,7 +191,9 @@ def test_sigkill_while_writing_leaves_no_readable_half(tmp_path, workers, has_ol
     many = pd.concat([rows] * 100, ignore_index=True)
     machine = MachineParams(workers=1, progress="none")
     if has_older:
-        write_store(tmp_path / "store", rows, raw=tmp_path / "raw", params=PARAMS, machine=machine)
+        write_store(
+            tmp_path / "store", rows, encoding(PARAMS), raw=tmp_path / "raw", machine=machine
+        )
     write_table(tmp_path / "rows.parquet", many)
     writer = start_writer(tmp_path, workers)
     wait_for_shard(tmp_path, 5)
@@ -203,6 +208,6 @@ def test_sigkill_while_writing_leaves_no_readable_half(tmp_path, workers, has_ol
         with pytest.raises(DataError, match="no such file"):
             Store.open(tmp_path / "store")
 
-    write_store(tmp_path / "store", rows, raw=tmp_path / "raw", params=PARAMS, machine=machine)
+    write_store(tmp_path / "store", rows, encoding(PARAMS), raw=tmp_path / "raw", machine=machine)
     Store.open(tmp_path / "store").verify()
     assert not list(tmp_path.glob(".tmp-*")), "the next writer clears what the dead one left"

@@ -13,8 +13,9 @@ from PIL import Image
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import write_store
+from pipeline.store.store import Store
+from pipeline.store.writer import write_store
+from tests.support.encoding import encoding
 
 PARAMS = TransformParams(
     size_px=8,
@@ -100,8 +101,8 @@ def test_edits_in_any_order_give_the_bytes_of_a_build_from_nothing(start, steps)
             if rows.empty:
                 break
             new = folder / f"store-{number}"
-            write_store(new, rows, raw=raw, params=PARAMS, machine=ONE, old=old)
-            write_store(folder / "scratch", rows, raw=raw, params=PARAMS, machine=ONE)
+            write_store(new, rows, encoding(PARAMS), raw=raw, machine=ONE, old=old)
+            write_store(folder / "scratch", rows, encoding(PARAMS), raw=raw, machine=ONE)
             assert contents(new) == contents(folder / "scratch")
             assert len(Store.open(new)) == len(rows)
             old = new
@@ -118,7 +119,7 @@ def test_the_way_to_an_item_set_leaves_no_trace(names, data):
                 apply(folder / way, {}, each, "put", 0)
             first = folder / f"{way}-0"
             write_store(
-                first, rows_of(folder / way, {}), raw=folder / way, params=PARAMS, machine=ONE
+                first, rows_of(folder / way, {}), encoding(PARAMS), raw=folder / way, machine=ONE
             )
         wanted = data.draw(st.sets(st.sampled_from(sorted(names)), min_size=1))
         for way in ("more", "less"):
@@ -131,8 +132,8 @@ def test_the_way_to_an_item_set_leaves_no_trace(names, data):
             write_store(
                 folder / f"{way}-1",
                 rows_of(folder / way, {}),
+                encoding(PARAMS),
                 raw=folder / way,
-                params=PARAMS,
                 machine=ONE,
                 old=folder / f"{way}-0",
             )

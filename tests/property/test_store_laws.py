@@ -15,8 +15,9 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file
 from pipeline.picture.read.decode import decode
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import write_store
+from pipeline.store.store import Store
+from pipeline.store.writer import write_store
+from tests.support.encoding import encoding
 
 
 def make_raw(folder, count, seed=0):
@@ -71,7 +72,7 @@ def test_round_trip(count, size_px, how, shard_rows, seed):
         raw, folder = Path(name) / "raw", Path(name) / "store"
         rows = make_raw(raw, count, seed)
         params = make_params(size_px, how, shard_rows)
-        write_store(folder, rows, raw=raw, params=params, machine=machine(1))
+        write_store(folder, rows, encoding(params), raw=raw, machine=machine(1))
         store = Store.open(folder)
         store.verify()
         order = np.random.default_rng(seed).permutation(count)
@@ -79,7 +80,7 @@ def test_round_trip(count, size_px, how, shard_rows, seed):
             decode((raw / rows["path"][row]).read_bytes(), params.decode_spec()) for row in order
         ]
         assert np.array_equal(store.read(order), np.stack(expected))
-        assert max(each["rows"] for each in store.pixels.files) <= 4 * shard_rows
+        assert max(each["rows"] for each in store.values.files) <= 4 * shard_rows
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def stores(tmp_path):
     def write(name, workers=1, params=None, order=None):
         params = params or make_params()
         chosen = rows if order is None else rows.iloc[order].reset_index(drop=True)
-        write_store(tmp_path / name, chosen, raw=raw, params=params, machine=machine(workers))
+        write_store(tmp_path / name, chosen, encoding(params), raw=raw, machine=machine(workers))
         return contents(tmp_path / name)
 
     return write

@@ -1,6 +1,6 @@
 """A store without files, for what only reads its pictures."""
 
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 
 
 class Rows:
@@ -15,4 +15,4 @@ class Rows:
 
 def store_of(pictures, index, spec):
     """Give a store of uint8 [N, 3, H, W] and its index."""
-    return Store(folder=None, spec=spec, index=index, pixels=Rows(pictures))
+    return Store(None, "picture", spec, index, Rows(pictures))

@@ -18,14 +18,15 @@ from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import write_store
+from pipeline.store.store import Store
+from pipeline.store.writer import write_store
 from pipeline.train.inputs import Plan, Sources
 from pipeline.train.loop import Recipe
 from pipeline.train.params import TrainParams
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.weights.params import WeightsParams
 from pipeline.weights.weights import fetch_weights, load_backbone, save_backbone
+from tests.support.encoding import encoding
 
 QUIET = MachineParams(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")
@@ -156,7 +157,7 @@ def make_sources(
         white16=65535,
         shard_rows=25,
     )
-    write_store(sources.store, rows, raw=folder / "raw", params=transform, machine=QUIET)
+    write_store(sources.store, rows, encoding(transform), raw=folder / "raw", machine=QUIET)
     normalization = Normalization("minmax", 1 / 255, (0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
     write_json(sources.normalization, normalization.to_dict())
     weights = WeightsParams(source="none", architecture="test_efficientnet", sha256=None, key=None)

@@ -14,7 +14,7 @@ from PIL import Image
 from pipeline.compute.prefetch import ahead
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.shelf.normalization import CHANNELS, SPLITS, Counts
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 
 _CHUNK = 64
 """Pictures counted at once; bounds memory."""

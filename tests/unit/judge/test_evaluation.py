@@ -14,7 +14,7 @@ from pipeline.judge.drawing import draw
 from pipeline.judge.evaluation import judge, summary
 from pipeline.judge.params import EvaluateParams
 from pipeline.model.bundle import Predictor
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import open_parts
 from pipeline.train.trainer import open_training

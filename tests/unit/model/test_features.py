@@ -30,11 +30,12 @@ from pipeline.picture.net.backbones import build_backbone, preprocessing
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import Store
-from pipeline.picture.shelf.writer import write_store
 from pipeline.store import shard_writer
+from pipeline.store.store import Store
+from pipeline.store.writer import write_store
 from pipeline.weights.weights import BackboneRecord
 from tests.support.closure import closure
+from tests.support.encoding import encoding
 
 ROWS = 7
 QUIET = MachineParams(workers=1, progress="none")
@@ -80,7 +81,7 @@ def store(tmp_path_factory):
             "weight": 1.0,
         }
     )
-    write_store(folder / "store", rows, raw=raw, params=TRANSFORM, machine=QUIET)
+    write_store(folder / "store", rows, encoding(TRANSFORM), raw=raw, machine=QUIET)
     return Store.open(folder / "store")
 
 
@@ -110,10 +111,10 @@ def test_every_row_stands_where_the_store_has_it(store, tmp_path):
 
 def test_the_record_says_what_they_are(store, tmp_path):
     meta = run(store, tmp_path / "out").meta
-    names = [f"pooled-{number:05d}.npy" for number in range(len(store.pixels.files))]
+    names = [f"pooled-{number:05d}.npy" for number in range(len(store.values.files))]
     files = [
         {"file": name, "rows": each["rows"], "sha256": sha256_file(tmp_path / "out" / name)}
-        for name, each in zip(names, store.pixels.files, strict=True)
+        for name, each in zip(names, store.values.files, strict=True)
     ]
     assert len(files) > 1
     assert meta.pop("pooled") == {"dim": 512, "files": files}
@@ -214,7 +215,7 @@ def test_rows_of_an_earlier_build_are_not_computed_and_the_bytes_are_the_same(st
     """The earlier store lacks the rows 1 and 4, and has another order of batches."""
     rest = store.index.iloc[[0, 2, 3, 5, 6]].reset_index(drop=True)
     raw = store.folder.parent / "raw"
-    write_store(tmp_path / "old-store", rest, raw=raw, params=TRANSFORM, machine=QUIET)
+    write_store(tmp_path / "old-store", rest, encoding(TRANSFORM), raw=raw, machine=QUIET)
     run(Store.open(tmp_path / "old-store"), tmp_path / "old", params=CUT)
     run(store, tmp_path / "scratch", params=CUT)
     batches = []
@@ -337,7 +338,7 @@ def test_pooled_features_are_the_same_with_and_without_a_cut(store, tmp_path):
 def test_rows_and_views_are_read_in_any_order_across_shards(store, tmp_path):
     activations = run(store, tmp_path / "out", params=CUT).require_activations()
     assert sorted(path.name for path in (tmp_path / "out").glob("cut-*")) == [
-        f"cut-{number:05d}.npy" for number in range(len(store.pixels.files))
+        f"cut-{number:05d}.npy" for number in range(len(store.values.files))
     ]
     rows, views = np.array([6, 0, 3, 3]), np.array([2, 1, 0, 2])
     got = activations.read(rows, views)
@@ -349,7 +350,7 @@ def test_activations_are_the_same_bytes_each_time(store, tmp_path):
     run(store, tmp_path / "one", params=CUT)
     run(store, tmp_path / "two", params=CUT, machine=MachineParams(workers=2, progress="bar"))
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
-    assert len(names) == 2 * len(store.pixels.files) + 2
+    assert len(names) == 2 * len(store.values.files) + 2
     for name in names:
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
 

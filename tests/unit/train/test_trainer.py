@@ -11,7 +11,7 @@ import torch
 
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.model.bundle import Bundle, Predictor
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import open_parts
 from pipeline.train.loop import predict

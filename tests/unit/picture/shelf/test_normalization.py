@@ -19,7 +19,7 @@ from pipeline.picture.shelf.normalization import (
     normalized_levels,
 )
 from pipeline.picture.shelf.params import NormalizeParams
-from pipeline.picture.shelf.store import Store
+from pipeline.store.store import Store
 from stages.normalize import main
 from tests.support.inmemory import store_of
 

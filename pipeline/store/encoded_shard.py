@@ -1,4 +1,4 @@
-"""One shard of the tensor store: raw files decoded to rows, in a process of its own.
+"""One shard of the store: raw items encoded to rows, in a process of its own.
 
 It imports what that takes and no more: workers start sooner without the tables and plots of the
 stage that they work for.
@@ -8,18 +8,17 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pipeline.picture.read.decode import DecodeSpec, UndecodableImage, decode
-from pipeline.picture.read.limits import item_limits
-from pipeline.picture.read.spec import Pixels
+from pipeline.modality.encoding import encoder
 from pipeline.raw.source import RawFault, expect, read_raw
 from pipeline.store.shard_writer import write_shard
-from pipeline.store.shards import Layout, StoredRows
+from pipeline.store.shards import Array, Layout, StoredRows
 
 
 @dataclass(frozen=True)
 class Refusal:
-    """Why a raw file could not be taken; a value, since errors do not cross processes well."""
+    """Why a raw item could not be taken; a value, since errors do not cross processes well."""
 
     path: str
     kind: str
@@ -27,12 +26,12 @@ class Refusal:
 
 
 @dataclass(frozen=True)
-class PictureShard:
+class EncodedShard:
     """What one worker makes.
 
     Attributes:
         number: Of the shard.
-        rows: Of each row: path of the raw file, its SHA-256, and where an earlier store holds it.
+        rows: Of each row: path of the raw item, its SHA-256, and where an earlier store holds it.
     """
 
     number: int
@@ -43,31 +42,46 @@ class PictureShard:
         return f"{self.rows[0][0]} to {self.rows[-1][0]}"
 
 
-def write_picture_shard(
-    folder: Path, layout: Layout, raw: Path, spec: DecodeSpec, shard: PictureShard
+@dataclass(frozen=True)
+class Encoding:
+    """What becomes of raw items.
+
+    Attributes:
+        modality: Of all of them.
+        spec: How each becomes a row: of the type of the modality's Shelf.
+        shard_rows: Mean number of rows in a shard.
+    """
+
+    modality: str
+    spec: Any
+    shard_rows: int
+
+
+def write_encoded_shard(
+    folder: Path, layout: Layout, raw: Path, encoding: Encoding, shard: EncodedShard
 ) -> tuple[str, dict[str, str]] | Refusal:
-    """Decode the raw files of a shard, and write it.
+    """Encode the raw items of a shard, and write it.
 
     Args:
         folder: It is there already.
         layout: Of the store.
-        raw: The folder with the raw files.
-        spec: What becomes of each picture.
+        raw: The data folder.
+        encoding: What becomes of each item.
         shard: What to make.
 
     Returns:
-        The shard's SHA-256, and those of the pictures that were decoded, by id.
+        The shard's SHA-256, and those of the rows that were encoded, by id.
     """
     expect(raw, (path for path, _, stored in shard.rows if stored is None))
     digests: dict[str, str] = {}
     refusals: list[Refusal] = []
 
-    def rows() -> Iterator[Sequence[Pixels | StoredRows]]:
+    def rows() -> Iterator[Sequence[Array | StoredRows]]:
         for path, id_, stored in shard.rows:
             if stored is not None:
                 yield stored
                 continue
-            found = _decode_file(raw, spec, (path, id_))
+            found = _encode_item(raw, encoding, (path, id_))
             if isinstance(found, Refusal):
                 refusals.append(found)
                 return
@@ -78,15 +92,14 @@ def write_picture_shard(
     return refusals[0] if refusals else (sha256, digests)
 
 
-def _decode_file(raw: Path, spec: DecodeSpec, item: tuple[str, str]) -> Pixels | Refusal:
+def _encode_item(raw: Path, encoding: Encoding, item: tuple[str, str]) -> Array | Refusal:
     path, sha256 = item
+    part = encoder(encoding.modality)
     try:
-        content = read_raw(raw, path, item_limits().bytes)
+        content = read_raw(raw, path, part.max_bytes)
     except RawFault as fault:
         return Refusal(path, "unreadable", fault.detail)
     if hashlib.sha256(content).hexdigest() != sha256:
         return Refusal(path, "changed", "")
-    try:
-        return decode(content, spec)
-    except UndecodableImage as error:
-        return Refusal(path, "undecodable", str(error))
+    row = part.encode(content, encoding.spec)
+    return Refusal(path, "refused", row) if isinstance(row, str) else row

@@ -15,11 +15,12 @@ from pipeline.ground.files import sha256_file
 from pipeline.ground.params import load_section
 from pipeline.manifest.manifest import write_manifest
 from pipeline.picture.read.decode import DecodeSpec, decode
-from pipeline.picture.shelf import shard as picture_shard
 from pipeline.picture.shelf.params import TransformParams
-from pipeline.picture.shelf.store import COLUMNS, DIGEST, Store
-from pipeline.picture.shelf.writer import write_store
+from pipeline.store import encoded_shard
+from pipeline.store.store import COLUMNS, DIGEST, Store
+from pipeline.store.writer import write_store
 from stages.transform import main
+from tests.support.encoding import encoding
 
 ONE = MachineParams(workers=1, progress="none")
 VALUES = {
@@ -67,7 +68,7 @@ def manifest(raw):
 
 def write(folder, raw, rows=None, params=PARAMS, old=None):
     rows = manifest(raw) if rows is None else rows
-    write_store(folder, rows, raw=raw, params=params, machine=ONE, old=old)
+    write_store(folder, rows, encoding(params), raw=raw, machine=ONE, old=old)
     return Store.open(folder)
 
 
@@ -110,7 +111,7 @@ def test_the_index_holds_what_later_stages_need(tmp_path, raw):
     assert store.index["path"].tolist() == manifest(raw)["path"].tolist()
     assert store.index["weight"].tolist() == [0.5] * 7
     assert len(store) == 7
-    assert store.size_px == 8
+    assert store.spec.size_px == 8
     assert store.spec == DecodeSpec(8, "squash", "bilinear", (1, 2, 3))
 
 
@@ -125,7 +126,7 @@ def test_splits_are_row_numbers(tmp_path, raw):
 def test_shards_are_plain_numpy_files(tmp_path, raw):
     store = write(tmp_path / "store", raw)
     files = sorted(path.name for path in store.folder.iterdir())
-    shards = [each["file"] for each in store.pixels.files]
+    shards = [each["file"] for each in store.values.files]
     assert files == ["index.parquet", *shards, "store.json"]
     loaded = [np.load(store.folder / name) for name in shards]
     assert len(loaded) > 1
@@ -144,9 +145,9 @@ def test_pictures_of_an_older_store_are_not_decoded_again(tmp_path, raw, monkeyp
     (raw / "1.png").unlink()
     write(tmp_path / "scratch", raw)
     decoded = []
-    real = picture_shard._decode_file
+    real = encoded_shard._encode_item
     monkeypatch.setattr(
-        picture_shard, "_decode_file", lambda *work: decoded.append(work[2][0]) or real(*work)
+        encoded_shard, "_encode_item", lambda *work: decoded.append(work[2][0]) or real(*work)
     )
     write(tmp_path / "store", raw, old=tmp_path / "old")
     assert decoded == ["new.png"]
@@ -161,7 +162,7 @@ def test_a_damaged_older_store_costs_time_and_nothing_else(tmp_path, raw, caplog
         path = tmp_path / f"old{number}" / name
         path.write_bytes(path.read_bytes()[:-1] + b"?")
         write(tmp_path / "store", raw, old=tmp_path / f"old{number}")
-        assert store.pixels.files == Store.open(tmp_path / "store").pixels.files
+        assert store.values.files == Store.open(tmp_path / "store").values.files
     assert caplog.text.count("the last build cannot be used") == 2
     assert caplog.text.count("is damaged in DVC's cache") == 1
 
@@ -171,7 +172,7 @@ def test_an_older_store_is_replaced_whole(tmp_path, raw):
     rows = manifest(raw).iloc[:2]
     store = write(tmp_path / "store", raw, rows.reset_index(drop=True))
     assert len(store) == 2
-    assert len(list(store.folder.glob("shard-*"))) == len(store.pixels.files)
+    assert len(list(store.folder.glob("shard-*"))) == len(store.values.files)
 
 
 def test_a_changed_raw_file_is_named(tmp_path, raw):
@@ -205,7 +206,7 @@ def test_what_cannot_be_decoded_is_named(tmp_path, raw):
 
 
 def test_no_rows_make_no_store(tmp_path, raw):
-    with pytest.raises(DataError, match="there is no picture to keep"):
+    with pytest.raises(DataError, match="there is no item to keep"):
         write(tmp_path / "store", raw, manifest(raw).iloc[:0])
     assert not (tmp_path / "store").exists()
 

@@ -1,10 +1,10 @@
-"""The tensor store: every kept picture as uint8, in shards. `store_writer` writes it.
+"""The store: every kept item as a row of one shape, in shards. `pipeline.store.writer` writes it.
 
-A store is a folder: `shard-00000.npy`, ... of [rows, 3, H, W], `index.parquet` with one row for
-each picture, in the order of the manifest, and `store.json`, written last. A folder without
-`store.json` is no store.
+A store is a folder: `shard-00000.npy`, ... of [rows, *shape], `index.parquet` with a line for each
+row, in the order of the manifest, and `store.json`, written last. A folder without `store.json` is
+no store.
 
-Axes: B = pictures of one read, H = W = `size_px`.
+Axes: N = rows, B = rows of one read.
 """
 
 import hashlib
@@ -20,8 +20,9 @@ import pandas as pd
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json, sha256_file
 from pipeline.ground.tables import read_table
-from pipeline.picture.read.spec import DecodeSpec, Pixels
-from pipeline.store.shards import Layout, Rows, Shards
+from pipeline.modality.shelving import shelf
+from pipeline.modality.table import read_modality
+from pipeline.store.shards import Array, Layout, Rows, Shards
 
 VERSION = 2
 FORMAT = "rootstock-store"
@@ -29,32 +30,39 @@ COLUMNS = ("path", "id", "label", "split", "group", "weight")
 """Of the index, taken from the manifest; after them its `meta.<name>` columns and `DIGEST`."""
 
 DIGEST = "digest"
-"""Of the index: SHA-256 of the picture's bytes in the store, in hex."""
+"""Of the index: SHA-256 of the row's bytes in the store, in hex."""
 
 _REMEDY = "run `dvc checkout` or `dvc repro transform`"
 
 
-def layout(size_px: int) -> Layout:
-    """Describe the shards of a store."""
-    return Layout("shard", (3, size_px, size_px), np.dtype(np.uint8), _REMEDY)
+def layout(modality: str, spec: Any) -> Layout:
+    """Return the layout of a store's shards.
+
+    Args:
+        modality: Of the items.
+        spec: How they become rows: of the type of the modality's Shelf.
+    """
+    return Layout("shard", *shelf(modality).row(spec), _REMEDY)
 
 
 @dataclass(frozen=True)
 class Store:
-    """A store that was opened: the index in memory, the pixels on disk.
+    """A store that was opened: the index in memory, the values on disk.
 
     Attributes:
-        folder: Where it lies.
-        spec: How its pictures were made.
-        index: One row for each picture: `COLUMNS`, `meta.<name>` and `DIGEST`; its index is the row
+        folder: Where it is.
+        modality: Of its items.
+        spec: How they became rows: of the type of the modality's Shelf.
+        index: A line for each row: `COLUMNS`, `meta.<name>` and `DIGEST`; its index is the row
             number.
-        pixels: uint8 [N, 3, H, W].
+        values: [N, *shape].
     """
 
     folder: Path
-    spec: DecodeSpec
+    modality: str
+    spec: Any
     index: pd.DataFrame
-    pixels: Shards
+    values: Shards
 
     @classmethod
     def open(cls, folder: Path) -> "Store":
@@ -67,52 +75,48 @@ class Store:
         where = folder / "store.json"
         record = _read_record(where)
         try:
-            spec = DecodeSpec.from_dict(record["spec"])
+            modality = read_modality(record)
+            spec = shelf(modality).spec(record["spec"])
             rows = int(record["rows"])
-            pixels = Shards.open(folder, layout(spec.size_px), record["shards"])
+            values = Shards.open(folder, layout(modality, spec), record["shards"])
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(where, f"lacks or garbles {error}", remedy=_REMEDY) from error
         index = _read_index(folder / "index.parquet", rows)
-        if len(pixels) != rows:
+        if len(values) != rows:
             raise IntegrityError(where, f"its shards must hold {rows} rows", remedy=_REMEDY)
-        return cls(folder, spec, index, pixels)
+        return cls(folder, modality, spec, index, values)
 
     def __len__(self) -> int:
         return len(self.index)
 
-    @property
-    def size_px(self) -> int:
-        """Side of the square pictures, pixels."""
-        return self.spec.size_px
-
     def rows(self, split: str) -> npt.NDArray[np.int64]:
-        """Return the row numbers of a split, ascending; none for a split that has no pictures."""
+        """Return the row numbers of a split, ascending; none for an empty split."""
         return np.flatnonzero(self.index["split"].to_numpy() == split).astype(np.int64)
 
-    def read(self, rows: Rows) -> Pixels:
-        """Copy pictures into memory, in the order asked for.
+    def read(self, rows: Rows) -> Array:
+        """Copy rows into memory, in the order asked for.
 
         Returns:
-            uint8, [B, 3, H, W].
+            [B, *shape].
 
         Raises:
             IndexError: A row number is negative or too large.
         """
-        return self.pixels.read(rows)
+        return self.values.read(rows)
 
-    def read_checked(self, rows: Rows) -> Pixels:
-        """Copy pictures as `read` does, and compare each with its `DIGEST` in the index.
+    def read_checked(self, rows: Rows) -> Array:
+        """Copy rows as `read` does, and compare each with its `DIGEST` in the index.
 
         Raises:
             IndexError: A row number is negative or too large.
-            IntegrityError: A picture differs.
+            IntegrityError: A row differs.
         """
-        pixels, digests = self.read(rows), self.index[DIGEST].to_numpy()[rows]
-        for row, each, digest in zip(rows, pixels, digests, strict=True):
+        values, digests = self.read(rows), self.index[DIGEST].to_numpy()[rows]
+        for row, each, digest in zip(rows, values, digests, strict=True):
             if hashlib.sha256(each.data).hexdigest() != digest:
-                path = self.pixels.stored(int(row)).path
+                path = self.values.stored(int(row)).path
                 raise IntegrityError(path, "its values were changed", remedy=_REMEDY)
-        return pixels
+        return values
 
     def verify_index(self) -> None:
         """Compare the index with its sum in `store.json`.
@@ -129,7 +133,7 @@ class Store:
             IntegrityError: A file differs.
         """
         self.verify_index()
-        self.pixels.verify()
+        self.values.verify()
 
 
 def _check_file(folder: Path, record: Mapping[str, Any]) -> None:

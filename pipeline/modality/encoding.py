@@ -1,0 +1,14 @@
+"""Find the Encoder of a modality."""
+
+from importlib import import_module
+
+from pipeline.modality.protocols import Encoder
+
+PART = "shelf.encoder"
+"""The module of every modality that holds it; tests read this too, for the imports of stages."""
+
+
+def encoder(modality: str) -> Encoder:
+    """Return the Encoder of a modality of `MODALITIES`."""
+    found: Encoder = import_module(f"pipeline.{modality}.{PART}").ENCODER
+    return found

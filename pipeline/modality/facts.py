@@ -1,0 +1,29 @@
+"""Find what is written of the items of a modality, and by that a manifest's modality."""
+
+from collections.abc import Iterable
+from importlib import import_module
+
+from pipeline.modality.protocols import Facts
+from pipeline.modality.table import MODALITIES
+
+PART = "read.facts"
+"""The module of every modality that holds it; tests read this too, for the imports of stages."""
+
+
+def facts(modality: str) -> Facts:
+    """Return the facts of a modality of `MODALITIES`."""
+    found: Facts = import_module(f"pipeline.{modality}.{PART}").FACTS
+    return found
+
+
+def modality_of(columns: Iterable[str]) -> str:
+    """Return the modality whose facts are among a manifest's columns.
+
+    Raises:
+        ValueError: There is none.
+    """
+    there = set(columns)
+    for modality in MODALITIES:
+        if there.issuperset(facts(modality)):
+            return modality
+    raise ValueError(f"the columns are of no modality: {', '.join(sorted(there))}")

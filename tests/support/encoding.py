@@ -1,0 +1,8 @@
+"""What `transform` makes of pictures."""
+
+from pipeline.store.encoded_shard import Encoding
+
+
+def encoding(params):
+    """Give the encoding that the section `transform` asks for."""
+    return Encoding("picture", params.decode_spec(), params.shard_rows)
