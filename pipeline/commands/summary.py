@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.files import read_json
+from pipeline.judge.metrics import shown
 
 METRICS = Path("artifacts/evaluate/metrics.json")
 PUBLISHED = Path(".rootstock/published.json")
@@ -39,9 +40,9 @@ def summarize(*, elapsed_s: float) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> list[str]:
-    shown = [name for name in ("accuracy", "f1_macro", "roc_auc", "mae", "r2") if name in metrics]
     lines = []
-    for title, name in zip(["test"] + [""] * len(shown), shown, strict=False):
+    for name in shown(metrics, place=1):
+        title = "" if lines else "test"
         text = f"  {title:<10} {name} {metrics[name]:.4f}"
         interval = metrics.get("ci95", {}).get(name)
         if interval:

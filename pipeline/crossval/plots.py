@@ -6,8 +6,7 @@ from typing import Any
 
 from pipeline.ground import plots
 from pipeline.ground.files import write_rows
-
-_SHOWN = ("accuracy", "balanced_accuracy", "f1_macro", "roc_auc", "ece", "mae", "rmse", "r2")
+from pipeline.judge.metrics import shown
 
 
 def draw_folds(folder: Path, found: dict[str, Any], history: Sequence[Mapping[str, Any]]) -> None:
@@ -21,13 +20,13 @@ def draw_folds(folder: Path, found: dict[str, Any], history: Sequence[Mapping[st
     rows = [{"fold": name, **scores} for name, scores in found["fold"].items()]
     names = list(found["mean"])
     write_rows(folder / "folds.csv", rows, columns=["fold", *names])
-    shown = [name for name in _SHOWN if name in names]
+    drawn = shown(names, place=2)
     plots.fold_scores(
         folder / "folds.png",
-        {name: [row[name] for row in rows] for name in shown},
-        means={name: found["mean"][name] for name in shown},
+        {name: [row[name] for row in rows] for name in drawn},
+        means={name: found["mean"][name] for name in drawn},
         intervals={
-            name: (found["ci95"][name]["low"], found["ci95"][name]["high"]) for name in shown
+            name: (found["ci95"][name]["low"], found["ci95"][name]["high"]) for name in drawn
         },
     )
     curves = curve_rows(history)

@@ -26,17 +26,11 @@ from pipeline.crossval.plots import draw_folds
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json, replacing_folder, write_json, write_rows
 from pipeline.ground.tables import write_table
-from pipeline.judge import metrics as judging
-from pipeline.judge.evaluation import (
-    class_metrics,
-    class_table,
-    group_numbers,
-    value_metrics,
-    value_table,
-)
-from pipeline.judge.metrics import Bootstrap
+from pipeline.judge.evaluation import group_numbers
+from pipeline.judge.metrics import main
 from pipeline.judge.params import EvaluateParams
-from pipeline.judge.temperature import probabilities
+from pipeline.judge.resampling import Bootstrap
+from pipeline.judge.tasks import JUDGES, Judge, judge_ignorant, judge_items, judge_points
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Targets, find_targets
 from pipeline.train.inputs import Parts, Plan
@@ -92,6 +86,11 @@ class Setting:
         """Of the first fold; classes are the same for all."""
         store = self.parts.store
         return find_targets(self.plan.task, store, np.arange(len(store)))
+
+    @property
+    def judge(self) -> Judge:
+        """How the task's answers are judged."""
+        return JUDGES[self.plan.task]
 
     def folds(self) -> list[Fold]:
         """Deal the items out; see `folds.deal`."""
@@ -167,47 +166,30 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
 def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:
     """Return class numbers (int64), or values (float64)."""
     labels = setting.parts.store.index["label"].iloc[rows]
-    if setting.plan.task == "regression":
-        return labels.astype(np.float64).to_numpy()
-    return setting.targets.encode(labels).numpy()
+    return setting.judge.truths(labels, setting.targets.classes)
 
 
 def _scores(
     setting: Setting, fold: Fold, outputs: np.ndarray, served: np.ndarray
 ) -> dict[str, float]:
     """Judge a fold's held-out items by the metrics of `evaluate`."""
-    scores = _point(setting, fold, served)
-    if setting.plan.task == "classification":
-        scores["ece_uncalibrated"] = _uncalibrated(setting, fold.held_out, outputs)
+    truth, bins = _truths(setting, fold.held_out), setting.evaluate.ece_bins
+    scores = {
+        **judge_points(setting.plan.task, served, truth, ece_bins=bins),
+        **setting.judge.uncalibrated(outputs, truth, bins),
+    }
     return dict(sorted(scores.items()))
-
-
-def _point(setting: Setting, fold: Fold, served: np.ndarray) -> dict[str, float]:
-    truth = _truths(setting, fold.held_out)
-
-    def scores(weights_RN: np.ndarray) -> judging.Scores:
-        if setting.plan.task == "regression":
-            return judging.value_scores(served[:, 0], truth, weights_RN)
-        return judging.class_scores(served, truth, weights_RN, ece_bins=setting.evaluate.ece_bins)
-
-    return judging.point(scores, len(truth))
-
-
-def _uncalibrated(setting: Setting, rows: np.ndarray, outputs: np.ndarray) -> float:
-    """Return the calibration error without the temperature."""
-    return judging.calibration_error(
-        probabilities(outputs, 1.0), _truths(setting, rows), setting.evaluate.ece_bins
-    )
 
 
 def _baseline(setting: Setting, fold: Fold) -> dict[str, float]:
     """Judge a model that knows only the class shares, or the mean, of the fold's training part."""
-    known = _truths(setting, fold.rows.train)
-    if setting.plan.task == "regression":
-        same = np.array([known.mean()])
-    else:
-        same = np.bincount(known, minlength=len(setting.targets.classes)) / len(known)
-    return _point(setting, fold, np.tile(same, (len(fold.held_out), 1)))
+    return judge_ignorant(
+        setting.plan.task,
+        _truths(setting, fold.rows.train),
+        _truths(setting, fold.held_out),
+        setting.targets.classes,
+        ece_bins=setting.evaluate.ece_bins,
+    )
 
 
 def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any]:
@@ -266,23 +248,20 @@ def _judge_together(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
     truth, params = _truths(setting, rows), setting.evaluate
     index = setting.parts.store.index.iloc[rows].reset_index(drop=True)
     bootstrap = Bootstrap(params.bootstrap, params.seed, group_numbers(index))
-    if setting.plan.task == "regression":
-        return value_metrics(served[:, 0], truth, float(truth.mean()), bootstrap)
-    found = class_metrics(served, truth, setting.targets.classes, bootstrap, params.ece_bins)
+    task, classes = setting.plan.task, setting.targets.classes
+    found = judge_items(task, served, truth, classes, bootstrap=bootstrap, ece_bins=params.ece_bins)
+    if not classes:
+        found["baseline"] = judge_ignorant(task, truth, truth, classes, ece_bins=params.ece_bins)
     outputs = np.concatenate([each.outputs for each in scored])
-    return found | {"ece_uncalibrated": _uncalibrated(setting, rows, outputs)}
+    return found | setting.judge.uncalibrated(outputs, truth, params.ece_bins)
 
 
 def _predictions(setting: Setting, scored: Sequence[Scored]) -> pd.DataFrame:
     """Return the out-of-fold predictions: a row for each item and repeat, in the store's order."""
-    targets, tables = setting.targets, []
+    tables = []
     for each in scored:
         index = setting.parts.store.index.iloc[each.fold.held_out].reset_index(drop=True)
-        table = (
-            value_table(index, each.served[:, 0])
-            if targets.task == "regression"
-            else class_table(index, each.served, targets.classes)
-        )
+        table = setting.judge.table(index, each.served, setting.targets.classes)
         table.insert(3, "repeat", each.fold.repeat)
         table.insert(4, "fold", each.fold.fold)
         tables.append(table.assign(row=each.fold.held_out))
@@ -301,7 +280,7 @@ def _history(scored: Sequence[Scored]) -> list[dict[str, Any]]:
 
 def summary(found: dict[str, Any]) -> str:
     """Return one line: the mean of the main metric, its interval, and that of all together."""
-    name = "accuracy" if "accuracy" in found["mean"] else "mae"
+    name = main(found["mean"])
     interval = found["ci95"][name]
     text = (
         f"{found['folds']} folds, {found['n']} items: {name} {found['mean'][name]:.4f} "
@@ -312,7 +291,7 @@ def summary(found: dict[str, Any]) -> str:
 
 
 def _main(scores: dict[str, float]) -> str:
-    name = "accuracy" if "accuracy" in scores else "mae"
+    name = main(scores)
     return f"{name} {scores[name]:.4f}"
 
 

@@ -13,17 +13,15 @@ from typing import Any
 
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.git import ask_git, ask_line, has_commit
-from pipeline.judge.metrics import METRICS
+from pipeline.judge.metrics import METRICS, better, shown
 from pipeline.track.runs import flatten
 
 TEST = Path("artifacts/evaluate/metrics.json")
 FOLDS = Path("artifacts/crossval/metrics.json")
 
-_FIRST = ("accuracy", "f1_macro", "roc_auc", "mae", "rmse", "r2", "loss", "n")
 _SHOWN = 0.00005
 """The smallest change that four digits show."""
 
-_BETTER = {**METRICS, "precision": "max", "recall": "max", "f1": "max"}
 _TIMEOUT_S = 300
 
 
@@ -75,7 +73,7 @@ def _main_table(old: Mapping[str, Any], new: Mapping[str, Any], before: str) -> 
     for name in main_names({**old, **new}):
         interval = (new.get("ci95") or {}).get(name)
         span = f"{interval['low']:.4f} to {interval['high']:.4f}" if interval else ""
-        row = _row(name, old.get(name), new.get(name), METRICS.get(name))
+        row = _row(name, old.get(name), new.get(name), better(name))
         yield f"{row} {span} |"
 
 
@@ -88,26 +86,26 @@ def _rest_table(old: Mapping[str, Any], new: Mapping[str, Any], before: str) -> 
     yield from ("", f"<details><summary>{len(names)} more: classes and baselines</summary>")
     yield from ("", f"| metric | {before} | here | change | |", "|---|--:|--:|--:|---|")
     for name in names:
-        better = _BETTER.get(name.rpartition(".")[2]) if name.startswith("per_class.") else None
-        yield _row(name, was.get(name), now.get(name), better)
+        of_class = name.rpartition(".")[2] if name.startswith("per_class.") else ""
+        yield _row(name, was.get(name), now.get(name), better(of_class))
     yield from ("", "</details>")
 
 
 def main_names(metrics: Mapping[str, Any]) -> list[str]:
     """Return the names of the numbers that are not nested, the most telling ones first."""
     plain = [name for name, value in metrics.items() if not isinstance(value, Mapping)]
-    order = dict.fromkeys([*_FIRST, *METRICS])
+    order = dict.fromkeys([*shown(plain, place=3), "n", *METRICS])
     ranks = {name: rank for rank, name in enumerate(order)}
     return sorted(plain, key=lambda name: (ranks.get(name, len(ranks)), name))
 
 
-def _row(name: str, old: Any, new: Any, better: str | None) -> str:
+def _row(name: str, old: Any, new: Any, direction: str | None) -> str:
     cells = [f"`{_escape(name)}`", _text(old), _text(new), "", ""]
     if _is_number(old) and _is_number(new) and old != new:
         change = new - old
         cells[3] = _change_text(change)
-        if better:
-            cells[4] = "better" if (change > 0) == (better == "max") else "worse"
+        if direction:
+            cells[4] = "better" if (change > 0) == (direction == "max") else "worse"
     return "| " + " | ".join(cells) + " |"
 
 

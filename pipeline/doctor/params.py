@@ -8,8 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import numpy as np
-
 from pipeline.clean.labels import check_policy
 from pipeline.clean.params import CleanParams
 from pipeline.compute.device import RuntimeParams
@@ -28,7 +26,7 @@ from pipeline.ground.params import (
     read_params,
     refuse_unknown_sections,
 )
-from pipeline.judge.metrics import METRICS, value_scores
+from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
 from pipeline.model.bundle import prediction_views
@@ -227,9 +225,7 @@ def _metric(params: Params) -> None:
     registry = params.find(RegistryParams)
     if not (registry and params.task):
         return
-    values = np.array([0.0, 1.0])
-    of_values = set(value_scores(values, values, np.ones((1, 2))))
-    known = [name for name in METRICS if (name in of_values) == (params.task == "regression")]
+    known = list(of_task(params.task))
     if registry.metric not in known:
         raise ParamsError(
             _FILE,

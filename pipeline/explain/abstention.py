@@ -10,9 +10,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.judge import metrics
 from pipeline.judge.answers import Answers
-from pipeline.judge.metrics import Bootstrap, Scores
+from pipeline.judge.resampling import Bootstrap, Scores, resampled
 
 GRID_P = np.arange(1, 101) / 100
 """Shares of the items that are answered."""
@@ -37,7 +36,7 @@ def judge_abstention(answers: Answers, bootstrap: Bootstrap) -> dict[str, Any]:
     whole = scores(np.ones((1, len(answers))))
     spread = {
         name: np.percentile(values, [2.5, 97.5], axis=0)
-        for name, values in metrics.resampled(scores, bootstrap).items()
+        for name, values in resampled(scores, bootstrap).items()
     }
     curve = [
         {

@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.judge import metrics
 from pipeline.judge.answers import Answers
-from pipeline.judge.metrics import Bootstrap, Scores
+from pipeline.judge.calibration import calibration_errors, reliability_bins
+from pipeline.judge.resampling import Bootstrap, Scores, intervals, point
 from pipeline.judge.temperature import probabilities
 
 
@@ -30,12 +30,12 @@ def judge_calibration(answers: Answers, bins: int, bootstrap: Bootstrap) -> dict
 
     def scores(weights_RN: np.ndarray) -> Scores:
         found = {
-            name: metrics.calibration_errors(table.max(axis=1), answers.right, weights_RN, bins)
+            name: calibration_errors(table.max(axis=1), answers.right, weights_RN, bins)
             for name, table in tables.items()
         }
         return found | {"change": found["after"] - found["before"]}
 
-    points, spread = metrics.point(scores, len(answers)), metrics.intervals(scores, bootstrap)
+    points, spread = point(scores, len(answers)), intervals(scores, bootstrap)
     return {
         "temperature": temperature,
         **{
@@ -62,7 +62,7 @@ def without_temperature(served_NK: np.ndarray, temperature: float) -> np.ndarray
 
 def _bins(confidence_N: np.ndarray, right_N: np.ndarray, bins: int) -> list[dict[str, float]]:
     """Return the bins that hold something: ends, items, mean confidence, share of right answers."""
-    found = metrics.reliability_bins(confidence_N, right_N, bins)
+    found = reliability_bins(confidence_N, right_N, bins)
     return [
         {
             "from": place / bins,

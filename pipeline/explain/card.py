@@ -13,6 +13,7 @@ from pipeline.explain.card_text import CardText
 from pipeline.explain.findings import findings, number
 from pipeline.explain.sheets import Sheet
 from pipeline.explain.slices import Slice
+from pipeline.judge.metrics import METRICS, main, shown
 from pipeline.model.bundle import Bundle
 from pipeline.weights.weights import BackboneRecord
 
@@ -111,20 +112,6 @@ class Facts:
     slices: Sequence[Slice]
 
 
-_METRICS = (
-    ("accuracy", "share of right answers"),
-    ("balanced_accuracy", "mean recall of the classes"),
-    ("f1_macro", "F1, mean over classes"),
-    ("roc_auc", "area under the ROC curve"),
-    ("pr_auc", "average precision"),
-    ("ece", "calibration error"),
-    ("loss", "cross-entropy"),
-    ("mae", "mean absolute error"),
-    ("rmse", "root mean squared error"),
-    ("r2", "variance explained"),
-)
-
-
 def make_card(facts: Facts) -> Card:
     """Put the card together."""
     bundle = facts.bundle
@@ -133,7 +120,6 @@ def make_card(facts: Facts) -> Card:
         if 0 < len(bundle.classes) <= 4
         else (f"one of {len(bundle.classes)} classes" if bundle.classes else "a number")
     )
-    main = "accuracy" if bundle.classes else "mae"
     warnings = [*facts.report["warnings"], *([facts.text.note] if facts.text.note else [])]
     parts = [
         _people(facts, "Intended use"),
@@ -151,19 +137,20 @@ def make_card(facts: Facts) -> Card:
     return Card(
         facts.data_name,
         f"A picture in, its {bundle.target} out: {what}. {bundle.architecture}, fine-tuned.",
-        _tiles(facts, main),
+        _tiles(facts),
         warnings,
         parts,
     )
 
 
-def _tiles(facts: Facts, main: str) -> list[tuple[str, str]]:
+def _tiles(facts: Facts) -> list[tuple[str, str]]:
     metrics, report = facts.metrics, facts.report
-    interval = metrics["ci95"].get(main)
+    name = main(metrics)
+    interval = metrics["ci95"].get(name)
     spread = f", 95%: {number(interval['low'])} to {number(interval['high'])}" if interval else ""
     tiles = [
-        (number(metrics[main]), f"{main}{spread}"),
-        (number(metrics["baseline"][main]), f"{main} of the baseline"),
+        (number(metrics[name]), f"{name}{spread}"),
+        (number(metrics["baseline"][name]), f"{name} of the baseline"),
         (f"{metrics['n']:,}", "test items"),
     ]
     if "abstention" in report:
@@ -183,13 +170,12 @@ def _worth(facts: Facts) -> Part:
     metrics = facts.metrics
     rows = [
         [
-            f"{name} ({told})",
+            f"{name} ({METRICS[name].title})",
             number(metrics[name]),
             _interval(metrics["ci95"].get(name)),
             number(metrics["baseline"][name]) if name in metrics["baseline"] else "",
         ]
-        for name, told in _METRICS
-        if name in metrics
+        for name in shown(metrics, place=3)
     ]
     baseline = "the commonest class of train" if facts.bundle.classes else "the mean of train"
     blocks: list[Block] = [

@@ -12,9 +12,8 @@ import numpy.typing as npt
 
 from pipeline.compute.engine import MachineParams, progress
 from pipeline.explain.params import ExplainParams
-from pipeline.judge import metrics
 from pipeline.judge.answers import Answers, Subject
-from pipeline.judge.metrics import Bootstrap, Scores
+from pipeline.judge.resampling import Bootstrap, Scores, intervals, weigh
 from pipeline.picture.explain.gradcam import METHOD, Maps, evidence, heat, layer_name
 
 _CHUNK = 32
@@ -117,10 +116,10 @@ def mean_with_interval(
     numbers_N = np.unique(groups_N, return_inverse=True)[1].astype(np.int64)
 
     def scores(weights_RN: np.ndarray) -> Scores:
-        return {"mean": metrics.weigh(weights_RN, values_N) / weights_RN.sum(axis=1)}
+        return {"mean": weigh(weights_RN, values_N) / weights_RN.sum(axis=1)}
 
     own = Bootstrap(bootstrap.resamples, bootstrap.seed, numbers_N)
-    spread: Mapping[str, float] = metrics.intervals(scores, own).get("mean", {})
+    spread: Mapping[str, float] = intervals(scores, own).get("mean", {})
     return {"mean": float(values_N.mean()), **spread}
 
 

@@ -25,8 +25,8 @@ from pipeline.explain.slices import Slice, goodness, judge_slices, slice_columns
 from pipeline.ground.files import replacing_folder, write_rows
 from pipeline.ground.plots import regression_scatter
 from pipeline.judge.answers import Answers, Subject
-from pipeline.judge.metrics import Bootstrap
 from pipeline.judge.params import EvaluateParams
+from pipeline.judge.resampling import Bootstrap
 
 log = logging.getLogger(__name__)
 

@@ -29,7 +29,7 @@ from pipeline.compute.device import torch_generator
 from pipeline.explain.heat_maps import Look, mean_with_interval
 from pipeline.explain.params import ExplainParams
 from pipeline.judge.answers import Answers, Subject
-from pipeline.judge.metrics import Bootstrap
+from pipeline.judge.resampling import Bootstrap
 from pipeline.model.bundle import Predictor, load_network
 from pipeline.model.network import Network
 from pipeline.picture.explain.gradcam import Maps, evidence

@@ -16,9 +16,8 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.ground.errors import ParamsError
-from pipeline.judge import metrics
 from pipeline.judge.answers import Answers
-from pipeline.judge.metrics import Bootstrap, Scores
+from pipeline.judge.resampling import Bootstrap, Scores, resampled, weigh
 
 META = "meta."
 MOST_VALUES = 20
@@ -152,7 +151,7 @@ def judge_slices(
         return {"score": inside, "difference": inside - rest}
 
     whole = scores(np.ones((1, len(answers))))
-    drawn = metrics.resampled(scores, bootstrap)
+    drawn = resampled(scores, bootstrap)
     for number, at in enumerate(places):
         judged = _judge(whole, drawn, number, count=len(places), is_error=not answers.is_classes)
         slices[at] = replace(slices[at], **judged)
@@ -207,7 +206,7 @@ def _mean(values_N: np.ndarray, weights_RN: np.ndarray) -> np.ndarray:
     """Return weighted means, [R]; NaN where nothing was drawn."""
     total_R = weights_RN.sum(axis=1)
     safe_R = np.where(total_R > 0, total_R, 1.0)
-    return np.where(total_R > 0, metrics.weigh(weights_RN, values_N) / safe_R, np.nan)
+    return np.where(total_R > 0, weigh(weights_RN, values_N) / safe_R, np.nan)
 
 
 def _interval(values_R: np.ndarray, confidence: float) -> tuple[float, float]:

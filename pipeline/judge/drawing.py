@@ -6,7 +6,8 @@ import pandas as pd
 
 from pipeline.ground import plots
 from pipeline.ground.files import write_rows
-from pipeline.judge import curves, metrics
+from pipeline.judge import curves
+from pipeline.judge.calibration import reliability_bins
 from pipeline.judge.evaluation import Evaluation
 from pipeline.judge.params import EvaluateParams
 from pipeline.store.store import Store
@@ -27,7 +28,7 @@ def _draw_classes(evaluation: Evaluation, folder: Path, ece_bins: int) -> None:
     title = f"test, {found['n']} items"
     roc, pr = (make(served, labels, classes) for make in (curves.roc_curves, curves.pr_curves))
     right = served.argmax(axis=1) == labels
-    bins = metrics.reliability_bins(served.max(axis=1), right, ece_bins)
+    bins = reliability_bins(served.max(axis=1), right, ece_bins)
     counts = curves.confusion_counts(labels, served.argmax(axis=1), len(classes))
     pairs = evaluation.predictions[["label", "predicted"]]
     _write_csv(folder / "confusion.csv", pairs.rename(columns={"label": "actual"}))

@@ -9,12 +9,13 @@ Axes: N items, K classes, R resamples.
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from functools import partial
 
 import numpy as np
 
+from pipeline.ground.params import Task
 from pipeline.judge import metrics
-from pipeline.judge.metrics import METRICS, Bootstrap, Scores
+from pipeline.judge.metrics import METRICS
+from pipeline.judge.resampling import Bootstrap, Scores, point, resampled, weigh
 
 RECALL = "recall."
 """With the name of a class after it: the share of its items that are found."""
@@ -63,7 +64,7 @@ def score(items: Items, outputs: np.ndarray) -> dict[str, float]:
         items: N of them.
         outputs: Probabilities [N, K] as served, or values [N, 1].
     """
-    return metrics.point(_scores(items, outputs), len(items.targets_N))
+    return point(_scores(items, outputs), len(items.targets_N))
 
 
 def compare(
@@ -90,8 +91,8 @@ def compare(
         return {name: _sign(name) * (new[name] - old[name]) for name in new}
 
     points = (score(items, candidate), score(items, champion))
-    values = metrics.point(gains, len(items.targets_N))
-    resamples = metrics.resampled(gains, bootstrap)
+    values = point(gains, len(items.targets_N))
+    resamples = resampled(gains, bootstrap)
     return {
         name: Gain(
             points[0].get(name),
@@ -104,15 +105,14 @@ def compare(
 
 
 def _sign(name: str) -> float:
-    return -1.0 if METRICS.get(name) == "min" else 1.0
+    return -1.0 if name in METRICS and METRICS[name].better == "min" else 1.0
 
 
 def _scores(items: Items, outputs: np.ndarray) -> Callable[[np.ndarray], Scores]:
-    if not items.classes:
-        return partial(metrics.value_scores, outputs[:, 0], items.targets_N)
+    task: Task = "classification" if items.classes else "regression"
 
     def scores(weights_RN: np.ndarray) -> Scores:
-        found = metrics.class_scores(outputs, items.targets_N, weights_RN, ece_bins=items.ece_bins)
+        found = metrics.scores(task, outputs, items.targets_N, weights_RN, ece_bins=items.ece_bins)
         return found | _recalls(outputs, items, weights_RN)
 
     return scores
@@ -122,9 +122,7 @@ def _recalls(outputs: np.ndarray, items: Items, weights_RN: np.ndarray) -> Score
     """Return `recall.<class>`; NaN where a resample has no item of the class."""
     is_NK = items.targets_N[:, np.newaxis] == np.arange(len(items.classes))
     right_NK = is_NK & (outputs.argmax(axis=1) == items.targets_N)[:, np.newaxis]
-    all_RK, hit_RK = (
-        np.einsum("rn,nk->rk", weights_RN, table.astype(np.float64)) for table in (is_NK, right_NK)
-    )
+    all_RK, hit_RK = (weigh(weights_RN, table) for table in (is_NK, right_NK))
     recall_RK = np.where(all_RK > 0, hit_RK / np.where(all_RK > 0, all_RK, 1.0), np.nan)
     return {f"{RECALL}{name}": recall_RK[:, k] for k, name in enumerate(items.classes)}
 

@@ -19,8 +19,8 @@ import pandas as pd
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.files import sha256_json
 from pipeline.judge import paired
-from pipeline.judge.metrics import Bootstrap
 from pipeline.judge.paired import Items
+from pipeline.judge.resampling import Bootstrap
 from pipeline.promotion.contender import (
     Contestant,
     Unfit,

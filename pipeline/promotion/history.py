@@ -9,6 +9,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipeline.judge.metrics import shown
 from pipeline.promotion.decisions import CHAMPION, Decision
 
 OFTEN = 10
@@ -111,7 +112,7 @@ def tell_evidence(decision: Decision) -> list[str]:
         )
     scores = decision.evidence.get("scores")
     if scores:
-        lines.append(", ".join(f"{name} {scores[name]:.4f}" for name in _SHOWN if name in scores))
+        lines.append(", ".join(f"{name} {scores[name]:.4f}" for name in shown(scores, place=3)))
     return lines + _tell_gates(decision.evidence.get("gates", []))
 
 
@@ -132,20 +133,6 @@ def _tell_gates(gates: Sequence[Mapping[str, Any]]) -> list[str]:
 
 _MANY = 20
 """Gates that are told one by one."""
-
-_SHOWN = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "roc_auc",
-    "loss",
-    "ece",
-    "mae",
-    "rmse",
-    "r2",
-)
-"""Of the scores of a candidate without a champion."""
-
 
 _WORDS = {
     "promote": "is champion",

@@ -4,20 +4,10 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.judge.metrics import shown
+
 _SHORT = 7
 _IN_A_LINE = 3
-_ROWS = (
-    "accuracy",
-    "balanced_accuracy",
-    "f1_macro",
-    "roc_auc",
-    "pr_auc",
-    "ece",
-    "loss",
-    "mae",
-    "rmse",
-    "r2",
-)
 
 
 def experiment_name() -> str | None:
@@ -36,11 +26,6 @@ def run_name(params: Mapping[str, Any], key: str) -> str:
     return experiment_name() or "-".join(parts)
 
 
-def main_metrics(metrics: Mapping[str, Any]) -> list[str]:
-    """Return the names of the numbers that a person looks at first, in that order."""
-    return [name for name in _ROWS if name in metrics]
-
-
 def describe_version(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> str:
     """Return a version's description: a line of the main numbers.
 
@@ -48,9 +33,9 @@ def describe_version(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> s
         params: All params, by section.
         metrics: metrics.json.
     """
-    shown = ", ".join(_short(name, metrics) for name in main_metrics(metrics)[:_IN_A_LINE])
+    first = ", ".join(_short(name, metrics) for name in shown(metrics, place=3)[:_IN_A_LINE])
     return (
-        f"{shown}; {metrics.get('n', '?')} test items; {_leaf(params, 'train', 'strategy')}, "
+        f"{first}; {metrics.get('n', '?')} test items; {_leaf(params, 'train', 'strategy')}, "
         f"{_leaf(params, 'weights', 'architecture')}"
     )
 
@@ -69,7 +54,7 @@ def describe_run(params: Mapping[str, Any], metrics: Mapping[str, Any], *, key: 
         "",
         "| metric (test) | value | 95 % interval | baseline |",
         "|---|---|---|---|",
-        *(_row(name, metrics) for name in main_metrics(metrics)),
+        *(_row(name, metrics) for name in shown(metrics, place=3)),
         "",
         "Get it back: the tag `git.commit` names the commit; then",
         "",

@@ -6,13 +6,8 @@ from torch import Tensor, nn
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import Task
-from pipeline.judge.metrics import METRICS
+from pipeline.judge.metrics import METRICS, monitors
 from pipeline.train.loop import EpochReport
-
-MONITORS: dict[Task, tuple[str, ...]] = {
-    "classification": ("loss", "accuracy", "balanced_accuracy", "f1_macro"),
-    "regression": ("loss", "mae", "rmse"),
-}
 
 
 def check_monitor(task: Task, monitor: str) -> None:
@@ -21,10 +16,10 @@ def check_monitor(task: Task, monitor: str) -> None:
     Raises:
         ParamsError: It has not.
     """
-    if monitor not in MONITORS[task]:
+    if monitor not in monitors(task):
         raise ParamsError(
             "params.yaml",
-            f"must be one of {', '.join(MONITORS[task])} for `task: {task}`",
+            f"must be one of {', '.join(monitors(task))} for `task: {task}`",
             field="train.monitor",
             got=monitor,
         )
@@ -48,7 +43,7 @@ class Best:
     @property
     def direction(self) -> Literal["max", "min"]:
         """Which way the monitored number gets better."""
-        return METRICS[self.monitor]
+        return METRICS[self.monitor].better
 
     def offer(self, report: EpochReport, model: nn.Module) -> bool:
         """Look at an epoch that is over; keep a copy of the model if it is better than all before.

@@ -14,7 +14,7 @@ from torch import Tensor
 from pipeline.ground.errors import DataError
 from pipeline.ground.params import Task
 from pipeline.ground.seeds import derive
-from pipeline.judge.metrics import quick_scores
+from pipeline.judge.metrics import monitored
 from pipeline.judge.temperature import probabilities
 from pipeline.manifest.manifest import class_names
 from pipeline.model.activations import Activations
@@ -62,13 +62,10 @@ class Targets:
 
     def score(self, outputs_NK: Tensor, targets_N: Tensor) -> Mapping[str, float]:
         """Return the metrics of validation; those of regression in the target's own units."""
-        if self.task == "regression":
-            error_N = (outputs_NK[:, 0] - targets_N).double() * self.std
-            return {
-                "mae": float(error_N.abs().mean()),
-                "rmse": float(error_N.square().mean().sqrt()),
-            }
-        return quick_scores(probabilities(outputs_NK.numpy(), 1.0), targets_N.numpy())
+        truth_N = targets_N.numpy()
+        if not self.classes:
+            truth_N = truth_N.astype(np.float64) * self.std + self.mean
+        return monitored(self.task, self.serve(outputs_NK.numpy(), 1.0), truth_N)
 
 
 def find_targets(task: Task, store: Store, train_rows: np.ndarray) -> Targets:

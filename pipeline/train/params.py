@@ -2,9 +2,10 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.ground.params import Section
+from pipeline.judge.metrics import METRICS
 
 
 class TrainParams(Section):
@@ -50,8 +51,16 @@ class TrainParams(Section):
     test_views: int = Field(ge=1, le=8)
     """Orientations of a picture that a prediction averages over; 1: the picture as it is."""
 
-    monitor: Literal["loss", "accuracy", "balanced_accuracy", "f1_macro", "mae", "rmse"]
-    """The number on validation that says which epoch is best."""
+    monitor: str
+    """The number on validation that says which epoch is best; `loss`, or a metric of the task."""
 
     patience: int = Field(ge=0)
     """Epochs without a better one after which training stops; 0: never."""
+
+    @field_validator("monitor")
+    @classmethod
+    def _check_monitor(cls, value: str) -> str:
+        choices = ["loss", *(name for name, each in METRICS.items() if each.is_monitored)]
+        if value not in choices:
+            raise ValueError(f"must be one of {', '.join(choices)}, got {value!r}")
+        return value

@@ -5,6 +5,7 @@ import time
 from collections.abc import Iterator
 
 from pipeline.compute.engine import MachineParams, progress
+from pipeline.judge.metrics import main
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.loop import EpochReport
 from pipeline.train.trainer import Training
@@ -35,7 +36,7 @@ def show(
 def _numbers(training: Training, report: EpochReport) -> str:
     monitor = training.best.monitor
     parts = [f"loss {report.train_loss:.4f}", f"val loss {report.val_loss:.4f}"]
-    name = "accuracy" if "accuracy" in report.metrics else "mae"
+    name = main(report.metrics)
     names = [name] if monitor in ("loss", name) else [name, monitor]
     parts += [f"val {each} {report.metrics[each]:.4f}" for each in names]
     return ", ".join(parts) + (" (best)" if training.best.epoch == report.epoch else "")

@@ -7,8 +7,6 @@ from pydantic import Field, field_validator
 from pipeline.ground.params import Section
 from pipeline.judge.metrics import METRICS
 
-_NOT_SERVED = "ece_uncalibrated"
-
 
 class GateParams(Section):
     """What `registry` says of becoming champion."""
@@ -55,7 +53,7 @@ class GateParams(Section):
     @field_validator("metric")
     @classmethod
     def _check_metric(cls, value: str) -> str:
-        choices = [name for name in METRICS if name != _NOT_SERVED]
+        choices = [name for name, each in METRICS.items() if each.of]  # of what is served
         if value not in choices:
             raise ValueError(f"must be one of {', '.join(choices)}, got {value!r}")
         return value

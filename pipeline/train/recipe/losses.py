@@ -12,6 +12,7 @@ from torch.nn import functional
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import Task
+from pipeline.ground.tasks import KINDS
 from pipeline.train.recipe.params import LossParams
 
 
@@ -54,7 +55,7 @@ def check_loss(task: Task, params: LossParams) -> None:
     Raises:
         ParamsError: It does not.
     """
-    fitting = "cross_entropy" if task == "classification" else "mse"
+    fitting = KINDS[task].loss
     if params.name != fitting:
         raise ParamsError(
             "params.yaml",

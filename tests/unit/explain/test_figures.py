@@ -11,7 +11,7 @@ from pipeline.explain.calibration import judge_calibration, without_temperature
 from pipeline.explain.slices import MISSING, Slice, judge_slices, slice_columns, worst_slice
 from pipeline.ground.errors import ParamsError
 from pipeline.judge.answers import Answers
-from pipeline.judge.metrics import Bootstrap
+from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.temperature import probabilities
 from tests.support.planted import bundle_of
 

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.judge.metrics import Bootstrap
+from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.paired import Items, compare, score
 
 
