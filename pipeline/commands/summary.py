@@ -40,7 +40,7 @@ def summarize(*, elapsed_s: float) -> str:
 
 
 def _metrics(metrics: dict[str, Any]) -> list[str]:
-    lines = []
+    lines: list[str] = []
     for name in shown(metrics, place=1):
         title = "" if lines else "test"
         text = f"  {title:<10} {name} {metrics[name]:.4f}"

@@ -45,7 +45,7 @@ class Judged:
 
     def mean(self, values_N: np.ndarray) -> np.ndarray:
         """Return the weighted means of values, [R]."""
-        return weigh(self.weights_RN, values_N) / self.weights_RN.sum(axis=1)
+        return np.asarray(weigh(self.weights_RN, values_N) / self.weights_RN.sum(axis=1))
 
     @cached_property
     def predicted(self) -> np.ndarray:

@@ -17,6 +17,7 @@ from pipeline.crossval.plots import curve_rows
 from pipeline.crossval.run import Setting, clear, run_folds, write
 from pipeline.ground.files import read_json
 from pipeline.judge.params import EvaluateParams
+from pipeline.judge.temperature import probabilities
 from pipeline.train.inputs import open_parts
 from pipeline.train.trainer import open_training
 from tests.support.closure import ROOT
@@ -132,7 +133,7 @@ def test_metrics_are_those_of_evaluate(sources, tmp_path):
     assert found["baseline"]["accuracy"] == pytest.approx(commonest, abs=0.05)
     assert found["baseline"]["roc_auc"] == pytest.approx(0.5)
     for each in scored:
-        raw = crossval.probabilities(each.outputs, 1.0)
+        raw = probabilities(each.outputs, 1.0)
         again = chosen.targets.serve(each.outputs, each.temperature)
         assert np.array_equal(again, each.served)
         right = raw.argmax(axis=1) == chosen.targets.encode(labels.iloc[each.fold.held_out]).numpy()

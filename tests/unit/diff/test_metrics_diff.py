@@ -63,11 +63,11 @@ def test_main_numbers_first_and_which_way_is_better(folder):
     found = rows(text)
     assert list(found) == [
         "accuracy",
+        "balanced_accuracy",
         "f1_macro",
         "roc_auc",
         "loss",
         "n",
-        "balanced_accuracy",
         "per_class.a!b.f1",
         "per_class.a!b.n",
     ]

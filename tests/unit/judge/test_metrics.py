@@ -8,18 +8,26 @@ import pytest
 from sklearn import metrics as reference
 
 from pipeline.ground.files import canonical_json
+from pipeline.judge import metrics
+from pipeline.judge.calibration import reliability_bins
 from pipeline.judge.metrics import (
     METRICS,
-    Bootstrap,
     areas,
-    class_scores,
-    intervals,
+    better,
+    main,
+    monitored,
+    monitors,
+    of_task,
     per_class_scores,
-    point,
-    quick_scores,
-    reliability_bins,
-    value_scores,
+    shown,
 )
+from pipeline.judge.resampling import Bootstrap, intervals, point
+
+class_scores = partial(metrics.scores, "classification")
+
+
+def value_scores(values, targets, weights):
+    return metrics.scores("regression", values[:, None], targets, weights, ece_bins=1)
 
 
 def guesses(items, classes, *, seed=0, decimals=None) -> tuple[np.ndarray, np.ndarray]:
@@ -95,8 +103,8 @@ def test_every_metric_has_a_direction_and_lies_where_it_should():
     scores = all_scores(*CASES["five"])
     assert set(scores) <= set(METRICS)
     assert all(0.0 <= value <= 1.0 for name, value in scores.items() if name != "loss")
-    assert {METRICS[name] for name in ("loss", "ece", "mae", "rmse", "mse")} == {"min"}
-    assert {METRICS[name] for name in ("accuracy", "f1_macro", "roc_auc", "r2")} == {"max"}
+    assert {better(name) for name in ("loss", "ece", "mae", "rmse", "mse")} == {"min"}
+    assert {better(name) for name in ("accuracy", "f1_macro", "roc_auc", "r2")} == {"max"}
 
 
 def test_two_classes_have_one_roc_area_whichever_is_called_positive():
@@ -156,10 +164,10 @@ def test_per_class_numbers_by_hand_and_odd_names():
     canonical_json(table)
 
 
-def test_quick_scores_are_the_same_numbers():
+def test_monitored_scores_are_the_same_numbers():
     chances, labels = CASES["five"]
     scores = all_scores(chances, labels)
-    quick = quick_scores(chances, labels)
+    quick = monitored("classification", chances, labels)
     assert quick == {name: scores[name] for name in ("accuracy", "balanced_accuracy", "f1_macro")}
 
 
@@ -259,5 +267,23 @@ def test_no_resamples_no_intervals():
 def test_many_items_are_drawn_in_portions_without_changing_the_draws(monkeypatch):
     scores = partial(class_scores, *CASES["two"], ece_bins=5)
     whole = intervals(scores, Bootstrap(40, 1, singles(300)))
-    monkeypatch.setattr("pipeline.judge.metrics._CELLS_AT_ONCE", 900)
+    monkeypatch.setattr("pipeline.judge.resampling._CELLS_AT_ONCE", 900)
     assert intervals(scores, Bootstrap(40, 1, singles(300))) == whole
+
+
+def test_one_order_of_display_from_the_main_metric_to_all():
+    names = [*reversed(METRICS), "n", "per_class"]
+    assert shown(names, place=1) == ["accuracy", "f1_macro", "roc_auc", "mae", "r2"]
+    assert shown(["loss", "ece", "pr_auc", "accuracy"], place=2) == ["accuracy", "ece"]
+    for place in (2, 3):
+        found = shown(names, place=place)
+        assert found == [name for name in METRICS if name in found]
+        assert set(shown(names, place=1)) <= set(found)
+    assert (main(of_task("classification")), main(of_task("regression"))) == ("accuracy", "mae")
+
+
+def test_training_monitors_the_loss_and_what_it_computes():
+    assert monitors("classification") == ["loss", "accuracy", "balanced_accuracy", "f1_macro"]
+    assert monitors("regression") == ["loss", "mae", "rmse"]
+    values = monitored("regression", np.array([[1.0], [3.0]]), np.array([2.0, 2.0]))
+    assert values == {"mae": 1.0, "rmse": 1.0}

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.paired import Items, compare, score
+from pipeline.judge.resampling import Bootstrap
 
 
 def outputs(predicted_N, *, sure=0.9, classes=2):

@@ -10,7 +10,7 @@ from torch import nn
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.params import load_section
 from pipeline.ground.seeds import numpy_generator
-from pipeline.judge.metrics import quick_scores
+from pipeline.judge.metrics import monitored
 from pipeline.train.loop import Examples, Learner, Recipe, count_batches, fit, predict
 from pipeline.train.params import TrainParams
 from pipeline.train.recipe.losses import Loss
@@ -59,7 +59,7 @@ def examples(items, *, seed=0, features=4) -> Examples:
 
 
 def score(outputs, labels) -> dict[str, float]:
-    return quick_scores(outputs.softmax(dim=1).double().numpy(), labels.numpy())
+    return monitored("classification", outputs.softmax(dim=1).double().numpy(), labels.numpy())
 
 
 def learner(model, recipe) -> Learner:
