@@ -82,7 +82,7 @@ def _seconds(text: str) -> float:
 def _serve(arguments: argparse.Namespace) -> int:
     from pipeline.serving.access import read_access  # slow to import, all
     from pipeline.serving.replicas.limits import Limits
-    from pipeline.serving.replicas.loader import Opener
+    from pipeline.serving.replicas.loader import Loader
     from pipeline.serving.run import run
     from pipeline.serving.server import Address
     from pipeline.version.resident import ResidentOptions
@@ -101,6 +101,6 @@ def _serve(arguments: argparse.Namespace) -> int:
         max_pixels=limits.max_pixels,
         seconds=arguments.decode_timeout,
     )
-    opener = Opener(arguments.model, options, queue=limits.queue, timeout_s=limits.timeout_s)
+    loader = Loader(arguments.model, options, queue=limits.queue, timeout_s=limits.timeout_s)
     address = Address(arguments.host, arguments.port)
-    return run(opener, limits, address, access, poll_s=arguments.poll, say=say)
+    return run(loader, limits, address, access, poll_s=arguments.poll, say=say)

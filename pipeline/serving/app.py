@@ -18,10 +18,10 @@ from pipeline.serving.replicas.batch_queue import Row
 from pipeline.serving.replicas.http_errors import Refusal
 from pipeline.serving.replicas.limits import Limits
 from pipeline.serving.replicas.metrics import CONTENT_TYPE, Metrics
-from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.serving.replicas.service import Service
 from pipeline.serving.request import contract
-from pipeline.serving.request.asking import Asker
+from pipeline.serving.request.handler import Handler
 from pipeline.serving.request.protocols import (
     add_models,
     add_predictions,
@@ -53,11 +53,11 @@ def make_app(service: Service, limits: Limits, access: Access, metrics: Metrics)
         redirect_slashes=False,
         description=contract.ABOUT,
     )
-    asker = Asker(service, limits, metrics)
+    handler = Handler(service, limits, metrics)
     check = [Depends(access.check)] if access.tokens else []
     closed, opened = APIRouter(dependencies=check), APIRouter()
-    _add_predictions(closed, asker)
-    add_predictions(closed, service, asker)
+    _add_predictions(closed, handler)
+    add_predictions(closed, service, handler)
     add_models(closed, service)
     _add_model(closed, service, limits, metrics)
     add_states(opened, service)
@@ -79,29 +79,29 @@ def make_app(service: Service, limits: Limits, access: Access, metrics: Metrics)
     return app
 
 
-def _add_predictions(router: APIRouter, asker: Asker) -> None:
+def _add_predictions(router: APIRouter, handler: Handler) -> None:
     @router.post("/predict", **contract.PREDICT)
     async def predict(request: Request) -> Response:
-        lane, rows, asked = await asker.ask(request)
-        return _list(lane, rows) if asked.is_list else _single(lane, rows[0])
+        replica, rows, parsed = await handler.answer(request)
+        return _list(replica, rows) if parsed.is_list else _single(replica, rows[0])
 
     @router.post("/explain", **contract.EXPLAIN)
     async def explain(request: Request) -> Response:
-        lane, rows, _ = await asker.ask(request, "explain")
-        return _single(lane, rows[0])
+        replica, rows, _ = await handler.answer(request, "explain")
+        return _single(replica, rows[0])
 
 
-def _single(lane: Lane, row: Row) -> Response:
-    content = {**row, **_fields(lane.identity)}
+def _single(replica: Replica, row: Row) -> Response:
+    content = {**row, **_fields(replica.identity)}
     status = HTTPStatus.OK if row.get("error") is None else HTTPStatus.UNPROCESSABLE_ENTITY
     if status != HTTPStatus.OK:
-        content = {"error": row["error"], **_fields(lane.identity)}
-    return JSONResponse(content, status, headers=named(lane.identity))
+        content = {"error": row["error"], **_fields(replica.identity)}
+    return JSONResponse(content, status, headers=named(replica.identity))
 
 
-def _list(lane: Lane, rows: list[Row]) -> Response:
-    content = {"predictions": rows, **_fields(lane.identity)}
-    return JSONResponse(content, headers=named(lane.identity))
+def _list(replica: Replica, rows: list[Row]) -> Response:
+    content = {"predictions": rows, **_fields(replica.identity)}
+    return JSONResponse(content, headers=named(replica.identity))
 
 
 def _add_status(router: APIRouter, service: Service) -> None:
@@ -129,12 +129,12 @@ def _add_status(router: APIRouter, service: Service) -> None:
 def _add_model(router: APIRouter, service: Service, limits: Limits, metrics: Metrics) -> None:
     @router.get("/model", **contract.MODEL)
     async def model() -> Response:
-        lane = service.lane
-        facts = {name: lane.facts.get(name) for name in contract.FACTS}
+        replica = service.replica
+        facts = {name: replica.facts.get(name) for name in contract.FACTS}
         more = {
-            "waiting": lane.waiting,
-            "pictures_per_second": lane.speed,
-            "restarts": lane.restarts,
+            "waiting": replica.waiting,
+            "pictures_per_second": replica.speed,
+            "restarts": replica.restarts,
             "swaps": service.swaps,
         }
         return JSONResponse({**service.status(), **facts, **more, "limits": contract.told(limits)})
@@ -152,7 +152,7 @@ def _add_model(router: APIRouter, service: Service, limits: Limits, metrics: Met
             "rootstock_queue_pictures": (
                 "gauge",
                 "Pictures that wait.",
-                service.lane.waiting if is_loaded else 0,
+                service.replica.waiting if is_loaded else 0,
             ),
             "rootstock_queue_limit": ("gauge", "Pictures that may wait.", limits.queue),
             "rootstock_restarts_total": (

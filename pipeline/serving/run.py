@@ -5,14 +5,14 @@ from collections.abc import Callable
 from pipeline.serving.access import Access
 from pipeline.serving.app import make_app
 from pipeline.serving.replicas.limits import Limits
-from pipeline.serving.replicas.loader import Opener
+from pipeline.serving.replicas.loader import Loader
 from pipeline.serving.replicas.metrics import Metrics
 from pipeline.serving.replicas.service import Service
 from pipeline.serving.server import Address, address_of, listen, serve
 
 
 def run(
-    opener: Opener,
+    loader: Loader,
     limits: Limits,
     address: Address,
     access: Access,
@@ -23,7 +23,7 @@ def run(
     """Serve until a signal comes; return the exit code.
 
     Args:
-        opener: What is served.
+        loader: What is served.
         limits: Of requests.
         address: Where.
         access: Who may ask.
@@ -37,14 +37,14 @@ def run(
     """
     taken = listen(address)
     metrics = Metrics()
-    service = Service(opener, poll_s=poll_s if opener.is_moving else None, metrics=metrics)
+    service = Service(loader, poll_s=poll_s if loader.is_moving else None, metrics=metrics)
 
     def ready() -> None:
-        lane = service.lane
+        replica = service.replica
         url = address_of(taken)
         say(
-            f"{url} serves {lane.identity.model} version {lane.identity.version} "
-            f"({opener.what}); how to ask: {url}/docs (Ctrl-C ends it)\n"
+            f"{url} serves {replica.identity.model} version {replica.identity.version} "
+            f"({loader.what}); how to ask: {url}/docs (Ctrl-C ends it)\n"
         )
 
     app = make_app(service, limits, access, metrics)

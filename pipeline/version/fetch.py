@@ -50,6 +50,16 @@ class Resolved:
     version: str | None
     md5: str
 
+    @property
+    def key(self) -> str:
+        """Differs where another version is meant."""
+        return f"{self.uri} {self.md5}"
+
+    @property
+    def shown_version(self) -> str:
+        """As answers name it."""
+        return self.version or self.md5[:_MD5_DIGITS]
+
 
 @dataclass(frozen=True)
 class ModelFolder(Resolved):
@@ -71,12 +81,24 @@ class ModelFolder(Resolved):
 def resolve(what: str) -> Resolved:
     """Return what a name stands for now, without a download.
 
+    Without the server, a version named by its number is the one in `.rootstock/models`.
+
     Raises:
         ParamsError: There is no such model.
         TrackingError: The server is away.
     """
     if (folder := _local(what)) is not None:
         return folder
+    try:
+        return _look_up(what)
+    except TrackingError as error:
+        if (found := _downloaded(what)) is None:
+            raise
+        log.warning("%s; %s is taken as it was downloaded before", error, what)
+        return found
+
+
+def _look_up(what: str) -> Resolved:
     try:
         found = Lookup().by_name(what)
     except TrackingError as error:
@@ -98,23 +120,17 @@ def resolve(what: str) -> Resolved:
 
 
 def fetch_model(what: str) -> ModelFolder:
+    """Return the folder of what a name stands for now: `resolve`, then `fetch`."""
+    return fetch(resolve(what))
+
+
+def fetch(resolved: Resolved) -> ModelFolder:
     """Return a model's folder; one that was downloaded before is taken.
 
-    Without the server, a version named by its number is taken from `.rootstock/models`.
-
     Raises:
-        ParamsError: There is no such model.
         IntegrityError: A file is not the one that was registered, or that was downloaded.
         TrackingError: The server is away.
     """
-    try:
-        resolved = resolve(what)
-    except TrackingError as error:
-        resolved_before = _downloaded(what)
-        if resolved_before is None:
-            raise
-        log.warning("%s; %s is taken as it was downloaded before", error, what)
-        resolved = resolved_before
     if isinstance(resolved, ModelFolder):
         return resolved
     target = _home() / f"{resolved.name}-{resolved.version}-{resolved.md5[:_MD5_DIGITS]}"

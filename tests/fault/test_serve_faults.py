@@ -16,8 +16,8 @@ from safetensors.torch import load, save
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.serving.replicas.http_errors import Refusal
-from pipeline.serving.replicas.loader import Opener
-from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.serving.replicas.loader import Loader
+from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.version.fetch import fetch_model
 from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
 from tests.support.closure import ROOT
@@ -266,7 +266,7 @@ def test_what_ends_its_process_twice_is_given_up_and_the_others_are_answered(tmp
         return Fragile(folder, OPTIONS)
 
     async def ask():
-        lane = Lane(
+        replica = Replica(
             Identity("m", "1"),
             start,
             queue=20,
@@ -274,14 +274,14 @@ def test_what_ends_its_process_twice_is_given_up_and_the_others_are_answered(tmp
             stuck_s=lambda _: 5.0,
             died=ResidentDied,
         )
-        await lane.open()
-        jobs = lane.submit([files[0], b"end", files[1]], "predict")
+        await replica.open()
+        jobs = replica.submit([files[0], b"end", files[1]], "predict")
         rows = await asyncio.gather(*(job.answer for job in jobs))
-        again = lane.submit(files[:1], "predict")
+        again = replica.submit(files[:1], "predict")
         rows += [await again[0].answer]
-        await lane.close()
-        assert not lane.is_answering
-        return rows, lane.restarts
+        await replica.close()
+        assert not replica.is_answering
+        return rows, replica.restarts
 
     rows, restarts = asyncio.run(ask())
     for row, right in ((rows[0], expected[0]), (rows[2], expected[1]), (rows[3], expected[0])):
@@ -303,18 +303,18 @@ def test_what_is_written_into_a_folder_meanwhile_is_not_served_as_the_version_of
     other = change(old, name)
 
     async def ask():
-        opener = Opener(str(folder), OPTIONS, queue=20, timeout_s=400.0)
-        lane = await opener.open(opener.look())
+        loader = Loader(str(folder), OPTIONS, queue=20, timeout_s=400.0)
+        replica = await loader.load(loader.look())
         (folder / name).write_bytes(other)
         (resident,) = children(os.getpid(), "resident.py")
         resident.kill()
         with pytest.raises(Refusal, match="the process that predicts does not work"):
-            await lane.submit(files[:1], "predict")[0].answer
+            await replica.submit(files[:1], "predict")[0].answer
         (folder / name).write_bytes(old)
-        while not lane.is_answering:
+        while not replica.is_answering:
             await asyncio.sleep(0.05)
-        row = await lane.submit(files[:1], "predict")[0].answer
-        await lane.close()
+        row = await replica.submit(files[:1], "predict")[0].answer
+        await replica.close()
         return row
 
     assert_equal(asyncio.run(ask()), expected[0])
@@ -332,10 +332,10 @@ def change(raw, name):
 @pytest.mark.slow
 def test_what_is_written_between_the_look_and_the_start_is_refused(tmp_path):
     folder = use_real_model(Project(tmp_path)).folder / RESULTS.model.parent
-    opener = Opener(str(folder), OPTIONS, queue=20, timeout_s=400.0)
-    found = opener.look()
+    loader = Loader(str(folder), OPTIONS, queue=20, timeout_s=400.0)
+    found = loader.look()
     model = folder / RESULTS.model.name
     model.write_bytes(change(model.read_bytes(), model.name))
     with pytest.raises(IntegrityError, match="must be what it was when this version was found"):
-        asyncio.run(opener.open(found))
+        asyncio.run(loader.load(found))
     assert not children(os.getpid(), "resident.py")

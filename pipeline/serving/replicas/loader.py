@@ -2,14 +2,13 @@
 
 import asyncio
 import logging
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import IntegrityError, MachineError, PipelineError
 from pipeline.ground.files import md5_file
-from pipeline.serving.replicas.replica import Identity, Lane
-from pipeline.version.fetch import ModelFolder, Resolved, fetch_model, resolve
+from pipeline.serving.replicas.replica import Identity, Replica
+from pipeline.version.fetch import ModelFolder, Resolved, fetch, resolve
 from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
 from pipeline.version.version_metrics import read_metrics
 
@@ -18,30 +17,12 @@ log = logging.getLogger(__name__)
 _LOCAL = "local"
 """Name of a model that is a folder: its path is nobody's business."""
 
-_MD5_DIGITS = 12
 _FORWARD_S = 60.0
 """For the network with one batch; a process that needs longer hangs."""
 
 
-@dataclass(frozen=True)
-class Target:
-    """A version that a reference leads to."""
-
-    resolved: Resolved
-
-    @property
-    def key(self) -> str:
-        """Differs where another version is meant."""
-        return f"{self.resolved.uri} {self.resolved.md5}"
-
-    @property
-    def version(self) -> str:
-        """As answers name it."""
-        return self.resolved.version or self.resolved.md5[:_MD5_DIGITS]
-
-
-class Opener:
-    """Looks up and opens what a reference leads to.
+class Loader:
+    """Looks up and loads what a reference leads to.
 
     Args:
         what: As `fetch_model` takes it.
@@ -63,35 +44,35 @@ class Opener:
         """Return whether the reference may lead to another version later."""
         return self.what.startswith("models:") and "@" in self.what
 
-    def look(self) -> Target:
+    def look(self) -> Resolved:
         """Return what the reference leads to now.
 
         Raises:
             PipelineError: Nothing, or the registry is away.
         """
-        return Target(resolve(self.what))
+        return resolve(self.what)
 
-    async def open(self, found: Target) -> Lane:
+    async def load(self, found: Resolved) -> Replica:
         """Fetch a version and start it.
 
         Raises:
             PipelineError: It cannot be fetched or loaded.
         """
-        folder = await asyncio.to_thread(fetch_model, found.resolved.uri)
+        folder = await asyncio.to_thread(fetch, found)
         bundle_md5 = await asyncio.to_thread(_md5, folder.bundle)
-        identity = Identity(folder.name or _LOCAL, found.version)
+        identity = Identity(found.name or _LOCAL, found.shown_version)
 
         def start() -> Resident:
             resident = Resident(folder, self._options)
             try:  # when it has read them: they may be written at any time
-                _refuse_other(folder.model, found.resolved.md5)
+                _refuse_other(folder.model, found.md5)
                 _refuse_other(folder.bundle, bundle_md5)
             except BaseException:
                 resident.close()
                 raise
             return resident
 
-        lane = Lane(
+        replica = Replica(
             identity,
             start,
             queue=self._queue,
@@ -100,13 +81,13 @@ class Opener:
             died=ResidentDied,
         )
         try:
-            await lane.open()
+            await replica.open()
         except ResidentDied as error:
             raise MachineError(
                 self.what, f"cannot be loaded: {error}", remedy="it may need more memory"
             ) from error
-        lane.facts |= await asyncio.to_thread(_facts, folder)
-        return lane
+        replica.facts |= await asyncio.to_thread(_facts, folder)
+        return replica
 
     def _stuck_s(self, batch_size: int) -> float:
         """Return how long a batch takes at most: each picture may be decoded twice."""

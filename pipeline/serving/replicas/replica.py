@@ -1,7 +1,7 @@
 """One version being served: its resident process, what waits for it, and its recovery.
 
-All that touches the resident is done in one thread of the lane's own, which lives as long as the
-lane: a process may be tied to the thread that started it.
+All that touches the resident is done in one thread of the replica's own, which lives as long as the
+replica: a process may be tied to the thread that started it.
 """
 
 import asyncio
@@ -42,7 +42,7 @@ _DEATHS = 2
 
 
 class Resident(Protocol):
-    """What a lane needs of `pipeline.version.resident_main.Resident`."""
+    """What a replica needs of `pipeline.version.resident_main.Resident`."""
 
     @property
     def alive(self) -> bool:
@@ -74,7 +74,7 @@ class Identity:
         return {"x-model": quote(self.model), "x-model-version": quote(self.version)}
 
 
-class Lane:
+class Replica:
     """Answers with one version.
 
     Args:
@@ -108,7 +108,7 @@ class Lane:
         self._stuck_s = 0.0
         self._pad = False
         self._died = died
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"lane-{identity.version}")
+        self._thread = ThreadPoolExecutor(1, thread_name_prefix=f"replica-{identity.version}")
         self._resident: Resident | None = None
         self._queue = Queue(queue, most_wait_s=_SHARE * timeout_s, batch_size=1)
         self._work: asyncio.Task[None] | None = None
@@ -205,7 +205,7 @@ class Lane:
             except (self._died, PipelineError) as error:
                 self._bury(batch, error)
                 await self._revive()
-            except Exception as error:  # noqa: BLE001 - told to those who asked; the lane goes on
+            except Exception as error:  # noqa: BLE001 - told to those who asked; the replica goes on
                 for job in batch:
                     if job.is_wanted:
                         job.answer.set_exception(error)
@@ -229,7 +229,7 @@ class Lane:
                 job.answer.set_result(row)
 
     async def _watched(self, call: Callable[[], T]) -> T:
-        """Call in the lane's thread; a resident that is stuck is ended, which ends the call."""
+        """Call in the replica's thread; a resident that is stuck is ended, which ends the call."""
         task = asyncio.ensure_future(self._call(call))
         done, _ = await asyncio.wait({task}, timeout=self._stuck_s)
         if not done and self._resident is not None:

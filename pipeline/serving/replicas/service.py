@@ -12,9 +12,10 @@ from typing import Any
 
 from pipeline.ground.errors import PipelineError
 from pipeline.serving.replicas.http_errors import not_ready
-from pipeline.serving.replicas.loader import Opener, Target
+from pipeline.serving.replicas.loader import Loader
 from pipeline.serving.replicas.metrics import Metrics
-from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.serving.replicas.replica import Identity, Replica
+from pipeline.version.fetch import Resolved
 
 log = logging.getLogger(__name__)
 
@@ -35,20 +36,20 @@ class Service:
     """Serves what a reference leads to.
 
     Args:
-        opener: Knows what the reference leads to, and opens it.
+        loader: Knows what the reference leads to, and loads it.
         poll_s: Between two looks; None: look once.
         metrics: Counts batches.
     """
 
-    def __init__(self, opener: Opener, *, poll_s: float | None, metrics: Metrics) -> None:
+    def __init__(self, loader: Loader, *, poll_s: float | None, metrics: Metrics) -> None:
         self.pending: Pending | None = None
         self.swaps = 0
-        self._opener = opener
+        self._loader = loader
         self._poll_s = poll_s
         self._metrics = metrics
         self._restarts_before = 0
-        self._lane: Lane | None = None
-        self._served: Target | None = None
+        self._replica: Replica | None = None
+        self._served: Resolved | None = None
         self._refused: str | None = None
         self._failures = self._skip = 0
         self._is_away = False
@@ -56,25 +57,25 @@ class Service:
         self._leaving: set[asyncio.Task[None]] = set()
 
     @property
-    def lane(self) -> Lane:
+    def replica(self) -> Replica:
         """The version that takes new requests.
 
         Raises:
             Refusal: There is none yet.
         """
-        if self._lane is None:
+        if self._replica is None:
             raise not_ready()
-        return self._lane
+        return self._replica
 
     @property
     def identity(self) -> Identity | None:
         """What takes new requests; None while the first version is loaded."""
-        return self._lane.identity if self._lane else None
+        return self._replica.identity if self._replica else None
 
     @property
     def restarts(self) -> int:
         """Of all processes of versions, from the start of the server."""
-        return self._restarts_before + (self._lane.restarts if self._lane else 0)
+        return self._restarts_before + (self._replica.restarts if self._replica else 0)
 
     async def open(self) -> None:
         """Load the first version, then follow.
@@ -82,8 +83,8 @@ class Service:
         Raises:
             PipelineError: It cannot be found or loaded.
         """
-        found = await asyncio.to_thread(self._opener.look)
-        self._adopt(await self._opener.open(found), found)
+        found = await asyncio.to_thread(self._loader.look)
+        self._adopt(await self._loader.load(found), found)
         if self._poll_s is not None:
             self._follower = asyncio.create_task(self._follow(self._poll_s))
 
@@ -97,8 +98,8 @@ class Service:
             self._follower.cancel()
             with suppress(asyncio.CancelledError):
                 await self._follower
-        if self._lane is not None:
-            await self._lane.close(patience_s)
+        if self._replica is not None:
+            await self._replica.close(patience_s)
         if self._leaving:
             await asyncio.wait(self._leaving, timeout=patience_s)
 
@@ -106,7 +107,7 @@ class Service:
         while True:
             await asyncio.sleep(poll_s)
             try:
-                found = await asyncio.to_thread(self._opener.look)
+                found = await asyncio.to_thread(self._loader.look)
             except Exception as error:
                 if not self._is_away:
                     log.warning(
@@ -122,7 +123,7 @@ class Service:
                 self._is_away = False
             await self._consider(found)
 
-    async def _consider(self, found: Target) -> None:
+    async def _consider(self, found: Resolved) -> None:
         """Serve another version; one that failed is tried again ever more rarely."""
         if self._served is not None and found.key == self._served.key:
             self.pending = self._refused = None
@@ -134,51 +135,55 @@ class Service:
             if self._skip <= 0:
                 await self._swap(found)
 
-    async def _swap(self, found: Target) -> None:
-        self.pending = Pending(found.version, "loading")
+    async def _swap(self, found: Resolved) -> None:
+        self.pending = Pending(found.shown_version, "loading")
         try:
-            lane = await self._opener.open(found)
+            replica = await self._loader.load(found)
         except Exception as error:  # noqa: BLE001 - whatever it is, the old version goes on
             self._refuse(found, error)
             return
-        old = self._lane
-        self._adopt(lane, found)
+        old = self._replica
+        self._adopt(replica, found)
         self.pending = self._refused = None
         self.swaps += 1
-        log.info("version %s is served now", found.version)
+        log.info("version %s is served now", found.shown_version)
         if old is not None:
             task = asyncio.create_task(old.close())
             self._leaving.add(task)
             task.add_done_callback(self._leaving.discard)
 
-    def _adopt(self, lane: Lane, found: Target) -> None:
+    def _adopt(self, replica: Replica, found: Resolved) -> None:
         self._restarts_before = self.restarts
-        lane.on_batch = self._metrics.batch
-        self._lane, self._served = lane, found
+        replica.on_batch = self._metrics.batch
+        self._replica, self._served = replica, found
 
-    def _refuse(self, found: Target, error: Exception) -> None:
+    def _refuse(self, found: Resolved, error: Exception) -> None:
         if not self._failures:
             log.warning(
                 "version %s cannot be loaded, %s stays: %s",
-                found.version,
+                found.shown_version,
                 self._name(),
                 error,
                 exc_info=not isinstance(error, PipelineError),
             )
-        self.pending, self._refused = Pending(found.version, "cannot be loaded"), found.key
+        self.pending, self._refused = Pending(found.shown_version, "cannot be loaded"), found.key
         self._skip = min(2**self._failures, _MOST_SKIPPED)
         self._failures += 1
 
     def _name(self) -> str:
-        return f"version {self._served.version}" if self._served else "nothing"
+        return f"version {self._served.shown_version}" if self._served else "nothing"
 
     def status(self) -> dict[str, Any]:
         """Return what is served and what should be, as `/ready` and `/model` show it."""
-        lane = self._lane
+        replica = self._replica
         pending = self.pending
         return {
-            "status": "loading" if lane is None else "ready" if lane.is_answering else "restarting",
-            "model": lane.identity.model if lane else None,
-            "version": lane.identity.version if lane else None,
+            "status": "loading"
+            if replica is None
+            else "ready"
+            if replica.is_answering
+            else "restarting",
+            "model": replica.identity.model if replica else None,
+            "version": replica.identity.version if replica else None,
             "pending": {"version": pending.version, "state": pending.state} if pending else None,
         }

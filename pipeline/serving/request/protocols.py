@@ -12,10 +12,10 @@ from fastapi import APIRouter, Request, Response
 from fastapi.responses import JSONResponse
 
 from pipeline.serving.replicas.http_errors import Refusal
-from pipeline.serving.replicas.replica import Identity, Lane
+from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.serving.replicas.service import Service
 from pipeline.serving.request import contract
-from pipeline.serving.request.asking import Asker
+from pipeline.serving.request.handler import Handler
 from pipeline.serving.request.infer import (
     HEADER_LENGTH,
     Infer,
@@ -43,12 +43,12 @@ def refusal_in_form(path: str, status: int, error: str) -> dict[str, Any] | None
     return {"error": error} if f"{path}/".startswith(_OTHERS) else None
 
 
-def add_predictions(router: APIRouter, service: Service, asker: Asker) -> None:
+def add_predictions(router: APIRouter, service: Service, handler: Handler) -> None:
     """Add the paths that predict."""
 
     async def predictions(request: Request) -> Response:
-        lane, rows, _ = await asker.ask(request)
-        return JSONResponse({"predictions": rows}, headers=named(lane.identity))
+        replica, rows, _ = await handler.answer(request)
+        return JSONResponse({"predictions": rows}, headers=named(replica.identity))
 
     router.post(MLFLOW, **contract.INVOCATIONS)(predictions)
 
@@ -65,9 +65,9 @@ def add_predictions(router: APIRouter, service: Service, asker: Asker) -> None:
             return read_infer(body, request.headers.get(HEADER_LENGTH, ""), most)
 
         _find(service, request)
-        lane, rows, infer = await asker.ask_as(request, read)
-        content = write_infer(lane.identity, lane.columns, rows, infer)
-        return JSONResponse(content, headers=named(lane.identity))
+        replica, rows, infer = await handler.answer_as(request, read)
+        content = write_infer(replica.identity, replica.columns, rows, infer)
+        return JSONResponse(content, headers=named(replica.identity))
 
 
 def add_models(router: APIRouter, service: Service) -> None:
@@ -75,26 +75,26 @@ def add_models(router: APIRouter, service: Service) -> None:
 
     @router.get("/v1/models", include_in_schema=False)
     async def models() -> Response:
-        return JSONResponse({"models": [service.lane.identity.model]})
+        return JSONResponse({"models": [service.replica.identity.model]})
 
     @router.get("/v1/models/{name}", include_in_schema=False)
     @router.get("/v1/models/{name}/versions/{version}", include_in_schema=False)
     async def v1_model(request: Request) -> Response:
-        lane = _find(service, request)
+        replica = _find(service, request)
         state = {
-            "version": lane.identity.version,
-            "state": "AVAILABLE" if lane.is_answering else "LOADING",
+            "version": replica.identity.version,
+            "state": "AVAILABLE" if replica.is_answering else "LOADING",
             "status": {"error_code": "OK", "error_message": ""},
         }
-        ready = {"name": lane.identity.model, "ready": lane.is_answering}
+        ready = {"name": replica.identity.model, "ready": replica.is_answering}
         content = {**ready, "model_version_status": [state]}
-        return JSONResponse(content, _status(lane.is_answering))
+        return JSONResponse(content, _status(replica.is_answering))
 
     @router.get("/v2/models/{name}", **contract.V2_MODEL)
     @router.get("/v2/models/{name}/versions/{version}", include_in_schema=False)
     async def v2_model(request: Request) -> Response:
-        lane = _find(service, request)
-        return JSONResponse(describe_model(lane.identity, lane.columns))
+        replica = _find(service, request)
+        return JSONResponse(describe_model(replica.identity, replica.columns))
 
 
 def add_states(router: APIRouter, service: Service) -> None:
@@ -117,9 +117,9 @@ def add_states(router: APIRouter, service: Service) -> None:
     @router.get("/v2/models/{name}/ready", **contract.V2_MODEL_READY)
     @router.get("/v2/models/{name}/versions/{version}/ready", include_in_schema=False)
     async def model_ready(request: Request) -> Response:
-        lane = _find(service, request)
-        content = {"name": lane.identity.model, "ready": lane.is_answering}
-        return JSONResponse(content, _status(lane.is_answering))
+        replica = _find(service, request)
+        content = {"name": replica.identity.model, "ready": replica.is_answering}
+        return JSONResponse(content, _status(replica.is_answering))
 
 
 def named(identity: Identity | None) -> Mapping[str, str]:
@@ -127,27 +127,27 @@ def named(identity: Identity | None) -> Mapping[str, str]:
     return identity.headers if identity else {}
 
 
-def _find(service: Service, request: Request) -> Lane:
+def _find(service: Service, request: Request) -> Replica:
     """Return what serves the model that a path names.
 
     Raises:
         Refusal: It is another one, or none is loaded yet.
     """
-    lane = service.lane
+    replica = service.replica
     name, version = request.path_params["name"], request.path_params.get("version")
-    if name != lane.identity.model:
+    if name != replica.identity.model:
         raise Refusal(
             HTTPStatus.NOT_FOUND,
             "no_model",
-            f"there is no model {name[:80]!r}, but {lane.identity.model!r}",
+            f"there is no model {name[:80]!r}, but {replica.identity.model!r}",
         )
-    if version not in (None, lane.identity.version):
+    if version not in (None, replica.identity.version):
         raise Refusal(
             HTTPStatus.NOT_FOUND,
             "no_version",
-            f"version {version[:80]!r} is not served, but {lane.identity.version!r}",
+            f"version {version[:80]!r} is not served, but {replica.identity.version!r}",
         )
-    return lane
+    return replica
 
 
 def _status(is_ready: bool) -> HTTPStatus:

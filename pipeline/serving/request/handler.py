@@ -11,10 +11,10 @@ from pipeline.serving.replicas.batch_queue import Job, Row
 from pipeline.serving.replicas.http_errors import Refusal, too_late, unprocessable
 from pipeline.serving.replicas.limits import Limits
 from pipeline.serving.replicas.metrics import Metrics
-from pipeline.serving.replicas.replica import Lane
+from pipeline.serving.replicas.replica import Replica
 from pipeline.serving.replicas.service import Service
-from pipeline.serving.request.asked import Asked, read_asked
 from pipeline.serving.request.body import Held, read_body
+from pipeline.serving.request.parse import Parsed, parse_body
 
 
 class HasPictures(Protocol):
@@ -28,7 +28,7 @@ class HasPictures(Protocol):
 T = TypeVar("T", bound=HasPictures)
 
 
-class Asker:
+class Handler:
     """Answers requests with the version that is served.
 
     Args:
@@ -43,26 +43,26 @@ class Asker:
         self._metrics = metrics
         self._held = Held(limits.max_bytes_held)
 
-    async def ask(
+    async def answer(
         self, request: Request, kind: Literal["predict", "explain"] = "predict"
-    ) -> tuple[Lane, list[Row], Asked]:
-        """Answer a body in any form of `pipeline.serving.request.asked`.
+    ) -> tuple[Replica, list[Row], Parsed]:
+        """Answer a body in any form of `pipeline.serving.request.parse`.
 
         Raises:
             Refusal: It is not answered.
         """
 
-        async def read(body: bytes, most: int) -> Asked:
-            return await read_asked(body, request.headers.get("content-type", ""), most)
+        async def read(body: bytes, most: int) -> Parsed:
+            return await parse_body(body, request.headers.get("content-type", ""), most)
 
-        return await self.ask_as(request, read, kind)
+        return await self.answer_as(request, read, kind)
 
-    async def ask_as(
+    async def answer_as(
         self,
         request: Request,
         read: Callable[[bytes, int], Awaitable[T]],
         kind: Literal["predict", "explain"] = "predict",
-    ) -> tuple[Lane, list[Row], T]:
+    ) -> tuple[Replica, list[Row], T]:
         """Answer a body in a form of its own.
 
         Args:
@@ -78,19 +78,19 @@ class Asker:
         """
         ends = asyncio.get_running_loop().time() + self._limits.timeout_s
         async with read_body(request, self._limits, self._held) as body:
-            asked = await read(body, self._limits.max_pictures)
-            files = list(asked.pictures)
+            parsed = await read(body, self._limits.max_pictures)
+            files = list(parsed.pictures)
             if kind == "explain" and len(files) > 1:
                 raise unprocessable("too_many_pictures", "one picture is explained at a time")
-            lane = self._service.lane  # of now: until here another version may have come
-            if kind == "explain" and not lane.facts.get("explains"):
+            replica = self._service.replica  # of now: until here another version may have come
+            if kind == "explain" and not replica.facts.get("explains"):
                 raise Refusal(
                     HTTPStatus.NOT_FOUND, "no_explanation", "this version cannot explain itself"
                 )
-            rows = await _wait(request, lane.submit(files, kind), ends, self._limits.timeout_s)
+            rows = await _wait(request, replica.submit(files, kind), ends, self._limits.timeout_s)
         for row in rows:
             self._metrics.picture(row.get("error"))
-        return lane, rows, asked
+        return replica, rows, parsed
 
 
 async def _wait(request: Request, jobs: list[Job], ends: float, timeout_s: float) -> list[Row]:

@@ -44,7 +44,7 @@ _TEXTS = (b"data:", b"http://", b"https://")
 
 
 @dataclass(frozen=True)
-class Asked:
+class Parsed:
     """The pictures of a body.
 
     Attributes:
@@ -56,7 +56,7 @@ class Asked:
     is_list: bool
 
 
-async def read_asked(body: bytes, content_type: str, most: int) -> Asked:
+async def parse_body(body: bytes, content_type: str, most: int) -> Parsed:
     """Take the pictures out of a body.
 
     Args:
@@ -74,7 +74,7 @@ async def read_asked(body: bytes, content_type: str, most: int) -> Asked:
     return await asyncio.to_thread(read, body, content_type, most)
 
 
-_Reader = Callable[[bytes, str, int], Asked]
+_Reader = Callable[[bytes, str, int], Parsed]
 
 
 def _find_reader(kind: str, body: bytes) -> _Reader:
@@ -110,24 +110,24 @@ def _guess_reader(kind: str, body: bytes) -> _Reader | None:
     return _read_urlencoded if kind == _URLENCODED and b"=" in head else None
 
 
-def _read_bytes(body: bytes, content_type: str, most: int) -> Asked:
+def _read_bytes(body: bytes, content_type: str, most: int) -> Parsed:
     del content_type, most
-    return Asked([from_bytes(body)], is_list=False)
+    return Parsed([from_bytes(body)], is_list=False)
 
 
-def _read_text(body: bytes, content_type: str, most: int) -> Asked:
+def _read_text(body: bytes, content_type: str, most: int) -> Parsed:
     del content_type, most
-    return Asked([read_text("the body", body.decode("utf-8", "replace"))], is_list=False)
+    return Parsed([read_text("the body", body.decode("utf-8", "replace"))], is_list=False)
 
 
-def _read_json(body: bytes, content_type: str, most: int) -> Asked:
+def _read_json(body: bytes, content_type: str, most: int) -> Parsed:
     del content_type
     if found := picture_format(body[:HEAD_BYTES]):
         raise malformed("json", f"the body is no JSON, but a {found} picture (send it as image/*)")
-    return Asked(*read_json(body, most))
+    return Parsed(*read_json(body, most))
 
 
-def _read_form(body: bytes, content_type: str, most: int) -> Asked:
+def _read_form(body: bytes, content_type: str, most: int) -> Parsed:
     parts = []
     for part in split_form(body, content_type):
         parts.append(part)
@@ -150,7 +150,7 @@ def _read_part(part: Part) -> bytes | None:
     return _read_field(part.name, part.content.decode("utf-8", "replace"))
 
 
-def _read_urlencoded(body: bytes, content_type: str, most: int) -> Asked:
+def _read_urlencoded(body: bytes, content_type: str, most: int) -> Parsed:
     del content_type
     try:
         fields = parse_qsl(
@@ -173,14 +173,14 @@ def _read_field(name: str, text: str) -> bytes | None:
     return read_text(f"the field {name[:80]!r}", text) if text.strip() else None
 
 
-def _files(found: Iterable[bytes], names: list[str], most: int) -> Asked:
+def _files(found: Iterable[bytes], names: list[str], most: int) -> Parsed:
     pictures = list(found)
     if len(pictures) > most:
         raise too_many_pictures(most, len(pictures))
     if not pictures:
         fields = ", ".join(repr(name[:40]) for name in names[:5]) or "none"
         raise unprocessable("no_file", f"the form has no file, its fields are: {fields}")
-    return Asked(pictures, is_list=len(pictures) > 1)
+    return Parsed(pictures, is_list=len(pictures) > 1)
 
 
 def _is_text_of_picture(text: str) -> bool:
@@ -188,7 +188,7 @@ def _is_text_of_picture(text: str) -> bool:
     return from_bytes(raw) is not raw
 
 
-def _read_csv(body: bytes, content_type: str, most: int) -> Asked:
+def _read_csv(body: bytes, content_type: str, most: int) -> Parsed:
     del content_type
     csv.field_size_limit(max(csv.field_size_limit(), len(body)))  # of all; the body is bounded
     try:
@@ -204,7 +204,7 @@ def _read_csv(body: bytes, content_type: str, most: int) -> Asked:
     if any(len(row) != len(header) for row in rows):
         raise unprocessable("csv", f"each line must have {len(header)} cells, as the header has")
     cells = [(f"line {number} of the table", row[at]) for number, row in enumerate(rows, 1)]
-    return Asked(read_cells(cells, most), is_list=True)
+    return Parsed(read_cells(cells, most), is_list=True)
 
 
 _READERS: dict[str, _Reader] = {
