@@ -5,7 +5,7 @@ BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 
-.PHONY: help install doctor repro test check deps bench race ui lock clean-venv
+.PHONY: help install doctor repro test check docs deps bench race ui lock clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -41,6 +41,9 @@ check: $(INSTALLED) ## lint, format, types, import rules
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/python -m pytest -q tests/pipeline/test_layers.py tests/pipeline/test_dvc_yaml.py
+
+docs: $(INSTALLED) ## a site of docs/, with every param and option: site/index.html
+	@$(BIN)/python -m docs.build site && echo "site/index.html"
 
 deps: $(INSTALLED) ## write what each stage imports into its dvc.yaml
 	@$(BIN)/python -m tests.support.code_deps

@@ -36,7 +36,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code."""
     begin_process()
     _write_any_character()
-    parser = _parser()
+    parser = command_line()
     arguments, rest = parser.parse_known_args(argv)
     if rest and arguments.command != "repro":
         parser.error(f"unrecognized arguments: {' '.join(rest)}")
@@ -57,7 +57,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 130
 
 
-def _parser() -> argparse.ArgumentParser:
+def command_line() -> argparse.ArgumentParser:
+    """Return the parser of all subcommands."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
     modules = (running, checking, data, search, promotion, predict, serve, export, history)

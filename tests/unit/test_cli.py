@@ -12,7 +12,7 @@ import psutil
 import pytest
 import yaml
 
-from pipeline.cli import _go_to_project, _parser, main
+from pipeline.cli import _go_to_project, command_line, main
 from pipeline.commands import history, predict, running
 from pipeline.commands.running import _pin_placed
 from pipeline.ground.files import write_json
@@ -236,7 +236,7 @@ def test_every_path_that_is_given_begins_where_the_user_stands(finished, words, 
     for file in ("data/small/dvc.yaml", "data/mine/raw.dvc"):
         (finished / file).write_text("")
     monkeypatch.chdir(finished / "data/mine")
-    parsed = _parser().parse_known_args(words)
+    parsed = command_line().parse_known_args(words)
     arguments, arguments.rest = parsed
     _go_to_project(arguments)
     assert Path.cwd() == finished
