@@ -123,7 +123,7 @@ def measure(source: Path, paths: list[Path]) -> None:
         white16=65535,
         shard_rows=32,
     )
-    encoding = Encoding("picture", params.decode_spec(), params.shard_rows)
+    encoding = Encoding("picture", params.spec(), params.shard_rows)
     machine = MachineParams(workers=workers, progress="none")
     best = {"pillow": 0.0, "transform": 0.0}
     context = multiprocessing.get_context("spawn")

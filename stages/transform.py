@@ -10,17 +10,18 @@ from pathlib import Path
 
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
+from pipeline.ground.params import Unchecked
 from pipeline.ground.stage import run_stage
 from pipeline.manifest.manifest import kept, read_manifest
 from pipeline.modality.facts import modality_of
-from pipeline.picture.shelf.params import TransformParams
+from pipeline.modality.shelving import shelf
 from pipeline.store.encoded_shard import Encoding
 from pipeline.store.previous_build import earlier_build
 from pipeline.store.writer import made_from, write_store
 
 
 def main(
-    transform: TransformParams,
+    transform: Unchecked,
     machine: MachineParams,
     *,
     raw: Path,
@@ -30,7 +31,9 @@ def main(
 ) -> None:
     """Write the store of the manifest's kept rows."""
     rows = kept(read_manifest(manifest))
-    encoding = Encoding(modality_of(rows.columns), transform.decode_spec(), transform.shard_rows)
+    modality = modality_of(rows.columns)
+    params = transform.check(shelf(modality).params)
+    encoding = Encoding(modality, params.spec(), params.shard_rows)
     source = made_from(encoding)
     with earlier_build(store, key=key, made_from=source) as old:
         write_store(store, rows, encoding, raw=raw, machine=machine, old=old)

@@ -34,7 +34,7 @@ def check_disk(
     Raises:
         MachineError: There is too little.
     """
-    store = found.items * layout("picture", transform.decode_spec()).row_bytes
+    store = found.items * layout("picture", transform.spec()).row_bytes
     cached = features_bytes(found.items, features, outline.pooled_dim, outline.shape)
     present = sum(map(_size, (_STORE, _FEATURES)))
     needed = max(0, COPIES * (store + cached) - present) + _SLACK_BYTES

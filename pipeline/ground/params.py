@@ -200,6 +200,27 @@ def load_section(raw: dict[str, Any], name: str, cls: type[S], *, path: Path) ->
         raise ParamsError(path, told) from error
 
 
+class Unchecked:
+    """A section whose keys depend on the modality of the items: checked when that is known.
+
+    Args:
+        raw: What params.yaml holds.
+        name: Of the section.
+        path: Of params.yaml, for messages.
+    """
+
+    def __init__(self, raw: dict[str, Any], name: str, path: Path) -> None:
+        self._raw, self._name, self._path = raw, name, path
+
+    def check(self, cls: type[S]) -> S:
+        """Return the section typed.
+
+        Raises:
+            ParamsError: As for `load_section`.
+        """
+        return load_section(self._raw, self._name, cls, path=self._path)
+
+
 def load_value(raw: dict[str, Any], name: str, kind: Any, *, path: Path) -> Any:
     """Check one top-level value of params.yaml that is no section, such as `task`.
 

@@ -3,7 +3,7 @@
 Figures are drawn off screen, without pyplot and its list of open figures. The style is set for the
 time of one drawing; a user's own matplotlibrc changes nothing. Equal arguments give equal bytes.
 
-Axes: K classes, H and W pixels, C color channels.
+Axes: K classes, H and W pixels.
 """
 
 import math
@@ -94,44 +94,6 @@ def contact_sheet(
                 _caption(caption), fontsize=7.5, fontweight="normal", loc="center", pad=4
             )
             axes.set_axis_off()
-
-
-def channel_histograms(
-    path: Path,
-    counts: Mapping[str, np.ndarray],
-    title: str,
-    *,
-    values: np.ndarray | None = None,
-    xlabel: str = "pixel value",
-) -> None:
-    """Draw the distribution of each color channel, one line for each split.
-
-    Args:
-        path: The PNG to write.
-        counts: For each split, the number of values in each bin: [C, bins], C at least 1. A split
-            without any values is left out.
-        title: Above the panels.
-        values: [C, bins], the x position of every bin after normalization; the bin's number if
-            absent.
-        xlabel: What the x positions are.
-    """
-    channels = max([1, *(len(table) for table in counts.values())])
-    names = ("red", "green", "blue") if channels == 3 else tuple(map(str, range(channels)))
-    with figure_file(path, (9.6, 3.4)) as figure:
-        figure.suptitle(printable(title), x=0.02, ha="left", fontsize=12, fontweight="bold")
-        for channel, name in enumerate(names):
-            axes = figure.add_subplot(1, channels, channel + 1)
-            for color, (split, table) in zip(_colors(), counts.items(), strict=False):
-                row = np.asarray(table[channel], dtype=np.float64)
-                if row.sum() > 0:
-                    x = np.arange(len(row)) if values is None else values[channel]
-                    axes.plot(x, row / row.sum(), color=color, lw=1.4, label=printable(split))
-            axes.set_title(name, fontsize=10.5, fontweight="normal")
-            axes.set_xlabel(xlabel)
-            axes.set_ylim(bottom=0.0)
-            if channel == 0:
-                axes.set_ylabel("share of pixels")
-                add_legend(axes)
 
 
 def confusion_matrix(
@@ -290,7 +252,7 @@ def _square(path: Path, title: str) -> Iterator[Axes]:
 
 def _draw_curves(axes: Axes, curves: Mapping[str, Curve], **style: Any) -> None:
     many = len(curves) > _LEGEND_LIMIT
-    for color, (name, (x, y)) in zip(_colors(), curves.items(), strict=False):
+    for color, (name, (x, y)) in zip(colors(), curves.items(), strict=False):
         label = None if many else printable(name)
         axes.plot(x, y, color=color, lw=0.8 if many else 2.0, label=label, **style)
 
@@ -310,7 +272,8 @@ def add_legend(axes: Axes, loc: Any = "best") -> None:
         axes.legend(loc=loc, fontsize=9.5)
 
 
-def _colors() -> Iterator[str]:
+def colors() -> Iterator[str]:
+    """Yield the house's colors without end."""
     while True:
         yield from COLORS
 

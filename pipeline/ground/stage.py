@@ -26,6 +26,7 @@ from pipeline.ground.errors import Interrupted, MachineError, ParamsError, Pipel
 from pipeline.ground.locks import try_lock, write_holder
 from pipeline.ground.params import (
     Section,
+    Unchecked,
     load_section,
     load_value,
     read_params,
@@ -185,6 +186,9 @@ def _sections(main: Callable[..., None]) -> list[Any]:
     problems: list[str] = []
     for name in wanted:
         kind = hints[name]
+        if kind is Unchecked:
+            sections.append(Unchecked(raw, name, PARAMS))
+            continue
         is_section = isinstance(kind, type) and issubclass(kind, Section)
         load = load_section if is_section else load_value
         try:

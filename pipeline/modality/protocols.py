@@ -1,16 +1,22 @@
-"""What a modality offers: a Reader, a Shelf, an Encoder, a Net and a Show.
+"""What a modality offers to the stages.
 
 Reader: bytes to what is known of an item. Shelf: what a row of the store is. Encoder: bytes to a
-row. Net: rows to features. Show: items for people and for programs. Each part is found by a
-look-up beside this file, so that a stage reads the code of the parts that it uses and no other.
+row. Scaling: what normalizes rows. Net: rows to features. Show: items for people and for programs.
+Each part is found by a look-up beside this file, so that a stage reads the code of the parts that
+it uses and no other.
 """
 
 from collections.abc import Mapping
-from typing import Any, Protocol
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from pipeline.store.shards import Array
+from pipeline.store.shards import Array, Rows
+
+if TYPE_CHECKING:  # worker processes do without pydantic
+    from pipeline.ground.params import Section
+    from pipeline.modality.params import ShelfParams
 
 Facts = Mapping[str, type[int] | type[str]]
 """Columns of the manifest that are written for items of one modality, and what they hold."""
@@ -29,6 +35,9 @@ class Spec(Protocol):
 
 class Shelf(Protocol):
     """What a row of the store is."""
+
+    params: "type[ShelfParams]"
+    """The section `transform`."""
 
     def spec(self, record: Mapping[str, Any]) -> Any:
         """Read a `Spec` from what its `to_dict` gave.
@@ -58,6 +67,40 @@ class Encoder(Protocol):
 
     def encode(self, content: bytes, spec: Any) -> Array | str:
         """Return the row of an item, or say why there is none."""
+
+
+class StoredRows(Protocol):
+    """What a Scaling reads of a store."""
+
+    @property
+    def folder(self) -> Path:
+        """Return where it is."""
+
+    def rows(self, split: str) -> Rows:
+        """Return the row numbers of a split, ascending."""
+
+    def read(self, rows: Rows) -> Array:
+        """Copy rows into memory, in the order asked for."""
+
+
+class Scaling(Protocol):
+    """What the values of rows are multiplied with before a network sees them."""
+
+    params: "type[Section]"
+    """The section `normalize`."""
+
+    def fit(self, store: StoredRows, params: Any, *, record: Path, plots: Path) -> dict[str, Any]:
+        """Fit it on train, and measure every split before and after.
+
+        Args:
+            store: The rows.
+            params: Of the type of `params`.
+            record: Of the weights: what they expect.
+            plots: A folder for PNG files.
+
+        Returns:
+            The record `normalization.json`.
+        """
 
 
 class Net(Protocol):

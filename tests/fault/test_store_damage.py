@@ -157,7 +157,7 @@ params = TransformParams(size_px=64, resize="squash", interpolation="bilinear",
                          background=(0, 0, 0), white16=65535, shard_rows=16)
 if __name__ == "__main__":
     print("go", flush=True)
-    write_store(folder / "store", rows, Encoding("picture", params.decode_spec(), 16),
+    write_store(folder / "store", rows, Encoding("picture", params.spec(), 16),
                 raw=folder / "raw",
                 machine=MachineParams(workers=int(sys.argv[2]), progress="none"))
     print("done", flush=True)

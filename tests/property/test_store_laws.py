@@ -76,9 +76,7 @@ def test_round_trip(count, size_px, how, shard_rows, seed):
         store = Store.open(folder)
         store.verify()
         order = np.random.default_rng(seed).permutation(count)
-        expected = [
-            decode((raw / rows["path"][row]).read_bytes(), params.decode_spec()) for row in order
-        ]
+        expected = [decode((raw / rows["path"][row]).read_bytes(), params.spec()) for row in order]
         assert np.array_equal(store.read(order), np.stack(expected))
         assert max(each["rows"] for each in store.values.files) <= 4 * shard_rows
 
@@ -133,6 +131,6 @@ def test_a_picture_may_come_in_another_container(tmp_path):
     for kind in ("PNG", "BMP", "TIFF"):
         stream = io.BytesIO()
         image.save(stream, kind)
-        tensors.append(decode(stream.getvalue(), make_params().decode_spec()))
+        tensors.append(decode(stream.getvalue(), make_params().spec()))
     assert np.array_equal(tensors[0], tensors[1])
     assert np.array_equal(tensors[0], tensors[2])

@@ -12,15 +12,15 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.compute.prefetch import ahead
+from pipeline.modality.protocols import StoredRows
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.shelf.normalization import CHANNELS, SPLITS, Counts
-from pipeline.store.store import Store
 
 _CHUNK = 64
 """Pictures counted at once; bounds memory."""
 
 
-def count_values(store: Store) -> dict[str, Counts]:
+def count_values(store: StoredRows) -> dict[str, Counts]:
     """Count the values of each channel in each split.
 
     Returns:
@@ -29,7 +29,7 @@ def count_values(store: Store) -> dict[str, Counts]:
     return {split: _count_rows(store, store.rows(split)) for split in SPLITS}
 
 
-def _count_rows(store: Store, rows: npt.NDArray[np.int64]) -> Counts:
+def _count_rows(store: StoredRows, rows: npt.NDArray[np.int64]) -> Counts:
     counts = np.zeros((len(CHANNELS), 256), dtype=np.int64)
     with ThreadPoolExecutor(1) as thread, closing(ahead(_chunks(store, rows), 1, thread)) as chunks:
         for images in chunks:
@@ -38,7 +38,7 @@ def _count_rows(store: Store, rows: npt.NDArray[np.int64]) -> Counts:
     return counts
 
 
-def _chunks(store: Store, rows: npt.NDArray[np.int64]) -> Generator[Pixels, None, None]:
+def _chunks(store: StoredRows, rows: npt.NDArray[np.int64]) -> Generator[Pixels, None, None]:
     for start in range(0, len(rows), _CHUNK):
         yield store.read(rows[start : start + _CHUNK])
 

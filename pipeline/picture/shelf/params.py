@@ -5,12 +5,13 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.ground.params import Section
+from pipeline.modality.params import ShelfParams
 from pipeline.picture.read.spec import WHITE16, DecodeSpec, Interpolation, ResizeMode
 
 Byte = Annotated[int, Field(ge=0, le=255)]
 
 
-class TransformParams(Section):
+class TransformParams(ShelfParams):
     """`transform`: how raw pictures become tensors of one size."""
 
     size_px: int = Field(ge=8, le=4096)
@@ -28,10 +29,7 @@ class TransformParams(Section):
     white16: int = Field(ge=255, le=WHITE16)
     """The value that is white in pictures of 16 bits whose file does not say it, such as 4095."""
 
-    shard_rows: int = Field(ge=1, le=1_000_000)
-    """Mean number of pictures in one shard file."""
-
-    def decode_spec(self) -> DecodeSpec:
+    def spec(self) -> DecodeSpec:
         """Return the part that prediction needs too."""
         return DecodeSpec(
             self.size_px, self.resize, self.interpolation, self.background, self.white16

@@ -6,10 +6,13 @@ from typing import Any
 import numpy as np
 
 from pipeline.picture.read.spec import DecodeSpec
+from pipeline.picture.shelf.params import TransformParams
 
 
 class PictureShelf:
     """Rows are uint8 [3, `size_px`, `size_px`]: red, green and blue."""
+
+    params = TransformParams
 
     def spec(self, record: Mapping[str, Any]) -> DecodeSpec:
         """Read how pictures become rows, from JSON."""

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from pipeline.ground import plots
+from pipeline.picture.shelf.plots import channel_histograms
 
 ODD_NAMES = ["a$b$c", "日本語", "new\nline", "\udcff", "_x^2", "", "very long " * 20]
 LINE = np.linspace(0.0, 1.0, 30)
@@ -31,15 +32,15 @@ DRAWINGS = {
     "sheet-gray": lambda p: plots.contact_sheet(
         p, [(np.zeros((5, 90), dtype=np.uint8), "flat")], title="one"
     ),
-    "histograms": lambda p: plots.channel_histograms(p, histograms(), "before"),
-    "histograms-after": lambda p: plots.channel_histograms(
+    "histograms": lambda p: channel_histograms(p, histograms(), "before"),
+    "histograms-after": lambda p: channel_histograms(
         p,
         histograms(),
         title="after",
         values=np.tile(np.linspace(-1, 1, 256), (3, 1)),
         xlabel="normalized value",
     ),
-    "histograms-empty-split": lambda p: plots.channel_histograms(
+    "histograms-empty-split": lambda p: channel_histograms(
         p, {"train": np.zeros((1, 256)), "val": np.ones((1, 256))}, "one channel"
     ),
     "confusion": lambda p: plots.confusion_matrix(

@@ -21,6 +21,7 @@ from pipeline.store.store import COLUMNS, DIGEST, Store
 from pipeline.store.writer import write_store
 from stages.transform import main
 from tests.support.encoding import encoding
+from tests.support.unchecked import unchecked
 
 ONE = MachineParams(workers=1, progress="none")
 VALUES = {
@@ -78,7 +79,7 @@ def test_every_row_holds_its_decoded_picture(tmp_path, raw):
     pictures = store.read(np.arange(7))
     assert pictures.dtype == np.uint8
     for row, path in enumerate(rows["path"]):
-        expected = decode((raw / path).read_bytes(), PARAMS.decode_spec())
+        expected = decode((raw / path).read_bytes(), PARAMS.spec())
         assert np.array_equal(pictures[row], expected), path
     assert len(np.unique(pictures[:, 0, 0, 0])) > 1
 
@@ -228,7 +229,7 @@ def test_the_stage_stores_the_kept_rows_alone(tmp_path, raw):
     rows.loc[2, ["status", "reason", "split"]] = ["quarantined", "conflict", None]
     write_manifest(tmp_path / "manifest.parquet", rows)
     main(
-        PARAMS,
+        unchecked(PARAMS),
         ONE,
         raw=raw,
         manifest=tmp_path / "manifest.parquet",

@@ -22,6 +22,7 @@ from pipeline.picture.shelf.params import NormalizeParams
 from pipeline.store.store import Store
 from stages.normalize import main
 from tests.support.inmemory import store_of
+from tests.support.unchecked import unchecked
 
 IMAGENET = {"mean": [0.485, 0.456, 0.406], "std": [0.229, 0.224, 0.225]}
 
@@ -261,7 +262,7 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path, monkeypatch):
     written = []
     for name in ("one", "two"):
         main(
-            NormalizeParams(mode="pretrained", drift_warn=0.5),
+            unchecked(NormalizeParams(mode="pretrained", drift_warn=0.5)),
             store=tmp_path / "store",
             record=tmp_path / "backbone.json",
             normalization=tmp_path / name / "normalization.json",

@@ -1,0 +1,14 @@
+"""Find the Scaling of a modality."""
+
+from importlib import import_module
+
+from pipeline.modality.protocols import Scaling
+
+PART = "shelf.scaling"
+"""The module of every modality that holds it; tests read this too, for the imports of stages."""
+
+
+def scaling(modality: str) -> Scaling:
+    """Return the Scaling of a modality of `MODALITIES`."""
+    found: Scaling = import_module(f"pipeline.{modality}.{PART}").SCALING
+    return found

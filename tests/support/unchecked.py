@@ -1,0 +1,15 @@
+"""Sections of params.yaml as stages get them whose keys depend on the modality."""
+
+from pathlib import Path
+
+from pipeline.ground.params import Unchecked
+
+
+def unchecked(params):
+    """Give a section as it stands in params.yaml.
+
+    Args:
+        params: The section, typed.
+    """
+    name = type(params).__name__.removesuffix("Params").lower()
+    return Unchecked({name: params.model_dump()}, name, Path("params.yaml"))
