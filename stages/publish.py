@@ -10,8 +10,8 @@ from pathlib import Path
 from pipeline.ground.stage import run_stage
 from pipeline.keys.lock import LOCK
 from pipeline.publish import publish
+from pipeline.track.main_result import ResultFiles
 from pipeline.track.params import TrackingParams
-from pipeline.track.result import Results
 from pipeline.version.params import RegistryParams
 
 
@@ -35,7 +35,7 @@ def main(
     evaluate_plots: Path,
 ) -> None:
     """Publish what the stages made, or only look, when it is published already."""
-    results = Results(
+    results = ResultFiles(
         lock=Path(LOCK),
         raw=raw,
         manifest=manifest,

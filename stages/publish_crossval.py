@@ -6,15 +6,17 @@ Reads what the stage `crossval` wrote, and crossval/dvc.lock. Writes nothing tha
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.track.crossval import FoldResults, publish_folds
+from pipeline.track.crossval import fold_result
 from pipeline.track.params import TrackingParams
+from pipeline.track.result_run import publish_run
 
 
 def main(
     tracking: TrackingParams, *, metrics: Path, predictions: Path, history: Path, plots: Path
 ) -> None:
     """Publish the folds, or only look, when they are published already."""
-    publish_folds(FoldResults(metrics, predictions, history, plots), tracking)
+    result = fold_result(metrics=metrics, predictions=predictions, history=history, plots=plots)
+    publish_run(result, tracking)
 
 
 if __name__ == "__main__":

@@ -6,15 +6,17 @@ Reads what the stage `explain` wrote, and explain/dvc.lock. Writes nothing that 
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.track.explain import ExplainFiles, publish_explanation
+from pipeline.track.explain import explain_result
 from pipeline.track.params import TrackingParams
+from pipeline.track.result_run import publish_run
 
 
 def main(
     tracking: TrackingParams, *, report: Path, heat: Path, card: Path, page: Path, plots: Path
 ) -> None:
     """Publish the explanation, or only look, when it is published already."""
-    publish_explanation(ExplainFiles(report, heat, card, page, plots), tracking)
+    result = explain_result(report=report, heat=heat, card=card, page=page, plots=plots)
+    publish_run(result, tracking)
 
 
 if __name__ == "__main__":

@@ -7,12 +7,14 @@ from pathlib import Path
 
 from pipeline.ground.stage import run_stage
 from pipeline.track.params import TrackingParams
-from pipeline.track.suspects import SuspectFiles, publish_suspects
+from pipeline.track.result_run import publish_run
+from pipeline.track.suspects import suspects_result
 
 
 def main(tracking: TrackingParams, *, table: Path, csv: Path, report: Path, sheets: Path) -> None:
     """Publish the suspects, or only look, when they are published already."""
-    publish_suspects(SuspectFiles(table, csv, report, sheets), tracking)
+    result = suspects_result(table=table, csv=csv, report=report, sheets=sheets)
+    publish_run(result, tracking)
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.keys.lock import RunKeys, run_keys
 from pipeline.past.history import LockFile
 from pipeline.past.layout import paths_of
-from pipeline.track.result import Results
+from pipeline.track.main_result import ResultFiles
 from pipeline.version.params import RegistryParams
 
 _MANIFEST = "manifest.parquet"
@@ -90,7 +90,7 @@ def _committed_later(first: PastResult, each: PastResult) -> PastResult:
     return replace(each, time_ms=first.time_ms, experiment=first.experiment)
 
 
-def results_of(file: LockFile) -> Results:
+def files_of(file: LockFile) -> ResultFiles:
     """Return the paths that `publish` was run with at a commit.
 
     Raises:
@@ -104,7 +104,7 @@ def results_of(file: LockFile) -> Results:
                 paths["manifest"] = path
     plots = tuple(path for name, path in paths.items() if name.endswith("_plots"))
     single = {name: path for name, path in paths.items() if not name.endswith("_plots")}
-    wanted = {each.name for each in fields(Results)} - {"lock", "plots"}
+    wanted = {each.name for each in fields(ResultFiles)} - {"lock", "plots"}
     if wanted != set(single):
         differ = [f"without {name}" for name in sorted(wanted - set(single))]
         differ += [f"with {name}" for name in sorted(set(single) - wanted)]
@@ -113,4 +113,4 @@ def results_of(file: LockFile) -> Results:
             f"is of another version of the pipeline: its `publish` runs {' and '.join(differ)}",
             remedy="check that commit out, and run `dvc repro` there",
         )
-    return Results(lock=file.path, plots=plots, **single)
+    return ResultFiles(lock=file.path, plots=plots, **single)

@@ -10,14 +10,15 @@ from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.keys.lock import RunKeys
 from pipeline.past.history import facts_of
 from pipeline.past.layout import CODE, Missing, lay_out, lay_out_raw
-from pipeline.past.recorded import PastResult, results_of
+from pipeline.past.recorded import PastResult, files_of
 from pipeline.past.servers import Known, Servers, Synced
 from pipeline.past.versions import raise_number
-from pipeline.publish import is_registered, keep_splits, register_version, verify_version
+from pipeline.publish import Publication
 from pipeline.track.commits import is_recorded
 from pipeline.track.connection import Tracking, publishing, translated_errors
-from pipeline.track.result import Outcome, Past
-from pipeline.track.result_run import STAGES, add_key, settle_run
+from pipeline.track.main_result import STAGES, MainResult
+from pipeline.track.result import Past
+from pipeline.track.result_run import add_key, settle_run
 from pipeline.track.runs import confirmed_tag, move_commit
 from pipeline.version.registry import FAILED, UNVERIFIED, VERIFIED, find_version, set_version_tag
 
@@ -94,7 +95,7 @@ class ResultSync:
         with tempfile.TemporaryDirectory(prefix="rootstock-sync-") as name:
             folder = Path(name).resolve()
             try:
-                outcome = self._outcome(each, folder)
+                result = self._lay_out(each, folder)
             except PipelineError as error:
                 note = str(error)
                 if run is None:
@@ -109,33 +110,18 @@ class ResultSync:
                     note,
                 )
             if self._dry_run or known.tracking is None:
-                return _planned(each, outcome, run)
+                return _planned(each, result, run)
             with publishing():
-                return self._publish(each, outcome, known, known.tracking)
+                return self._publish(each, result, known, known.tracking)
 
-    def _outcome(self, each: PastResult, folder: Path) -> Outcome:
+    def _lay_out(self, each: PastResult, folder: Path) -> MainResult:
         """Return the result as files in a folder.
 
         Raises:
             PipelineError: It cannot be had.
         """
-        results = results_of(each.file)
-        files = (
-            results.manifest,
-            results.report,
-            results.page,
-            results.normalization,
-            results.record,
-            results.model,
-            results.bundle,
-            results.history,
-            results.metrics,
-            results.predictions,
-            *results.plots,
-        )
-        data = results.raw.parent
-        sources = (data / "dvc.lock", data / "dvc.yaml", data / f"{results.raw.name}.dvc")
-        lay_out(self._root, each.file, files, folder, further=sources)
+        files = files_of(each.file)
+        lay_out(self._root, each.file, files.made, folder, further=files.sources)
         commit = each.file.commit
         is_whole = is_recorded(self._root, commit.sha, each.file.lock, STAGES)
         code = folder / CODE
@@ -147,49 +133,50 @@ class ResultSync:
             is_committed=each.is_committed,
             code=code if (code / "track" / "served.py").exists() else None,
         )
-        return Outcome(results, past)
+        return MainResult(files, past)
 
     def _publish(
-        self, each: PastResult, outcome: Outcome, known: Known, tracking: Tracking
+        self, each: PastResult, result: MainResult, known: Known, tracking: Tracking
     ) -> Synced:
-        before = set(known.runs)
-        run = settle_run(tracking, outcome)
+        before, publication = set(known.runs), Publication(tracking, result, each.registry)
+        run = settle_run(tracking, result)
         known.note(run)
         is_new = run.info.run_id not in before
-        if not is_registered(outcome, run, each.registry):
+        if not publication.is_registered(run):
             return _tell(each, run, is_new, None, "there", made=is_new)
-        version = find_version(tracking, each.registry.name, each.keys.model)
-        is_there = version is not None
+        version = publication.find_version()
+        is_there, note, is_wrong = version is not None, "", False
         if version is None:
             wanted = self._numbers.get(each.registry.name, {}).get(each.keys.model, 0)
-            version = register_version(tracking, outcome, run, each.registry)
+            version = publication.register(run)
             version = raise_number(tracking, version, wanted)
-            keep_splits(tracking, outcome, version)
-        note, is_wrong = self._verify(each, outcome, tracking, version)
+            publication.keep_splits(version)
+        try:
+            self._lay_out_raw(each, result)
+            publication.verify(version)
+        except Missing as error:
+            set_version_tag(tracking, version, VERIFIED, f"{UNVERIFIED}: {error}"[:1000])
+            note = f"version {version.version} is not verified: {error}"
+        except IntegrityError as error:
+            note, is_wrong = str(error), True
+
         found = _tell(each, run, False, version, "there" if is_there else "made", made=is_new)
         return replace(found, note=note or found.note, is_wrong=is_wrong)
 
-    def _verify(
-        self, each: PastResult, outcome: Outcome, tracking: Tracking, version: "ModelVersion"
-    ) -> tuple[str, bool]:
-        """Check a version; gives what is wrong, and whether the model is."""
-        results = outcome.results
-        try:
-            lay_out_raw(
-                self._root,
-                each.file,
-                results.raw,
-                outcome.files.predictions,
-                outcome.root,
-                items=each.registry.verify_items,
-            )
-            verify_version(tracking, outcome, version, each.registry)
-        except Missing as error:
-            set_version_tag(tracking, version, VERIFIED, f"{UNVERIFIED}: {error}"[:1000])
-            return f"version {version.version} is not verified: {error}", False
-        except IntegrityError as error:
-            return str(error), True
-        return "", False
+    def _lay_out_raw(self, each: PastResult, result: MainResult) -> None:
+        """Bring the raw files that a check needs.
+
+        Raises:
+            Missing: One of them is not to be had.
+        """
+        lay_out_raw(
+            self._root,
+            each.file,
+            result.results.raw,
+            result.files.predictions,
+            result.root,
+            items=each.registry.verify_items,
+        )
 
 
 def _find_run(known: Known, tracking: Tracking, keys: RunKeys, *, dry_run: bool) -> "Run | None":
@@ -255,11 +242,11 @@ def _named(each: PastResult, state: Any, *, note: str) -> Synced:
     return Synced(_KIND, name, each.file.commit.sha, state, note=note)
 
 
-def _planned(each: PastResult, outcome: Outcome, run: "Run | None") -> Synced:
+def _planned(each: PastResult, result: MainResult, run: "Run | None") -> Synced:
     version = each.registry.name if each.wants_version else ""
     return Synced(
         _KIND,
-        outcome.name,
+        result.name,
         each.file.commit.sha,
         "there" if run else "would be made",
         version,

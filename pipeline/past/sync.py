@@ -15,7 +15,7 @@ from pathlib import Path
 from pipeline.ground.params import load_section, read_params
 from pipeline.keys.lock import PARAMS
 from pipeline.keys.recorded import AUDIT
-from pipeline.past.branches import bring_branches
+from pipeline.past.branches import BranchSync
 from pipeline.past.history import read_history
 from pipeline.past.journals import bring_journals
 from pipeline.past.recorded import PastResult, gather_results
@@ -80,7 +80,7 @@ class Sync:
         for fault in [*faults, *unread]:
             yield Synced("result", "", "", "missing", note=fault)
         yield from self._results(results)
-        yield from bring_branches(self._root, self._servers, dry_run=self._dry_run)
+        yield from BranchSync(self._root, self._servers, dry_run=self._dry_run).bring()
         trained = {each.keys.train for each in results}
         yield from bring_journals(self._servers, self._experiment, trained, dry_run=self._dry_run)
 

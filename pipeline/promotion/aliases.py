@@ -22,7 +22,7 @@ from pipeline.track.connection import Tracking
 from pipeline.version.registry import DECIDED, DECISION, MODEL, list_versions, read_aliases
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from pipeline.version.registry import ModelVersion
 
 log = logging.getLogger(__name__)
 

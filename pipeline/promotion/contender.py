@@ -10,12 +10,13 @@ import pandas as pd
 from pipeline.ground.files import read_json
 from pipeline.ground.tables import read_table
 from pipeline.track.connection import Tracking, probe
-from pipeline.track.result import PREDICTIONS, SPLITS
+from pipeline.track.main_result import PREDICTIONS, SPLITS
+from pipeline.track.runs import download
 from pipeline.version.registry import MODEL
 from pipeline.version.version_run import run_of
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from pipeline.version.registry import ModelVersion
 
 _BUNDLE = "results/bundle.json"
 _SHOWN = 5
@@ -83,18 +84,16 @@ def read_test_items(tracking: Tracking, version: "ModelVersion") -> pd.DataFrame
 
 
 def _download(tracking: Tracking, version: "ModelVersion", path: str, folder: str) -> Path:
-    from mlflow.exceptions import MlflowException
-
-    try:
-        run = run_of(tracking.client, version)
-        run_id = run.info.run_id if run else str(version.run_id)
-        return Path(tracking.client.download_artifacts(run_id, path, folder))
-    except (MlflowException, OSError) as error:
+    run = run_of(tracking.client, version)
+    run_id = run.info.run_id if run else str(version.run_id)
+    found = download(tracking.client, run_id, path, Path(folder))
+    if found is None:
         probe(tracking.uri)
         raise Unfit(
             f"the run of version {version.version} does not keep {path}, so what it was trained on "
             "is not known"
-        ) from error
+        )
+    return found
 
 
 def check_same_task(candidate: Contestant, champion: Contestant) -> None:

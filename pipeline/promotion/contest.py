@@ -34,7 +34,7 @@ from pipeline.version.params import GateParams, RegistryParams
 from pipeline.version.verify import ask, choose_items, output_columns, own_files
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from pipeline.version.registry import ModelVersion
 
 _TIMED = 21
 _RULES = tuple(GateParams.model_fields)

@@ -40,7 +40,7 @@ from pipeline.version.registry import MODEL
 from pipeline.version.version_run import run_of, why_gone
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from pipeline.version.registry import ModelVersion
 
 log = logging.getLogger(__name__)
 

@@ -16,7 +16,7 @@ from pipeline.version.registry import DECIDED, DECISION, FAILED, MODEL, VERIFIED
 from pipeline.version.version_run import run_of, why_gone
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from pipeline.version.registry import ModelVersion
 
 log = logging.getLogger(__name__)
 

@@ -18,21 +18,24 @@ import time
 import urllib.error
 import urllib.parse
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from pipeline.ground.errors import MachineError, TrackingError
 from pipeline.ground.files import replacing
 from pipeline.ground.locks import wait_for_lock
 from pipeline.keys.journal import state_folder
+from pipeline.track.params import TrackingParams
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 _QUIET = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -314,6 +317,26 @@ def publishing_to(experiment: str) -> Iterator[Tracking]:
         tracking = connect(experiment)
         with translated_errors(tracking.uri):
             yield tracking
+
+
+def publish_to(params: TrackingParams, settle: Callable[[Tracking], T]) -> T | None:
+    """Settle what is to be in an experiment, when it is one's turn.
+
+    Returns:
+        What `settle` gives; None where the server is away and `tracking.required` is false.
+
+    Raises:
+        MachineError: As `publishing`.
+        TrackingError: The server is away, and `tracking.required` is true.
+    """
+    try:
+        with publishing_to(params.experiment) as tracking:
+            return settle(tracking)
+    except TrackingError as error:
+        if params.required:
+            raise
+        log.warning("%s", error)
+        return None
 
 
 def ensure_schema(uri: str) -> None:

@@ -23,7 +23,7 @@ from pipeline.track.connection import Tracking
 
 if TYPE_CHECKING:
     from mlflow import MlflowClient
-    from mlflow.entities import Run
+    from mlflow.entities import Run as Run
 
 log = logging.getLogger(__name__)
 
@@ -31,6 +31,9 @@ T = TypeVar("T")
 
 COMPLETE = "publish.complete"
 """Tag that a run gets last of all, by `publish`."""
+
+PARENT = "mlflow.parentRunId"
+"""Tag of a nested run."""
 
 _METRICS_A_BATCH = 1000
 _PARAMS_A_BATCH = 100
@@ -78,6 +81,17 @@ def all_runs(
         token = page.token
         if not token:
             return
+
+
+def download(client: "MlflowClient", run_id: str, path: str, folder: Path) -> Path | None:
+    """Return an artifact of a run, brought into a folder; None where the run does not keep it."""
+    from mlflow.exceptions import MlflowException
+
+    try:
+        return Path(client.download_artifacts(run_id, path, str(folder)))
+    except (MlflowException, OSError) as error:
+        log.info("run %s: %s cannot be read: %s", run_id, path, error)
+        return None
 
 
 def store_shared(store: Callable[[], object]) -> None:
@@ -193,6 +207,28 @@ def metric_points(metrics: Mapping[str, Any], *, time_ms: int) -> list[Point]:
         for path, value in leaves(metrics)
         if isinstance(value, int | float) and not isinstance(value, bool)
     ]
+
+
+def curve_points(
+    rows: Iterable[Mapping[str, Any]], *, start_ms: int, times: Mapping[int, int] | None = None
+) -> list[Point]:
+    """Return the rows of a history.csv as points.
+
+    Args:
+        rows: With an `epoch` each; a value without text has no point.
+        start_ms: Epoch e is said to have ended e ms after this,
+        times: but for those whose times are known.
+    """
+    points = []
+    for row in rows:
+        epoch = int(row["epoch"])
+        time_ms = (times or {}).get(epoch, start_ms + epoch)
+        points += [
+            Point(metric_name(name), float(value), epoch, time_ms)
+            for name, value in row.items()
+            if name != "epoch" and value not in ("", None)
+        ]
+    return points
 
 
 def metric_name(*keys: str) -> str:

@@ -1,64 +1,42 @@
-"""Bring the suspects of a data set to MLflow: one run with counts, noise, table and sheets.
+"""The suspects of a data set in MLflow: one run with counts, noise, table and sheets."""
 
-Which run it is, and how it is completed, is told by `branch`.
-"""
-
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from pipeline.ground.files import read_json
-from pipeline.track.branch_run import Branch, publish_branch, read_branch_lock
-from pipeline.track.params import TrackingParams
+from pipeline.track.branch_result import BranchResult, read_branch_lock
 from pipeline.track.result import Past
 from pipeline.track.runs import leaves, metric_name
 
 _NAME = "suspects"
 
 
-@dataclass(frozen=True)
-class SuspectFiles:
-    """What the stage wrote."""
-
-    table: Path
-    csv: Path
-    report: Path
-    sheets: Path
-
-
-def publish_suspects(files: SuspectFiles, params: TrackingParams) -> None:
-    """Make the run of these suspects complete, or see that it is.
+def suspects_result(
+    past: Past | None = None, *, table: Path, csv: Path, report: Path, sheets: Path
+) -> BranchResult:
+    """Return what the stage `suspects` wrote.
 
     Raises:
-        TrackingError: The server is away, and `tracking.required` is true.
-        ParamsError: suspects/dvc.lock is missing, damaged or unfinished.
+        ParamsError: suspects/dvc.lock is missing or damaged.
         DataError: report.json is missing.
     """
-    lock = read_branch_lock(_NAME)
-    publish_branch(suspects_branch(files), lock, params)
-
-
-def suspects_branch(files: SuspectFiles, past: Past | None = None) -> Branch:
-    """Return what there is to publish.
-
-    Raises:
-        DataError: report.json is missing.
-    """
-    report: dict[str, Any] = read_json(files.report)
-    return Branch(
-        name=_NAME,
-        outs={"dvc.report": files.report.name, "dvc.suspects": files.table.name},
+    lock = read_branch_lock(_NAME, past)
+    found: dict[str, Any] = read_json(report)
+    return BranchResult(
+        kind=_NAME,
+        lock=lock,
+        past=past,
+        outs={"dvc.report": report.name, "dvc.suspects": table.name},
         decisive="dvc.suspects",
-        metrics=report,
-        note=lambda key: _describe(report, key),
-        files=(files.report, files.table, files.csv),
-        plots=files.sheets,
+        metrics=found,
+        describe=lambda key: _describe(found, key),
+        files=(report, table, csv),
+        plots=sheets,
         compared={
             metric_name("suspects", *path): float(count)
-            for path, count in leaves(report["suspects"])
+            for path, count in leaves(found["suspects"])
         },
         difference="largest_difference_of_a_count",
-        past=past,
     )
 
 

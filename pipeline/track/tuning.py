@@ -8,12 +8,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.ground.errors import TrackingError
-from pipeline.track.connection import Tracking, publishing_to
+from pipeline.track.connection import Tracking, publish_to
+from pipeline.track.nested import Nested, complete_nested
 from pipeline.track.params import TrackingParams
 from pipeline.track.runs import (
     COMPLETE,
     Point,
+    curve_points,
     find_runs,
     is_complete,
     log_params,
@@ -24,7 +25,7 @@ from pipeline.track.runs import (
 
 log = logging.getLogger(__name__)
 
-_KEY, _TRIAL, _PARENT = "tune.key", "tune.trial", "mlflow.parentRunId"
+_KEY, _TRIAL = "tune.key", "tune.trial"
 _NAME_CHARS = 8
 
 
@@ -69,15 +70,8 @@ def publish_search(search: Search, params: TrackingParams) -> None:
     Raises:
         TrackingError: The server is away, and `tracking.required` is true.
     """
-    if not search.trials:
-        return
-    try:
-        with publishing_to(params.experiment) as tracking:
-            _settle(tracking, search)
-    except TrackingError as error:
-        if params.required:
-            raise
-        log.warning("%s", error)
+    if search.trials:
+        publish_to(params, lambda tracking: _settle(tracking, search))
 
 
 def count_trials(tracking: Tracking, key: str) -> int:
@@ -103,7 +97,7 @@ def _settle(tracking: Tracking, search: Search) -> None:
     run_id = str(parent.info.run_id)
     fixed = {name: section for name, section in search.params.items() if name != "tune"}
     log_params(tracking, run_id, {**fixed, "tune": {"space": search.space}})
-    _log_trials(tracking, run_id, search)
+    complete_nested(tracking, run_id, [_nested(search, trial) for trial in search.trials])
     best = next((each for each in search.trials if each.number == search.best), None)
     if best is not None and best.value is not None:
         point = Point(metric_name(f"val_{search.monitor}"), best.value, len(search.trials), last)
@@ -114,37 +108,21 @@ def _settle(tracking: Tracking, search: Search) -> None:
     log.info("run tune-%s (%s) has %d trials", search.key[:_NAME_CHARS], run_id, len(search.trials))
 
 
-def _log_trials(tracking: Tracking, parent: str, search: Search) -> None:
-    known = {
-        run.data.tags[_TRIAL]: run
-        for run in find_runs(tracking, _PARENT, parent)
-        if _TRIAL in run.data.tags
-    }
-    for trial in search.trials:
-        run = known.get(str(trial.number))
-        if run is not None and is_complete(run):
-            continue
-        tags = {
-            _PARENT: parent,
+def _nested(search: Search, trial: TrialRun) -> Nested:
+    times = {int(row["epoch"]): trial.start_ms + at for at, row in enumerate(trial.epochs)}
+    return Nested(
+        name=f"trial-{trial.number:03d}",
+        which=_TRIAL,
+        tags={
             _KEY: search.key,
             _TRIAL: str(trial.number),
             "kind": "tune",
             "tune.state": trial.state,
-            "mlflow.runName": f"trial-{trial.number:03d}",
             **({"mlflow.note.content": trial.note} if trial.note else {}),
-        }
-        run = run or tracking.client.create_run(
-            tracking.experiment_id, start_time=trial.start_ms, tags=tags
-        )
-        run_id = str(run.info.run_id)
-        log_params(tracking, run_id, trial.values)
-        points = [
-            Point(metric_name(name), float(value), int(row["epoch"]), trial.start_ms + at)
-            for at, row in enumerate(trial.epochs)
-            for name, value in row.items()
-            if name != "epoch"
-        ]
-        log_points(tracking, run_id, points)
-        status = "FAILED" if trial.state == "failed" else "FINISHED"
-        tracking.client.set_terminated(run_id, status, trial.end_ms)
-        set_tags(tracking, run_id, {COMPLETE: "true"})
+        },
+        params=trial.values,
+        points=curve_points(trial.epochs, start_ms=trial.start_ms, times=times),
+        start_ms=trial.start_ms,
+        end_ms=trial.end_ms,
+        status="FAILED" if trial.state == "failed" else "FINISHED",
+    )

@@ -20,7 +20,7 @@ from pipeline.track.connection import (
     tracking_uri,
     translated_errors,
 )
-from pipeline.track.runs import all_runs, confirmed_tag
+from pipeline.track.runs import all_runs, confirmed_tag, download
 from pipeline.version.version_run import run_of, why_gone
 
 if TYPE_CHECKING:
@@ -91,15 +91,7 @@ class Lookup:
 
     def artifact(self, run: "Run | None", path: str, folder: Path) -> Path | None:
         """Download one artifact of a run into a folder; None where there is none."""
-        from mlflow.exceptions import MlflowException
-
-        if run is None:
-            return None
-        try:
-            found = self._client.download_artifacts(run.info.run_id, path, str(folder))
-        except (MlflowException, OSError):
-            return None
-        return Path(found)
+        return download(self._client, run.info.run_id, path, folder) if run else None
 
     def _by_uri(self, what: str) -> Found:
         match = _URI.fullmatch(what)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 from pipeline.track.connection import Tracking
 
 if TYPE_CHECKING:
-    from mlflow.entities.model_registry import ModelVersion
+    from mlflow.entities.model_registry import ModelVersion as ModelVersion
 
 log = logging.getLogger(__name__)
 

@@ -20,12 +20,12 @@ def test_an_idle_client_goes_on_after_a_restart(server, repository, monkeypatch)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", server.uri())
     project = Project(repository)
     tracking = connect(TRACKING.experiment)
-    first = settle_run(tracking, project.outcome())
+    first = settle_run(tracking, project.gathered())
     server.control("restart")
     for lr in (0.1, 0.2, 0.3):
         project.retrain(f"weights of {lr}")
-        run = settle_run(tracking, project.set_param("optim", lr=lr).outcome())
+        run = settle_run(tracking, project.set_param("optim", lr=lr).gathered())
         assert run.data.tags["publish.complete"] == "true"
-    assert settle_run(tracking, project.outcome()).info.run_id == run.info.run_id
+    assert settle_run(tracking, project.gathered()).info.run_id == run.info.run_id
     assert len(tracking.client.search_runs([tracking.experiment_id])) == 4
     assert first.info.run_id != run.info.run_id

@@ -176,7 +176,7 @@ def test_one_lock_for_all_processes_of_a_repository(repository):
 
 
 def test_a_stream_goes_on_when_the_server_is_back(project, closed_port, monkeypatch):
-    key = project.outcome().keys.train
+    key = project.gathered().keys.train
     with Journal.open(key, {}, first_epoch=1) as log:
         for row in HISTORY:
             log.epoch(row["epoch"], {"train_loss": row["train_loss"]})
@@ -250,7 +250,7 @@ def exclusive_is_held(path):
 
 @pytest.mark.slow
 def test_a_killed_training_is_marked_killed_and_goes_on_in_the_same_run(project):
-    key = project.outcome().keys.train
+    key = project.gathered().keys.train
     with train(project.folder, key, first=1, last=2, pause=60) as process:
         assert process.stdout.readline() == b"1\n"
         until(lambda: points(project.folder) == [(1, 1.0)])
@@ -264,7 +264,7 @@ def test_a_killed_training_is_marked_killed_and_goes_on_in_the_same_run(project)
     until(lambda: followed(project.folder, key))
     ((run_id, status),) = statuses(project.folder)
     assert status == "FINISHED"
-    run = settle_run(connect(TRACKING.experiment), project.outcome())
+    run = settle_run(connect(TRACKING.experiment), project.gathered())
     assert (run.info.run_id, run.data.tags[COMPLETE]) == (run_id, "true")
 
 
@@ -310,7 +310,7 @@ def answers(port):
 @pytest.mark.slow
 def test_a_server_killed_while_training_loses_nothing(project, closed_port, monkeypatch):
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port}")
-    key = project.outcome().keys.train
+    key = project.gathered().keys.train
     with mlflow_server(project.folder, closed_port):
         process = train(project.folder, key, first=1, last=6, pause=2)
         until(lambda: len(points(project.folder)) >= 1)
@@ -318,7 +318,7 @@ def test_a_server_killed_while_training_loses_nothing(project, closed_port, monk
     assert process.returncode == 0, "training is not touched by it"
     assert len(points(project.folder)) < 6
     with mlflow_server(project.folder, closed_port):
-        run = settle_run(connect(TRACKING.experiment), project.outcome())
+        run = settle_run(connect(TRACKING.experiment), project.gathered())
         until(lambda: followed(project.folder, key))
     assert run.data.tags[COMPLETE] == "true"
     assert [run_id for run_id, _ in statuses(project.folder)] == [run.info.run_id]

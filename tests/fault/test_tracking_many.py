@@ -36,7 +36,7 @@ project = Project(Path())
 for number in range(int(sys.argv[3])):
     project.retrain(f"weights {sys.argv[2]} {number}")
     project.set_param("optim", lr=float(f"0.{sys.argv[2]}{number + 1}"))
-    settle_run(connect(TRACKING.experiment), project.outcome())
+    settle_run(connect(TRACKING.experiment), project.gathered())
 """
 
 
@@ -53,7 +53,7 @@ def test_a_server_that_is_away_costs_seconds_not_minutes(project, closed_port, m
 def test_metrics_are_never_queued_whatever_the_user_has_set(project, monkeypatch):
     """MLflow's queue loses what it holds when the server dies, and says nothing."""
     monkeypatch.setenv("MLFLOW_ENABLE_ASYNC_LOGGING", "true")
-    run = settle_run(connect(TRACKING.experiment), project.outcome())
+    run = settle_run(connect(TRACKING.experiment), project.gathered())
     assert os.environ["MLFLOW_ENABLE_ASYNC_LOGGING"] == "false"
     assert points(project.folder) == [(row["epoch"], row["train_loss"]) for row in HISTORY]
     assert run.data.tags["publish.complete"] == "true"
@@ -99,7 +99,7 @@ def test_a_database_that_another_process_holds_for_a_while_is_waited_for(project
     command = [sys.executable, "-c", code, str(project.folder / "mlflow.db")]
     with subprocess.Popen(command, stdout=subprocess.PIPE) as holder:
         assert holder.stdout.readline() == b"held\n"
-        run = settle_run(connect(TRACKING.experiment), project.outcome())
+        run = settle_run(connect(TRACKING.experiment), project.gathered())
     assert run.data.tags["publish.complete"] == "true"
 
 
@@ -108,11 +108,11 @@ def test_a_database_deleted_under_its_server_is_filled_again(repository, closed_
     project = Project(repository)
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{closed_port}")
     with mlflow_server(repository, closed_port):
-        before = settle_run(connect(TRACKING.experiment), project.outcome())
+        before = settle_run(connect(TRACKING.experiment), project.gathered())
     (repository / "mlflow.db").unlink()
     shutil.rmtree(repository / "served")
     with mlflow_server(repository, closed_port):
-        after = settle_run(connect(TRACKING.experiment), project.outcome())
+        after = settle_run(connect(TRACKING.experiment), project.gathered())
         assert after.data.metrics == before.data.metrics
         assert after.data.params == before.data.params
     with sqlite3.connect(repository / "mlflow.db") as database:

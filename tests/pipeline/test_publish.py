@@ -13,9 +13,9 @@ from pipeline.ground.git import GitError
 from pipeline.keys.journal import Journal, journal_path, read_journal
 from pipeline.publish import publish
 from pipeline.track import claim as agree
-from pipeline.track import result_run as projection
 from pipeline.track.connection import connect
 from pipeline.track.follow import Stream
+from pipeline.track.main_result import PREDICTIONS
 from pipeline.track.result_run import settle_run
 from pipeline.track.runs import find_runs, is_complete
 from tests.support.published import (
@@ -41,12 +41,12 @@ def runs(tracking):
 
 
 def settle(tracking, project):
-    return settle_run(tracking, project.outcome())
+    return settle_run(tracking, project.gathered())
 
 
 def stream(project, epochs=3, *, status="FINISHED"):
     """Train with a journal, and stream it as the follower does."""
-    key = project.outcome().keys.train
+    key = project.gathered().keys.train
     with Journal.open(key, {"params": {"optim": {"lr": 1e-05}}}, first_epoch=1) as log:
         for row in HISTORY[:epochs]:
             log.epoch(row["epoch"], {k: v for k, v in row.items() if k != "epoch"})
@@ -77,7 +77,7 @@ def curve(tracking, run, name="train_loss"):
 
 def test_a_run_says_everything(tracking, project):
     run = settle(tracking, project)
-    keys = project.outcome().keys
+    keys = project.gathered().keys
     tags, params, metrics = run.data.tags, run.data.params, run.data.metrics
     assert run.info.status == "FINISHED"
     assert run.info.run_name == f"head-{keys.key[:7]}-test_vit"
@@ -172,7 +172,7 @@ def test_touched_code_adds_its_key_to_the_run(tracking, project):
     first = settle(tracking, project)
     second = settle(tracking, project.touch_code("train"))
     keys = second.data.tags["dvc.keys"].split()
-    assert keys == [first.data.tags["dvc.key"], project.outcome().keys.key]
+    assert keys == [first.data.tags["dvc.key"], project.gathered().keys.key]
     assert second.data.tags["dvc.key"] == keys[0]
     assert len(runs(tracking)) == 1
 
@@ -183,7 +183,7 @@ def test_touched_code_adds_its_key_to_the_run(tracking, project):
 def test_another_model_of_the_same_inputs_confirms_the_run(tracking, project, shift, verdict):
     first = settle(tracking, project)
     run = settle(tracking, project.retrain("w2", shift=shift, fingerprint=OTHER))
-    model = project.outcome().keys.model
+    model = project.gathered().keys.model
     found = json.loads(run.data.tags[f"confirmed.{model[:8]}"])
     assert found["largest_difference"] == pytest.approx(shift)
     assert found["fingerprint"] == OTHER
@@ -321,7 +321,7 @@ def test_an_attempt_that_was_killed_is_not_taken_for_another_result(
     monkeypatch.setattr(agree, "_OTHER_S", 0.0)
     run = settle(tracking, change(project))
     assert run.info.run_id != begun.info.run_id
-    assert run.data.tags["dvc.model"] == project.outcome().keys.model
+    assert run.data.tags["dvc.model"] == project.gathered().keys.model
     assert len(runs(tracking)) == count
 
 
@@ -400,7 +400,7 @@ def test_nothing_is_published_without_the_commit_that_git_will_not_tell(
     with pytest.raises(GitError, match=r"safe\.directory"):
         publish(RESULTS, TRACKING, REGISTRY)
     with pytest.raises(GitError, match=r"safe\.directory"):
-        committed.outcome().tags()
+        committed.gathered().tags()
     assert runs(tracking) == []
 
 
@@ -444,6 +444,6 @@ def test_artifacts_lie_beside_the_database_wherever_dvc_runs(
     place = run.info.artifact_uri.removeprefix("file://")
     assert place.startswith(str(project.folder / "mlflow-artifacts"))
     assert find_runs(tracking, "dvc.keys", "%")
-    assert projection.PREDICTIONS in {
+    assert PREDICTIONS in {
         f.path for f in tracking.client.list_artifacts(run.info.run_id, "results")
     }

@@ -8,14 +8,13 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.track import claim as agree
-from pipeline.track.branch_run import read_branch_lock, settle_branch
 from pipeline.track.connection import connect
-from pipeline.track.crossval import fold_branch
+from pipeline.track.crossval import fold_result
 from pipeline.track.result_run import settle_run
 from pipeline.track.runs import is_complete
-from pipeline.track.suspects import suspects_branch
+from pipeline.track.suspects import suspects_result
+from tests.pipeline.test_publish_crossval import FILES as FOLD_FILES
 from tests.pipeline.test_publish_crossval import FOLDS, Folds
-from tests.pipeline.test_publish_crossval import RESULTS as FOLD_RESULTS
 from tests.pipeline.test_publish_suspects import FILES, Suspects
 from tests.support.clones import at_once
 from tests.support.published import TRACKING, Project
@@ -34,7 +33,7 @@ def runs(tracking):
 
 def settle(project):
     """Publish as another clone does: with a client of its own."""
-    return settle_run(connect(TRACKING.experiment), project.outcome()).info.run_id
+    return settle_run(connect(TRACKING.experiment), project.gathered()).info.run_id
 
 
 def at_first(monkeypatch, name, action):
@@ -82,7 +81,7 @@ def test_one_slept_between_looking_and_beginning(tracking, project, monkeypatch)
 
 
 def test_the_other_one_began_first_and_died(tracking, project, monkeypatch):
-    tags = project.outcome().tags()
+    tags = project.gathered().tags()
     other = []
 
     def begin():
@@ -104,9 +103,9 @@ from pipeline.track.connection import connect
 project = Project(Path("."))
 if NUMBER:
     project.retrain("other bits", shift=1e-5, fingerprint={"cpu": "other"})
-outcome = project.outcome()
-run = settle_run(connect(TRACKING.experiment), outcome)
-print(json.dumps([run.info.run_id, outcome.keys.key, outcome.keys.model]))
+result = project.gathered()
+run = settle_run(connect(TRACKING.experiment), result)
+print(json.dumps([run.info.run_id, result.keys.key, result.keys.model]))
 """
 
 
@@ -135,7 +134,7 @@ def test_who_finds_the_other_at_work_waits_for_it_and_in_vain_for_a_dead_one(
 ):
     """The other one began with another model, and is complete a moment later, or never."""
     monkeypatch.setattr(agree, "_OTHER_S", 30.0)
-    tags = project.outcome().tags() | {"dvc.model": "0" * 32}
+    tags = project.gathered().tags() | {"dvc.model": "0" * 32}
     begun = tracking.client.create_run(tracking.experiment_id, start_time=9, tags=tags).info.run_id
 
     def end():
@@ -145,7 +144,7 @@ def test_who_finds_the_other_at_work_waits_for_it_and_in_vain_for_a_dead_one(
     timer.start()
     assert settle(project) == begun
     timer.join()
-    assert f"confirmed.{project.outcome().keys.model[:8]}" in runs(tracking)[0].data.tags
+    assert f"confirmed.{project.gathered().keys.model[:8]}" in runs(tracking)[0].data.tags
     tracking.client.delete_tag(begun, "publish.complete")
     monkeypatch.setattr(agree, "_OTHER_S", 0.0)
     assert_one(tracking, settle(project))
@@ -169,10 +168,9 @@ def both_begin(monkeypatch):
     monkeypatch.setattr(MlflowClient, "create_run", wait_and_create)
 
 
-def settle_side(branch):
+def settle_side(result):
     """Publish as another clone does: with a client of its own."""
-    lock = read_branch_lock(branch.name)
-    return settle_branch(connect(TRACKING.experiment), branch, lock).info.run_id
+    return settle_run(connect(TRACKING.experiment), result).info.run_id
 
 
 def assert_one_family(tracking, run_id, nested):
@@ -187,46 +185,46 @@ def assert_one_family(tracking, run_id, nested):
 
 def folds():
     Folds()
-    return fold_branch(FOLD_RESULTS), FOLDS
+    return fold_result(**FOLD_FILES), FOLDS
 
 
 def suspects():
     Suspects()
-    return suspects_branch(FILES), ()
+    return suspects_result(**FILES), ()
 
 
 @pytest.mark.parametrize("make", [folds, suspects])
 def test_a_side_branch_that_both_looked_for_before_either_began(tracking, monkeypatch, make):
-    branch, nested = make()
+    result, nested = make()
     both_begin(monkeypatch)
     with ThreadPoolExecutor(CLONES) as pool:
-        found = list(pool.map(settle_side, [branch] * CLONES))
+        found = list(pool.map(settle_side, [result] * CLONES))
     assert len(set(found)) == 1
     assert_one_family(tracking, found[0], nested)
-    assert settle_side(branch) == found[0]
+    assert settle_side(result) == found[0]
 
 
 @pytest.mark.parametrize("make", [folds, suspects])
 def test_a_side_branch_whose_publisher_slept_between_looking_and_beginning(
     tracking, monkeypatch, make
 ):
-    branch, nested = make()
+    result, nested = make()
     other = []
-    at_first(monkeypatch, "create_run", lambda: other.append(settle_side(branch)))
-    assert settle_side(branch) == other[0]
+    at_first(monkeypatch, "create_run", lambda: other.append(settle_side(result)))
+    assert settle_side(result) == other[0]
     assert_one_family(tracking, other[0], nested)
 
 
 def test_an_attempt_that_was_killed_is_completed_by_both_at_once(tracking, monkeypatch):
     """Both find the parent that it left, and both begin the missing folds in it."""
-    branch, nested = folds()
+    result, nested = folds()
     at_first(monkeypatch, "set_terminated", lambda: (_ for _ in ()).throw(KeyboardInterrupt))
     with pytest.raises(KeyboardInterrupt):
-        settle_side(branch)
+        settle_side(result)
     first = tracking.client.search_runs([tracking.experiment_id], "tags.`crossval.fold` LIKE '%'")
     tracking.client.delete_run(first[0].info.run_id)
     both_begin(monkeypatch)
     with ThreadPoolExecutor(CLONES) as pool:
-        found = list(pool.map(settle_side, [branch] * CLONES))
+        found = list(pool.map(settle_side, [result] * CLONES))
     assert len(set(found)) == 1
     assert_one_family(tracking, found[0], nested)

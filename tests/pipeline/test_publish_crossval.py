@@ -17,15 +17,19 @@ from pipeline.ground.files import md5_file, write_json, write_rows
 from pipeline.ground.tables import write_table
 from pipeline.track import claim as agree
 from pipeline.track.connection import connect
-from pipeline.track.crossval import FoldResults, publish_folds
+from pipeline.track.crossval import fold_result
 from pipeline.track.params import TrackingParams
+from pipeline.track.result_run import publish_run
 from pipeline.track.runs import is_complete
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/crossval")
-RESULTS = FoldResults(
-    OUT / "metrics.json", OUT / "predictions.parquet", OUT / "history.csv", OUT / "plots"
-)
+FILES = {
+    "metrics": OUT / "metrics.json",
+    "predictions": OUT / "predictions.parquet",
+    "history": OUT / "history.csv",
+    "plots": OUT / "plots",
+}
 FOLDS = ("repeat-1-fold-1", "repeat-1-fold-2")
 
 
@@ -41,7 +45,7 @@ class Folds:
         vars(self).update(changes)
         mean = sum(self.accuracy) / 2
         write_json(
-            RESULTS.metrics,
+            FILES["metrics"],
             {
                 "folds": 2,
                 "repeats": 1,
@@ -64,19 +68,19 @@ class Folds:
             for fold in (1, 2)
             for epoch in (1, 2, 3)
         ]
-        write_rows(RESULTS.history, rows, columns=list(rows[0]))
-        write_table(RESULTS.predictions, pd.DataFrame({"p_a": [*self.accuracy]}))
-        RESULTS.plots.mkdir(exist_ok=True)
-        (RESULTS.plots / "folds.csv").write_text("fold\n")
+        write_rows(FILES["history"], rows, columns=list(rows[0]))
+        write_table(FILES["predictions"], pd.DataFrame({"p_a": [*self.accuracy]}))
+        FILES["plots"].mkdir(exist_ok=True)
+        (FILES["plots"] / "folds.csv").write_text("fold\n")
         entry = {
             "deps": [{"path": "pipeline/crossval/folds.py", "md5": self.code}],
             "params": {"params.yaml": self.params},
             "outs": [
                 *(
                     {"path": str(path), "md5": md5_file(path)}
-                    for path in (RESULTS.metrics, RESULTS.predictions, RESULTS.history)
+                    for path in (FILES["metrics"], FILES["predictions"], FILES["history"])
                 ),
-                {"path": str(RESULTS.plots), "md5": "9" * 32 + ".dir"},
+                {"path": str(FILES["plots"]), "md5": "9" * 32 + ".dir"},
             ],
         }
         Path("crossval").mkdir(exist_ok=True)
@@ -92,7 +96,7 @@ def folds(repository):
 
 
 def publish():
-    publish_folds(RESULTS, TRACKING)
+    publish_run(fold_result(**FILES), TRACKING)
 
 
 def family(tracking):
@@ -168,7 +172,7 @@ def test_touched_code_adds_its_key_and_another_fingerprint_confirms(folds, track
     tags = parent.data.tags
     assert len(tags["dvc.keys"].split()) == 2
     assert tags["dvc.keys"].split()[0] == tags["dvc.key"]
-    md5 = md5_file(RESULTS.predictions)
+    md5 = md5_file(FILES["predictions"])
     note = json.loads(tags[f"confirmed.{md5[:8]}"])
     assert re.fullmatch(r"20\d\d-\d\d-\d\dT\d\d:\d\d:\d\dZ", note.pop("date"))
     assert note == {"dvc.predictions": md5, "largest_difference_of_a_mean": 0.3125}
@@ -274,7 +278,7 @@ def test_a_server_that_is_away_is_a_warning_unless_it_is_required(folds, monkeyp
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     monkeypatch.setenv("MLFLOW_TRACKING_URI", f"http://127.0.0.1:{port}")
-    publish_folds(RESULTS, TRACKING.model_copy(update={"required": False}))
+    publish_run(fold_result(**FILES), TRACKING.model_copy(update={"required": False}))
     assert "the tracking server cannot be used" in caplog.text
     with pytest.raises(TrackingError, match="the tracking server cannot be used"):
         publish()

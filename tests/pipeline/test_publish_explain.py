@@ -10,16 +10,20 @@ import yaml
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import md5_file, write_json
 from pipeline.ground.tables import write_table
-from pipeline.track.branch_run import PARENT
-from pipeline.track.explain import ExplainFiles, publish_explanation
+from pipeline.track.explain import explain_result
 from pipeline.track.params import TrackingParams
-from pipeline.track.runs import COMPLETE, is_complete
+from pipeline.track.result_run import publish_run
+from pipeline.track.runs import COMPLETE, PARENT, is_complete
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/explain")
-FILES = ExplainFiles(
-    OUT / "report.json", OUT / "heat.parquet", OUT / "card.md", OUT / "card.html", OUT / "plots"
-)
+FILES = {
+    "report": OUT / "report.json",
+    "heat": OUT / "heat.parquet",
+    "card": OUT / "card.md",
+    "page": OUT / "card.html",
+    "plots": OUT / "plots",
+}
 MODEL = "d" * 32
 
 
@@ -34,7 +38,7 @@ class Explanation:
     def record(self, **changes):
         vars(self).update(changes)
         write_json(
-            FILES.report,
+            FILES["report"],
             {
                 "items": 8,
                 "warnings": ["look out"],
@@ -62,14 +66,14 @@ class Explanation:
                 },
             },
         )
-        write_table(FILES.heat, pd.DataFrame({"border": [self.heat]}))
-        FILES.card.write_text("# Model card\n")
-        FILES.page.write_text("<!doctype html>")
-        FILES.plots.mkdir(exist_ok=True)
-        (FILES.plots / "slices.png").write_bytes(b"png")
+        write_table(FILES["heat"], pd.DataFrame({"border": [self.heat]}))
+        FILES["card"].write_text("# Model card\n")
+        FILES["page"].write_text("<!doctype html>")
+        FILES["plots"].mkdir(exist_ok=True)
+        (FILES["plots"] / "slices.png").write_bytes(b"png")
         outs = [
             {"path": str(path), "md5": md5_file(path)}
-            for path in (FILES.report, FILES.heat, FILES.card, FILES.page)
+            for path in (FILES["report"], FILES["heat"], FILES["card"], FILES["page"])
         ]
         entry = {
             "deps": [
@@ -77,7 +81,7 @@ class Explanation:
                 {"path": "artifacts/train/model.safetensors", "md5": MODEL},
             ],
             "params": {"params.yaml": self.params},
-            "outs": [*outs, {"path": str(FILES.plots), "md5": "9" * 32 + ".dir"}],
+            "outs": [*outs, {"path": str(FILES["plots"]), "md5": "9" * 32 + ".dir"}],
         }
         Path("explain").mkdir(exist_ok=True)
         lock = yaml.safe_dump({"schema": "2.0", "stages": {"explain": entry}})
@@ -92,7 +96,7 @@ def explanation(repository):
 
 
 def publish():
-    publish_explanation(FILES, TRACKING)
+    publish_run(explain_result(**FILES), TRACKING)
 
 
 def runs(tracking):
@@ -152,7 +156,7 @@ def test_another_fingerprint_confirms_and_tells_the_difference(explanation, trac
     explanation.record(heat=0.5)
     publish()
     (run,) = runs(tracking)
-    md5 = md5_file(FILES.report)
+    md5 = md5_file(FILES["report"])
     note = json.loads(run.data.tags[f"confirmed.{md5[:8]}"])
     assert note.pop("date").startswith("20")
     assert note == {"dvc.report": md5, "largest_difference_of_a_figure": 0.25}

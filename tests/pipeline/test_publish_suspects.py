@@ -11,14 +11,18 @@ from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import md5_file, write_json
 from pipeline.ground.tables import write_table
 from pipeline.track.params import TrackingParams
+from pipeline.track.result_run import publish_run
 from pipeline.track.runs import is_complete
-from pipeline.track.suspects import SuspectFiles, publish_suspects
+from pipeline.track.suspects import suspects_result
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/suspects")
-FILES = SuspectFiles(
-    OUT / "suspects.parquet", OUT / "suspects.csv", OUT / "report.json", OUT / "sheets"
-)
+FILES = {
+    "table": OUT / "suspects.parquet",
+    "csv": OUT / "suspects.csv",
+    "report": OUT / "report.json",
+    "sheets": OUT / "sheets",
+}
 
 
 class Suspects:
@@ -32,7 +36,7 @@ class Suspects:
     def record(self, **changes):
         vars(self).update(changes)
         write_json(
-            FILES.report,
+            FILES["report"],
             {
                 "items": 8,
                 "note": "told apart",
@@ -42,18 +46,18 @@ class Suspects:
                 "out_of_fold": {"accuracy": 0.875},
             },
         )
-        write_table(FILES.table, pd.DataFrame({"rank": range(self.count), "x": self.extra}))
-        FILES.csv.write_text("rank\n")
-        FILES.sheets.mkdir(exist_ok=True)
-        (FILES.sheets / "label.png").write_bytes(b"png")
+        write_table(FILES["table"], pd.DataFrame({"rank": range(self.count), "x": self.extra}))
+        FILES["csv"].write_text("rank\n")
+        FILES["sheets"].mkdir(exist_ok=True)
+        (FILES["sheets"] / "label.png").write_bytes(b"png")
         outs = [
             {"path": str(path), "md5": md5_file(path)}
-            for path in (FILES.table, FILES.csv, FILES.report)
+            for path in (FILES["table"], FILES["csv"], FILES["report"])
         ]
         entry = {
             "deps": [{"path": "pipeline/suspects/find.py", "md5": self.code}],
             "params": {"params.yaml": self.params},
-            "outs": [*outs, {"path": str(FILES.sheets), "md5": "9" * 32 + ".dir"}],
+            "outs": [*outs, {"path": str(FILES["sheets"]), "md5": "9" * 32 + ".dir"}],
         }
         Path("suspects").mkdir(exist_ok=True)
         lock = yaml.safe_dump({"schema": "2.0", "stages": {"suspects": entry}})
@@ -68,7 +72,7 @@ def suspects(repository):
 
 
 def publish():
-    publish_suspects(FILES, TRACKING)
+    publish_run(suspects_result(**FILES), TRACKING)
 
 
 def runs(tracking):
@@ -124,7 +128,7 @@ def test_another_fingerprint_confirms_and_tells_the_difference(suspects, trackin
     suspects.record(count=5)
     publish()
     (run,) = runs(tracking)
-    md5 = md5_file(FILES.table)
+    md5 = md5_file(FILES["table"])
     note = json.loads(run.data.tags[f"confirmed.{md5[:8]}"])
     assert note.pop("date").startswith("20")
     assert note == {"dvc.suspects": md5, "largest_difference_of_a_count": 2.0}

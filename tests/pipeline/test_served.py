@@ -16,7 +16,7 @@ from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import read_table, write_table
 from pipeline.model.bundle import Predictor
 from pipeline.promotion.decisions import read_audit
-from pipeline.publish import publish, settle_version
+from pipeline.publish import Publication, publish
 from pipeline.track.connection import configure, connect
 from pipeline.version.package import requirements, save_model
 from pipeline.version.registry import DECIDED, DECISION, VERIFIED
@@ -54,7 +54,7 @@ def test_a_version_is_made_verified_and_becomes_champion_once(project, client):
     assert version.tags[DECISION] == "there was no champion yet"
     (decision,) = read_audit()
     assert version.tags[DECIDED] == decision.hash
-    assert version.tags["dvc.model"] == project.outcome().keys.model
+    assert version.tags["dvc.model"] == project.gathered().keys.model
     assert aliases(client) == {"candidate": "1", "champion": "1"}
     note = read_note(project.folder)
     assert (note["name"], note["version"], note["aliases"]) == (
@@ -364,23 +364,23 @@ def test_a_registration_killed_after_any_write_is_completed_by_the_next(
 ):
     """The check itself is left out here; it writes nothing."""
     monkeypatch.setattr("pipeline.publish.verify", lambda *args, **kwargs: "8 items equal")
-    outcome = project.outcome()
-    outcome.copy_files(project.folder / "kept")
+    result = project.gathered()
+    result.copy_files(project.folder / "kept")
     for after in range(1, 40):
         shutil.copyfile(mlflow_template, f"{after}.db")
         shutil.rmtree("audit", ignore_errors=True)
         os.environ["MLFLOW_TRACKING_URI"] = f"sqlite:///{project.folder / str(after)}.db"
         tracking = connect(TRACKING.experiment)
-        run = tracking.client.create_run(tracking.experiment_id, tags=outcome.tags())
+        run = tracking.client.create_run(tracking.experiment_id, tags=result.tags())
         tracking.client.log_artifacts(run.info.run_id, str(project.folder / "kept"))
         was_killed = False
         with monkeypatch.context() as patch:
             die_after(tracking.client, after, patch)
             try:
-                settle_version(tracking, outcome, run, REGISTRY)
+                Publication(tracking, result, REGISTRY).settle_version(run)
             except Killed:
                 was_killed = True
-        version = settle_version(tracking, outcome, run, REGISTRY)
+        version = Publication(tracking, result, REGISTRY).settle_version(run)
         assert [v.version for v in versions(tracking.client)] == [version.version]
         assert aliases(tracking.client) == {"candidate": "1", "champion": "1"}
         assert {VERIFIED, DECISION, DECIDED} <= set(version.tags)

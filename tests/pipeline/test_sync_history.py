@@ -17,7 +17,7 @@ from pipeline.keys.lock import LOCK
 from pipeline.keys.recorded import AUDIT
 from pipeline.past.sync import Sync, summary
 from pipeline.promotion.decisions import Draft, write_decision
-from pipeline.publish import register_version
+from pipeline.publish import Publication
 from pipeline.track.connection import connect
 from pipeline.track.follow import Stream
 from pipeline.track.result_run import settle_run
@@ -199,7 +199,7 @@ def test_results_come_in_their_order_with_their_commits_and_times(tracking, proj
 
 def test_what_was_published_is_what_is_synced(tracking, project, mlflow_template):
     project.result(0.1)
-    settle_run(tracking, project.outcome())
+    settle_run(tracking, project.gathered())
     (before,) = runs(tracking)
     assert before.data.tags["git.commit.provisional"] == "false"
     shutil.copyfile(mlflow_template, "new.db")
@@ -235,7 +235,7 @@ def test_touched_code_and_another_model_of_the_same_key_make_no_second_run(track
     ]
     (run,) = runs(tracking)
     assert len(run.data.tags["dvc.keys"].split()) == 2
-    note = json.loads(run.data.tags[f"confirmed.{project.outcome().keys.model[:8]}"])
+    note = json.loads(run.data.tags[f"confirmed.{project.gathered().keys.model[:8]}"])
     assert note["date"] == "2026-01-04T00:00:00Z"
     assert note["fingerprint"]["cpu"] == "AVX512"
     assert note["largest_difference"] == pytest.approx(0.0004)
@@ -246,11 +246,11 @@ def test_touched_code_and_another_model_of_the_same_key_make_no_second_run(track
 
 def test_what_is_missing_or_damaged_is_named_and_costs_nothing_else(tracking, project):
     project.result(0.1)
-    lost = project.outcome().keys.model
+    lost = project.gathered().keys.model
     project.result(0.2)
     project.object(lost).unlink()
     project.result(0.3)
-    project.object(project.outcome().keys.model).write_bytes(b"rot")
+    project.object(project.gathered().keys.model).write_bytes(b"rot")
     first, second, third = results(sync())
     assert (first.state, second.state, third.state) == ("missing", "made", "missing")
     assert "artifacts/train/model.safetensors (not in DVC's cache)" in first.note
@@ -307,7 +307,7 @@ def test_numbers_and_aliases_are_those_of_the_audit(tracking, project):
     models = []
     for lr, number in ((0.1, 2), (0.2, 5), (0.3, 6)):
         project.result(lr)
-        models.append(project.outcome().keys.model)
+        models.append(project.gathered().keys.model)
         decide_on(project, models[-1], number, champion=models[0])
     found = sync()
     assert numbers(tracking) == {2: models[0], 5: models[1], 6: models[2]}
@@ -321,7 +321,7 @@ def test_a_registry_that_was_begun_anew_gets_its_old_numbers(tracking, project):
     models = []
     for lr, number in ((0.1, 1), (0.2, 2)):
         project.result(lr)
-        models.append(project.outcome().keys.model)
+        models.append(project.gathered().keys.model)
         decide_on(project, models[-1], number)
     register_present(project, tracking)
     assert numbers(tracking) == {1: models[1]}
@@ -336,10 +336,10 @@ def test_a_registry_that_was_begun_anew_gets_its_old_numbers(tracking, project):
 
 def test_a_registry_that_holds_something_else_is_added_to(tracking, project):
     project.result(0.1)
-    decide_on(project, project.outcome().keys.model, 1)
+    decide_on(project, project.gathered().keys.model, 1)
     project.retrain("not committed")
     register_present(project.set_param("optim", lr=0.5), tracking)
-    foreign = project.outcome().keys.model
+    foreign = project.gathered().keys.model
     project.git("checkout", "--quiet", ".")
     sync()
     assert numbers(tracking)[1] == foreign
@@ -348,8 +348,8 @@ def test_a_registry_that_holds_something_else_is_added_to(tracking, project):
 
 def register_present(project, tracking):
     """Publish the present result up to its version; it cannot be verified, it has no pictures."""
-    outcome = project.outcome()
-    register_version(tracking, outcome, settle_run(tracking, outcome), REGISTRY)
+    result = project.gathered()
+    Publication(tracking, result, REGISTRY).register(settle_run(tracking, result))
 
 
 def test_a_version_without_its_raw_files_says_that_it_is_not_verified(tracking, project):
@@ -403,16 +403,16 @@ def test_a_run_whose_machine_died_is_ended(tracking, project):
 
 
 def test_a_result_trained_again_is_confirmed_with_its_date(tracking, project):
-    key = project.outcome().keys.train
+    key = project.gathered().keys.train
     journal(key)
     project.result(0.1)
-    journal(project.outcome().keys.train)
+    journal(project.gathered().keys.train)
     sync()
     (run,) = runs(tracking)
     tag = f"confirmed.{run.data.tags['dvc.model'][:8]}"
     assert tag not in run.data.tags
-    journal(project.outcome().keys.train)
-    settle_run(tracking, project.outcome())
+    journal(project.gathered().keys.train)
+    settle_run(tracking, project.gathered())
     (run,) = runs(tracking)
     note = read_json_text(run.data.tags[tag])
     assert note["comparison"] == "the model is equal to the bit"

@@ -20,8 +20,8 @@ from pipeline.model.network import Network
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.read.decode import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
+from pipeline.track.main_result import MainResult, ResultFiles
 from pipeline.track.params import TrackingParams
-from pipeline.track.result import Outcome, Results
 from pipeline.version.params import RegistryParams
 
 FINGERPRINT = {"torch": "2", "device": "cpu", "cpu": "AVX2", "threads": 1, "precision": "fp32"}
@@ -66,7 +66,7 @@ PARAMS = {
     "tracking": TRACKING.model_dump(),
     "registry": REGISTRY.model_dump(),
 }
-RESULTS = Results(
+RESULTS = ResultFiles(
     lock=Path(LOCK),
     raw=Path("data/cells/raw"),
     manifest=Path("artifacts/clean/manifest.parquet"),
@@ -203,9 +203,9 @@ class Project:
             value = value[part]
         return value
 
-    def outcome(self):
+    def gathered(self):
         """Gather the result, as `publish` does."""
-        return Outcome(RESULTS)
+        return MainResult(RESULTS)
 
 
 def use_real_model(project, *, task="classification", items=8, seed=1):

@@ -38,7 +38,7 @@ def project(tmp_path, monkeypatch):
 
 def publish(project):
     server = connect("cells")
-    run = settle_run(server, project.outcome())
+    run = settle_run(server, project.gathered())
     return server, run
 
 
@@ -79,7 +79,7 @@ def test_the_commit_that_records_it_is_found_and_changed_params_are_marked(proje
 
 def test_where_the_commit_is_gone_the_run_itself_speaks(project):
     _, run = publish(project)
-    md5 = project.outcome().keys.model
+    md5 = project.gathered().keys.model
     project.retrain("other weights")
     found = trace(project.folder, run.info.run_id)
     assert found.recorded.where.startswith("dvc.lock of run ")
