@@ -1,11 +1,12 @@
-# make repro: raw data to registered model.  make test: all tests.  Both create .venv and install by themselves.
+# make repro: raw data to registered model.  make test: the tests of every change.  Both create .venv and install by themselves.
 .DEFAULT_GOAL := help
 VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
+TESTS = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install doctor repro test check docs deps bench race ui lock clean-venv
+.PHONY: help install doctor repro test test-all times check docs deps bench race ui lock clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -33,8 +34,14 @@ doctor: $(INSTALLED) ## what is wrong, before any work
 repro: $(INSTALLED) ## raw data to registered model
 	@$(BIN)/rootstock repro
 
-test: $(INSTALLED) ## all tests
-	@$(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder --durations 20
+test: $(INSTALLED) ## what every change should pass (8 minutes on 2 cores)
+	@$(TESTS) -m "not slow" --junitxml .pytest_cache/fast.xml
+
+test-all: test ## then the slow ones: kills, real servers, races, the whole pipeline
+	@$(TESTS) -m slow --junitxml .pytest_cache/slow.xml
+
+times: $(INSTALLED) ## write what `make test-all` took, by file, into docs/testing.md
+	@$(BIN)/python -m tests.support.times .pytest_cache/fast.xml .pytest_cache/slow.xml
 
 check: $(INSTALLED) ## lint, format, types, import rules
 	@$(BIN)/ruff check .
