@@ -52,7 +52,7 @@ check: $(INSTALLED) ## lint, format, types, import rules
 docs: $(INSTALLED) ## a site of docs/, with every param and option: site/index.html
 	@$(BIN)/python -m docs.build site && echo "site/index.html"
 
-deps: $(INSTALLED) ## write what each stage imports into its dvc.yaml
+deps: $(INSTALLED) ## link what each stage imports into imports/<stage>
 	@$(BIN)/python -m tests.support.code_deps
 
 bench: $(INSTALLED) ## side-by-side measurements; never part of the tests

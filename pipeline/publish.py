@@ -15,6 +15,7 @@ from pipeline.judge.metrics import METRICS
 from pipeline.keys.journal import state_folder
 from pipeline.promotion.contest import Arena
 from pipeline.promotion.promotion import decide_published
+from pipeline.repo.imports import refuse_copied_links
 from pipeline.track.connection import Tracking, probe, publish_to, redact
 from pipeline.track.describe import describe_version
 from pipeline.track.main_result import SPLITS, MainResult, ResultFiles
@@ -50,12 +51,13 @@ def publish(files: ResultFiles, tracking: TrackingParams, registry: RegistryPara
 
     Raises:
         TrackingError: The server is away, and `tracking.required` is true.
-        IntegrityError: The registered model does not predict what was evaluated, or the audit is
-            damaged.
+        IntegrityError: The registered model does not predict what was evaluated, the audit is
+            damaged, or DVC does not see the code of the stages.
         ParamsError: `registry.metric` is no metric of the task.
         GitError: git cannot read the repository: a run is never without the commit that there is.
     """
     has_commit(Path())
+    refuse_copied_links(Path())
     path = state_folder() / "published.json"
     result = MainResult(files)
     if registry.metric not in result.metrics:

@@ -16,6 +16,7 @@ from typing import Any
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import md5_file, sha256_json
 from pipeline.ground.params import parse_params, read_params
+from pipeline.repo.imports import IMPORTS, folder_md5
 
 GRAPH = "dvc.yaml"
 LOCK = "dvc.lock"
@@ -202,6 +203,8 @@ def _data_md5(lock: Lock) -> str:
 def _md5(root: Path, path: str, outs: dict[str, str]) -> str:
     if path in outs:
         return outs[path]
+    if path.startswith(f"{IMPORTS}/") and (md5 := folder_md5(root / path)):
+        return md5
     if not (root / path).is_file():
         raise ParamsError(root / LOCK, "no stage has written this dep", got=path, remedy=_REPRO)
     return md5_file(root / path)

@@ -7,6 +7,7 @@ from typing import Any
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.params import parse_params
 from pipeline.keys.lock import Lock, RunKeys, run_keys
+from pipeline.repo.imports import IMPORTS
 
 AUDIT = Path("audit")
 """The committed folder of decisions, at the repository's root; see `promotion/decisions.py`."""
@@ -82,6 +83,11 @@ class Recorded:
             for path, md5 in files.items()
             if not md5.endswith(".dir") and path != self.data_path
         }
+
+    def links(self) -> dict[str, str]:
+        """Return path -> md5 of the folders of links by which the stages read their code."""
+        found = {path: md5 for stage in self.stages for path, md5 in self.inputs(stage).items()}
+        return {path: md5 for path, md5 in found.items() if path.startswith(f"{IMPORTS}/")}
 
     def _made(self) -> set[str]:
         return {path for stage in self.stages for path in self.lock.outs(stage)}

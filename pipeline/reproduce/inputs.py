@@ -4,8 +4,6 @@ DVC believes the names of objects that it pulls. A rebuild does not: an input th
 the remote or the cache would else show as another manifest only.
 """
 
-import hashlib
-import json
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -16,6 +14,7 @@ from pipeline.ground.params import read_params
 from pipeline.keys.lock import GRAPH
 from pipeline.keys.recorded import Recorded
 from pipeline.repo.cache import cache_folder, dvc_folder, object_path, read_listing
+from pipeline.repo.imports import folder_md5
 
 WEIGHTS = Path("weights")
 _LOCAL = "local-cache"
@@ -157,16 +156,3 @@ def _settle_folders(root: Path, tree: Path, wanted: dict[str, str]) -> list[str]
         shutil.copytree(root / path, tree / path)
         taken.append(path)
     return taken
-
-
-def folder_md5(folder: Path) -> str | None:
-    """Return the digest that DVC gives to a folder; None where there is none."""
-    if not folder.is_dir():
-        return None
-    entries = [
-        {"md5": md5_file(path), "relpath": path.relative_to(folder).as_posix()}
-        for path in folder.rglob("*")
-        if path.is_file()
-    ]
-    text = json.dumps(sorted(entries, key=lambda entry: entry["relpath"]), sort_keys=True)
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"

@@ -17,6 +17,7 @@ from pipeline.ground.params import read_params
 from pipeline.keys.journal import state_folder
 from pipeline.keys.lock import GRAPH, LOCK, PARAMS
 from pipeline.keys.recorded import Recorded
+from pipeline.repo.imports import folder_md5, source
 from pipeline.track.connection import exclusive
 from pipeline.track.runs import flatten
 
@@ -136,7 +137,29 @@ def settle_code(root: Path, tree: Path, recorded: Recorded) -> list[str]:
         (tree / path).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(root / path, tree / path)
         taken.append(path)
+    for path, md5 in recorded.links().items():
+        taken += _settle_links(root, tree, path, md5)
     _check_params(tree, recorded)
+    return taken
+
+
+def _settle_links(root: Path, tree: Path, path: str, md5: str) -> list[str]:
+    """Make sure of what one stage imports, as `settle_code` does of single files."""
+    if folder_md5(tree / path) == md5:
+        return []
+    if folder_md5(root / path) != md5:
+        raise IntegrityError(
+            path,
+            f"the code of this stage differs from what made the result (md5 {md5[:_KEY_CHARS]})",
+            remedy="files that git did not know are in no patch; commit before publishing",
+        )
+    remove(tree / path)
+    shutil.copytree(root / path, tree / path, symlinks=True)
+    files = [source(link.name) for link in sorted((tree / path).iterdir())]
+    taken = [each for each in files if not _has(tree, each, md5_file(root / each))]
+    for each in taken:
+        (tree / each).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(root / each, tree / each)
     return taken
 
 

@@ -3,7 +3,6 @@
 A working tree without git is a fact like others; a repository that git cannot read is an error.
 """
 
-import hashlib
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -14,6 +13,7 @@ from pipeline.ground.errors import ParamsError
 from pipeline.ground.git import ask_git, ask_line, has_commit, read_git
 from pipeline.ground.params import parse_params
 from pipeline.keys.lock import LOCK, PARAMS, Lock, run_keys
+from pipeline.repo.imports import code_md5_at, is_code
 from pipeline.track.connection import redact
 
 _MAX_COMMITS = 100
@@ -164,16 +164,10 @@ def is_recorded(root: Path, commit: str, lock: Lock, stages: Iterable[str]) -> b
     for stage in stages:
         if any(_value(params, name) != value for name, value in lock.params(stage).items()):
             return False
-        code = {path: md5 for path, md5 in lock.deps(stage).items() if path.endswith(".py")}
-        for path, md5 in code.items():
-            content = ask_git(root, "show", f"{commit}:./{path}")
-            if content is None or _md5(content) != md5:
-                return False
+        code = {path: md5 for path, md5 in lock.deps(stage).items() if is_code(path)}
+        if any(code_md5_at(root, commit, path) != md5 for path, md5 in code.items()):
+            return False
     return True
-
-
-def _md5(text: str) -> str:
-    return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest()
 
 
 def _value(params: Any, name: str) -> Any:

@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline.ground.params import SECTIONS, read_params
+from pipeline.repo.imports import is_code, source
 from tests.support.closure import ROOT, closure
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
@@ -69,8 +70,17 @@ def test_the_command_runs_the_module_with_python_m(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_code_deps_are_the_import_closure(stage):
-    listed = [dep for dep in STAGES[stage]["deps"] if dep.endswith(".py")]
-    assert listed == sorted(closure(module(stage))), "deps differ from what the stage imports"
+    name = module(stage).split(".")[-1]
+    assert [dep for dep in STAGES[stage]["deps"] if is_code(dep)] == [f"imports/{name}"]
+    found = {path.name: str(path.readlink()) for path in (ROOT / "imports" / name).iterdir()}
+    wanted = {each.removesuffix(".py").replace("/", "."): each for each in closure(module(stage))}
+    assert found == {link: f"../../{each}" for link, each in wanted.items()}, "run `make deps`"
+    assert all(source(link) == each for link, each in wanted.items())
+
+
+def test_no_links_are_left_of_a_stage_that_is_gone():
+    names = {module(stage).split(".")[-1] for stage in STAGES}
+    assert {path.name for path in (ROOT / "imports").iterdir()} == names
 
 
 @pytest.mark.parametrize("stage", STAGES)
@@ -106,7 +116,7 @@ def test_every_path_of_the_command_is_a_dep_or_an_out(stage):
     known = set(outs(stage)) | set(names(STAGES[stage].get("deps")))
     for name, path in options(stage).items():
         assert path in known, f"--{name} {path} is neither a dep nor an out"
-    data = {dep for dep in known if not dep.endswith(".py")}
+    data = {dep for dep in known if not is_code(dep)}
     assert data - set(options(stage).values()) == set(), "listed but not given to the command"
 
 

@@ -60,7 +60,7 @@ def clone(folder, *, top=None):
             continue
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy(ROOT / name, folder / name)
+            shutil.copy(ROOT / name, folder / name, follow_symlinks=False)
     run(top or folder, "git", "init", "--quiet", "--initial-branch", "main")
     return folder
 

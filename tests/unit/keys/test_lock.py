@@ -11,6 +11,7 @@ import yaml
 
 from pipeline.ground.errors import ParamsError
 from pipeline.keys.lock import Lock, run_keys, train_key
+from pipeline.repo.imports import folder_md5
 from tests.support.published import Project
 
 
@@ -197,3 +198,25 @@ def test_dvc_itself_agrees(tmp_path):
     from pipeline.ground.files import sha256_json
 
     assert (tmp_path / "key").read_text() == sha256_json({"deps": entry, "params": params})
+
+
+def test_code_that_is_a_folder_of_links_enters_by_what_the_links_lead_to(project):
+    root = project.folder
+    (root / "imports/train").mkdir(parents=True)
+    (root / "imports/train/train").symlink_to("../../train.py")
+    graph = yaml.safe_load((root / "dvc.yaml").read_text())
+    deps = graph["stages"]["train"]["deps"]
+    deps[deps.index("train.py")] = "imports/train"
+    (root / "dvc.yaml").write_text(yaml.safe_dump(graph))
+    before = train_key(root)
+    (root / "train.py").write_text("train = 2\n")
+    assert train_key(root) != before
+    entry = project.lock["stages"]["train"]
+    entry["deps"] = [
+        {"path": "imports/train", "md5": folder_md5(root / "imports/train")}
+        if each["path"] == "train.py"
+        else each
+        for each in entry["deps"]
+    ]
+    (root / "dvc.lock").write_text(yaml.safe_dump(project.lock))
+    assert keys(project).train == train_key(root)
