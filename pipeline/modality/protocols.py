@@ -1,12 +1,12 @@
 """What a modality offers to the stages.
 
-Reader: bytes to what is known of an item. Shelf: what a row of the store is. Encoder: bytes to a
-row. Scaling: what normalizes rows. Net: rows to features. Show: items for people and for programs.
-Each part is found by a look-up beside this file, so that a stage reads the code of the parts that
-it uses and no other.
+Files: which files are items. Reader: bytes to what is known of an item. Shelf: what a row of the
+store is. Encoder: bytes to a row. Scaling: what normalizes rows. Net: rows to features. Show: items
+for people and for programs. Each part is found by a look-up beside this file, so that a stage reads
+the code of the parts that it uses and no other.
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -22,8 +22,62 @@ Facts = Mapping[str, type[int] | type[str]]
 """Columns of the manifest that are written for items of one modality, and what they hold."""
 
 
+class Files(Protocol):
+    """Which files are items, by their names and by their first bytes."""
+
+    NOUN: tuple[str, str]
+    """What an item and several items are called in a message."""
+
+    WORDS: tuple[str, ...]
+    """Words by which people call an item, as the name of a column, the surest first."""
+
+    SUFFIXES: tuple[str, ...]
+    """Ends of the names of files that are read, in lower case."""
+
+    UNREAD_SUFFIXES: Collection[str]
+    """Of files of this kind that are not read: they are items too, and are quarantined."""
+
+    def format(self, head: bytes) -> str | None:
+        """Return the format, of those that are read, that a file's first bytes claim to have."""
+
+    def unread_format(self, head: bytes) -> str | None:
+        """Name a format of this kind that is not read, with a way to one that is, or None."""
+
+    def hidden_format(self, head: bytes) -> str | None:
+        """Name what holds an item that must be taken out first, or None."""
+
+
+class RawFolder(Protocol):
+    """What lies in a raw folder: paths relative to it; members of containers too."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files and members."""
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """The containers."""
+
+    def archive_of(self, path: str) -> str | None:
+        """Return the container that holds a file, or None for a loose one."""
+
+
 class Reader(Protocol):
     """Bytes to what is known of an item."""
+
+    def refuse_unread(self, raw: Path, folder: RawFolder, label_file: Path | None) -> None:
+        """Refuse a raw folder without items whose files may hold some in a way that is not read.
+
+        Raises:
+            DataError: It says what the files are, and what to do.
+        """
+
+    def refuse_other_tasks(self, raw: Path, folder: RawFolder) -> None:
+        """Refuse a raw folder without a label file whose items have no label each.
+
+        Raises:
+            DataError: It says what the set is, and what to do.
+        """
 
 
 class Spec(Protocol):

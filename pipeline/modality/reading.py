@@ -2,6 +2,7 @@
 
 from importlib import import_module
 
+from pipeline.modality import table
 from pipeline.modality.protocols import Reader
 
 PART = "read.reader"
@@ -12,3 +13,8 @@ def reader(modality: str) -> Reader:
     """Return the Reader of a modality of `MODALITIES`."""
     found: Reader = import_module(f"pipeline.{modality}.{PART}").READER
     return found
+
+
+def all_readers() -> tuple[Reader, ...]:
+    """Return the Readers of all modalities, in the order of `MODALITIES`."""
+    return tuple(map(reader, table.MODALITIES))

@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 MODALITIES = ("picture",)
-"""To add one, add its room (`read/reader.py`, `shelf/shelf.py`, `net/net.py`, `show/show.py`) and a
-name here."""
+"""To add one, add its room (`files.py`, `read/reader.py`, `shelf/shelf.py`, `net/net.py`,
+`show/show.py`) and a name here."""
 
 _FIRST = "picture"
 """Files that name no modality are of this one; it is not written, so that they keep their bytes."""

@@ -1,4 +1,4 @@
-"""Files that hold many raw items, and are read in place: archives, and tables with pictures.
+"""Files that hold many raw items, and are read in place: archives, and item tables.
 
 Each has members, which it lists and reads by their paths, as if it were a folder.
 """
@@ -10,7 +10,7 @@ from typing import Protocol
 from pipeline.raw.archive.archive import SUFFIXES as ARCHIVES
 from pipeline.raw.archive.archive import Archive, is_archive
 from pipeline.raw.archive.io import Member
-from pipeline.raw.shards.picture_table import PictureTable, holds_pictures
+from pipeline.raw.shards.item_table import ItemTable, holds_items
 
 TABLE = ".parquet"
 SUFFIXES = (*ARCHIVES, TABLE)
@@ -39,7 +39,7 @@ def is_container(path: Path) -> bool:
         DataError: It is one that cannot be read in place, or a table that cannot be read.
         OSError: It cannot be opened.
     """
-    return holds_pictures(path) if is_table(path.name) else is_archive(path)
+    return holds_items(path) if is_table(path.name) else is_archive(path)
 
 
 def is_table(name: str) -> bool:
@@ -58,4 +58,4 @@ def open_container(path: Path, name: str) -> Container:
         DataError: It cannot be read in place, or is no regular file.
         OSError: It cannot be opened.
     """
-    return PictureTable(path) if is_table(name) else Archive(path, name)
+    return ItemTable(path) if is_table(name) else Archive(path, name)

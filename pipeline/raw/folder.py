@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.ground.errors import DataError, MachineError
 from pipeline.raw.containers import SUFFIXES, is_container, open_container
-from pipeline.raw.sidecars import PICTURES
+from pipeline.raw.item_names import item_suffixes
 from pipeline.raw.system_names import is_system_name
 from pipeline.raw.unsafe_entries import entry_fault, walk
 
@@ -39,7 +39,7 @@ class Folder:
     """Hidden and system entries, a folder counted as one."""
 
     archives: tuple[str, ...] = ()
-    """Containers: tables with a picture column too."""
+    """Containers: archives, and item tables."""
 
     hidden: tuple[str, ...] = ()
     """Folders among the hidden entries, on disk: nobody looked into them."""
@@ -172,7 +172,7 @@ class _Seen:
 
 def _is_archive(entry: "os.DirEntry[str]") -> bool:
     suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-    return suffix not in PICTURES and is_container(Path(entry.path))
+    return suffix not in item_suffixes() and is_container(Path(entry.path))
 
 
 def look_into(folder: Path, archive: str) -> Folder:

@@ -20,7 +20,7 @@ A label file names a member by its item's path, or by its path in the archive wh
 has that.
 
 Every file becomes an item, whatever it holds, but for those that a warning counts and names: what
-systems leave, what the user's patterns leave out, notes beside the pictures, and folders that mean
+systems leave, what the user's patterns leave out, notes beside the items, and folders that mean
 nothing where others are splits.
 """
 
@@ -31,8 +31,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.ground.errors import DataError
+from pipeline.modality.reading import all_readers
+from pipeline.raw.containers import is_table
 from pipeline.raw.folder import FOREIGN_FOLDER, Folder, look_at
 from pipeline.raw.item import Item, RawItems
+from pipeline.raw.item_names import is_item_name, item_nouns
 from pipeline.raw.labels.choice import LABEL_NAMES, Labels, find_labels
 from pipeline.raw.labels.label_file import LabelFile
 from pipeline.raw.labels.label_items import from_label_file
@@ -47,7 +50,6 @@ from pipeline.raw.sidecars import (
     some_counts,
     some_files,
 )
-from pipeline.raw.unread.unread import refuse_unread
 
 
 def find_items(
@@ -69,11 +71,15 @@ def find_items(
     """
     folder = look_at(raw, unwanted=compile_globs(ignore))
     _refuse_foreign(raw, folder)
-    refuse_unread(raw, folder, labels if labels.is_file() else None)
+    if not (any(map(is_item_name, folder.files)) or any(map(is_table, folder.archives))):
+        for reader in all_readers():
+            reader.refuse_unread(raw, folder, labels if labels.is_file() else None)
     chosen = find_labels(raw, labels, folder, target=target)
     folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
     if not folder.files:
-        raise DataError(raw, "has no files to work with", remedy="put pictures there, or pull them")
+        raise DataError(
+            raw, "has no files to work with", remedy=f"put {item_nouns()} there, or pull them"
+        )
     if chosen.file is None:
         found = from_shards(raw, folder, target=target) or _by_folders(raw, folder, chosen, layout)
     else:
@@ -112,9 +118,9 @@ def _refuse_foreign(raw: Path, folder: Folder) -> None:
 
 
 def _by_folders(raw: Path, folder: Folder, labels: Labels, layout: str) -> RawItems:
-    pictures, notes = _without_notes(raw, folder)
+    own, notes = _without_notes(raw, folder)
     try:
-        found = from_folders(raw, pictures, layout=layout)
+        found = from_folders(raw, own, layout=layout)
     except DataError as error:
         labels.refuse(raw, str(error).removeprefix(f"{raw}: "))
         raise
@@ -123,14 +129,14 @@ def _by_folders(raw: Path, folder: Folder, labels: Labels, layout: str) -> RawIt
 
 
 def _by_label_file(raw: Path, folder: Folder, labels: LabelFile) -> RawItems:
-    pictures, notes = _without_notes(raw, folder, but={row.path for row in labels.rows})
-    return _told(from_label_file(labels, pictures, raw), notes)
+    own, notes = _without_notes(raw, folder, but={row.path for row in labels.rows})
+    return _told(from_label_file(labels, own, raw), notes)
 
 
 def _without_notes(
     raw: Path, folder: Folder, *, but: Collection[str] = ()
 ) -> tuple[Folder, Collection[str]]:
-    """Return the folder without the files that are notes on pictures, and these.
+    """Return the folder without the files that are notes on items, and these.
 
     Raises:
         DataError: There is nothing else.
@@ -139,8 +145,8 @@ def _without_notes(
     if len(notes) == len(folder.files):
         raise DataError(
             raw,
-            f"has no pictures: {describe_sidecars(notes)[0]}",
-            remedy="put pictures there, or pull them",
+            f"has no {item_nouns()}: {describe_sidecars(notes)[0]}",
+            remedy=f"put {item_nouns()} there, or pull them",
         )
     if not notes:
         return folder, notes

@@ -1,18 +1,11 @@
-"""Files that lie beside the pictures and are none: by the user's patterns, or by their names."""
+"""Files that lie beside the items and are none: by the user's patterns, or by their names."""
 
 import re
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import translate
 
-from pipeline.raw.suffixes import PICTURES as READABLE
-
-PICTURES = frozenset(READABLE) | frozenset(
-    ".apng .pam .heic .heif .hif .jp2 .j2k .jpf .jpx .jxl .jxr .svg .eps .ps .ai .pdf .psd .psb "
-    ".xcf .ico .cur .icns .tga .pcx .dds .exr .hdr .wmf .emf .dng .cr2 .cr3 .nef .arw .orf .rw2 "
-    ".raf .srw .pef .raw .dcm .dicom .fits .nii .djvu .mpo .qoi .sgi .xbm .xpm".split()
-)
-"""Suffixes of pictures, of those too that cannot be read: such a file is never left out."""
+from pipeline.raw.item_names import item_nouns, item_suffixes
 
 _NOTES = frozenset(
     ".xml .json .jsonl .ndjson .txt .csv .tsv .md .rst .yaml .yml .html .htm .xmp .log .xls .xlsx "
@@ -45,22 +38,23 @@ def _expression(glob: str) -> str:
 
 
 def find_sidecars(files: Sequence[str], *, but: Collection[str] = ()) -> frozenset[str]:
-    """Return the files that are notes on pictures: no pictures by their suffix, and named so.
+    """Return the files that are notes on items: no items by their suffix, and named so.
 
     A file is one if its suffix is that of a table, a text or a markup file, if it is a read-me or a
-    license, or if a picture in its folder has the same name but for the suffix. A file without a
-    suffix, or with one that nobody knows, is none: it may be a picture.
+    license, or if an item in its folder has the same name but for the suffix. A file without a
+    suffix, or with one that nobody knows, is none: it may be an item.
 
     Args:
         files: Paths with `/`.
         but: Paths that a label file names: these are items whatever they are.
     """
-    other = [path for path in files if _suffix(path) not in PICTURES]
+    suffixes = item_suffixes()
+    other = [path for path in files if _suffix(path) not in suffixes]
     if not other:
         return frozenset()
     outside = set(other)
-    pictures = [path for path in files if path not in outside]
-    stems = {*pictures, *(path.rpartition(".")[0] for path in pictures)}
+    items = [path for path in files if path not in outside]
+    stems = {*items, *(path.rpartition(".")[0] for path in items)}
     named = set(but)
     return frozenset(path for path in other if path not in named and _is_sidecar(path, stems))
 
@@ -85,8 +79,8 @@ def describe_sidecars(paths: Iterable[str]) -> list[str]:
         return []
     counts = Counter(_suffix(path) or path.rpartition("/")[2] for path in paths)
     return [
-        f"{some_files(len(paths))} left out as notes beside the pictures: {some_counts(counts)}; "
-        f"first: {paths[0]!r}"
+        f"{some_files(len(paths))} left out as notes beside the {item_nouns()}: "
+        f"{some_counts(counts)}; first: {paths[0]!r}"
     ]
 
 

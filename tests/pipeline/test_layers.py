@@ -20,6 +20,8 @@ ROOMS = (
     "store.encoded_shard",
     "store.writer",
     "manifest",
+    "picture.files",
+    "picture.sets",
     "picture.read",
     "picture.shelf",
     "picture.net.cpu",

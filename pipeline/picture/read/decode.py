@@ -21,6 +21,12 @@ import numpy as np
 import PIL
 from PIL import Image, ImageCms
 
+from pipeline.picture.files import (
+    find_png_damage,
+    picture_format,
+    png_significant_bits,
+    unread_format,
+)
 from pipeline.picture.read import deep, tiff
 from pipeline.picture.read.limits import MAX_PIXELS as MAX_PIXELS
 from pipeline.picture.read.spec import NOTES as NOTES
@@ -29,13 +35,7 @@ from pipeline.picture.read.spec import DecodeSpec as DecodeSpec
 from pipeline.picture.read.spec import Picture as Picture
 from pipeline.picture.read.spec import Pixels as Pixels
 from pipeline.picture.read.spec import UndecodableImage as UndecodableImage
-from pipeline.raw.sniff import (
-    HEAD_BYTES,
-    find_png_damage,
-    picture_format,
-    png_significant_bits,
-    sniff_picture,
-)
+from pipeline.raw.sniff import HEAD_BYTES
 from pipeline.raw.sniff import sniff as sniff
 
 VERSIONS = {"Pillow": PIL.__version__, "numpy": np.__version__}
@@ -196,7 +196,7 @@ def _load(raw: bytes, max_pixels: int, white16: int, notes: set[str]) -> _Found:
     head = raw[:HEAD_BYTES]
     kind = picture_format(head)
     if kind is None:
-        reason = "format_not_allowed" if sniff_picture(head) else "not_image"
+        reason = "format_not_allowed" if unread_format(head) else "not_image"
         raise UndecodableImage(reason, f"it is {sniff(head) or 'of no known picture format'}")
     with _WARNINGS_LOCK, warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")

@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+from pipeline.picture.files import FORMATS
 from pipeline.picture.read.decode import open_picture
 from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.spec import NOTES as PICTURE_NOTES
@@ -31,26 +32,6 @@ ALARMS = frozenset({"alpha_hides", "alpha_ignored", "clipped16", "constant", "gr
 
 EXTENSION_NOTE = "other_extension"
 """The one note that depends on more than the bytes of a file."""
-
-_EXTENSIONS = {
-    ".jpg": ("JPEG", "MPO"),
-    ".jpeg": ("JPEG", "MPO"),
-    ".png": ("PNG",),
-    ".gif": ("GIF",),
-    ".bmp": ("BMP",),
-    ".tif": ("TIFF",),
-    ".tiff": ("TIFF",),
-    ".webp": ("WEBP",),
-    ".avif": ("AVIF",),
-    ".jfif": ("JPEG", "MPO"),
-    ".jpe": ("JPEG", "MPO"),
-    ".apng": ("PNG",),
-    ".dib": ("BMP",),
-    ".ppm": ("PPM",),
-    ".pgm": ("PPM",),
-    ".pbm": ("PPM",),
-    ".pnm": ("PPM",),
-}
 
 
 @dataclass(frozen=True)
@@ -146,7 +127,7 @@ def _notes(picture: Picture, extension: str) -> Iterator[str]:
 
 
 def _is_misnamed(kind: str | None, extension: str) -> bool:
-    return kind not in _EXTENSIONS.get(extension, (kind,))
+    return kind not in FORMATS.get(extension, (kind,))
 
 
 def _is_constant(pixels: Pixels, nearly: int) -> bool:

@@ -10,7 +10,8 @@ from contextlib import suppress
 from typing import Any, NoReturn
 from urllib.parse import unquote_to_bytes
 
-from pipeline.raw.sniff import HEAD_BYTES, picture_format, sniff_picture
+from pipeline.picture.files import picture_format, unread_format
+from pipeline.raw.sniff import HEAD_BYTES
 
 _BLANKS = b" \t\r\n\f\v"
 _LETTERS = (string.ascii_letters + string.digits).encode()
@@ -84,7 +85,7 @@ def from_bytes(raw: bytes) -> bytes:
 
 def _is_picture(raw: bytes) -> bool:
     head = raw[:HEAD_BYTES]
-    return bool(picture_format(head) or sniff_picture(head))
+    return bool(picture_format(head) or unread_format(head))
 
 
 def from_cell(cell: Any) -> Any:

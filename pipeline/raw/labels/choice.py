@@ -44,7 +44,7 @@ class Labels:
         file: The label file, or several in one; None where folders must name the classes.
         own: The files that it came from, relative to the raw folder: no items.
         fault: What is wrong with a file of such a name, where it was not used.
-        unread: Tables that name pictures and are not read, relative to the raw folder.
+        unread: Tables that name files and are not read, relative to the raw folder.
     """
 
     file: LabelFile | None
@@ -113,7 +113,7 @@ def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labe
         if own in folder.archives:
             raise ParamsError(
                 "params.yaml",
-                "must be data.path where a file holds the pictures and their labels",
+                "must be data.path where a file holds the items and their labels",
                 field="data.labels",
                 got=str(labels),
                 remedy=f"write {raw}",

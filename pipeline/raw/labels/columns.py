@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.labels.path_matching import FileNames, is_picture_name
+from pipeline.raw.item_names import is_named_item, item_nouns, item_words
+from pipeline.raw.labels.path_matching import FileNames
 from pipeline.raw.labels.text_table import TextTable
 from pipeline.raw.layout.split_words import split_in_column
 
@@ -14,75 +15,22 @@ OWN_COLUMNS = ("path", "split", "group", "weight")
 """Columns with a meaning of their own; the rest, but for the target, passes through as text."""
 
 _PATH_NAMES: tuple[frozenset[str], ...] = (
-    frozenset(
-        {
-            "filename",
-            "filepath",
-            "file",
-            "imagepath",
-            "imgpath",
-            "imagefile",
-            "imgfile",
-            "imagename",
-            "imgname",
-            "imagefilename",
-            "imagefilepath",
-            "fname",
-            "relpath",
-            "relativepath",
-            "paths",
-            "filenames",
-        }
-    ),
-    frozenset({"image", "img", "picture", "photo", "images", "pic"}),
-    frozenset(
-        {
-            "imageid",
-            "imgid",
-            "id",
-            "idcode",
-            "name",
-            "key",
-            "imageindex",
-            "uid",
-            "uuid",
-            "fileid",
-            "pictureid",
-            "photoid",
-            "imageids",
-            "ids",
-        }
-    ),
+    frozenset("filename filepath file fname relpath relativepath paths filenames".split()),
+    frozenset(),
+    frozenset("id idcode name key uid uuid fileid ids".split()),
 )
-"""Names that other tools use for `path`, the surest first, as `_folded` writes them."""
+"""Names that other tools use for `path`, the surest first, as `_folded` writes them; `_ITEM_NAMES`
+adds to each."""
+
+_ITEM_NAMES = ("path file name filename filepath", "- s", "id ids index")
+"""What follows a word for an item in such a name: `image_path`, `images`, `photo id`."""
 
 _TARGET_NAMES = frozenset(
-    {
-        "label",
-        "labels",
-        "class",
-        "classes",
-        "category",
-        "target",
-        "labelname",
-        "classname",
-        "categoryname",
-        "labelid",
-        "classid",
-        "categoryid",
-        "y",
-        "species",
-        "breed",
-        "diagnosis",
-        "dx",
-        "tag",
-        "annotation",
-        "groundtruth",
-        "gt",
-        "output",
-        "score",
-        "value",
-    }
+    (
+        "label labels class classes category target labelname classname categoryname labelid "
+        "classid categoryid y species breed diagnosis dx tag annotation groundtruth gt output "
+        "score value"
+    ).split()
 )
 """Names that other tools use for the labels."""
 
@@ -91,31 +39,13 @@ _IS_SPLIT = re.compile(r"(?:^|[_ -])(?:is|in)[_ -]?(?:train|test|val)", re.IGNOR
 """In the name of a column of 0 and 1 that says whether an item is of a split."""
 
 _GROUP_NAMES = frozenset(
-    {
-        "groups",
-        "groupid",
-        "patient",
-        "patientid",
-        "patients",
-        "subject",
-        "subjectid",
-        "participant",
-        "participantid",
-        "person",
-        "personid",
-        "case",
-        "caseid",
-        "lesionid",
-        "studyid",
-        "individual",
-        "individualid",
-        "animalid",
-        "sessionid",
-        "sequenceid",
-        "videoid",
-    }
+    (
+        "groups groupid patient patientid patients subject subjectid participant participantid "
+        "person personid case caseid lesionid studyid individual individualid animalid sessionid "
+        "sequenceid videoid"
+    ).split()
 )
-"""Names of columns that say which pictures show one thing, as `_folded` writes them."""
+"""Names of columns that say which items show one thing, as `_folded` writes them."""
 
 _LOOKED_AT = 100
 """Cells that tell whether a column names files."""
@@ -215,7 +145,7 @@ def find_path_column(table: TextTable, names: FileNames, *, but: str = "") -> tu
             remedy="the first line must be a header, and looks like an item",
         )
     others = [name for name in table.columns if name != but]
-    tiers = [[name for name in others if _folded(name) in tier] for tier in _PATH_NAMES]
+    tiers = [[name for name in others if _folded(name) in tier] for tier in _path_names()]
     likely = [name for name in others if _names_files(table, name, names)]
     both = [[name for name in tier if name in likely] for tier in tiers]
     found: list[str] = next(filter(None, [*both, likely, *tiers]), [])
@@ -230,9 +160,17 @@ def find_path_column(table: TextTable, names: FileNames, *, but: str = "") -> tu
     raise DataError(table.path, "the column 'path' is missing", remedy=table.shown_columns())
 
 
+def _path_names() -> tuple[frozenset[str], ...]:
+    """Return the names of a column of paths, the surest first."""
+    return tuple(
+        known | {word + end.strip("-") for word in item_words() for end in ends.split()}
+        for known, ends in zip(_PATH_NAMES, _ITEM_NAMES, strict=True)
+    )
+
+
 def _names_files(table: TextTable, name: str, names: FileNames) -> bool:
     cells = [cell for cell in table.column(name)[:_LOOKED_AT] if cell]
-    if cells and all(map(is_picture_name, cells)):
+    if cells and all(map(is_named_item, cells)):
         return True
     is_key = len(cells) > 1 and len(set(cells)) >= _DISTINCT * len(cells)
     return is_key and names.share(cells) >= _ALIKE
@@ -338,7 +276,7 @@ def _looks_like_group(table: TextTable, meta: Sequence[str]) -> list[str]:
         if _folded(name) in _GROUP_NAMES and len(set(cells)) < len(cells):
             return [
                 f"the column {name!r} of {table.path.name} is not read as groups: call it "
-                "'group' if pictures of one of them must not stand in two splits"
+                f"'group' if {item_nouns()} of one of them must not stand in two splits"
             ]
     return []
 

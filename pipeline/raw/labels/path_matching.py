@@ -20,29 +20,8 @@ from pathlib import Path
 from typing import NamedTuple
 from urllib.parse import unquote, unquote_plus
 
-_PICTURES = frozenset(
-    {
-        ".png",
-        ".jpg",
-        ".jpeg",
-        ".jpe",
-        ".jfif",
-        ".jp2",
-        ".tif",
-        ".tiff",
-        ".bmp",
-        ".webp",
-        ".gif",
-        ".avif",
-        ".ppm",
-        ".pgm",
-        ".pbm",
-        ".heic",
-        ".dcm",
-        ".ico",
-        ".tga",
-    }
-)
+from pipeline.raw.item_names import is_named_item
+
 _SUFFIX = re.compile(r"\.[A-Za-z][A-Za-z0-9]{1,4}$")
 _NUMBER = re.compile(r"0*(\d+)(?:\.0+)?")
 _MARKS = re.compile("[ \t\u00a0'\"`]")
@@ -87,11 +66,6 @@ class Matched(NamedTuple):
 
     files: tuple[str | None, ...]
     told: str
-
-
-def is_picture_name(text: str) -> bool:
-    """Return whether a name ends as those of pictures do."""
-    return posixpath.splitext(text)[1].lower() in _PICTURES
 
 
 def inside(root: Path, text: str) -> str | None:
@@ -151,9 +125,9 @@ def _readings(plain: Sequence[str], files: Sequence[str]) -> "Iterator[tuple[_Pl
     """
     spelled = []
     composed = [(unicodedata.normalize("NFC", file), file) for file in files]
-    pictures = [pair for pair in composed if _may_be_picture(pair[0])]
+    items = [pair for pair in composed if _may_be_item(pair[0])]
     for spelling in _SPELLINGS:
-        index = _Index(pictures if spelling.is_of_pictures else composed, spelling)
+        index = _Index(items if spelling.is_of_items else composed, spelling)
         texts = [spelling.of_row(text) for text in plain]
         hits = sum(_name(text) in index.names for text in texts)
         if hits:
@@ -218,8 +192,8 @@ class _Spelling:
     told: str
     of_row: Callable[[str], str]
     of_file: Callable[[str], str]
-    is_of_pictures: bool = False
-    """Whether suffixes do not count, so that files that are no pictures must not either."""
+    is_of_items: bool = False
+    """Whether suffixes do not count, so that files that are no items must not either."""
 
     def tell(self, place: str, files: Sequence[str]) -> str:
         suffixes = sorted({posixpath.splitext(each)[1] for each in files})
@@ -233,14 +207,14 @@ _SPELLINGS = (
     _Spelling("with %20 and the like decoded", unquote, unquote),
     _Spelling("with + and %20 decoded", unquote_plus, unquote_plus),
     _Spelling("in another case", _lower, _lower),
-    _Spelling("with the suffix {suffix}", _same, _stem, is_of_pictures=True),
-    _Spelling("with the suffix {suffix} in place of their own", _stem, _stem, is_of_pictures=True),
-    _Spelling("as numbers, with the suffix {suffix}", _number, _number, is_of_pictures=True),
+    _Spelling("with the suffix {suffix}", _same, _stem, is_of_items=True),
+    _Spelling("with the suffix {suffix} in place of their own", _stem, _stem, is_of_items=True),
+    _Spelling("as numbers, with the suffix {suffix}", _number, _number, is_of_items=True),
     _Spelling(
         "with the suffix {suffix}, in another case, or with other blanks and escapes",
         _loose,
         _loose,
-        is_of_pictures=True,
+        is_of_items=True,
     ),
 )
 
@@ -285,9 +259,8 @@ def _unique(pairs: Iterable[tuple[str, str]]) -> dict[str, str | None]:
     return found
 
 
-def _may_be_picture(file: str) -> bool:
-    suffix = posixpath.splitext(file)[1].lower()
-    return suffix in _PICTURES or not _SUFFIX.fullmatch(suffix)
+def _may_be_item(file: str) -> bool:
+    return is_named_item(file) or not _SUFFIX.search(file)
 
 
 # Places: from where a path is seen.

@@ -22,6 +22,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.ground.errors import DataError
+from pipeline.raw.item_names import mentions_item
 
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _SEPARATORS = {",": "commas", ";": "semicolons", "\t": "tabs", "|": "bars"}
@@ -36,7 +37,6 @@ _MOST_BYTES = 1 << 30
 """A file of some ten million rows, which take ten times as much in memory."""
 
 _MOST_ROWS = 20_000_000
-_FILE_NAME = re.compile(r"\.(?:png|jpe?g|tiff?|bmp|webp|gif)\b", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -76,8 +76,8 @@ class TextTable:
 
     @property
     def is_headless(self) -> bool:
-        """Whether the first line names a picture, as a row does and no header."""
-        return any(_FILE_NAME.search(each) for each in self.columns)
+        """Whether the first line names an item, as a row does and no header."""
+        return any(map(mentions_item, self.columns))
 
     def shown_columns(self) -> str:
         """Name the columns for an error message."""
@@ -290,7 +290,7 @@ def _without_comments(lines: list[_Line]) -> tuple[list[str], list[_Line], list[
     """
     at = next((n for n, line in enumerate(lines) if not line.cells[0].startswith("#")), 0)
     before, header, rows = lines[:at], lines[at], lines[at + 1 :]
-    if before and any(_FILE_NAME.search(cell) for cell in header.cells):
+    if before and any(map(mentions_item, header.cells)):
         *before, header = before
         first = header.cells[0].removeprefix("#").strip()
         header, rows = _Line(header.number, [first, *header.cells[1:]]), lines[at:]
@@ -428,7 +428,7 @@ _OTHER_KINDS = {
     ".xlsx": "save the sheet as CSV",
     ".xls": "save the sheet as CSV",
     ".ods": "save the sheet as CSV",
-    ".json": "write it as CSV, or as JSON Lines: an object for each picture",
+    ".json": "write it as CSV, or as JSON Lines: an object for each item",
     ".gz": "unpack it",
     ".zip": "unpack it",
 }

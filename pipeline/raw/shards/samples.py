@@ -1,7 +1,8 @@
 """WebDataset shards: files of one name are one sample, such as `01.jpg`, `01.cls` and `01.json`.
 
 A sample's key is its file's path up to the first dot of the name; what follows tells what the file
-holds. The same is read from unpacked shards. Only pictures are items; the rest says what they are.
+holds. The same is read from unpacked shards. What is named as an item is one; the rest says what
+the items are.
 """
 
 import json
@@ -14,6 +15,7 @@ from typing import Any
 from pipeline.ground.errors import DataError
 from pipeline.raw.folder import Folder
 from pipeline.raw.item import Item, RawItems
+from pipeline.raw.item_names import is_item_name, item_noun, item_nouns
 from pipeline.raw.labels.columns import OWN_COLUMNS
 from pipeline.raw.labels.label_file import check_rows
 from pipeline.raw.labels.text_table import TextTable
@@ -21,7 +23,6 @@ from pipeline.raw.shards.class_names import names_of_classes
 from pipeline.raw.shards.shard_names import split_of_shard
 from pipeline.raw.shards.table_items import items_of_shards
 from pipeline.raw.source import RawFault, read_raw
-from pipeline.raw.suffixes import is_picture
 
 LABELS = ("label", "cls", "class")
 """What a label is called: as the end of a file's name, or as a field of its JSON."""
@@ -29,7 +30,7 @@ LABELS = ("label", "cls", "class")
 _MASKS = frozenset(
     {"annotation", "depth", "instance", "labels", "mask", "masks", "seg", "segmentation", "semseg"}
 )
-"""Words before the suffix of a picture that only describes another one of its key."""
+"""Words before the suffix of a file that only describes another one of its key."""
 
 _LABEL_BYTES, _JSON_BYTES = 1 << 12, 1 << 20
 _LOOKED_AT, _SHOWN = 16, 12
@@ -41,7 +42,7 @@ _MOST_FIELDS = 64
 class _Sample:
     """The files of one key."""
 
-    pictures: list[str] = field(default_factory=list)
+    items: list[str] = field(default_factory=list)
     masks: list[str] = field(default_factory=list)
     parts: dict[str, str] = field(default_factory=dict)
     """The other files, by the last part of their names, in lower case."""
@@ -49,7 +50,7 @@ class _Sample:
 
 @dataclass(frozen=True)
 class _Known:
-    """What the files of a key say of its pictures."""
+    """What the files of a key say of its items."""
 
     where: str
     label: str = ""
@@ -74,31 +75,31 @@ def from_samples(raw: Path, folder: Folder, *, target: str) -> RawItems | None:
         DataError: The samples have no such label, or the names of shards say the splits of some.
     """
     samples = _group(folder.files)
-    pictured = {key: each for key, each in sorted(samples.items()) if each.pictures}
+    with_items = {key: each for key, each in sorted(samples.items()) if each.items}
     wanted = tuple(dict.fromkeys((target, *LABELS))) if target.lower() in LABELS else (target,)
-    if not _are_samples(raw, folder, pictured, wanted):
+    if not _are_samples(raw, folder, with_items, wanted):
         return None
-    known = {key: _read(raw, each, wanted) for key, each in pictured.items()}
+    known = {key: _read(raw, each, wanted) for key, each in with_items.items()}
     labels = {each.label for each in known.values() if each.label}
     if not labels:
-        raise _without_labels(raw, pictured, known, target)
+        raise _without_labels(raw, with_items, known, target)
     names, namers, told = names_of_classes(raw, folder, labels)
     known = {
         key: replace(each, label=names.get(each.label, each.label)) for key, each in known.items()
     }
-    found = _items(raw, folder, pictured, known, target)
+    found = _items(raw, folder, with_items, known, target)
     lost = {
         key: each
         for key, each in samples.items()
-        if not each.pictures and {*map(str.lower, wanted), "cls", "json"} & set(each.parts)
+        if not each.items and {*map(str.lower, wanted), "cls", "json"} & set(each.parts)
     }
     used = {
         path
-        for each in (*pictured.values(), *lost.values())
-        for path in (*each.pictures, *each.masks, *each.parts.values())
+        for each in (*with_items.values(), *lost.values())
+        for path in (*each.items, *each.masks, *each.parts.values())
     }
     beside = [Item(path) for path in folder.files if path not in used and path not in namers]
-    warnings = (*found.warnings, *told, *_described(pictured, lost))
+    warnings = (*found.warnings, *told, *_described(with_items, lost))
     return replace(found, items=(*found.items, *beside), warnings=warnings)
 
 
@@ -128,27 +129,27 @@ def _sample(paths: Iterable[str]) -> _Sample:
     sample = _Sample()
     for path in paths:
         *words, last = path.rpartition("/")[2].lower().split(".")[1:] or [""]
-        if not is_picture(path):
+        if not is_item_name(path):
             sample.parts[last] = path
         else:
-            (sample.masks if _MASKS & set(words) else sample.pictures).append(path)
-    if not sample.pictures:
-        sample.pictures, sample.masks = sample.masks, []
+            (sample.masks if _MASKS & set(words) else sample.items).append(path)
+    if not sample.items:
+        sample.items, sample.masks = sample.masks, []
     return sample
 
 
 def _are_samples(
-    raw: Path, folder: Folder, pictured: Mapping[str, _Sample], wanted: Sequence[str]
+    raw: Path, folder: Folder, with_items: Mapping[str, _Sample], wanted: Sequence[str]
 ) -> bool:
-    """Return whether pictures have labels beside them, or JSON or texts in archives.
+    """Return whether items have labels beside them, or JSON or texts in archives.
 
-    The latter may be notes on pictures in class folders: their JSON must have a label, or there
+    The latter may be notes on items in class folders: their JSON must have a label, or there
     must be no folders.
     """
     suffixes = {"cls", *(name.lower() for name in wanted)}
-    if any(suffixes & set(each.parts) for each in pictured.values()):
+    if any(suffixes & set(each.parts) for each in with_items.values()):
         return True
-    packed = {key: each for key, each in pictured.items() if folder.archive_of(key)}
+    packed = {key: each for key, each in with_items.items() if folder.archive_of(key)}
     noted = [each for each in packed.values() if {"json", "txt"} & set(each.parts)]
     if 2 * len(noted) <= len(packed):
         return False
@@ -176,7 +177,7 @@ def _read(raw: Path, sample: _Sample, wanted: Sequence[str]) -> _Known:
     if file:
         label, fault = _read_text(raw, file)
         return _Known(str(raw / file), label, fault, fields)
-    where = str(raw / sample.parts.get("json", sample.pictures[0]))
+    where = str(raw / sample.parts.get("json", sample.items[0]))
     name = next((name for name in wanted if name in found), "")
     if name and name not in fields:
         fault = f"{where}: {name}: must be text or a number"
@@ -225,13 +226,13 @@ def _items(
     shards: dict[str, list[tuple[str, str]]] = defaultdict(list)
     for key, sample in samples.items():
         shard = folder.archive_of(key) or key.rpartition("/")[0]
-        shards[shard] += [(path, key) for path in sorted(sample.pictures)]
+        shards[shard] += [(path, key) for path in sorted(sample.items)]
     rows = {}
     for shard, pairs in shards.items():
         cells = []
         for path, key in pairs:
             each = known[key]
-            group = each.fields.get("group") or (key if len(samples[key].pictures) > 1 else "")
+            group = each.fields.get("group") or (key if len(samples[key].items) > 1 else "")
             own = {"path": path, target: each.label, "group": group}
             cells.append(tuple(own.get(name, each.fields.get(name, "")) for name in names))
         lines = tuple(range(1, len(cells) + 1))
@@ -258,27 +259,31 @@ def _columns(known: Iterable[_Known], target: str) -> tuple[str, ...]:
     return ("path", target, *sorted(own | {"group"}), *passed)
 
 
-def _described(pictured: Mapping[str, _Sample], lost: Mapping[str, _Sample]) -> list[str]:
+def _described(with_items: Mapping[str, _Sample], lost: Mapping[str, _Sample]) -> list[str]:
     """Return what a person should know of how files were taken."""
     warnings = []
     if lost:
         first = min(path for each in lost.values() for path in each.parts.values())
-        warnings.append(f"{len(lost)} samples have no picture, and do not count; first: {first!r}")
-    several = {key: each for key, each in pictured.items() if len(each.pictures) > 1}
-    if several:
-        named = " and ".join(map(repr, min(several.items())[1].pictures[:2]))
         warnings.append(
-            f"{len(several)} samples have several pictures, such as {named}: each is an item with "
-            "the sample's label, and they stay in one split"
+            f"{len(lost)} samples have no {item_noun()}, and do not count; first: {first!r}"
+        )
+    several = {key: each for key, each in with_items.items() if len(each.items) > 1}
+    if several:
+        named = " and ".join(map(repr, min(several.items())[1].items[:2]))
+        warnings.append(
+            f"{len(several)} samples have several {item_nouns()}, such as {named}: each is an item "
+            "with the sample's label, and they stay in one split"
         )
     masks = Counter(
         path.rpartition("/")[2].partition(".")[2]
-        for each in pictured.values()
+        for each in with_items.values()
         for path in each.masks
     )
     if masks:
         named = ", ".join(f"{name} {n}" for name, n in sorted(masks.items()))
-        warnings.append(f"pictures that only describe others of their sample are no items: {named}")
+        warnings.append(
+            f"{item_nouns()} that only describe others of their sample are no items: {named}"
+        )
     return warnings
 
 

@@ -1,4 +1,4 @@
-"""Items of tables with a picture column: their other columns are what a label file says."""
+"""Items of tables with an item column: their other columns are what a label file says."""
 
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cached_property
@@ -8,9 +8,10 @@ import pyarrow as pa
 
 from pipeline.ground.errors import DataError
 from pipeline.raw.item import Item, RawItems
+from pipeline.raw.item_names import item_noun, item_nouns
 from pipeline.raw.labels.label_file import LabelFile, LabelRow, check_rows
 from pipeline.raw.labels.text_table import TextTable, as_text
-from pipeline.raw.shards.picture_table import PictureTable, member_name
+from pipeline.raw.shards.item_table import ItemTable, member_name
 from pipeline.raw.shards.shard_names import splits_by_name
 
 _UNLABELED = "-1"
@@ -27,14 +28,14 @@ def from_tables(raw: Path, files: Sequence[str], *, target: str) -> RawItems:
 
     Args:
         raw: The data folder.
-        files: Tables with a picture column, relative to it.
-        target: The column with the labels; a table without it has unlabeled pictures.
+        files: Tables with an item column, relative to it.
+        target: The column with the labels; a table without it has unlabeled items.
 
     Raises:
         DataError: No table has the column, a cell breaks its rule, or the names of files say the
             splits of some and not of all.
     """
-    tables = {file: _Columns(PictureTable(raw / file), target) for file in files}
+    tables = {file: _Columns(ItemTable(raw / file), target) for file in files}
     first = tables[files[0]]
     if not any(each.has_target for each in tables.values()):
         raise _without_target(first, target)
@@ -49,8 +50,8 @@ def from_tables(raw: Path, files: Sequence[str], *, target: str) -> RawItems:
     if unread:
         named = ", ".join(map(repr, unread))
         warnings.append(
-            f"columns of the tables that are not read: {named}; the pictures are those "
-            f"of {first.table.column.name!r}"
+            f"columns of the tables that are not read: {named}; the {item_nouns()} are "
+            f"those of {first.table.column.name!r}"
         )
     return RawItems(items, "picture tables", meta_names, 0, tuple(warnings))
 
@@ -93,14 +94,14 @@ def _item(number: int, path: str, row: LabelRow, split: str | None) -> Item:
 
 
 class _Columns:
-    """The columns of a table beside its pictures.
+    """The columns of a table beside its items.
 
     Args:
         table: It is open.
         target: The column with the labels.
     """
 
-    def __init__(self, table: PictureTable, target: str) -> None:
+    def __init__(self, table: ItemTable, target: str) -> None:
         self.table = table
         self.has_target = target in table.schema.names
         self._target = target
@@ -118,7 +119,7 @@ class _Columns:
             kind = self.table.schema.field(self._target).type
             raise DataError(
                 path,
-                "must hold one label, as text or a number, for each picture",
+                f"must hold one label, as text or a number, for each {item_noun()}",
                 field=f"column {self._target!r}",
                 got=str(kind),
             )
@@ -134,7 +135,7 @@ class _Columns:
 
     @cached_property
     def unread(self) -> list[str]:
-        """The columns that hold neither text nor numbers, but for that of the pictures."""
+        """The columns that hold neither text nor numbers, but for that of the items."""
         plain = {each.name for each in self.table.schema if _is_plain(each.type)}
         return sorted(set(self.table.schema.names) - plain - {self.table.column.name})
 
@@ -194,7 +195,7 @@ def _without_target(columns: _Columns, target: str) -> DataError:
     likely = [*table.class_names, *(name for name in plain if name not in table.class_names)]
     if boxes and not table.class_names:
         remedy = (
-            f"{boxes[0]!r} looks like boxes, and this tool learns one label for a picture; "
+            f"{boxes[0]!r} looks like boxes, and this tool learns one label for a {item_noun()}; "
             "add a column with it"
         )
     elif likely:
@@ -205,5 +206,5 @@ def _without_target(columns: _Columns, target: str) -> DataError:
             else f"write data.target: {likely[0]}"
         )
     else:
-        remedy = "add a column with one label for each picture, or a labels.csv"
+        remedy = f"add a column with one label for each {item_noun()}, or a labels.csv"
     return DataError(table.path, f"the column {target!r} is missing", remedy=remedy)

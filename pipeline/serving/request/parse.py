@@ -10,7 +10,7 @@ from http import HTTPStatus
 from urllib.parse import parse_qsl
 
 from pipeline.picture.read.text_form import from_bytes
-from pipeline.raw.sniff import HEAD_BYTES, picture_format, sniff_picture
+from pipeline.raw.sniff import HEAD_BYTES, item_format, unread_format
 from pipeline.serving.replicas.http_errors import (
     Refusal,
     malformed,
@@ -105,7 +105,7 @@ def _guess_reader(kind: str, body: bytes) -> _Reader | None:
         return _read_text
     if kind == _URLENCODED and not body.isascii() and not _LOST.intersection(body):
         return _read_urlencoded
-    if picture_format(head) or sniff_picture(head) or from_bytes(body) is not body:
+    if item_format(head) or unread_format(head) or from_bytes(body) is not body:
         return _read_bytes
     return _read_urlencoded if kind == _URLENCODED and b"=" in head else None
 
@@ -122,7 +122,7 @@ def _read_text(body: bytes, content_type: str, most: int) -> Parsed:
 
 def _read_json(body: bytes, content_type: str, most: int) -> Parsed:
     del content_type
-    if found := picture_format(body[:HEAD_BYTES]):
+    if found := item_format(body[:HEAD_BYTES]):
         raise malformed("json", f"the body is no JSON, but a {found} picture (send it as image/*)")
     return Parsed(*read_json(body, most))
 
@@ -145,7 +145,7 @@ def _read_part(part: Part) -> bytes | None:
     if part.filename == "" and not part.content:
         return None
     is_file = part.filename is not None or part.kind == BYTES or part.kind.startswith(_IMAGE)
-    if is_file or picture_format(part.content[:HEAD_BYTES]):
+    if is_file or item_format(part.content[:HEAD_BYTES]):
         return from_bytes(part.content)
     return _read_field(part.name, part.content.decode("utf-8", "replace"))
 

@@ -6,9 +6,10 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
+from pipeline.picture.files import picture_format
 from pipeline.picture.read.decode import open_picture
 from pipeline.picture.read.spec import UndecodableImage
-from pipeline.raw.sniff import HEAD_BYTES, picture_format, sniff
+from pipeline.raw.sniff import HEAD_BYTES, sniff
 
 NOISE = Image.fromarray(np.random.default_rng(2).integers(0, 256, (24, 30, 3), dtype=np.uint8))
 TEXTS = {

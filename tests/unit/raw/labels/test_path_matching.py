@@ -5,7 +5,8 @@ import time
 
 import pytest
 
-from pipeline.raw.labels.path_matching import Written, inside, is_picture_name, match_paths
+from pipeline.raw.item_names import is_named_item
+from pipeline.raw.labels.path_matching import Written, inside, match_paths
 
 PLAIN = [f"{n:05}.png" for n in range(12)]
 CLASSES = [f"{label}/{n}.png" for label in ("cat", "dog") for n in range(3)]
@@ -219,9 +220,9 @@ def test_absolute_paths_lie_in_a_root_or_not(tmp_path):
 
 
 def test_names_of_pictures():
-    assert is_picture_name("a/B.JPeG")
-    assert not is_picture_name("a.csv")
-    assert not is_picture_name("png")
+    assert is_named_item("a/B.JPeG")
+    assert not is_named_item("a.csv")
+    assert not is_named_item("png")
 
 
 def test_many_paths_take_seconds():

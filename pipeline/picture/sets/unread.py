@@ -8,11 +8,9 @@ import re
 from pathlib import Path
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.containers import is_table
-from pipeline.raw.folder import Folder
-from pipeline.raw.sniff import picture_format
-from pipeline.raw.suffixes import is_picture
-from pipeline.raw.unread.heads import read_ends
+from pipeline.modality.protocols import RawFolder
+from pipeline.picture.files import picture_format
+from pipeline.raw.heads import read_ends
 
 _PICKLE = "never opened here, since a pickle can run any code: load it where you trust it"
 _SIGNATURES: tuple[tuple[str, str, str], ...] = (
@@ -67,19 +65,17 @@ _FEWEST_CELLS, _OTHER_CELLS = 64, 8
 _LOOKED_AT = 16
 
 
-def refuse_unread(raw: Path, folder: Folder, label_file: Path | None) -> None:
+def refuse_unread(raw: Path, folder: RawFolder, label_file: Path | None) -> None:
     """Refuse a folder without pictures whose files may hold some in a way that is not read.
 
     Args:
         raw: The data folder.
-        folder: What is in it.
+        folder: What is in it: no file that is named as a picture, and no table of pictures.
         label_file: Of the user, if there is one.
 
     Raises:
         DataError: It says what the files are, and what to do.
     """
-    if any(map(is_picture, folder.files)) or any(map(is_table, folder.archives)):
-        return
     plain = [path for path in folder.files if "." not in _name(path)][:_LOOKED_AT]
     heads = {path: read_ends(raw, folder, path) for path in plain}
     if any(map(picture_format, heads.values())):
@@ -107,7 +103,7 @@ def _unread(raw: Path, path: str, what: str, how: str) -> DataError:
     )
 
 
-def _refuse_pixels(raw: Path, folder: Folder, label_file: Path | None) -> None:
+def _refuse_pixels(raw: Path, folder: RawFolder, label_file: Path | None) -> None:
     """Refuse tables of which each row holds the pixels of a picture as numbers."""
     tables = [path for path in folder.files if _name(path).endswith((".csv", ".csv.gz"))]
     if label_file is not None and label_file.suffix.lower() == ".csv":

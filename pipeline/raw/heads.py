@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.raw.folder import Folder
+from pipeline.modality.protocols import RawFolder
 from pipeline.raw.source import RawFault, read_raw
 
 _BYTES = 1 << 16
@@ -11,7 +11,7 @@ _MEMBER_BYTES = 1 << 22
 """Members of archives are read whole; larger ones are not looked at."""
 
 
-def read_ends(raw: Path, folder: Folder, path: str) -> bytes:
+def read_ends(raw: Path, folder: RawFolder, path: str) -> bytes:
     """Return the first and the last 64 KiB of a file, or all of a shorter one.
 
     Nothing comes of a file that cannot be read, and of a large member of an archive.

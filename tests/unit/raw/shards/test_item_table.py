@@ -12,7 +12,7 @@ from pipeline.ground.errors import DataError, ParamsError
 from pipeline.predict.inputs import find_inputs
 from pipeline.raw.folder import look_at
 from pipeline.raw.items import find_items
-from pipeline.raw.shards.picture_table import PictureTable
+from pipeline.raw.shards.item_table import ItemTable
 from pipeline.raw.source import RawFault, read_raw
 from tests.support.picturetables import cells, hub_table, picture, write_table
 from tests.support.rawfolder import by_path, class_folders, clean_folder
@@ -95,7 +95,7 @@ def test_rows_are_read_in_any_order(tmp_path, group):
     ]
     path = write_table(tmp_path / "x.parquet", {"image": contents}, row_group_size=group)
     order = np.random.default_rng(0).permutation(300).tolist()
-    table = PictureTable(path)
+    table = ItemTable(path)
     for row in [*range(300), *order[:60], 299, 0, 0, 299]:
         assert table.read(f"{row:08}", LIMIT) == contents[row]
 
@@ -109,7 +109,7 @@ def test_few_cells_are_in_memory_at_once(tmp_path):
     assert pq.ParquetFile(path).num_row_groups == 1
     del contents
     before = pa.total_allocated_bytes()
-    table, most = PictureTable(path), 0
+    table, most = ItemTable(path), 0
     for row in range(0, 400, 3):
         table.read(f"{row:08}", LIMIT)
         most = max(most, pa.total_allocated_bytes() - before)
@@ -156,7 +156,7 @@ def test_damage_costs_the_rest_of_its_row_group(tmp_path):
     start = chunk.data_page_offset
     raw[start : start + 400] = b"\xff" * 400
     path.write_bytes(raw)
-    table = PictureTable(path)
+    table = ItemTable(path)
     for row in (0, 9, 20, 29, 5):
         assert table.read(f"{row:08}", LIMIT) == contents[row]
     for row in (10, 19, 15):

@@ -12,10 +12,10 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.folder import Folder
+from pipeline.modality.protocols import RawFolder
+from pipeline.picture.files import is_picture
+from pipeline.raw.heads import read_ends
 from pipeline.raw.shards.shard_names import split_of_shard
-from pipeline.raw.suffixes import is_picture
-from pipeline.raw.unread.heads import read_ends
 
 _BOXES = (
     "write labels.csv with the columns path and label, one label for each picture; or cut each box "
@@ -105,7 +105,7 @@ Place = tuple[str, ...]
 """The folders and the name of a file, as if archives were unpacked where they lie."""
 
 
-def refuse_other_tasks(raw: Path, folder: Folder) -> None:
+def refuse_other_tasks(raw: Path, folder: RawFolder) -> None:
     """Refuse a folder without a label file whose pictures have no label each.
 
     Args:
@@ -147,7 +147,7 @@ def _refusal(raw: Path, what: str, path: str, remedy: str) -> DataError:
     )
 
 
-def _place(folder: Folder, path: str) -> Place:
+def _place(folder: RawFolder, path: str) -> Place:
     holder = folder.archive_of(path)
     if holder is None:
         return tuple(path.split("/"))
@@ -184,7 +184,9 @@ def _classes(places: Iterable[Place], prefix: Place) -> list[str]:
     return classes if is_most and len(classes) > 1 else []
 
 
-def _evidence(raw: Path, folder: Folder, notes: Mapping[str, Place]) -> Iterator[tuple[str, str]]:
+def _evidence(
+    raw: Path, folder: RawFolder, notes: Mapping[str, Place]
+) -> Iterator[tuple[str, str]]:
     """Return what a set is, and the file that says so; files are opened where names do not tell."""
     groups: dict[tuple[Place, str], list[str]] = defaultdict(list)
     for path, place in notes.items():

@@ -1,7 +1,7 @@
-"""Parquet tables with a column of pictures, as data hubs ship them; their cells are read in place.
+"""Parquet tables with a column of items, as data hubs ship them; their cells are read in place.
 
-A picture column is a struct with the fields `bytes` and `path`, or plain binary whose first values
-are pictures. Its members are called by the numbers of their rows, `00000000` first, so that the
+An item column is a struct with the fields `bytes` and `path`, or plain binary whose first values
+are items. Its members are called by the numbers of their rows, `00000000` first, so that the
 order of paths is the order of the file: who reads items by their paths reads each part once.
 
 However large a row group is, no more is in memory at once than some cells and one page, which
@@ -21,15 +21,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.ground.errors import DataError
+from pipeline.modality.files import all_files
 from pipeline.raw.archive.archive import RawFault
 from pipeline.raw.archive.io import Member, Source
-from pipeline.raw.sniff import HEAD_BYTES, picture_format, sniff_picture
+from pipeline.raw.item_names import item_noun, item_nouns, item_words
+from pipeline.raw.sniff import HEAD_BYTES, item_format, unread_format
 
 LABEL_TABLE = "labels.parquet"
-"""Without a picture column, a label file; whoever reads that says what is wrong with it."""
-
-PICTURE_NAMES = ("image", "img", "picture", "photo", "jpg", "jpeg", "png")
-"""Names of the one picture column that counts, where there are several."""
+"""Without an item column, a label file; whoever reads that says what is wrong with it."""
 
 _DIGITS = 8
 _MOST_ROWS = 20_000_000
@@ -45,14 +44,14 @@ _REMEDY = "write the table anew, or restore it"
 
 
 @dataclass(frozen=True)
-class PictureColumn:
-    """A column that may hold pictures."""
+class ItemColumn:
+    """A column that may hold items."""
 
     name: str
     leaf: str
     """The path of what holds their bytes in the file's schema."""
     kind: str
-    """`pictures`, `nothing` (only empty cells at its beginning) or `other bytes`."""
+    """`items`, `nothing` (only empty cells at its beginning) or `other bytes`."""
 
     @property
     def has_paths(self) -> bool:
@@ -60,8 +59,8 @@ class PictureColumn:
         return self.leaf != self.name
 
 
-def holds_pictures(path: Path) -> bool:
-    """Return whether a table has a picture column, even one whose cells are all empty.
+def holds_items(path: Path) -> bool:
+    """Return whether a table has an item column, even one whose cells are all empty.
 
     Raises:
         DataError: The file is cut or corrupt, unless it is called as a label file.
@@ -73,17 +72,17 @@ def holds_pictures(path: Path) -> bool:
         if path.name.lower() == LABEL_TABLE:
             return False
         raise
-    return any(_is_meant(each) for each in _picture_columns(path, file))
+    return any(_is_meant(each) for each in _item_columns(path, file))
 
 
-class PictureTable:
-    """An open table with a picture column.
+class ItemTable:
+    """An open table with an item column.
 
     Args:
         path: A regular file.
 
     Raises:
-        DataError: It is cut or corrupt, has no picture column, or none that is meant; or its cells
+        DataError: It is cut or corrupt, has no item column, or none that is meant; or its cells
             hold paths alone.
         OSError: It cannot be opened.
     """
@@ -91,7 +90,7 @@ class PictureTable:
     def __init__(self, path: Path) -> None:
         self.path = path
         self._file = _open(path)
-        self.column, self.others = _choose(path, _picture_columns(path, self._file))
+        self.column, self.others = _choose(path, _item_columns(path, self._file))
         self.rows = self._file.metadata.num_rows
         self._starts = _starts(self._file)
         self._broken: dict[int, tuple[int, str]] = {}
@@ -219,7 +218,7 @@ def _batches(file: pq.ParquetFile, leaf: str, group: int) -> Iterator[pa.Array]:
         yield cells.flatten()[0] if pa.types.is_struct(cells.type) else cells
 
 
-def _picture_columns(path: Path, file: pq.ParquetFile) -> list[PictureColumn]:
+def _item_columns(path: Path, file: pq.ParquetFile) -> list[ItemColumn]:
     """Find the columns that hold bytes, and look at their first cells."""
     leaves = []
     for field in file.schema_arrow:
@@ -229,7 +228,7 @@ def _picture_columns(path: Path, file: pq.ParquetFile) -> list[PictureColumn]:
             inner = [each.name for each in field.type if _is_binary(each.type)]
             leaves += [(field.name, f"{field.name}.bytes") for name in inner if name == "bytes"]
     try:
-        return [PictureColumn(name, leaf, _kind(file, leaf)) for name, leaf in leaves]
+        return [ItemColumn(name, leaf, _kind(file, leaf)) for name, leaf in leaves]
     except _ERRORS as error:
         raise _damaged(path, error) from error
 
@@ -247,45 +246,50 @@ def _kind(file: pq.ParquetFile, leaf: str) -> str:
             ]
             break
         if heads:
-            is_picture = any(picture_format(each) or sniff_picture(each) for each in heads)
-            return "pictures" if is_picture else "other bytes"
+            is_item = any(item_format(each) or unread_format(each) for each in heads)
+            return "items" if is_item else "other bytes"
     return "nothing"
 
 
-def _is_meant(column: PictureColumn) -> bool:
-    return column.kind == "pictures" or (column.kind == "nothing" and column.has_paths)
+def _is_meant(column: ItemColumn) -> bool:
+    return column.kind == "items" or (column.kind == "nothing" and column.has_paths)
 
 
-def _choose(
-    path: Path, columns: Sequence[PictureColumn]
-) -> tuple[PictureColumn, tuple[PictureColumn, ...]]:
-    """Choose the picture column that counts; return it and the others.
+def _choose(path: Path, columns: Sequence[ItemColumn]) -> tuple[ItemColumn, tuple[ItemColumn, ...]]:
+    """Choose the item column that counts; return it and the others.
 
     Raises:
         DataError: There is none, or nobody can say which.
     """
-    full = [each for each in columns if each.kind == "pictures"]
+    full = [each for each in columns if each.kind == "items"]
     if not full:
         hollow = [each for each in columns if _is_meant(each)]
         if hollow:
             raise DataError(
                 path,
-                "holds paths of pictures, and not their bytes",
+                f"holds paths of {item_nouns()}, and not their bytes",
                 field=f"column {hollow[0].name!r}",
                 remedy="write it with the bytes in it, as `push_to_hub` of the library `datasets` "
-                "does, or put the picture files here with a labels.csv",
+                "does, or put the files here with a labels.csv",
             )
-        raise DataError(path, "has no column of encoded pictures")
-    named = [name for each in PICTURE_NAMES for name in full if name.name.lower() == each]
+        raise DataError(path, f"has no column of encoded {item_nouns()}")
+    usual = _usual_names()
+    named = [name for each in usual for name in full if name.name.lower() == each]
     chosen = [*named, *full][0]
     if len(full) > 1 and not named:
         raise DataError(
             path,
-            "must have one picture column",
+            f"must have one {item_noun()} column",
             got=[each.name for each in full],
-            remedy=f"call the one that counts {PICTURE_NAMES[0]!r}",
+            remedy=f"call the one that counts {usual[0]!r}",
         )
     return chosen, tuple(each for each in full if each != chosen)
+
+
+def _usual_names() -> tuple[str, ...]:
+    """Return the names of the one item column that counts, where there are several."""
+    suffixes = (suffix for each in all_files() for suffix in each.SUFFIXES)
+    return (*item_words(), *(suffix.removeprefix(".") for suffix in suffixes))
 
 
 def _class_names(metadata: dict[bytes, bytes]) -> dict[str, tuple[str, ...]]:

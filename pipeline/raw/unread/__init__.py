@@ -1,1 +1,0 @@
-"""Data sets that are not read: what they are, and the way on."""
