@@ -4,7 +4,7 @@ import re
 import zlib
 from collections.abc import Mapping
 
-from pipeline.raw.sniff import as_text, past_markup
+from pipeline.raw.head_text import as_text, past_markup
 
 FORMATS: Mapping[str, tuple[str, ...]] = {
     ".jpg": ("JPEG", "MPO"),

@@ -7,6 +7,7 @@ in its comments.
 import re
 
 from pipeline.modality.files import all_files
+from pipeline.raw.head_text import as_text, past_markup
 
 HEAD_BYTES = 1024
 """First bytes of a file that are enough to name it."""
@@ -27,12 +28,6 @@ _OTHERS = (
     (b"\x1aE\xdf\xa3", "a video"),
 )
 _HTML = ("<!doctype html", "<html", "<head", "<body")
-_MARKUP = re.compile(
-    r"\s*(<\?[^>]*>\s*|<!--.*?-->\s*|<!doctype\s+svg[^>[]*(\[[^]]*\])?[^>]*>\s*)*",
-    re.IGNORECASE | re.DOTALL,
-)
-"""What may stand before the first element: prologs, comments, a document type."""
-
 _JSON = re.compile(r"\{\s*[\"}]|\{$|\[\s*[][{\"\d-]|\[$")
 
 
@@ -65,24 +60,6 @@ def sniff(head: bytes) -> str | None:
         return "a tar archive"
     hidden = (each.hidden_format(head) for each in all_files())
     return _sniff_text(head) or next(filter(None, hidden), None)
-
-
-def as_text(head: bytes) -> str | None:
-    """Decode a head that is text: UTF-8, or UTF-16 with its mark; else None."""
-    # The last character may be cut in two at the end of the head.
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
-        text = head.decode("utf-16", errors="replace")
-    else:
-        text = head.decode("utf-8", errors="replace")
-    text = text.removeprefix("\ufeff").removesuffix("\ufffd")
-    is_text = all(each.isprintable() or each.isspace() for each in text) and "\ufffd" not in text
-    return text if text and is_text else None
-
-
-def past_markup(text: str) -> str:
-    """Return what follows prologs, comments and a document type."""
-    found = _MARKUP.match(text)
-    return text[found.end() :] if found else text
 
 
 def _sniff_text(head: bytes) -> str | None:
