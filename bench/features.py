@@ -49,7 +49,7 @@ def variants() -> Variants:
         pooling="mean",
     )
     trunk.backbone.model.load_state_dict(net.state_dict())
-    floats = trunk.normalize(images)
+    floats = trunk.prepare(images)
     found = _by_runtimes(net, floats)
     eager = net.to(memory_format=torch.channels_last)
     last = floats.contiguous(memory_format=torch.channels_last)

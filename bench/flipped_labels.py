@@ -24,9 +24,10 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.params import load_section, read_params
 from pipeline.ground.seeds import numpy_generator
 from pipeline.suspects.find import judge_labels
-from pipeline.suspects.heldout import head_plan, predict_held_out
+from pipeline.suspects.heldout import Setting, head_plan, predict_held_out
 from pipeline.suspects.params import SuspectsParams
-from pipeline.train.inputs import Parts, Plan, Rows, Sources, open_parts
+from pipeline.train.inputs import Parts, Rows, Sources, open_parts
+from pipeline.train.plan import Plan
 from pipeline.train.trainer import open_training
 from pipeline.tune.search import build_plan
 
@@ -72,7 +73,7 @@ def flip(parts: Parts, params: SuspectsParams, runtime: Runtime, seed: int) -> F
         labels[row] = generator.choice(classes[classes != labels[row]])
     changed = relabel(parts, labels)
     start = time.monotonic()
-    held_out = predict_held_out("classification", changed, params, runtime, machine=QUIET)
+    held_out = predict_held_out(Setting("classification", changed, params, runtime, QUIET))
     verdicts = judge_labels(changed.store, held_out, params)
     seconds = time.monotonic() - start
     order = verdicts.order()
@@ -89,10 +90,10 @@ def accuracy(plan: Plan, parts: Parts, runtime: Runtime, *, without: np.ndarray)
     training = open_training(plan, parts, runtime, rows=rows)
     for _ in training.run(None):
         pass
-    training.finish()
+    trained = training.finish()
     test = store.rows("test")
     truth = training.targets.encode(store.index["label"].iloc[test]).numpy()
-    return float((training.outputs(test).argmax(axis=1) == truth).mean())
+    return float((trained.outputs(test).argmax(axis=1) == truth).mean())
 
 
 def compare(plan: Plan, parts: Parts, flips: Flips, runtime: Runtime) -> dict[str, float]:

@@ -21,9 +21,9 @@ from pipeline.keys.journal import state_folder
 from pipeline.keys.lock import stage_key
 from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
-from pipeline.train.inputs import Plan, Sources, open_parts
-from pipeline.train.loop import Recipe
+from pipeline.train.inputs import Sources, open_parts
 from pipeline.train.params import TrainParams
+from pipeline.train.plan import Plan, Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 
 

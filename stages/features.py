@@ -1,27 +1,30 @@
-"""Stage `features`: the outputs of the frozen backbone for every picture, computed once.
+"""Stage `features`: the outputs of the frozen backbone for every item, computed once.
 
 Reads   --store          the tensor store
-        --normalization  how bytes become numbers
+        --normalization  how rows become inputs
         --backbone       the backbone's tensors
         --record         the backbone's record
 Writes  --out            pooled features and activations at a cut; empty if not asked for
         --key            what they were made from, for the next build
 """
 
+import logging
 from pathlib import Path
 
 from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.stage import run_stage
-from pipeline.model.extraction import Extraction, extract, made_from, warn_about_size, write_empty
+from pipeline.modality.nets import net
+from pipeline.model.extraction import Extraction, extract, made_from, write_empty
 from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.params import AugmentParams
-from pipeline.picture.shelf.normalization import Normalization
 from pipeline.store.previous_build import earlier_build
 from pipeline.store.store import Store
 from pipeline.weights.weights import load_backbone
+
+log = logging.getLogger(__name__)
 
 
 def main(
@@ -42,11 +45,14 @@ def main(
         write_empty(features, out=out)
         write_json(key, {})
         return
-    pictures = Store.open(store)
+    rows = Store.open(store)
     built, facts = load_backbone(backbone, record)
-    warn_about_size(pictures.spec.size_px, facts)
-    trunk = Trunk(built, normalization=Normalization.load(normalization), pooling=features.pooling)
-    work = Extraction(pictures, trunk, features, augment, open_runtime(runtime))
+    own = net(rows.modality)
+    if doubt := own.doubt(rows.spec, facts.architecture, input_size=facts.expected.input_size):
+        log.warning("features: %s (%s)", doubt.text, doubt.remedy)
+    fitted = own.load_normalization(normalization)
+    trunk = Trunk(built, normalization=fitted, pooling=features.pooling)
+    work = Extraction(rows, trunk, features, augment, open_runtime(runtime))
     source = made_from(work, backbone=backbone)
     with earlier_build(out, key=key, made_from=source) as old:
         extract(work, machine=machine, out=out, old=old)

@@ -17,6 +17,7 @@ from pipeline.ground.params import Task
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import read_table
 from pipeline.suspects.find import find_suspects
+from pipeline.suspects.heldout import Setting
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.sheets import draw_sheets
 from pipeline.suspects.table import write_suspects
@@ -43,9 +44,7 @@ def main(
     """Judge every kept item; change none."""
     parts = open_parts(Sources(features, store, normalization, backbone, record))
     alike = read_table(near_duplicates)
-    found = find_suspects(
-        task, parts, suspects, open_runtime(runtime), machine=machine, alike=alike
-    )
+    found = find_suspects(Setting(task, parts, suspects, open_runtime(runtime), machine, alike))
     write_suspects(table, csv=csv, table=found.table)
     draw_sheets(sheets, found.table, parts.store)
     write_json(report, found.report)

@@ -19,9 +19,9 @@ from pipeline.keys.lock import train_key
 from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.inputs import Plan, Sources, open_parts
-from pipeline.train.loop import Recipe
+from pipeline.train.inputs import Sources, open_parts
 from pipeline.train.params import TrainParams
+from pipeline.train.plan import Plan, Recipe
 from pipeline.train.progress import show
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.trainer import open_training
@@ -58,7 +58,7 @@ def main(
         start_follower(journal.path)
         for report in show(training, checkpoints, machine):
             journal.epoch(report.epoch, report.values())
-        training.write(model, bundle=bundle, history=history)
+        training.finish().write(model, bundle=bundle, history=history)
     checkpoints.clear()
 
 

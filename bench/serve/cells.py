@@ -55,7 +55,8 @@ def scale_head(train: Path, folder: Path) -> Path:
 def predict(train: Path, cells: Cells) -> np.ndarray:
     """Return what a model says of the cells."""
     predictor = Predictor.load(train / "model.safetensors", train / "bundle.json")
-    return predictor.predict_bytes(cells.files)[cells.columns].to_numpy()
+    rows = np.stack([decode(file, predictor.bundle.decode) for file in cells.files])
+    return predictor.table(predictor.predict(rows))[cells.columns].to_numpy()
 
 
 def bare(train: Path, cells: Cells) -> None:
@@ -68,7 +69,7 @@ def bare(train: Path, cells: Cells) -> None:
         while time.perf_counter() - start < SECONDS / 3:
             at = done % (len(cells.files) - size)
             images = np.stack([decode(each, spec) for each in cells.files[at : at + size]])
-            predictor.predict_images(images, pad=False)
+            predictor.predict(images, pad=False)
             done += size
         speeds[size] = done / (time.perf_counter() - start)
     told = ", ".join(f"{size}: {speed:.1f}" for size, speed in speeds.items())

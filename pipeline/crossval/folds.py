@@ -43,7 +43,7 @@ class Fold:
         return f"repeat-{self.repeat}-fold-{self.fold}"
 
 
-def deal(
+def split_folds(
     index: pd.DataFrame, params: CrossvalParams, *, task: Task, alike: pd.DataFrame | None = None
 ) -> list[Fold]:
     """Deal items out, whole groups at a time, balanced over the classes.

@@ -20,7 +20,7 @@ from scipy import stats
 
 from pipeline.compute.device import Runtime
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.crossval.folds import Fold, deal
+from pipeline.crossval.folds import Fold, split_folds
 from pipeline.crossval.params import CrossvalParams
 from pipeline.crossval.plots import draw_folds
 from pipeline.ground.errors import IntegrityError
@@ -33,7 +33,8 @@ from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.tasks import JUDGES, Judge, judge_ignorant, judge_items, judge_points
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Targets, find_targets
-from pipeline.train.inputs import Parts, Plan
+from pipeline.train.inputs import Parts
+from pipeline.train.plan import Plan
 from pipeline.train.trainer import open_training
 
 log = logging.getLogger(__name__)
@@ -71,7 +72,7 @@ class Setting:
         crossval: How items are dealt out.
         evaluate: How a fold is judged.
         runtime: Device and precision.
-        alike: Near-duplicates, which no fold separates; see `folds.deal`.
+        alike: Near-duplicates, which no fold separates; see `split_folds`.
     """
 
     plan: Plan
@@ -93,8 +94,10 @@ class Setting:
         return JUDGES[self.plan.task]
 
     def folds(self) -> list[Fold]:
-        """Deal the items out; see `folds.deal`."""
-        return deal(self.parts.store.index, self.crossval, task=self.plan.task, alike=self.alike)
+        """Deal the items out; see `split_folds`."""
+        return split_folds(
+            self.parts.store.index, self.crossval, task=self.plan.task, alike=self.alike
+        )
 
 
 def run_folds(setting: Setting, *, machine: MachineParams, state: Path) -> Iterator[Scored]:
@@ -154,13 +157,13 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
     training.resume(checkpoints)
     for _ in training.run(checkpoints):
         pass
-    training.finish()
-    outputs = training.outputs(fold.held_out)
-    served = training.targets.serve(outputs, training.temperature)
+    trained = training.finish()
+    outputs = trained.outputs(fold.held_out)
+    served = training.targets.serve(outputs, trained.temperature)
     scores = _scores(setting, fold, outputs, served)
     history = [{"epoch": each.epoch, **each.values()} for each in training.reports]
     checkpoints.clear()
-    return Scored(fold, outputs, served, scores, training.best.epoch, training.temperature, history)
+    return Scored(fold, outputs, served, scores, training.best.epoch, trained.temperature, history)
 
 
 def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:

@@ -29,7 +29,6 @@ from pipeline.ground.params import (
 from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
-from pipeline.model.bundle import prediction_views
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.params import NormalizeParams, TransformParams
@@ -37,11 +36,9 @@ from pipeline.raw.labels.columns import OWN_COLUMNS
 from pipeline.raw.params import DataParams
 from pipeline.suspects.params import SuspectsParams
 from pipeline.track.params import TrackingParams
-from pipeline.train.best_epoch import check_monitor
 from pipeline.train.params import TrainParams
-from pipeline.train.recipe.losses import check_loss
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
-from pipeline.train.recipe_rules import check_recipe
+from pipeline.train.recipe_rules import check_loss, check_monitor, check_recipe, prediction_views
 from pipeline.tune.params import TuneParams
 from pipeline.tune.space import check_space
 from pipeline.version.params import RegistryParams
@@ -211,8 +208,9 @@ def _monitor(params: Params) -> None:
 
 def _recipe(params: Params) -> None:
     train, optim = params.find(TrainParams), params.find(OptimParams)
-    if train and optim:
-        check_recipe(train, optim)
+    augment = params.find(AugmentParams)
+    if train and optim and augment:
+        check_recipe(train, optim, augment)
 
 
 def _views(params: Params) -> None:

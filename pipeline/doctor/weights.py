@@ -10,13 +10,14 @@ from pathlib import Path
 from pipeline.ground.errors import DataError, IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, ok, warn
-from pipeline.picture.net.backbones import preprocessing
+from pipeline.modality.nets import Net, modality_for, net
+from pipeline.modality.pretrained import Doubt, Expected, Remote
 from pipeline.picture.shelf.params import NormalizeParams, TransformParams
 from pipeline.track.connection import redact, tracking_uri
 from pipeline.weights.files import check_file, read_state_dict
 from pipeline.weights.matching import match_tensors, rename_in_order
 from pipeline.weights.params import WeightsParams
-from pipeline.weights.sources import Remote, cached_file, locate, remote_file
+from pipeline.weights.sources import cached_file, locate
 
 _LOCAL = Path("weights")
 _RECORD = Path("artifacts/weights/backbone.json")
@@ -37,24 +38,27 @@ def check_weights(
         IntegrityError: The file is damaged, or has another SHA-256.
     """
     kind, _, name = weights.source.partition(":")
-    side = preprocessing(name if kind == "timm" else weights.architecture).input_size[1]
+    own = net(modality_for(weights.architecture))
+    expected = own.expected(name if kind == "timm" else weights.architecture)
     if kind == "none":
         yield warn("params.yaml", "weights.source: none is a random start, nothing is pretrained")
-    elif kind in ("torchvision", "timm"):
-        yield _remote(weights, remote_file(weights.source, weights.architecture))
+    elif kind in own.SOURCES:
+        yield _remote(weights, own.SOURCES[kind].remote(name, weights.architecture))
     elif kind == "model":
         yield _registered(weights, name)
     else:
-        side = yield from _local(weights)
-    yield from _fit(weights, transform, normalize, side)
+        expected = yield from _local(weights, own)
+    spec, size = transform.spec(), expected.input_size
+    yield from _fit(weights, normalize, own.doubt(spec, weights.architecture, input_size=size))
 
 
-def _local(weights: WeightsParams) -> Generator[Finding, None, int]:
-    """Read a file of this machine as the stage will; give the side that it expects."""
+def _local(weights: WeightsParams, net: Net) -> Generator[Finding, None, Expected]:
+    """Read a file of this machine as the stage will; give what it expects."""
     with tempfile.TemporaryDirectory() as scratch:
         file = locate(
             weights.source,
             weights.architecture,
+            net,
             local=_LOCAL,
             scratch=Path(scratch),
             resolve_model=_unasked,
@@ -64,15 +68,15 @@ def _local(weights: WeightsParams) -> Generator[Finding, None, int]:
     told = f"{size / 1e6:,.0f} MB, sha256 {sha256[:12]}..."
     if size > _READ_AT_MOST:
         yield ok(weights.source, f"{told}; too large to be read here")
-        return file.input_size[1]
+        return file.expected
     tensors, _ = read_state_dict(file.path, weights.key)
     if file.in_order:
-        tensors = rename_in_order(tensors, weights.architecture, where=file.path)
-    matched = match_tensors(tensors, weights.architecture, where=file.path)
+        tensors = rename_in_order(tensors, weights.architecture, net, where=file.path)
+    matched = match_tensors(tensors, weights.architecture, net, where=file.path)
     yield ok(weights.source, f"{told}; {len(matched)} tensors fit {weights.architecture}")
     if weights.sha256 is None:
         yield warn("params.yaml", "weights.sha256: null lets any file pass", f"write {sha256}")
-    return file.input_size[1]
+    return file.expected
 
 
 def _unasked(uri: str) -> Path:
@@ -122,18 +126,13 @@ def _registered(weights: WeightsParams, uri: str) -> Finding:
 
 
 def _fit(
-    weights: WeightsParams, transform: TransformParams, normalize: NormalizeParams, side: int
+    weights: WeightsParams, normalize: NormalizeParams, doubt: Doubt | None
 ) -> Iterator[Finding]:
-    """Yield where pictures will not look as the weights are used to."""
+    """Yield where items will not be as the weights are used to."""
     if weights.source == "none":
         return
-    if transform.size_px != side:
-        yield warn(
-            "params.yaml",
-            f"transform.size_px: pictures of {transform.size_px} px, where "
-            f"{weights.architecture} was trained with {side} px",
-            f"fine if meant; else set it to {side}",
-        )
+    if doubt:
+        yield warn("params.yaml", doubt.text, doubt.remedy)
     if normalize.mode != "pretrained":
         yield warn(
             "params.yaml",

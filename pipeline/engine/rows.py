@@ -34,7 +34,7 @@ def predict_table(
     images = np.empty((len(good), 3, size, size), dtype=np.uint8)
     for place, number in enumerate(good):
         images[place] = decoded[number]
-    table = predictor.table(predictor.predict_images(images, pad=pad))
+    table = predictor.table(predictor.predict(images, pad=pad))
     if len(good) < len(decoded):
         # objects, for None: NaN is no JSON, and MLflow's server would send it
         table = table.astype(object).set_axis(good, axis=0).reindex(range(len(decoded)))

@@ -336,7 +336,7 @@ def _model(facts: Facts) -> Part:
             f"head, pooling {bundle.pooling}",
         ],
         ["starts from", record.source],
-        ["license of these weights", record.license or NOT_STATED],
+        ["license of these weights", record.expected.license or NOT_STATED],
         ["sha256 of these weights", record.sha256 or "none: a random start"],
         ["input", f"{spec.size_px} x {spec.size_px} pixels, {spec.resize}, {spec.interpolation}"],
         ["a prediction", f"mean over {_views(len(bundle.views))}, {bundle.precision}"],

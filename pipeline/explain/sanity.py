@@ -230,7 +230,6 @@ def _cover(
     ]
     rows = np.arange(len(places))
     plain, without, control = (
-        predictor.predict_images(np.stack(list(each)))[rows, outputs]
-        for each in (pictures, hot, turned)
+        predictor.predict(np.stack(list(each)))[rows, outputs] for each in (pictures, hot, turned)
     )
     return plain - without, plain - control

@@ -91,7 +91,7 @@ def _raw_outputs(
 ) -> np.ndarray:
     chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     watched = progress(chunks, machine, total=len(chunks), title="evaluate", unit="batches")
-    return np.concatenate([predictor.outputs_images(store.read(chunk)) for chunk in watched])
+    return np.concatenate([predictor.outputs(store.read(chunk)) for chunk in watched])
 
 
 def group_numbers(index: pd.DataFrame) -> np.ndarray:

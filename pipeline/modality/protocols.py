@@ -157,9 +157,5 @@ class Scaling(Protocol):
         """
 
 
-class Net(Protocol):
-    """Rows to features."""
-
-
 class Show(Protocol):
     """Items for people, and for programs that ask a served model."""

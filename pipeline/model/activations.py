@@ -1,7 +1,7 @@
-"""Activations at a cut, for several views of every picture: 16-bit shards.
+"""Activations at a cut, for several views of every item: 16-bit shards.
 
 `cut-00000.npy`, ... hold float16 [rows, views, ...], in the order of the store's rows. View 0 is
-the picture as it is. float16 keeps what bfloat16 computes to the bit within 6e-5..65504, and of
+the item as it is. float16 keeps what bfloat16 computes to the bit within 6e-5..65504, and of
 single precision 11 bits; values that it cannot hold are refused, never clipped.
 
 Axes: N = rows of the store, B = items of a batch.

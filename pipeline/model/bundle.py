@@ -1,12 +1,12 @@
 """What ships: all that prediction needs besides the tensors, and the one predictor.
 
-`evaluate` and the registered model predict with the same `Predictor`, on the same decoder. It needs
-`model.safetensors` and `bundle.json`, and no params.yaml.
+`evaluate` and the registered model predict with the same `Predictor`. It needs `model.safetensors`
+and `bundle.json`, and no params.yaml.
 
-Axes: N = pictures asked for, B = pictures of a batch, K = outputs (classes, or 1).
+Axes: N = items asked for, B = items of a batch, K = outputs (classes, or 1).
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -17,56 +17,56 @@ import pandas as pd
 import torch
 
 from pipeline.compute.device import Precision, Runtime, start_runtime
-from pipeline.ground.errors import DataError, IntegrityError, ParamsError
+from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json, write_json
 from pipeline.ground.params import Task
+from pipeline.modality.nets import net
+from pipeline.modality.params import Pooling
+from pipeline.modality.shelving import shelf
+from pipeline.modality.table import read_modality, write_modality
 from pipeline.model.head import Head
 from pipeline.model.network import Network
-from pipeline.picture.net.augment import orient, orientations
-from pipeline.picture.net.backbones import build_backbone
-from pipeline.picture.net.params import AugmentParams, Pooling
-from pipeline.picture.read.decode import DecodeSpec, UndecodableImage, decode
-from pipeline.picture.shelf.normalization import Normalization
+from pipeline.store.shards import Array
 from pipeline.weights.tensors import load_tensors, save_tensors
 
-Pixels = npt.NDArray[np.uint8]
 Logits = npt.NDArray[np.float32]
 Values = npt.NDArray[np.float64]
 
 VERSION = 2
-"""1 lacked `views`: pictures were predicted as they are."""
+"""1 lacked `views`: items were predicted as they are."""
 
 _REMEDY = "run `dvc checkout` or `dvc repro train`"
 
 
 @dataclass(frozen=True)
 class Bundle:
-    """How pictures become predictions: `bundle.json`.
+    """How items become predictions: `bundle.json`.
 
     Attributes:
         version: Of this format.
+        modality: What items are.
         task: What is predicted.
         classes: In the order of the outputs; empty for regression.
         target: Column of the label file.
         target_mean: Regression: added after scaling; else 0.
         target_std: Regression: outputs are multiplied with it; else 1.
-        architecture: A timm name.
-        pooling: Over the last feature map.
-        decode: How files become tensors.
-        normalization: How bytes become numbers.
+        architecture: A name that the modality's `Net` knows.
+        pooling: Over the last features.
+        decode: How bytes become rows: the spec of the modality's `Shelf`.
+        normalization: How rows become inputs.
         temperature: Logits are divided by it.
         precision: Of the backbone.
         batch_size: Of every forward pass.
         threads: CPU threads of one operation.
         fingerprint: Where it was trained: equal fingerprint and batch size, equal bits.
         weights_sha256: Of the file that training started from; None for a random start.
-        input_size: Channels, height, width that the backbone's weights were trained with.
+        input_size: Shape of an input that the backbone's weights were trained with.
         dropout: Of the head, in training.
-        views: Orientations of a picture whose outputs are averaged, as codes of `augment.orient`;
-            (0,): the picture as it is.
+        views: Of an item, whose outputs are averaged, as codes of `Net.view`; (0,): as it is.
     """
 
     version: int
+    modality: str
     task: Task
     classes: tuple[str, ...]
     target: str
@@ -74,15 +74,15 @@ class Bundle:
     target_std: float
     architecture: str
     pooling: Pooling
-    decode: DecodeSpec
-    normalization: Normalization
+    decode: Any
+    normalization: Any
     temperature: float
     precision: Precision
     batch_size: int
     threads: int
     fingerprint: dict[str, str | int]
     weights_sha256: str | None
-    input_size: tuple[int, int, int]
+    input_size: tuple[int, ...]
     dropout: float
     views: tuple[int, ...]
 
@@ -94,8 +94,9 @@ class Bundle:
     def save(self, path: Path) -> None:
         """Write the bundle as JSON; equal bundles give equal bytes."""
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        del plain["modality"]
         parts = {"decode": self.decode.to_dict(), "normalization": self.normalization.to_dict()}
-        write_json(path, {**plain, **parts})
+        write_json(path, {**plain, **parts, **write_modality(self.modality)})
 
     @classmethod
     def load(cls, path: Path) -> "Bundle":
@@ -118,42 +119,29 @@ class Bundle:
             content = {**content, "version": VERSION, "views": [0]}
         if content["version"] != VERSION:
             raise ValueError(f"its version must be {VERSION}, got {content['version']!r}")
-        if not content["views"] or not set(content["views"]) <= set(range(8)):
-            raise ValueError("views must be orientations 0..7")
+        modality = read_modality(content)
+        own = net(modality)
+        spec = shelf(modality).spec(content["decode"])
+        if len(content["input_size"]) != len(shelf(modality).row(spec)[0]):
+            raise ValueError("input_size must have as many axes as a row")
+        if not content["views"] or not set(content["views"]) <= set(own.VIEWS):
+            raise ValueError(f"views must be among {list(own.VIEWS)}")
         for field, known in (("task", Task), ("pooling", Pooling), ("precision", Precision)):
             if content[field] not in get_args(known):
                 raise ValueError(f"{field} must be one of {get_args(known)}")
         if not (content["temperature"] > 0 and content["batch_size"] > 0):
             raise ValueError("temperature and batch_size must be greater than 0")
-        channels, height, width = content["input_size"]
         return cls(
             **{
                 **content,
+                "modality": modality,
                 "classes": tuple(content["classes"]),
-                "decode": DecodeSpec.from_dict(content["decode"]),
-                "normalization": Normalization.from_dict(content["normalization"]),
-                "input_size": (channels, height, width),
+                "decode": spec,
+                "normalization": own.read_normalization(content["normalization"]),
+                "input_size": tuple(map(int, content["input_size"])),
                 "views": tuple(content["views"]),
             }
         )
-
-
-def prediction_views(augment: AugmentParams, count: int) -> tuple[int, ...]:
-    """Return the orientations that a prediction is averaged over, the picture as it is first.
-
-    Raises:
-        ParamsError: Training pictures have fewer orientations.
-    """
-    allowed = orientations(augment)
-    if count > len(allowed):
-        raise ParamsError(
-            "params.yaml",
-            f"must be at most {len(allowed)}, the orientations that augment allows",
-            field="train.test_views",
-            got=count,
-            remedy="lower it, or raise augment.hflip, vflip or transpose above 0",
-        )
-    return allowed[:count]
 
 
 def save_model(path: Path, network: Network) -> None:
@@ -167,8 +155,7 @@ def save_model(path: Path, network: Network) -> None:
             "architecture": network.backbone.architecture,
             "pooling": network.pooling,
             "input_size": list(network.backbone.input_size),
-            "mean": list(network.normalization.mean),
-            "std": list(network.normalization.std),
+            **network.backbone.facts(network.normalization),
         },
     )
 
@@ -181,7 +168,7 @@ def load_network(model: Path, bundle: Bundle) -> Network:
         IntegrityError: It is damaged, or belongs to another bundle.
     """
     tensors, _ = load_tensors(model)
-    backbone = build_backbone(bundle.architecture)
+    backbone = net(bundle.modality).build(bundle.architecture)
     head = Head(backbone.pooled_dim(bundle.pooling), bundle.num_outputs, dropout=bundle.dropout)
     network = Network(
         backbone, head, normalization=bundle.normalization, pooling=bundle.pooling
@@ -199,8 +186,8 @@ def load_network(model: Path, bundle: Bundle) -> Network:
 class Predictor:
     """Predicts, the same in `evaluate`, in the registered model and from the command line.
 
-    A picture's prediction depends on itself alone: every forward pass has the bundle's batch size,
-    filled up with zeros, and nothing in it depends on a picture's place (a test proves it for the
+    An item's prediction depends on itself alone: every forward pass has the bundle's batch size,
+    filled up with zeros, and nothing in it depends on an item's place (a test proves it for the
     default backbone). On an equal fingerprint it is equal to the bit.
 
     Args:
@@ -212,6 +199,8 @@ class Predictor:
     def __init__(self, network: Network, bundle: Bundle, *, runtime: Runtime) -> None:
         network.fold()
         self.network = network.to(runtime.device)
+        self.net = net(bundle.modality)
+        self.row_shape, self.row_type = shelf(bundle.modality).row(bundle.decode)
         self.bundle = bundle
         self.runtime = runtime
 
@@ -229,23 +218,22 @@ class Predictor:
         )
         return cls(load_network(model, facts), facts, runtime=runtime)
 
-    def outputs_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Logits:
+    def outputs(self, rows: Array, *, pad: bool = True) -> Logits:
         """Return the network's outputs, float32 [N, K]: logits, or standardized values.
 
         Args:
-            images_NCHW: uint8, of the bundle's size; any N.
+            rows: As the store has them, of the bundle's spec; any N.
             pad: Fill up the last batch; else it costs less, and its bits depend on its size.
         """
-        size = self.bundle.decode.size_px
-        if images_NCHW.dtype != np.uint8 or images_NCHW.shape[1:] != (3, size, size):
+        if rows.dtype != self.row_type or rows.shape[1:] != self.row_shape:
             raise ValueError(
-                f"pictures must be uint8 [N, 3, {size}, {size}], "
-                f"got {images_NCHW.dtype} {list(images_NCHW.shape)}"
+                f"rows must be {self.row_type} [N, {', '.join(map(str, self.row_shape))}], "
+                f"got {rows.dtype} {list(rows.shape)}"
             )
-        outputs = np.empty((len(images_NCHW), self.bundle.num_outputs), dtype=np.float32)
-        batch = np.zeros((self.bundle.batch_size, *images_NCHW.shape[1:]), dtype=np.uint8)
-        for start in range(0, len(images_NCHW), len(batch)):
-            part = images_NCHW[start : start + len(batch)]
+        outputs = np.empty((len(rows), self.bundle.num_outputs), dtype=np.float32)
+        batch = np.zeros((self.bundle.batch_size, *self.row_shape), dtype=self.row_type)
+        for start in range(0, len(rows), len(batch)):
+            part = rows[start : start + len(batch)]
             batch[: len(part)] = part
             batch[len(part) :] = 0
             outputs[start : start + len(part)] = self._forward(
@@ -253,12 +241,12 @@ class Predictor:
             )[: len(part)]
         return outputs
 
-    def predict_images(self, images_NCHW: Pixels, *, pad: bool = True) -> Values:
+    def predict(self, rows: Array, *, pad: bool = True) -> Values:
         """Return probabilities, calibrated [N, K], or values in their unit, [N, 1]; float64."""
-        return self.read_outputs(self.outputs_images(images_NCHW, pad=pad))
+        return self.read_outputs(self.outputs(rows, pad=pad))
 
     def read_outputs(self, outputs_NK: Logits) -> Values:
-        """Turn outputs into what `predict_images` gives, in float64, each row by itself."""
+        """Turn outputs into what `predict` gives, in float64, each row by itself."""
         outputs = torch.from_numpy(outputs_NK).double()
         if self.bundle.task == "regression":
             outputs = outputs * self.bundle.target_std + self.bundle.target_mean
@@ -267,29 +255,8 @@ class Predictor:
         values: Values = outputs.numpy()
         return values
 
-    def predict_bytes(self, files: Sequence[bytes]) -> pd.DataFrame:
-        """Predict encoded pictures.
-
-        Returns:
-            One row for each file; classification: `label`, `confidence` and for each class
-            `p_<class>`; regression: `value`.
-
-        Raises:
-            DataError: A file is not a usable picture; none is skipped.
-        """
-        spec = self.bundle.decode
-        images = np.empty((len(files), 3, spec.size_px, spec.size_px), dtype=np.uint8)
-        for number, raw in enumerate(files):
-            try:
-                images[number] = decode(raw, spec)
-            except UndecodableImage as error:
-                raise DataError(
-                    f"image {number} of {len(files)}", f"must be a usable picture: {error}"
-                ) from error
-        return self.table(self.predict_images(images))
-
     def table(self, values_NK: Values) -> pd.DataFrame:
-        """Name the columns of what `predict_images` gave; the first of equal classes wins."""
+        """Name the columns of what `predict` gave; the first of equal classes wins."""
         if self.bundle.task == "regression":
             return pd.DataFrame({"value": values_NK[:, 0]})
         classes = np.array(self.bundle.classes, dtype=object)
@@ -302,12 +269,13 @@ class Predictor:
             }
         )
 
-    def _forward(self, images_BCHW: Pixels) -> Logits:
+    def _forward(self, batch: Array) -> Logits:
         with torch.inference_mode(), self.runtime.autocast():
-            images = torch.from_numpy(images_BCHW).to(self.runtime.device)
+            rows = torch.from_numpy(batch).to(self.runtime.device)
+            view, codes = self.net.view, self.bundle.views
             total = sum(
-                (self.network(orient(images, code)) for code in self.bundle.views[1:]),
-                self.network(orient(images, self.bundle.views[0])),
+                (self.network(view(rows, code)) for code in codes[1:]),
+                self.network(view(rows, codes[0])),
             )
-            outputs: Logits = (total / len(self.bundle.views)).cpu().numpy()
+            outputs: Logits = (total / len(codes)).cpu().numpy()
         return outputs

@@ -1,8 +1,8 @@
-"""The frozen part of a backbone, run once over all pictures: what the stage `features` computes.
+"""The frozen part of a backbone, run once over all items: what the stage `features` computes.
 
 Rows that an earlier build holds are copied, not computed again.
 
-Axes: N = rows of the store, B = pictures of a batch, D = pooled features.
+Axes: N = rows of the store, B = items of a batch, D = pooled features.
 """
 
 import logging
@@ -26,23 +26,20 @@ from pipeline.ground.errors import DataError, IntegrityError, PipelineError
 from pipeline.ground.files import replacing_folder, sha256_file, write_json
 from pipeline.ground.seeds import derive
 from pipeline.ground.tables import read_table, write_table
+from pipeline.modality import backbone as backbone_module
+from pipeline.modality.nets import Net, net
+from pipeline.modality.params import AugmentSection
+from pipeline.modality.table import write_modality
 from pipeline.model import activations as activations_module
 from pipeline.model import network
 from pipeline.model.activations import to_halves
 from pipeline.model.features import FORMAT, INDEX, RECORD, VERSION, Features, feature_layouts
 from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
-from pipeline.picture.net import augment as augment_module
-from pipeline.picture.net import backbones, cuts
-from pipeline.picture.net.augment import augment_batch, spread_orientations
-from pipeline.picture.net.cpu import folding, fusing, padding
-from pipeline.picture.net.params import AugmentParams
-from pipeline.picture.shelf import normalization as normalization_module
 from pipeline.store.previous_build import code_digest
 from pipeline.store.shard_writer import Reusable, check_room, write_shards
 from pipeline.store.shards import Array, Layout, Rows
 from pipeline.store.store import DIGEST, Store
-from pipeline.weights.weights import BackboneRecord
 
 log = logging.getLogger(__name__)
 
@@ -57,50 +54,42 @@ class Extraction:
     """What is computed, from what, how.
 
     Attributes:
-        store: The pictures.
+        store: The items.
         trunk: Folded and moved to the device by `extract`.
         params: What is computed.
-        augment: How views differ from the picture; the first one does not.
+        augment: How views differ from the item; the first one does not.
         runtime: Device and precision.
     """
 
     store: Store
     trunk: Trunk
     params: FeaturesParams
-    augment: AugmentParams
+    augment: AugmentSection
     runtime: Runtime
+
+    @property
+    def net(self) -> Net:
+        """Of the modality of the items."""
+        return net(self.store.modality)
 
 
 def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
-    """Return what the features of a picture depend on, besides the picture: JSON.
+    """Return what the features of an item depend on, besides its row: JSON.
 
     Args:
         work: What is computed.
         backbone: The file with the backbone's tensors.
     """
-    modules = (
-        activations_module,
-        augment_module,
-        normalization_module,
-        backbones,
-        cuts,
-        folding,
-        fusing,
-        network,
-        padding,
-        seeds,
-        sys.modules[__name__],
-    )
-    normalization = work.trunk.normalization
+    own = (activations_module, backbone_module, network, seeds, sys.modules[__name__])
     return {
         "architecture": work.trunk.backbone.architecture,
         "augment": work.augment.model_dump(mode="json"),
         "backbone": sha256_file(backbone),
-        "code": code_digest(*modules, versions=backbones.VERSIONS),
+        "code": code_digest(*own, *work.net.CODE, versions=work.net.VERSIONS),
         "features": work.params.model_dump(mode="json"),
         "fingerprint": work.runtime.fingerprint(),
-        "normalization": [normalization.multiplier.tolist(), normalization.offset.tolist()],
-        "size_px": work.store.spec.size_px,
+        "normalization": work.trunk.normalization.to_dict(),
+        **work.net.facts(work.store.spec),
     }
 
 
@@ -109,7 +98,7 @@ def extract(
 ) -> None:
     """Compute what is asked for of every row of the store, and write it whole or not at all.
 
-    Every batch has the same shape, the last one is filled up with zeros; so a picture's features do
+    Every batch has the same shape, the last one is filled up with zeros; so an item's features do
     not depend on which others there are, and rows of an earlier build can stand beside new ones.
 
     Args:
@@ -119,19 +108,22 @@ def extract(
         old: Features elsewhere that were made from the same (`made_from`), or None.
 
     Raises:
-        ParamsError: The architecture takes pictures of another size, or has no such cut.
-        DataError: Features of a picture are not finite, or too large for their type.
-        IntegrityError: The store's index, or a picture that is computed from, was changed.
+        ParamsError: The architecture takes other rows, or has no such cut.
+        DataError: Features of an item are not finite, or too large for their type.
+        IntegrityError: The store's index, or a row that is computed from, was changed.
         MachineError: The disk lacks room for them and DVC's copy.
     """
     store, trunk, params, runtime = work.store, work.trunk, work.params, work.runtime
-    trunk.backbone.check_size(store.spec.size_px)
+    trunk.backbone.check(store.spec)
     store.verify_index()
     cut = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
     trunk.fold()
     trunk.to(runtime.device)
-    shape = () if cut is None else _shape_at(trunk, cut, store.spec.size_px, runtime)
-    layouts = feature_layouts(params, trunk.dim, None if cut is None else shape)
+    shape = None
+    if cut is not None:
+        with runtime.autocast():
+            shape = trunk.backbone.shape_at(store.spec, cut, runtime.device)
+    layouts = feature_layouts(params, trunk.dim, shape)
     size_bytes = len(store) * sum(layout.row_bytes for layout in layouts)
     log.info("features: %.1f MB to write", size_bytes / 1e6)
     check_room(out, size_bytes, remedy="lower features.views, or raise features.cut")
@@ -151,12 +143,13 @@ def extract(
                 **_head(params),
                 "pooled": {"dim": trunk.dim, "files": found["pooled"]} if params.pooled else None,
                 "activations": None
-                if cut is None
+                if shape is None
                 else {"views": params.views, "shape": list(shape), "files": found["cut"]},
                 "cut": cut or "none",
                 "architecture": trunk.backbone.architecture,
-                "size_px": store.spec.size_px,
                 "fingerprint": runtime.fingerprint(),
+                **work.net.facts(store.spec),
+                **write_modality(store.modality),
             },
         )
     if len(rows) < len(store):
@@ -172,17 +165,6 @@ def write_empty(params: FeaturesParams, *, out: Path) -> None:
             scratch / RECORD, {**_head(params), "cut": "none", "pooled": None, "activations": None}
         )
     log.info("features: none are asked for (features.pooled is false, features.cut is none)")
-
-
-def warn_about_size(size_px: int, record: BackboneRecord) -> None:
-    """Warn where pictures have another size than the weights were trained with."""
-    wanted = record.input_size[1]
-    if size_px != wanted:
-        log.warning(
-            "features: pictures are %d px, the weights were trained with %d px (transform.size_px)",
-            size_px,
-            wanted,
-        )
 
 
 def _head(params: FeaturesParams) -> dict[str, Any]:
@@ -227,16 +209,16 @@ def _compute(
     size = work.params.batch_size
     line_every = max(1, math.ceil(len(todo) / size) // _LINES)
     total, done = len(todo) * views, 0
-    with progress(range(total), machine, total=total, title="features", unit="images") as bar:
+    with progress(range(total), machine, total=total, title="features", unit="items") as bar:
         for number, first in enumerate(range(0, len(todo), size), start=1):
             rows = todo[first : first + size]
             yield from _compute_rows(work, cut, rows)
             done += len(rows) * views
             bar.update(len(rows) * views)
             if machine.shows_lines() and number % line_every == 0:
-                log.info("features: %d of %d images", done, total)
+                log.info("features: %d of %d items", done, total)
     rate = total / max(time.monotonic() - start, 1e-9)
-    log.info("features: %d images in %d views, %.0f images/s", len(todo), views, rate)
+    log.info("features: %d items in %d views, %.0f views/s", len(todo), views, rate)
 
 
 def _compute_rows(work: Extraction, cut: str | None, rows: Rows) -> Iterator[list[Array]]:
@@ -275,10 +257,10 @@ def _compute_view(
 ) -> tuple[Floats | None, Floats | None]:
     """Return pooled features (of view 0 alone) and activations of some rows."""
     trunk, params = work.trunk, work.params
-    images = torch.from_numpy(_images(work, rows, view)).to(work.runtime.device)
+    batch = torch.from_numpy(_batch(work, rows, view)).to(work.runtime.device)
     pooled = activations = None
     with torch.inference_mode(), work.runtime.autocast():
-        values = trunk.normalize(images)
+        values = trunk.prepare(batch)
         if cut is not None:
             values = trunk.backbone.lower(values, cut)
             activations = values.float().cpu().numpy()[: len(rows)]
@@ -289,29 +271,22 @@ def _compute_view(
     return pooled, activations
 
 
-def _images(work: Extraction, rows: Rows, view: int) -> npt.NDArray[np.uint8]:
-    """Return one view of some pictures, uint8 [batch size, 3, H, W], filled up with zeros."""
-    size = work.store.spec.size_px
-    images = np.zeros((work.params.batch_size, 3, size, size), dtype=np.uint8)
+def _batch(work: Extraction, rows: Rows, view: int) -> Array:
+    """Return one view of some rows, [batch size, ...], filled up with zeros."""
+    layout = work.store.values.layout
+    batch = np.zeros((work.params.batch_size, *layout.shape), dtype=layout.dtype)
     read = work.store.read if view else work.store.read_checked  # of all views, once is enough
-    images[: len(rows)] = read(rows)
+    batch[: len(rows)] = read(rows)
     if view > 0:
         ids = work.store.index["id"].to_numpy()[rows]
         seed, views = work.params.seed, work.params.views
-        turns = spread_orientations(
+        codes = work.net.spread_views(
             work.augment,
             [derive(seed, "orientation", each) for each in ids],
             view=view,
             views=views,
         )
         seeds = [derive(seed, "view", view, each) for each in ids]
-        part = torch.from_numpy(images[: len(rows)].copy())
-        images[: len(rows)] = augment_batch(part, work.augment, seeds, turns).numpy()
-    return images
-
-
-def _shape_at(trunk: Trunk, cut: str, size_px: int, runtime: Runtime) -> tuple[int, ...]:
-    """Return the shape of one picture's activations at a cut."""
-    black = torch.zeros(1, 3, size_px, size_px, dtype=torch.uint8, device=runtime.device)
-    with torch.inference_mode(), runtime.autocast():
-        return tuple(trunk.backbone.lower(trunk.normalize(black), cut).shape[1:])
+        part = torch.from_numpy(batch[: len(rows)].copy())
+        batch[: len(rows)] = work.net.augment(part, work.augment, seeds, codes).numpy()
+    return batch

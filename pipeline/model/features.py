@@ -2,7 +2,7 @@
 
 The result of the stage is a folder: the shards `pooled-00000.npy`, ..., float32 [rows, D], and
 those of `activations`, with the rows of the store in their order and in its shards;
-`index.parquet`, which says what picture each row was computed from; and `features.json`, written
+`index.parquet`, which says what item each row was computed from; and `features.json`, written
 last. A folder without `features.json` holds no features. `extraction` makes it.
 
 Axes: N = rows of the store, D = pooled features.
@@ -119,10 +119,10 @@ def features_bytes(
     """Return the bytes that features take.
 
     Args:
-        rows: Pictures.
+        rows: Items.
         params: What is computed of them.
         dim: Pooled features.
-        shape: Of a picture's activations at the cut; None where none are asked for.
+        shape: Of an item's activations at the cut; None where none are asked for.
     """
     return rows * sum(layout.row_bytes for layout in feature_layouts(params, dim, shape))
 
@@ -135,7 +135,7 @@ def feature_layouts(
     Args:
         params: What is computed.
         dim: Pooled features.
-        shape: Of a picture's activations at the cut; None where none are asked for.
+        shape: Of an item's activations at the cut; None where none are asked for.
     """
     layouts = [_pooled_layout(dim)] if params.pooled else []
     if shape is not None:

@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipeline.ground.params import Section
-from pipeline.picture.net.params import Pooling
+from pipeline.modality.params import Pooling
 
 
 class FeaturesParams(Section):
@@ -19,13 +19,13 @@ class FeaturesParams(Section):
     computed. `train.strategy: top` needs them."""
 
     views: int = Field(ge=1, le=64)
-    """Of each picture at the cut: itself, and augmented ones."""
+    """Of each item at the cut: itself, and augmented ones."""
 
     pooling: Pooling
-    """Over the last feature map."""
+    """Over the last features."""
 
     batch_size: int = Field(ge=1, le=4096)
-    """Pictures of a forward pass; part of the numeric fingerprint."""
+    """Items of a forward pass; part of the numeric fingerprint."""
 
     seed: int = Field(ge=0, lt=2**63)
     """Of the views."""

@@ -12,12 +12,10 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.compute.device import Runtime
 from pipeline.compute.engine import MachineParams
-from pipeline.ground.params import Task
 from pipeline.manifest.manifest import SPLITS
 from pipeline.store.store import Store
-from pipeline.suspects.heldout import HeldOut, predict_held_out
+from pipeline.suspects.heldout import HeldOut, Setting, predict_held_out
 from pipeline.suspects.labels import LabelVerdicts, judge_classes, judge_values
 from pipeline.suspects.neighbors import Neighbors, find_neighbors
 from pipeline.suspects.params import SuspectsParams
@@ -25,7 +23,6 @@ from pipeline.suspects.pictures import find_poor, measure_pictures
 from pipeline.suspects.reasons import REASONS
 from pipeline.suspects.robust import robust_deviations
 from pipeline.suspects.table import TEST, Suspect, tabulate
-from pipeline.train.inputs import Parts
 
 log = logging.getLogger(__name__)
 
@@ -48,41 +45,25 @@ class Found:
     """What report.json holds."""
 
 
-def find_suspects(
-    task: Task,
-    parts: Parts,
-    params: SuspectsParams,
-    runtime: Runtime,
-    *,
-    machine: MachineParams,
-    alike: pd.DataFrame | None = None,
-) -> Found:
+def find_suspects(setting: Setting) -> Found:
     """Look for wrong labels, look-alikes across splits, poor pictures and outliers.
-
-    Args:
-        task: What labels are.
-        parts: What earlier stages wrote; pooled features among them.
-        params: How items are judged.
-        runtime: Threads and device.
-        machine: Progress.
-        alike: Near-duplicates, which are held out together: a copy would vouch for a wrong label.
 
     Raises:
         ParamsError: There are no pooled features, or a class is too small for the folds.
         DataError: The labels do not fit the task.
     """
-    store = parts.store
-    held_out = predict_held_out(task, parts, params, runtime, machine=machine, alike=alike)
+    parts, params, store = setting.parts, setting.params, setting.parts.store
+    held_out = predict_held_out(setting)
     verdicts = judge_labels(store, held_out, params)
     pooled = parts.features.require_pooled(by="the stage `suspects`")
     splits = store.index["split"].map({name: place for place, name in enumerate(SPLITS)})
     near = find_neighbors(
-        pooled, splits.to_numpy(np.int64), neighbors=params.neighbors, runtime=runtime
+        pooled, splits.to_numpy(np.int64), neighbors=params.neighbors, runtime=setting.runtime
     )
     suspects = [
         *_wrong_labels(store, held_out, verdicts),
         *_look_alikes(store, near, params),
-        *_poor_pictures(store, params, machine),
+        *_poor_pictures(store, params, setting.machine),
         *_outliers(near, params),
     ]
     table = tabulate(store.index, suspects, most=params.most)

@@ -16,16 +16,16 @@ import pandas as pd
 
 from pipeline.compute.device import Runtime
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.crossval.folds import Fold, deal
+from pipeline.crossval.folds import Fold, split_folds
 from pipeline.crossval.params import CrossvalParams
 from pipeline.ground.params import Task
 from pipeline.ground.seeds import derive
-from pipeline.picture.net.params import AugmentParams
+from pipeline.modality.params import AugmentSection
 from pipeline.suspects.params import SuspectsParams
 from pipeline.train.examples import Targets, find_targets
-from pipeline.train.inputs import Parts, Plan
-from pipeline.train.loop import Recipe
+from pipeline.train.inputs import Parts
 from pipeline.train.params import TrainParams
+from pipeline.train.plan import Plan, Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.trainer import open_training
 
@@ -34,9 +34,27 @@ log = logging.getLogger(__name__)
 _BATCH_SIZE = 64
 _WEIGHT_DECAY = 0.0002
 _DROPOUT = 0.2
-_OFF = AugmentParams(
-    hflip=0.0, vflip=0.0, transpose=0.0, crop_min_frac=1.0, brightness=0.0, contrast=0.0
-)
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What is judged, and how.
+
+    Attributes:
+        task: What labels are.
+        parts: What earlier stages wrote; pooled features among them.
+        params: How items are judged.
+        runtime: Threads and device.
+        machine: Progress.
+        alike: Near-duplicates, which are held out together: a copy would vouch for a wrong label.
+    """
+
+    task: Task
+    parts: Parts
+    params: SuspectsParams
+    runtime: Runtime
+    machine: MachineParams
+    alike: pd.DataFrame | None = None
 
 
 @dataclass(frozen=True)
@@ -54,56 +72,41 @@ class _Dealing(CrossvalParams):
     section: ClassVar[str] = "suspects"
 
 
-def predict_held_out(
-    task: Task,
-    parts: Parts,
-    params: SuspectsParams,
-    runtime: Runtime,
-    *,
-    machine: MachineParams,
-    alike: pd.DataFrame | None = None,
-) -> HeldOut:
+def predict_held_out(setting: Setting) -> HeldOut:
     """Train a head for each fold, and have it predict what the fold held out.
 
     Whole groups are held out, and classes are balanced over the folds.
-
-    Args:
-        task: What labels are.
-        parts: What earlier stages wrote; labels are those of the store's index.
-        params: Folds and the training of a head.
-        runtime: Threads and device.
-        machine: Progress.
-        alike: Near-duplicates; see `folds.deal`.
 
     Raises:
         ParamsError: There are no pooled features, or a class is too small for so many folds.
         DataError: The labels do not fit the task.
     """
+    task, parts, store = setting.task, setting.parts, setting.parts.store
     parts.features.require_pooled(by="the stage `suspects`")
-    store = parts.store
     targets = find_targets(task, store, np.arange(len(store)))
-    folds = deal_heads(task, parts, params, alike)
+    folds = find_folds(setting)
     served = np.full((len(store), targets.outputs), np.nan)
-    with progress(folds, machine, total=len(folds), title="suspects", unit="heads") as watched:
+    total = len(folds)
+    with progress(folds, setting.machine, total=total, title="suspects", unit="heads") as watched:
         for fold in watched:
-            plan = head_plan(task, params, items=len(fold.rows.train))
-            training = open_training(plan, parts, runtime, rows=fold.rows)
+            plan = head_plan(task, setting.params, items=len(fold.rows.train))
+            training = open_training(plan, parts, setting.runtime, rows=fold.rows)
             for _ in training.run(None):
                 pass
-            training.finish()
-            outputs = training.outputs(fold.held_out)
-            served[fold.held_out] = training.targets.serve(outputs, training.temperature)
+            trained = training.finish()
+            outputs = trained.outputs(fold.held_out)
+            served[fold.held_out] = training.targets.serve(outputs, trained.temperature)
     return HeldOut(targets, served)
 
 
-def deal_heads(
-    task: Task, parts: Parts, params: SuspectsParams, alike: pd.DataFrame | None = None
-) -> list[Fold]:
-    """Return the folds; see `folds.deal`."""
+def find_folds(setting: Setting) -> list[Fold]:
+    """Return the folds; see `split_folds`."""
+    params = setting.params
     dealing = _Dealing(
         folds=params.folds, repeats=1, items="all", val_frac=params.val_frac, seed=params.seed
     )
-    return deal(parts.store.index, dealing, task=task, alike=alike)
+    index = setting.parts.store.index
+    return split_folds(index, dealing, task=setting.task, alike=setting.alike)
 
 
 def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
@@ -152,4 +155,4 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
     )
     schedule = ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.01)
     recipe = Recipe(train, optim, schedule, derive(params.seed, "suspects"))
-    return Plan(task, "label", recipe, loss, _OFF)
+    return Plan(task, "label", recipe, loss, AugmentSection())

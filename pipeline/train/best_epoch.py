@@ -4,25 +4,8 @@ from typing import Literal
 
 from torch import Tensor, nn
 
-from pipeline.ground.errors import ParamsError
-from pipeline.ground.params import Task
-from pipeline.judge.metrics import METRICS, monitors
+from pipeline.judge.metrics import METRICS
 from pipeline.train.loop import EpochReport
-
-
-def check_monitor(task: Task, monitor: str) -> None:
-    """Check that the task has the monitored number.
-
-    Raises:
-        ParamsError: It has not.
-    """
-    if monitor not in monitors(task):
-        raise ParamsError(
-            "params.yaml",
-            f"must be one of {', '.join(monitors(task))} for `task: {task}`",
-            field="train.monitor",
-            got=monitor,
-        )
 
 
 class Best:

@@ -25,7 +25,8 @@ from torch.optim import Optimizer
 from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.ground.files import read_json, sha256_file, sha256_json, write_json
 from pipeline.train.best_epoch import Best
-from pipeline.train.loop import EpochReport, Learner
+from pipeline.train.loop import EpochReport
+from pipeline.train.step import Learner
 from pipeline.weights.tensors import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)

@@ -1,4 +1,4 @@
-"""From the store's labels and pictures, or cached features, to what the loop trains on.
+"""From the store's labels and rows, or cached features, to what the loop trains on.
 
 Axes: N items of a split, B items of a batch, K outputs, D features.
 """
@@ -17,9 +17,9 @@ from pipeline.ground.seeds import derive
 from pipeline.judge.metrics import monitored
 from pipeline.judge.temperature import probabilities
 from pipeline.manifest.manifest import class_names
+from pipeline.modality.nets import net
+from pipeline.modality.params import AugmentSection
 from pipeline.model.activations import Activations
-from pipeline.picture.net.augment import augment_batch
-from pipeline.picture.net.params import AugmentParams
 from pipeline.store.shards import Shards
 from pipeline.store.store import Store
 from pipeline.train.loop import Examples
@@ -124,7 +124,7 @@ class Split:
         """Return examples of activations, float32 [B, ...]; those of training vary with the epoch.
 
         An item takes one view after the other, from a place that follows from the seed and its id,
-        so it meets all of them. Outside training it is the picture as it is.
+        so it meets all of them. Outside training it is the item as it is.
         """
         device = self.targets_N.device
         first = np.array(
@@ -140,35 +140,35 @@ class Split:
 
         return Examples(self.targets_N, self.weights_N, read)
 
-    def of_pictures(self, store: Store, augment: AugmentParams, *, seed: int) -> Examples:
-        """Return examples of pictures, uint8 [B, 3, H, W]; those of training vary with the epoch.
+    def of_rows(self, store: Store, augment: AugmentSection, *, seed: int) -> Examples:
+        """Return examples of the store's rows; those of training vary with the epoch.
 
-        How a picture varies follows from the seed, the epoch and the picture's own id.
+        How an item varies follows from the seed, the epoch and the item's own id.
         """
         device = self.targets_N.device
         ids = store.index["id"].to_numpy()
         resident = _resident(store, self.rows_N, device)
+        vary = net(store.modality).augment
 
         def read(positions: np.ndarray, epoch: int) -> Tensor:
             rows = self.rows_N[positions]
             if resident is None:
-                images = torch.from_numpy(store.read(rows)).to(device)
+                inputs = torch.from_numpy(store.read(rows)).to(device)
             else:
-                images = resident[torch.from_numpy(positions).to(device)]
+                inputs = resident[torch.from_numpy(positions).to(device)]
             if epoch == 0:
-                return images
-            seeds = [derive(seed, "augment", epoch, ids[row]) for row in rows]
-            return augment_batch(images, augment, seeds)
+                return inputs
+            return vary(inputs, augment, [derive(seed, "augment", epoch, ids[row]) for row in rows])
 
         return Examples(self.targets_N, self.weights_N, read)
 
 
 def _resident(store: Store, rows: np.ndarray, device: torch.device) -> Tensor | None:
-    """Return the pictures of some rows on a GPU, where they take at most half of what is free."""
+    """Return some rows on a GPU, where they take at most half of what is free."""
     if device.type != "cuda":
         return None
     free, _ = torch.cuda.mem_get_info(device)
-    if len(rows) * 3 * store.spec.size_px**2 > free * _RESIDENT_SHARE:
+    if len(rows) * store.values.layout.row_bytes > free * _RESIDENT_SHARE:
         return None
     parts = np.array_split(rows, max(1, len(rows) // _RESIDENT_CHUNK))
     return torch.cat([torch.from_numpy(store.read(part)).to(device) for part in parts])

@@ -1,4 +1,4 @@
-"""What a training starts from: its params, and what earlier stages wrote.
+"""What a training starts from: what earlier stages wrote.
 
 Axes: N items of a split.
 """
@@ -8,28 +8,11 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.ground.params import Task
+from pipeline.modality.backbone import Backbone
+from pipeline.modality.nets import Normalization, net
 from pipeline.model.features import Features
-from pipeline.picture.net.backbones import Backbone
-from pipeline.picture.net.params import AugmentParams
-from pipeline.picture.shelf.normalization import Normalization
 from pipeline.store.store import Store
-from pipeline.train.loop import Recipe
-from pipeline.train.recipe.params import LossParams
 from pipeline.weights.weights import BackboneRecord, load_backbone
-
-
-@dataclass(frozen=True)
-class Plan:
-    """All params of a training."""
-
-    task: Task
-    target: str
-    """Name of what is predicted."""
-
-    recipe: Recipe
-    loss: LossParams
-    augment: AugmentParams
 
 
 @dataclass(frozen=True)
@@ -68,15 +51,10 @@ def open_parts(sources: Sources) -> Parts:
     Raises:
         DataError: A file is missing.
         IntegrityError: A file is damaged.
-        ParamsError: The backbone takes pictures of another size.
+        ParamsError: The backbone takes other rows.
     """
     backbone, record = load_backbone(sources.backbone, sources.record)
-    parts = Parts(
-        features=Features.open(sources.features),
-        store=Store.open(sources.store),
-        normalization=Normalization.load(sources.normalization),
-        backbone=backbone,
-        record=record,
-    )
-    backbone.check_size(parts.store.spec.size_px)
-    return parts
+    store = Store.open(sources.store)
+    normalization = net(store.modality).load_normalization(sources.normalization)
+    backbone.check(store.spec)
+    return Parts(Features.open(sources.features), store, normalization, backbone, record)

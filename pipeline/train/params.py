@@ -13,7 +13,7 @@ class TrainParams(Section):
 
     strategy: Literal["head", "top", "full"]
     """`head`: the last layer, on cached features; `top`: all above a cut, on cached activations;
-    `full`: every layer, on pictures."""
+    `full`: every layer, on rows of the store."""
 
     start: Literal["zero", "probe"]
     """`probe`: the head is trained alone first, on cached features (LP-FT, Kumar et al. 2022)."""
@@ -46,10 +46,10 @@ class TrainParams(Section):
     """Alpha of the shares in which items are mixed; 0: off."""
 
     cutmix: float = Field(ge=0.0, le=10.0)
-    """Alpha of the shares in which pictures get pieces of others; 0: off."""
+    """Alpha of the shares in which items get pieces of others; 0: off."""
 
     test_views: int = Field(ge=1, le=8)
-    """Orientations of a picture that a prediction averages over; 1: the picture as it is."""
+    """Views of an item that a prediction averages over; 1: the item as it is."""
 
     monitor: str
     """The number on validation that says which epoch is best; `loss`, or a metric of the task."""

@@ -16,19 +16,19 @@ log = logging.getLogger(__name__)
 def show(
     training: Training, checkpoints: Checkpoints, machine: MachineParams
 ) -> Iterator[EpochReport]:
-    """Run a training and show how it goes: losses, the monitored number, images/s."""
+    """Run a training and show how it goes: losses, the monitored number, items/s."""
     epochs, items = training.plan.recipe.train.epochs, len(training.train)
     total = epochs * items
-    with progress(range(total), machine, total=total, title="train", unit="images") as bar:
+    with progress(range(total), machine, total=total, title="train", unit="items") as bar:
         bar.initial = bar.n = len(training.reports) * items
         training.watch(bar.update)
         start = time.monotonic()
         for report in training.run(checkpoints):
             bar.set_postfix_str(_numbers(training, report))
             if machine.shows_lines():
-                rate = report.images / max(time.monotonic() - start, 1e-9)
+                rate = report.items / max(time.monotonic() - start, 1e-9)
                 numbers = _numbers(training, report)
-                log.info("epoch %d of %d: %s, %.0f images/s", report.epoch, epochs, numbers, rate)
+                log.info("epoch %d of %d: %s, %.0f items/s", report.epoch, epochs, numbers, rate)
             yield report
             start = time.monotonic()
 

@@ -1,5 +1,7 @@
 """Which parts of a recipe have meaning for which strategy; every other combination is refused.
 
+Without torch, so that params.yaml can be checked in no time.
+
 A param that a strategy cannot act on would be recorded with the run as if it had done something.
 """
 
@@ -7,8 +9,13 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from pipeline.ground.errors import ParamsError
+from pipeline.ground.params import Task
+from pipeline.ground.tasks import KINDS
+from pipeline.judge.metrics import monitors
+from pipeline.modality.params import AugmentSection
 from pipeline.train.params import TrainParams
-from pipeline.train.recipe.params import OptimParams
+from pipeline.train.plan import Plan
+from pipeline.train.recipe.params import LossParams, OptimParams
 
 Strategy = Literal["head", "top", "full"]
 
@@ -44,8 +51,21 @@ PARTS = (
 )
 
 
-def check_recipe(train: TrainParams, optim: OptimParams) -> None:
-    """Check that every part of a recipe has meaning for its strategy.
+def check_plan(plan: Plan) -> None:
+    """Check the params of a training against each other.
+
+    Raises:
+        ParamsError: Two of them do not go together.
+    """
+    train = plan.recipe.train
+    check_loss(plan.task, plan.loss)
+    check_monitor(plan.task, train.monitor)
+    check_recipe(train, plan.recipe.optim, plan.augment)
+    prediction_views(plan.augment, train.test_views)
+
+
+def check_recipe(train: TrainParams, optim: OptimParams, augment: AugmentSection) -> None:
+    """Check that every part of a recipe has meaning for its strategy and its items.
 
     Raises:
         ParamsError: One has none.
@@ -62,3 +82,74 @@ def check_recipe(train: TrainParams, optim: OptimParams) -> None:
                 field=part.field,
                 got=value,
             )
+    if train.cutmix > 0 and not augment.has_area:
+        raise ParamsError(
+            "params.yaml",
+            "must be 0.0 for these items, which have no area to cut from",
+            field="train.cutmix",
+            got=train.cutmix,
+            remedy="see train.mixup",
+        )
+
+
+def prediction_views(augment: AugmentSection, count: int) -> tuple[int, ...]:
+    """Return the views that a prediction is averaged over, the item as it is first.
+
+    Raises:
+        ParamsError: Training items have fewer.
+    """
+    allowed = augment.views()
+    if count > len(allowed):
+        raise ParamsError(
+            "params.yaml",
+            f"must be at most {len(allowed)}, the views that augment allows",
+            field="train.test_views",
+            got=count,
+            remedy="lower it, or let items vary more in augment",
+        )
+    return allowed[:count]
+
+
+def check_monitor(task: Task, monitor: str) -> None:
+    """Check that the task has the monitored number.
+
+    Raises:
+        ParamsError: It has not.
+    """
+    if monitor not in monitors(task):
+        raise ParamsError(
+            "params.yaml",
+            f"must be one of {', '.join(monitors(task))} for `task: {task}`",
+            field="train.monitor",
+            got=monitor,
+        )
+
+
+def check_loss(task: Task, params: LossParams) -> None:
+    """Check that the loss fits the task.
+
+    Raises:
+        ParamsError: It does not.
+    """
+    fitting = KINDS[task].loss
+    if params.name != fitting:
+        raise ParamsError(
+            "params.yaml",
+            f"must be {fitting!r} for `task: {task}`",
+            field="loss.name",
+            got=params.name,
+        )
+    if params.name == "mse" and params.class_weights != "none":
+        raise ParamsError(
+            "params.yaml",
+            "must be 'none' for `loss.name: mse`, which has no classes",
+            field="loss.class_weights",
+            got=params.class_weights,
+        )
+    if params.name == "mse" and params.label_smoothing > 0.0:
+        raise ParamsError(
+            "params.yaml",
+            "must be 0 for `loss.name: mse`, which has no classes",
+            field="loss.label_smoothing",
+            got=params.label_smoothing,
+        )

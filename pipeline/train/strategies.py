@@ -13,8 +13,9 @@ from torch import nn
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
 from pipeline.train.examples import Split, Targets
-from pipeline.train.inputs import Parts, Plan
+from pipeline.train.inputs import Parts
 from pipeline.train.loop import Examples
+from pipeline.train.plan import Plan
 
 Built: TypeAlias = tuple[nn.Module, Head, Callable[[Split], Examples]]
 """The model, its head (a part of it, or the whole), and examples of a split as the model takes
@@ -53,7 +54,7 @@ def _head_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> 
 
 
 def _full_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
-    """Train every layer, on pictures.
+    """Train every layer, on rows of the store.
 
     Where pooled features were computed, the head starts scaled to them.
     """
@@ -61,7 +62,7 @@ def _full_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> 
     head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
 
     def examples(split: Split) -> Examples:
-        return split.of_pictures(parts.store, plan.augment, seed=plan.recipe.seed)
+        return split.of_rows(parts.store, plan.augment, seed=plan.recipe.seed)
 
     return whole_network(parts, head), head, examples
 
@@ -91,6 +92,6 @@ def _head(plan: Plan, parts: Parts, targets: Targets, pooled_ND: np.ndarray | No
 
 
 def whole_network(parts: Parts, head: Head) -> Network:
-    """Put backbone and head together, pictures to outputs."""
+    """Put backbone and head together, rows to outputs."""
     pooling = parts.features.meta["pooling"]
     return Network(parts.backbone, head, normalization=parts.normalization, pooling=pooling)

@@ -18,20 +18,21 @@ from torch import Tensor, nn
 from pipeline.compute.device import Runtime
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import write_rows
-from pipeline.judge.temperature import Temperature, fit_temperature
-from pipeline.model.bundle import VERSION, Bundle, Predictor, prediction_views, save_model
+from pipeline.judge.temperature import fit_temperature
+from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
-from pipeline.picture.net.cpu.depthwise import speed_up_gradients
-from pipeline.train.best_epoch import Best, check_monitor
+from pipeline.train.best_epoch import Best
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Split, Targets, find_split, find_targets
-from pipeline.train.inputs import Parts, Plan, Rows
-from pipeline.train.loop import EpochReport, Examples, Learner, fit, predict
+from pipeline.train.inputs import Parts, Rows
+from pipeline.train.loop import EpochReport, Examples, fit, predict
+from pipeline.train.plan import Plan
 from pipeline.train.recipe.ema import Average
-from pipeline.train.recipe.losses import Loss, build_loss, check_loss
+from pipeline.train.recipe.losses import Loss, build_loss
 from pipeline.train.recipe.optim import build_optimizer
-from pipeline.train.recipe_rules import check_recipe
+from pipeline.train.recipe_rules import check_plan, prediction_views
+from pipeline.train.step import Learner
 from pipeline.train.strategies import build_model, trained_groups, whole_network
 
 log = logging.getLogger(__name__)
@@ -41,7 +42,7 @@ _PREDICT_ROWS = 256
 
 @dataclass
 class Training:
-    """A training that is ready to start, under way, or done."""
+    """A training that is ready to start, or under way."""
 
     plan: Plan
     parts: Parts
@@ -61,9 +62,6 @@ class Training:
     train: Examples
     val: Examples
     best: Best
-    temperature: float = 1.0
-    """Of the best epoch, once `finish` was called; 1 for regression."""
-
     reports: list[EpochReport] = field(default_factory=list)
 
     def resume(self, checkpoints: Checkpoints) -> int:
@@ -103,42 +101,17 @@ class Training:
         done, params = len(self.reports), self.plan.recipe.train
         return done >= params.epochs or 0 < params.patience <= self.best.stale(done)
 
-    def finish(self) -> None:
+    def finish(self) -> "Trained":
         """Go back to the best epoch, and fit the temperature on validation."""
         self.learner.kept.load_state_dict(self.best.state)
         self.learner.model.load_state_dict(self.best.state)
-        self.temperature = self._temperature()
-
-    def outputs(self, rows: np.ndarray) -> np.ndarray:
-        """Return the outputs for rows of the store as they are served, after `finish`.
-
-        From cached features where a prediction is of the picture as it is; else from pictures.
-
-        Returns:
-            float32 [N, K].
-
-        Raises:
-            DataError: There are no rows.
-        """
-        train = self.plan.recipe.train
-        if train.test_views == 1 and train.strategy != "full":
-            outputs = predict(self.learner, self.examples(self.split("held-out", rows)))
-            values: np.ndarray = outputs.numpy()
-            return values
-        network = copy.deepcopy(self._network())
-        predictor = Predictor(network, self._bundle(), runtime=self.runtime)
-        chunks = np.array_split(rows, math.ceil(len(rows) / _PREDICT_ROWS))
-        return np.concatenate(
-            [predictor.outputs_images(self.parts.store.read(chunk)) for chunk in chunks]
-        )
-
-    def write(self, model: Path, *, bundle: Path, history: Path) -> None:
-        """Write the best epoch's model, what prediction needs beside it, and the curve."""
-        self.finish()
-        self._bundle().save(bundle)
-        save_model(model, self._network())
-        rows = [{"epoch": each.epoch, **each.values()} for each in self.reports]
-        write_rows(history, rows, columns=list(rows[0]))
+        trained = Trained(self)
+        if self.targets.task == "regression":
+            return trained
+        fitted = fit_temperature(trained.outputs(self.rows.val), self.val.targets_N.cpu().numpy())
+        note = f" ({fitted.note})" if fitted.note else ""
+        log.info("best epoch %d; temperature %.4f%s", self.best.epoch, fitted.value, note)
+        return replace(trained, temperature=fitted.value)
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint must come from to be gone on from: JSON."""
@@ -155,20 +128,64 @@ class Training:
             "fingerprint": self.runtime.fingerprint(),
         }
 
-    def _network(self) -> Network:
+    def network(self) -> Network:
         """Return the whole model, as it is now."""
         model = self.learner.model
         if isinstance(model, Upper):
             return model.network
         return model if isinstance(model, Network) else whole_network(self.parts, self.head)
 
-    def _bundle(self) -> Bundle:
-        parts, targets = self.parts, self.targets
+
+@dataclass(frozen=True)
+class Trained:
+    """A training at its best epoch.
+
+    Attributes:
+        training: Its model is that of the best epoch.
+        temperature: Fitted on validation; 1 for regression.
+    """
+
+    training: Training
+    temperature: float = 1.0
+
+    def outputs(self, rows: np.ndarray) -> np.ndarray:
+        """Return the outputs for rows of the store, before the temperature.
+
+        From cached features where a prediction is of the item as it is; else from rows.
+
+        Returns:
+            float32 [N, K].
+
+        Raises:
+            DataError: There are no rows.
+        """
+        own, train = self.training, self.training.plan.recipe.train
+        if train.test_views == 1 and train.strategy != "full":
+            outputs = predict(own.learner, own.examples(own.split("held-out", rows)))
+            values: np.ndarray = outputs.numpy()
+            return values
+        network = copy.deepcopy(own.network())
+        predictor = Predictor(network, self.bundle(), runtime=own.runtime)
+        chunks = np.array_split(rows, math.ceil(len(rows) / _PREDICT_ROWS))
+        return np.concatenate([predictor.outputs(own.parts.store.read(each)) for each in chunks])
+
+    def write(self, model: Path, *, bundle: Path, history: Path) -> None:
+        """Write the model, what prediction needs beside it, and the curve."""
+        self.bundle().save(bundle)
+        save_model(model, self.training.network())
+        rows = [{"epoch": each.epoch, **each.values()} for each in self.training.reports]
+        write_rows(history, rows, columns=list(rows[0]))
+
+    def bundle(self) -> Bundle:
+        """Return what prediction needs beside the model."""
+        own = self.training
+        parts, targets, runtime = own.parts, own.targets, own.runtime
         return Bundle(
             version=VERSION,
+            modality=parts.store.modality,
             task=targets.task,
             classes=targets.classes,
-            target=self.plan.target,
+            target=own.plan.target,
             target_mean=targets.mean,
             target_std=targets.std,
             architecture=parts.record.architecture,
@@ -176,24 +193,15 @@ class Training:
             decode=parts.store.spec,
             normalization=parts.normalization,
             temperature=self.temperature,
-            precision=self.runtime.precision,
+            precision=runtime.precision,
             batch_size=parts.features.meta["batch_size"],
-            threads=self.runtime.threads,
-            fingerprint=self.runtime.fingerprint(),
+            threads=runtime.threads,
+            fingerprint=runtime.fingerprint(),
             weights_sha256=parts.record.sha256,
-            input_size=parts.record.input_size,
-            dropout=self.plan.recipe.train.dropout,
-            views=prediction_views(self.plan.augment, self.plan.recipe.train.test_views),
+            input_size=parts.record.expected.input_size,
+            dropout=own.plan.recipe.train.dropout,
+            views=prediction_views(own.plan.augment, own.plan.recipe.train.test_views),
         )
-
-    def _temperature(self) -> float:
-        if self.targets.task == "regression":
-            return 1.0
-        logits_NK = self.outputs(self.rows.val)
-        fitted: Temperature = fit_temperature(logits_NK, self.val.targets_N.cpu().numpy())
-        note = f" ({fitted.note})" if fitted.note else ""
-        log.info("best epoch %d; temperature %.4f%s", self.best.epoch, fitted.value, note)
-        return fitted.value
 
 
 def open_training(
@@ -212,10 +220,7 @@ def open_training(
             `train.batch_size` exceeds the train split.
         DataError: A split is empty, or the labels do not fit the task.
     """
-    check_loss(plan.task, plan.loss)
-    check_monitor(plan.task, plan.recipe.train.monitor)
-    check_recipe(plan.recipe.train, plan.recipe.optim)
-    prediction_views(plan.augment, plan.recipe.train.test_views)
+    check_plan(plan)
     parts = replace(parts, backbone=copy.deepcopy(parts.backbone))
     rows = rows or Rows(parts.store.rows("train"), parts.store.rows("val"))
     targets = find_targets(plan.task, parts.store, rows.train)
@@ -232,6 +237,7 @@ def open_training(
         plan.loss, train.targets_N, weights_N=train.weights_N, classes=len(targets.classes)
     )
     model, head, examples = build_model(plan, parts, targets, train)
+    parts.backbone.speed_up()
     if plan.recipe.train.start == "probe":
         _probe(plan, parts, targets, head, (train, val), loss)
     model.to(runtime.device)
@@ -268,7 +274,6 @@ def _learner(
     for group in groups:
         for parameter in group:
             parameter.requires_grad_()
-    speed_up_gradients(model)
     ema = plan.recipe.train.ema
     average = Average(model, ema) if ema > 0 else None
     if runtime.compiled:

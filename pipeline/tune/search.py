@@ -27,9 +27,9 @@ from pipeline.raw.params import DataParams
 from pipeline.track.params import TrackingParams
 from pipeline.track.tuning import Search, TrialRun, publish_search
 from pipeline.train.best_epoch import Best
-from pipeline.train.inputs import Parts, Plan, Sources, open_parts
-from pipeline.train.loop import Recipe
+from pipeline.train.inputs import Parts, Sources, open_parts
 from pipeline.train.params import TrainParams
+from pipeline.train.plan import Plan, Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.trainer import open_training
 from pipeline.tune.params import TuneParams

@@ -13,7 +13,9 @@ import torch
 from torch import Tensor
 
 from pipeline.ground.errors import DataError
-from pipeline.picture.net.backbones import COUNTER, Shapes, looks_like, shapes, without_classifier
+from pipeline.modality.backbone import COUNTER
+from pipeline.modality.nets import Net
+from pipeline.modality.pretrained import Shapes
 
 log = logging.getLogger(__name__)
 
@@ -25,30 +27,30 @@ _CASTABLE = (torch.float16, torch.bfloat16, torch.float64)
 
 
 def match_tensors(
-    tensors: Mapping[str, Tensor], architecture: str, *, where: Path
+    tensors: Mapping[str, Tensor], architecture: str, net: Net, *, where: Path
 ) -> dict[str, Tensor]:
-    """Return the float32 tensors of a backbone under timm's names, without counters.
+    """Return the float32 tensors of a backbone under the names of its net, without counters.
 
     Args:
         tensors: As read from a file.
-        architecture: A timm name.
+        architecture: A name that `net` knows.
+        net: Of the architecture's modality.
         where: The file, for messages.
 
     Raises:
         DataError: Names or shapes are others, or values are not finite.
     """
-    wanted = shapes(architecture)
-    needed = _needed(wanted, architecture)
+    needed = _needed(architecture, net)
     prefix = _find_prefix(tensors, needed)
     inside = {
         name.removeprefix(prefix): tensor
         for name, tensor in tensors.items()
         if name.startswith(prefix) and not name.endswith(COUNTER)
     }
-    kept = without_classifier(
+    kept = net.without_classifier(
         {name: tuple(each.shape) for name, each in inside.items()}, architecture
     )
-    _check_names(kept, needed, architecture=architecture, where=where)
+    _check_names(kept, needed, architecture, net, where=where)
     _tell(where, prefix, tensors, inside=inside, kept=kept)
     matched = {name: _as_float32(inside[name], name, where) for name in needed}
     cast = sum(inside[name].dtype in _CASTABLE for name in needed)
@@ -58,16 +60,16 @@ def match_tensors(
 
 
 def rename_in_order(
-    tensors: Mapping[str, Tensor], architecture: str, *, where: Path
+    tensors: Mapping[str, Tensor], architecture: str, net: Net, *, where: Path
 ) -> dict[str, Tensor]:
-    """Return tensors timm's names by their order alone, where every shape and kind agrees.
+    """Return tensors under the names of their net by their order, if every shape and kind agrees.
 
     For files whose layers are those of the architecture, one to one, under other names.
 
     Raises:
         DataError: The number, a shape or a kind (weight, bias, running mean ...) differs.
     """
-    wanted = shapes(architecture)
+    wanted = net.shapes(architecture)
     theirs = [name for name in tensors if not name.endswith(COUNTER)]
     ours = [name for name in wanted if not name.endswith(COUNTER)]
     if len(theirs) != len(ours):
@@ -87,8 +89,8 @@ def rename_in_order(
     return {target: tensors[source] for source, target in zip(theirs, ours, strict=True)}
 
 
-def _needed(wanted: Shapes, architecture: str) -> Shapes:
-    kept = without_classifier(wanted, architecture)
+def _needed(architecture: str, net: Net) -> Shapes:
+    kept = net.without_classifier(net.shapes(architecture), architecture)
     return {name: shape for name, shape in kept.items() if not name.endswith(COUNTER)}
 
 
@@ -102,7 +104,7 @@ def _find_prefix(names: Mapping[str, Tensor], needed: Shapes) -> str:
     return max(prefixes, key=lambda prefix: sum(prefix + name in names for name in needed))
 
 
-def _check_names(kept: Shapes, needed: Shapes, *, architecture: str, where: Path) -> None:
+def _check_names(kept: Shapes, needed: Shapes, architecture: str, net: Net, *, where: Path) -> None:
     missing = [name for name in needed if name not in kept]
     unexpected = [name for name in kept if name not in needed]
     reshaped = [name for name in needed if name in kept and kept[name] != needed[name]]
@@ -114,7 +116,7 @@ def _check_names(kept: Shapes, needed: Shapes, *, architecture: str, where: Path
         (reshaped, f"{len(reshaped)} of another shape"),
     ]
     told = ", ".join(f"{text} (first: {names[0]})" for names, text in counts if names)
-    likely = looks_like(kept, besides=architecture)
+    likely = net.looks_like(kept, besides=architecture)
     raise DataError(
         where,
         f"must hold the tensors of {architecture}: {told}",

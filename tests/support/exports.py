@@ -69,7 +69,7 @@ def predict(folder, bundle, images_NCHW):
     runtime = start_runtime(torch.device("cpu"), precision="fp32", threads=1)
     facts = replace(bundle, precision="fp32")
     network = load_network(folder / "model.safetensors", facts)
-    return Predictor(network, facts, runtime=runtime).predict_images(images_NCHW)
+    return Predictor(network, facts, runtime=runtime).predict(images_NCHW)
 
 
 def export(model, form, *options, output="out"):

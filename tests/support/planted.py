@@ -7,7 +7,7 @@ from pipeline.compute.device import start_runtime
 from pipeline.model.bundle import VERSION, Bundle, Predictor
 from pipeline.model.head import Head
 from pipeline.model.network import Network
-from pipeline.picture.net.backbones import Backbone, build_backbone
+from pipeline.picture.net.backbones import TimmBackbone, build_backbone
 from pipeline.picture.read.decode import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
 
@@ -42,7 +42,7 @@ class Quadrant(nn.Module):
 def planted_predictor(*, everywhere=False, views=(0,), size_px=64):
     """Give a predictor of `dark` (output 0) and `bright` (output 1)."""
     network = Network(
-        Backbone(Quadrant(everywhere=everywhere), "test_efficientnet"),
+        TimmBackbone(Quadrant(everywhere=everywhere), "test_efficientnet"),
         Head(2, 2, dropout=0.0),
         normalization=NORMALIZATION,
         pooling="mean",
@@ -75,6 +75,7 @@ def bundle_of(
     """Give the description of a tiny model."""
     return Bundle(
         version=VERSION,
+        modality="picture",
         task=task,
         classes=("dark", "bright") if task == "classification" else (),
         target="label",

@@ -18,7 +18,8 @@ from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network
 from pipeline.picture.net.backbones import build_backbone
-from pipeline.picture.read.decode import DecodeSpec
+from pipeline.picture.read.decode import decode
+from pipeline.picture.read.spec import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.track.main_result import MainResult, ResultFiles
 from pipeline.track.params import TrackingParams
@@ -220,7 +221,7 @@ def use_real_model(project, *, task="classification", items=8, seed=1):
     project.fingerprint = bundle.fingerprint
     files = write_pictures(project.folder / RESULTS.raw, items)
     predictor = Predictor.load(project.folder / RESULTS.model, project.folder / RESULTS.bundle)
-    table = predictor.predict_bytes([path.read_bytes() for path in files])
+    table = predict_bytes(predictor, [path.read_bytes() for path in files])
     table = table.rename(columns={"label": "predicted"})
     table.insert(
         0, "path", [path.relative_to(project.folder / RESULTS.raw).as_posix() for path in files]
@@ -241,6 +242,7 @@ def small_bundle(task):
     is_classes = task == "classification"
     return Bundle(
         version=VERSION,
+        modality="picture",
         task=task,
         classes=("a/b", "c") if is_classes else (),
         target="label",
@@ -285,3 +287,9 @@ def write_pictures(folder, count):
 def read_note(folder):
     """Read `.rootstock/published.json`."""
     return json.loads((folder / ".rootstock" / "published.json").read_text())
+
+
+def predict_bytes(predictor, files):
+    """Return the table of predictions of encoded pictures."""
+    rows = [decode(file, predictor.bundle.decode) for file in files]
+    return predictor.table(predictor.predict(np.stack(rows)))

@@ -23,7 +23,7 @@ from pipeline.version.package import Content, log_model
 from pipeline.version.registry import MODEL
 from tests.support.processes import children
 from tests.support.project import ENVIRONMENT
-from tests.support.published import RESULTS, TRACKING
+from tests.support.published import RESULTS, TRACKING, predict_bytes
 
 NAME = "cells"
 START_S = 400
@@ -144,7 +144,8 @@ def point(alias, version):
 
 def predictions(folder, files):
     """Give the rows that a model's files give here, without a server."""
-    table = Predictor.load(folder / RESULTS.model, folder / RESULTS.bundle).predict_bytes(files)
+    predictor = Predictor.load(folder / RESULTS.model, folder / RESULTS.bundle)
+    table = predict_bytes(predictor, files)
     return table.to_dict("records")
 
 

@@ -20,9 +20,9 @@ from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.params import TransformParams
 from pipeline.store.store import Store
 from pipeline.store.writer import write_store
-from pipeline.train.inputs import Plan, Sources
-from pipeline.train.loop import Recipe
+from pipeline.train.inputs import Sources
 from pipeline.train.params import TrainParams
+from pipeline.train.plan import Plan, Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.weights.params import WeightsParams
 from pipeline.weights.weights import fetch_weights, load_backbone, save_backbone

@@ -17,7 +17,7 @@ Axes: N = pictures, V = views, C = channels, S = size of a picture, h, w = size 
 """
 
 import base64
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -28,6 +28,7 @@ from torch.nn import functional
 from pipeline.ground.errors import DataError
 from pipeline.model.bundle import Predictor
 from pipeline.picture.net.augment import orient
+from pipeline.picture.net.backbones import TimmBackbone
 from pipeline.picture.read.decode import Pixels, UndecodableImage, decode
 from pipeline.picture.show.heat_colors import heat_colors
 from pipeline.picture.show.preview import encode_jpeg, encode_png
@@ -50,20 +51,21 @@ def evidence(
         outputs_N: Which output of each picture is meant; None: the largest, or the value.
     """
     network, views = predictor.network, predictor.bundle.views
+    as_map = cast(TimmBackbone, network.backbone).as_map
     maps = []
     for number, image in enumerate(images_NCHW):
         picture = torch.from_numpy(image[np.newaxis]).to(predictor.runtime.device)
         batch = torch.cat([orient(picture, code) for code in views])
         with torch.no_grad():
-            features = network.backbone(network.normalize(batch))
+            features = network.backbone(network.prepare(batch))
         features.requires_grad_()
         with torch.enable_grad():
             pooled = network.backbone.pool(features, network.pooling)
             outputs_VK = network.head_outputs(pooled, None)
             chosen = outputs_VK.mean(0).argmax() if outputs_N is None else int(outputs_N[number])
             (slopes,) = torch.autograd.grad(outputs_VK[:, chosen].sum(), features)
-        weights = network.backbone.as_map(slopes).mean((2, 3), keepdim=True)
-        seen = (weights * network.backbone.as_map(features.detach())).sum(1)
+        weights = as_map(slopes).mean((2, 3), keepdim=True)
+        seen = (weights * as_map(features.detach())).sum(1)
         turned = [_turn_back(each, code) for each, code in zip(seen, views, strict=True)]
         maps.append(torch.stack(turned).mean(0).cpu())
     return np.asarray(torch.stack(maps).numpy())
@@ -117,7 +119,7 @@ def explain_pixels(predictor: Predictor, pixels: Pixels) -> dict[str, Any]:
         `resize`, `method`, `views` and `layer`.
     """
     bundle, images = predictor.bundle, pixels[np.newaxis]
-    values = predictor.predict_images(images, pad=False)  # a single picture, quickly
+    values = predictor.predict(images, pad=False)  # a single picture, quickly
     found = evidence(predictor, images, values.argmax(axis=1))
     row = predictor.table(values).iloc[0]
     answer = (

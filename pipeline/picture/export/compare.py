@@ -51,7 +51,7 @@ def expected(model: Path, bundle: Bundle, pictures: Pictures, *, precision: Prec
     facts = replace(bundle, precision=precision)
     predictor = Predictor(load_network(model, facts), facts, runtime=runtime)
     files = zip(pictures.paths, pictures.names, strict=True)
-    return predictor.predict_images(np.stack([decoded(*each, bundle) for each in files]))
+    return predictor.predict(np.stack([decoded(*each, bundle) for each in files]))
 
 
 def decoded(path: Path, name: str, bundle: Bundle) -> Pixels:

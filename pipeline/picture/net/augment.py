@@ -84,13 +84,6 @@ def orient(images_BCHW: Tensor, code: int) -> Tensor:
     return turned.flip(axes) if axes else turned
 
 
-def orientations(params: AugmentParams) -> tuple[int, ...]:
-    """Return the codes for `orient` of all orientations that training pictures may have."""
-    bits = ((1, params.hflip), (2, params.vflip), (4, params.transpose))
-    refused = sum(bit for bit, chance in bits if chance == 0)
-    return tuple(code for code in range(8) if not code & refused)
-
-
 def spread_orientations(
     params: AugmentParams, seeds: Sequence[int], *, view: int, views: int
 ) -> np.ndarray:

@@ -10,7 +10,7 @@ Axes: B = pictures, C = channels, H = W = size; h, w = size of the map; N = toke
 
 import difflib
 import math
-from collections.abc import Mapping
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,18 +22,19 @@ from torch import Tensor, nn
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.seeds import derive
+from pipeline.modality.backbone import COUNTER, Backbone
+from pipeline.modality.params import Pooling
+from pipeline.modality.pretrained import Expected, Shapes
+from pipeline.picture.net.cpu.depthwise import speed_up_gradients
 from pipeline.picture.net.cpu.folding import fold_batch_norm
 from pipeline.picture.net.cpu.fusing import fuse
 from pipeline.picture.net.cuts import FAMILIES, Chain
-from pipeline.picture.net.params import Pooling
-
-Shapes = Mapping[str, tuple[int, ...]]
+from pipeline.picture.net.preparation import Preparation
+from pipeline.picture.read.spec import DecodeSpec
+from pipeline.picture.shelf.normalization import Normalization
 
 VERSIONS = {"timm": str(timm.__version__), "torch": str(torch.__version__)}
 """Packages that decide what an architecture computes."""
-
-COUNTER = "num_batches_tracked"
-"""How the names of batch normalization's counters end; they change no output of ours."""
 
 _RANDOM_START_SEED = 1
 
@@ -69,28 +70,20 @@ _COMMON = (
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """What timm says that an architecture's default weights expect.
+    """What timm says of an architecture's default weights.
 
     Attributes:
-        input_size: Channels, height, width.
+        expected: What they were trained with; see `expect`.
         fixed_size: Whether pictures of no other size can be computed.
-        mean: By channel, on the scale 0..1.
-        std: By channel, on the scale 0..1.
-        interpolation: Of resizing.
-        license: Of the weights, as timm has it; None where it does not say.
         hub: Hugging Face repository of the weights; None where there is none.
     """
 
-    input_size: tuple[int, int, int]
+    expected: Expected
     fixed_size: bool
-    mean: tuple[float, float, float]
-    std: tuple[float, float, float]
-    interpolation: str
-    license: str | None
     hub: str | None
 
 
-class Backbone(nn.Module):
+class TimmBackbone(Backbone):
     """An architecture of timm without its classifier.
 
     Args:
@@ -99,11 +92,8 @@ class Backbone(nn.Module):
 
     Attributes:
         num_features: Channels of the map, or width of the tokens.
-        input_size: Channels, height, width of its default weights.
         fixed_size: Whether pictures of no other size can be computed.
     """
-
-    model: Any
 
     def __init__(self, model: Any, architecture: str) -> None:
         super().__init__()
@@ -111,11 +101,19 @@ class Backbone(nn.Module):
         self.architecture = architecture
         self.num_features = int(model.num_features)
         facts = preprocessing(architecture)
-        self.input_size = facts.input_size
+        self.input_size = facts.expected.input_size
         self.fixed_size = facts.fixed_size
         self._head_features = int(model.head_hidden_size)
         self._is_channels_last = str(getattr(model, "output_fmt", "")).endswith("NHWC")
         self._prefix_tokens = int(getattr(model, "num_prefix_tokens", 0))
+
+    def prepare(self, normalization: Normalization) -> Preparation:
+        """Return what makes float32 pictures, channels last, of bytes."""
+        return Preparation(normalization)
+
+    def facts(self, normalization: Normalization) -> dict[str, Any]:
+        """Return what the record of weights says that are fed by this normalization."""
+        return {"mean": list(normalization.mean), "std": list(normalization.std)}
 
     def forward(self, images_BCHW: Tensor) -> Tensor:
         """Return the last feature map, [B, C, h, w], or [B, h, w, C] or tokens [B, N, C].
@@ -148,6 +146,8 @@ class Backbone(nn.Module):
 
     def upper(self, activations: Tensor, cut: str) -> Tensor:
         """Return the last feature map from activations at a cut, equal to the bit to `forward`."""
+        if activations.ndim == 4:  # cached ones are not stored so
+            activations = activations.contiguous(memory_format=torch.channels_last)
         chain = self._chain()
         return chain.run(chain.above(cut), activations)
 
@@ -166,10 +166,6 @@ class Backbone(nn.Module):
 
     def _chain(self) -> Chain:
         return Chain(self.model, self.architecture)
-
-    def pooled(self, images_BCHW: Tensor, pooling: Pooling) -> Tensor:
-        """Return pooled features, float32 [B, D]; see `pooled_dim`."""
-        return self.pool(self(images_BCHW), pooling)
 
     def pool(self, features: Tensor, pooling: Pooling) -> Tensor:
         """Pool what `forward` gave, in float32 whatever the precision around: [B, D]."""
@@ -201,21 +197,48 @@ class Backbone(nn.Module):
         """Return D, the number of pooled features."""
         return self._head_features * len(pooling.split("+"))
 
-    def check_size(self, size_px: int) -> None:
+    def check(self, spec: DecodeSpec) -> None:
         """Check that pictures of this size can be computed.
 
         Raises:
             ParamsError: The architecture takes one size only, and it is another.
         """
         wanted = self.input_size[1]
-        if self.fixed_size and size_px != wanted:
+        if self.fixed_size and spec.size_px != wanted:
             raise ParamsError(
                 "params.yaml",
                 f"must be {wanted}, the only size that {self.architecture} takes",
                 field="transform.size_px",
-                got=size_px,
+                got=spec.size_px,
                 remedy="or choose another weights.architecture",
             )
+
+    def shape_at(self, spec: DecodeSpec, cut: str | None, device: torch.device) -> tuple[int, ...]:
+        """Return the shape of a picture's activations at a cut; None: of its last feature map.
+
+        Raises:
+            ParamsError: The architecture cannot compute pictures of this size.
+        """
+        images = torch.zeros(1, 3, spec.size_px, spec.size_px, device=device)
+        try:
+            with torch.inference_mode():
+                if cut is None:
+                    return tuple(self(images).shape[1:])
+                activations = self.lower(images, cut)
+                self.upper(activations, cut)
+                return tuple(activations.shape[1:])
+        except (AssertionError, RuntimeError) as error:
+            raise ParamsError(
+                "params.yaml",
+                f"must be a size that {self.architecture} takes: {error}",
+                field="transform.size_px",
+                got=spec.size_px,
+                remedy=f"its own is {self.input_size[1]}",
+            ) from error
+
+    def speed_up(self) -> None:
+        """Give depthwise convolutions that learn faster gradients on the CPU."""
+        speed_up_gradients(self)
 
     def fold(self) -> None:
         """Fold batch normalization into convolutions, and fuse these: for inference only.
@@ -260,7 +283,7 @@ def _reduce(features: Tensor, axes: tuple[int, ...], kind: str) -> Tensor:
     return features.amax(axes, keepdim=True) if kind == "max" else features.mean(axes, keepdim=True)
 
 
-def build_backbone(architecture: str) -> Backbone:
+def build_backbone(architecture: str) -> TimmBackbone:
     """Build a backbone in eval mode; its random weights are the same each time.
 
     The network is not touched.
@@ -272,7 +295,7 @@ def build_backbone(architecture: str) -> Backbone:
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(derive(_RANDOM_START_SEED, "backbone"))
         model = timm.create_model(architecture, pretrained=False, num_classes=0).eval()
-    return Backbone(model, architecture)
+    return TimmBackbone(model, architecture)
 
 
 @lru_cache
@@ -301,16 +324,39 @@ def preprocessing(architecture: str) -> Preprocessing:
         ParamsError: timm has no such architecture.
     """
     config = _config(architecture)
-    channels, height, width = config.input_size
-    return Preprocessing(
-        input_size=(channels, height, width),
-        fixed_size=bool(config.fixed_input_size),
-        mean=_triple(config.mean),
-        std=_triple(config.std),
+    expected = expect(
+        config.input_size,
+        mean=config.mean,
+        std=config.std,
         interpolation=config.interpolation,
         license=config.license,
-        hub=config.hf_hub_id,
     )
+    return Preprocessing(expected, bool(config.fixed_input_size), config.hf_hub_id)
+
+
+def expect(
+    input_size: Sequence[int],
+    *,
+    mean: Sequence[float],
+    std: Sequence[float],
+    interpolation: str,
+    license: str | None,
+) -> Expected:
+    """Return what weights of pictures were trained with.
+
+    Args:
+        input_size: Channels, height, width.
+        mean: By channel, on the scale 0..1.
+        std: By channel, on the scale 0..1.
+        interpolation: Of resizing.
+        license: Of the weights; None where it is not known.
+    """
+    facts = {
+        "mean": [float(each) for each in mean],
+        "std": [float(each) for each in std],
+        "interpolation": interpolation,
+    }
+    return Expected(tuple(input_size), facts, license)
 
 
 def looks_like(found: Shapes, *, besides: str) -> str | None:
@@ -351,8 +397,3 @@ def _plain(found: Shapes, architecture: str) -> Shapes:
     """Leave out the classifier and the counters that old files lack."""
     kept = without_classifier(found, architecture)
     return {name: shape for name, shape in kept.items() if not name.endswith(COUNTER)}
-
-
-def _triple(values: Any) -> tuple[float, float, float]:
-    red, green, blue = (float(each) for each in values)
-    return red, green, blue

@@ -1,16 +1,16 @@
 """`augment`: random changes of training pictures."""
 
-from typing import Literal
+from typing import ClassVar
 
 from pydantic import Field
 
-from pipeline.ground.params import Section
-
-Pooling = Literal["mean", "max", "mean+max"]
+from pipeline.modality.params import AugmentSection
 
 
-class AugmentParams(Section):
+class AugmentParams(AugmentSection):
     """`augment`: how pictures of the train split vary, for `train.strategy: full`."""
+
+    has_area: ClassVar[bool] = True
 
     hflip: float = Field(ge=0.0, le=1.0)
     """Probability of a mirror image, left for right."""
@@ -29,3 +29,9 @@ class AugmentParams(Section):
 
     contrast: float = Field(ge=0.0, le=1.0)
     """Largest relative change of the distance to the picture's own mean."""
+
+    def views(self) -> tuple[int, ...]:
+        """Return the codes for `augment.orient` of all orientations that are possible."""
+        bits = ((1, self.hflip), (2, self.vflip), (4, self.transpose))
+        refused = sum(bit for bit, chance in bits if chance == 0)
+        return tuple(code for code in range(8) if not code & refused)

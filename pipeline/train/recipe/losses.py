@@ -10,9 +10,6 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from pipeline.ground.errors import ParamsError
-from pipeline.ground.params import Task
-from pipeline.ground.tasks import KINDS
 from pipeline.train.recipe.params import LossParams
 
 
@@ -49,41 +46,11 @@ def mean(total: Tensor, weight: Tensor) -> Tensor:
     return total / weight.clamp(min=torch.finfo(weight.dtype).tiny)
 
 
-def check_loss(task: Task, params: LossParams) -> None:
-    """Check that the loss fits the task.
-
-    Raises:
-        ParamsError: It does not.
-    """
-    fitting = KINDS[task].loss
-    if params.name != fitting:
-        raise ParamsError(
-            "params.yaml",
-            f"must be {fitting!r} for `task: {task}`",
-            field="loss.name",
-            got=params.name,
-        )
-    if params.name == "mse" and params.class_weights != "none":
-        raise ParamsError(
-            "params.yaml",
-            "must be 'none' for `loss.name: mse`, which has no classes",
-            field="loss.class_weights",
-            got=params.class_weights,
-        )
-    if params.name == "mse" and params.label_smoothing > 0.0:
-        raise ParamsError(
-            "params.yaml",
-            "must be 0 for `loss.name: mse`, which has no classes",
-            field="loss.label_smoothing",
-            got=params.label_smoothing,
-        )
-
-
 def build_loss(params: LossParams, labels_N: Tensor, *, weights_N: Tensor, classes: int) -> Loss:
     """Build the loss; balanced class weights are measured on the train split.
 
     Args:
-        params: Checked by `check_loss`.
+        params: Checked by `recipe_rules.check_loss`.
         labels_N: The train split's targets, on the device that training uses.
         weights_N: Their sample weights, float32.
         classes: K; 0 for regression.

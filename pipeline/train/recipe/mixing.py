@@ -61,7 +61,7 @@ def mix_batch(
 def _paste(
     inputs: Tensor, others: Tensor, shares: np.ndarray, generator: np.random.Generator
 ) -> tuple[Tensor, np.ndarray]:
-    """Paste a rectangle of every other picture; give the shares that are left."""
+    """Paste a rectangle of every other item; give the shares that are left."""
     height, width = inputs.shape[-2:]
     mixed = inputs.clone()
     left = np.empty_like(shares)

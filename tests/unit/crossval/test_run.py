@@ -72,9 +72,9 @@ def test_a_fold_is_the_training_of_its_rows_alone(sources, tmp_path):
         assert report.values() == {
             k: v for k, v in scored[1].history[report.epoch - 1].items() if k != "epoch"
         }
-    training.finish()
-    assert training.temperature == scored[1].temperature
-    served = training.targets.serve(training.outputs(fold.held_out), training.temperature)
+    trained = training.finish()
+    assert trained.temperature == scored[1].temperature
+    served = training.targets.serve(trained.outputs(fold.held_out), trained.temperature)
     assert np.array_equal(served, scored[1].served)
 
 

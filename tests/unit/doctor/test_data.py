@@ -418,7 +418,7 @@ def test_a_registered_name_of_other_data_is_told(params, tmp_path, monkeypatch):
 def test_the_disk_must_hold_every_output_twice(raw, look, params):
     _, seen = look()
     transform, features = params.find(CLASSES["transform"]), params.find(CLASSES["features"])
-    outline = Outline(224, 2560, "blocks.4", (80, 14, 14))
+    outline = Outline(2560, "blocks.4", (80, 14, 14))
     sizes = {"transform": transform, "features": features}
     found, _ = gather("disk", check_disk(raw, seen, outline, **sizes))
     store = 48 * 3 * 224 * 224

@@ -104,7 +104,7 @@ WRONG = [
     ({"train.cutmix": 1.0}, "train.cutmix: must be 0.0 for `train.strategy: top`"),
     ({"train.monitor": "mae"}, "train.monitor: must be one of loss, accuracy"),
     ({"loss.name": "mse"}, "loss.name: must be 'cross_entropy' for"),
-    ({"augment.transpose": 0.0}, "train.test_views: must be at most 4, the orientations"),
+    ({"augment.transpose": 0.0}, "train.test_views: must be at most 4, the views"),
     ({"registry.metric": "mae"}, "registry.metric: must be one of accuracy, balanced_accuracy"),
     (REGRESSION | {"registry.metric": "accuracy"}, "registry.metric: must be one of mae, rmse"),
     ({"tune.space": {"optim.lr": {"low": 1.0, "high": 0.1}}}, "tune.space.optim.lr.high: must be"),

@@ -11,7 +11,7 @@ from PIL import Image
 from pipeline.engine.engine import DecodeLimits, Engine
 from pipeline.model.bundle import Predictor, save_model
 from pipeline.picture.read.decoders import Decoders
-from tests.support.published import small_bundle, small_network, write_pictures
+from tests.support.published import predict_bytes, small_bundle, small_network, write_pictures
 
 
 @pytest.fixture(scope="module")
@@ -35,7 +35,7 @@ def engine(made):
 
 
 def test_rows_are_the_predictor_s_to_the_bit(engine, made, files):
-    expected = Predictor.load(*made).predict_bytes(files).to_dict("records")
+    expected = predict_bytes(Predictor.load(*made), files).to_dict("records")
     assert engine.predict(files) == [row | {"error": None, "notes": []} for row in expected]
     assert engine.predict(files[:3]) == engine.predict(files)[:3]
     assert engine.predict([]) == []

@@ -13,6 +13,7 @@ from pipeline.explain.card_page import card_page
 from pipeline.explain.card_text import CardText, read_card_text
 from pipeline.explain.sheets import Example, Part, Sheet
 from pipeline.explain.slices import Slice
+from pipeline.modality.pretrained import Expected
 from pipeline.weights.weights import BackboneRecord
 from tests.support.closure import ROOT
 from tests.support.planted import bundle_of
@@ -91,14 +92,11 @@ def facts(plots, *, name="cells", text=None):
         groups=30,
         bundle=bundle,
         record=BackboneRecord(
+            "picture",
             "a_net",
             "package:a-net",
             "a" * 64,
-            None,
-            (3, 224, 224),
-            (0.5, 0.5, 0.5),
-            (0.5, 0.5, 0.5),
-            "bicubic",
+            Expected((3, 224, 224), {}, None),
             3371008,
         ),
         params={"train": {"strategy": "top", "epochs": 10}, "loss": {"sample_weights": True}},

@@ -72,9 +72,9 @@ def test_covering_the_hottest_part_of_a_planted_picture_changes_the_answer_and_e
     mask = hottest(heat, 0.04)
     assert mask.sum() == round(0.04 * 64 * 64)
     assert mask[12, 12]
-    plain = predictor.predict_images(images)[0, 1]
-    covered = predictor.predict_images(cover(images[0], mask)[np.newaxis])[0, 1]
-    elsewhere = predictor.predict_images(cover(images[0], mask[::-1, ::-1])[np.newaxis])[0, 1]
+    plain = predictor.predict(images)[0, 1]
+    covered = predictor.predict(cover(images[0], mask)[np.newaxis])[0, 1]
+    elsewhere = predictor.predict(cover(images[0], mask[::-1, ::-1])[np.newaxis])[0, 1]
     assert plain - covered > 0.01
     assert abs(plain - elsewhere) < 0.001
 

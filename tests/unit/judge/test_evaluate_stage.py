@@ -23,7 +23,9 @@ def trained(tmp_path):
     sources = make_sources(tmp_path / "s", items=40)
     training = open_training(plan(train={"epochs": 2}), open_parts(sources), cpu())
     list(training.run(Checkpoints(tmp_path / "checkpoints", {})))
-    training.write(tmp_path / "model", bundle=tmp_path / "bundle", history=tmp_path / "history")
+    training.finish().write(
+        tmp_path / "model", bundle=tmp_path / "bundle", history=tmp_path / "history"
+    )
     return {"store": sources.store, "model": tmp_path / "model", "bundle": tmp_path / "bundle"}
 
 

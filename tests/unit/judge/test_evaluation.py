@@ -27,7 +27,7 @@ def train(folder, *, task="classification", epochs=4, **options):
     sources = make_sources(folder, **options)
     training = open_training(plan(task=task, train={"epochs": epochs}), open_parts(sources), cpu())
     list(training.run(Checkpoints(folder / "checkpoints", {})))
-    training.write(folder / "model", bundle=folder / "bundle", history=folder / "history")
+    training.finish().write(folder / "model", bundle=folder / "bundle", history=folder / "history")
     return Store.open(sources.store), Predictor.load(folder / "model", folder / "bundle")
 
 
@@ -96,7 +96,7 @@ def test_predictions_have_the_columns_of_the_contract_in_store_order(classes):
     ]
     for name in ("path", "id", "split", "label"):
         assert table[name].tolist() == store.index[name][rows].tolist()
-    chances = predictor.predict_images(store.read(rows))
+    chances = predictor.predict(store.read(rows))
     assert (table[["p_bright", "p_dark"]].to_numpy() == chances).all()
     assert (table["confidence"] == chances.max(axis=1)).all()
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 
 from pipeline.compute.device import start_runtime
-from pipeline.ground.errors import DataError, IntegrityError
+from pipeline.ground.errors import IntegrityError
 from pipeline.model.bundle import VERSION, Bundle, Predictor, load_network, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network
@@ -27,6 +27,7 @@ REPOSITORY = Path(__file__).parents[3]
 NORMALIZATION = Normalization("pretrained", 1 / 255, (0.485, 0.456, 0.406), (0.229, 0.224, 0.225))
 BUNDLE = Bundle(
     version=VERSION,
+    modality="picture",
     task="classification",
     classes=("defective", "functional", "n/a \u00e9"),
     target="label",
@@ -125,15 +126,15 @@ def test_predictions_are_equal_to_the_bit_however_pictures_are_grouped(bundle, p
     bundle = dataclasses.replace(bundle, precision=precision)
     predictor = Predictor.load(*saved(tmp_path, bundle))
     images = pictures(11)
-    together = predictor.predict_images(images)
+    together = predictor.predict(images)
     assert together.shape == (11, bundle.num_outputs)
     assert together.dtype == np.float64
-    alone = np.concatenate([predictor.predict_images(images[at : at + 1]) for at in range(11)])
+    alone = np.concatenate([predictor.predict(images[at : at + 1]) for at in range(11)])
     assert np.array_equal(together, alone)
     for size in (3, 4, 5):
-        parts = [predictor.predict_images(images[at : at + size]) for at in range(0, 11, size)]
+        parts = [predictor.predict(images[at : at + size]) for at in range(0, 11, size)]
         assert np.array_equal(together, np.concatenate(parts)), size
-    assert np.array_equal(together[::-1], predictor.predict_images(images[::-1]))
+    assert np.array_equal(together[::-1], predictor.predict(images[::-1]))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
@@ -157,40 +158,40 @@ def test_the_default_backbone_keeps_that_law_with_its_real_weights(precision):
     runtime = start_runtime(torch.device("cpu"), precision=precision, threads=2)
     predictor = Predictor(network, bundle, runtime=runtime)
     images = pictures(8, size=96)
-    together = predictor.outputs_images(images)
+    together = predictor.outputs(images)
     for at in (0, 4, 5, 7):
-        assert np.array_equal(predictor.outputs_images(images[at : at + 1])[0], together[at]), at
-    assert np.array_equal(predictor.outputs_images(images[::-1].copy())[::-1], together)
+        assert np.array_equal(predictor.outputs(images[at : at + 1])[0], together[at]), at
+    assert np.array_equal(predictor.outputs(images[::-1].copy())[::-1], together)
 
 
 def test_outputs_are_the_networks_and_temperature_divides_logits(tmp_path):
     predictor = Predictor.load(*saved(tmp_path))
     images = pictures(5)
-    outputs = predictor.outputs_images(images)
+    outputs = predictor.outputs(images)
     assert outputs.dtype == np.float32
     with torch.no_grad():
         plain = network_of(BUNDLE).eval()(torch.from_numpy(images)).numpy()
     assert np.allclose(outputs, plain, rtol=1e-3, atol=1e-3)  # unfolded
     scaled = np.exp(outputs.astype(np.float64) / 1.7)
     expected = scaled / scaled.sum(axis=1, keepdims=True)
-    assert np.allclose(predictor.predict_images(images), expected, rtol=1e-12)
+    assert np.allclose(predictor.predict(images), expected, rtol=1e-12)
 
 
 def test_regression_gives_values_in_the_unit_of_the_target(tmp_path):
     predictor = Predictor.load(*saved(tmp_path, REGRESSION))
-    outputs = predictor.outputs_images(pictures(3)).astype(np.float64)
-    values = predictor.predict_images(pictures(3))
+    outputs = predictor.outputs(pictures(3)).astype(np.float64)
+    values = predictor.predict(pictures(3))
     assert np.array_equal(values, outputs * 0.3 + 0.4)
-    table = predictor.predict_bytes(encoded(pictures(3)))
+    table = predictor.table(values)
     assert list(table.columns) == ["value"]
     assert np.array_equal(table["value"], values[:, 0])
 
 
-def test_encoded_pictures_give_the_same_as_their_pixels(tmp_path):
+def test_columns_are_named_by_the_classes(tmp_path):
     predictor = Predictor.load(*saved(tmp_path))
     images = pictures(5)
-    table = predictor.predict_bytes(encoded(images))
-    values = predictor.predict_images(images)
+    values = predictor.predict(images)
+    table = predictor.table(values)
     names = ["p_defective", "p_functional", "p_n/a \u00e9"]
     assert list(table.columns) == ["label", "confidence", *names]
     assert np.array_equal(table[names].to_numpy(), values)
@@ -200,23 +201,16 @@ def test_encoded_pictures_give_the_same_as_their_pixels(tmp_path):
 
 def test_nothing_in_gives_an_empty_table(tmp_path):
     predictor = Predictor.load(*saved(tmp_path))
-    table = predictor.predict_bytes([])
+    table = predictor.table(predictor.predict(pictures(0)))
     assert len(table) == 0
     assert list(table.columns)[:2] == ["label", "confidence"]
-
-
-def test_a_file_that_is_no_picture_stops_the_prediction_and_is_named(tmp_path):
-    predictor = Predictor.load(*saved(tmp_path))
-    files = [*encoded(pictures(1)), b"<!doctype html><html></html>"]
-    with pytest.raises(DataError, match=r"image 1 of 2: must be a usable picture: .*HTML"):
-        predictor.predict_bytes(files)
 
 
 def test_pictures_of_another_size_or_type_are_our_bug(tmp_path):
     predictor = Predictor.load(*saved(tmp_path))
     for wrong in (pictures(1, size=32), pictures(1).astype(np.float32)):
-        with pytest.raises(ValueError, match="pictures must be uint8"):
-            predictor.predict_images(wrong)
+        with pytest.raises(ValueError, match=r"rows must be uint8 \[N, 3, 48, 48\]"):
+            predictor.predict(wrong)
 
 
 def test_a_model_of_another_bundle_is_refused(tmp_path):
@@ -244,12 +238,12 @@ def test_a_fresh_process_without_the_repository_predicts_the_same_bits(tmp_path)
         "from pathlib import Path\n"
         "from pipeline.model.bundle import Predictor\n"
         "predictor = Predictor.load(Path(sys.argv[2]), Path(sys.argv[3]))\n"
-        "numpy.save('got.npy', predictor.predict_images(numpy.load('images.npy')))\n"
+        "numpy.save('got.npy', predictor.predict(numpy.load('images.npy')))\n"
     )
     subprocess.run(
         [sys.executable, "-c", code, str(REPOSITORY), str(model), str(bundle)],
         cwd=tmp_path,
         check=True,
     )
-    here = Predictor.load(model, bundle).predict_images(pictures(5))
+    here = Predictor.load(model, bundle).predict(pictures(5))
     assert np.array_equal(np.load(tmp_path / "got.npy"), here)

@@ -1,6 +1,5 @@
 """Features are computed once, for every row, whole or not at all, in the same bytes."""
 
-import inspect
 import json
 import logging
 import shutil
@@ -21,19 +20,20 @@ from pipeline.ground.params import load_section
 from pipeline.ground.seeds import derive
 from pipeline.ground.tables import read_table, write_table
 from pipeline.model import extraction as module
-from pipeline.model.extraction import Extraction, extract, made_from, warn_about_size, write_empty
+from pipeline.model.extraction import Extraction, extract, made_from, write_empty
 from pipeline.model.features import Features
 from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.augment import augment_batch, spread_orientations
-from pipeline.picture.net.backbones import build_backbone, preprocessing
+from pipeline.picture.net.backbones import build_backbone
+from pipeline.picture.net.net import NET
 from pipeline.picture.net.params import AugmentParams
+from pipeline.picture.read.spec import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.params import TransformParams
 from pipeline.store import shard_writer
 from pipeline.store.store import Store
 from pipeline.store.writer import write_store
-from pipeline.weights.weights import BackboneRecord
 from tests.support.closure import closure
 from tests.support.encoding import encoding
 
@@ -154,16 +154,16 @@ def test_the_last_batch_is_filled_up_so_that_every_forward_has_one_shape(store, 
 def test_progress_is_told_line_by_line_without_a_terminal(store, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
         run(store, tmp_path / "out", machine=MachineParams(workers=1, progress="lines"))
-    assert "features: 4 of 7 images" in caplog.text
-    assert "features: 7 of 7 images" in caplog.text
-    assert "features: 7 images in 1 views, " in caplog.text
-    assert "images/s" in caplog.text
+    assert "features: 4 of 7 items" in caplog.text
+    assert "features: 7 of 7 items" in caplog.text
+    assert "features: 7 items in 1 views, " in caplog.text
+    assert "views/s" in caplog.text
 
 
 def test_features_that_are_not_finite_stop_the_stage_and_name_the_picture(store, tmp_path):
     broken = trunk()
     with torch.no_grad():
-        broken.multiplier.fill_(torch.finfo(torch.float32).max)
+        broken.prepare.multiplier.fill_(torch.finfo(torch.float32).max)
     with pytest.raises(DataError) as caught:
         run(store, tmp_path / "out", the_trunk=broken)
     assert str(caught.value) == (
@@ -192,23 +192,11 @@ def test_a_size_that_the_architecture_cannot_take_is_told(store, tmp_path):
         run(store, tmp_path / "out", the_trunk=vit)
 
 
-def test_another_size_than_the_weights_were_trained_with_is_warned_of(caplog):
-    facts = preprocessing("test_efficientnet")
-    record = BackboneRecord(
-        architecture="test_efficientnet",
-        source="none",
-        sha256=None,
-        license=None,
-        input_size=facts.input_size,
-        mean=facts.mean,
-        std=facts.std,
-        interpolation="bicubic",
-        num_parameters=1,
-    )
-    warn_about_size(160, record)
-    assert caplog.text == ""
-    warn_about_size(224, record)
-    assert "pictures are 224 px, the weights were trained with 160 px" in caplog.text
+def test_another_size_than_the_weights_were_trained_with_is_told():
+    spec = DecodeSpec(160, "squash", "bilinear", (0, 0, 0))
+    assert NET.doubt(spec, "test_efficientnet", input_size=(3, 160, 160)) is None
+    doubt = NET.doubt(replace(spec, size_px=224), "test_efficientnet", input_size=(3, 160, 160))
+    assert "pictures of 224 px, where test_efficientnet was trained with 160 px" in doubt.text
 
 
 def test_rows_of_an_earlier_build_are_not_computed_and_the_bytes_are_the_same(store, tmp_path):
@@ -253,52 +241,49 @@ def test_what_features_are_made_from_changes_with_all_that_they_depend_on(store,
     assert len(values | {digest()}) == 6
 
 
-def test_the_code_in_the_key_is_all_that_computes_a_row():
+COMPUTING = {
+    "ground.seeds",
+    "modality.backbone",
+    "model.activations",
+    "model.extraction",
+    "model.network",
+    "picture.net.augment",
+    "picture.net.backbones",
+    "picture.net.cpu.folding",
+    "picture.net.cpu.fusing",
+    "picture.net.cpu.padding",
+    "picture.net.cuts",
+    "picture.net.preparation",
+    "picture.shelf.normalization",
+}
+OTHERS = {
+    "model.features",
+    "model.head",
+    "model.params",
+    "picture.net.cpu.depthwise",
+    "picture.net.net",
+    "picture.net.params",
+    "picture.net.sources",
+    "picture.shelf.params",
+    "picture.shelf.shelf",
+}
+
+
+def test_the_code_in_the_key_is_all_that_computes_a_row(store, tmp_path, monkeypatch):
     """Every module that extraction imports is in the key, or only moves, checks or tells."""
-    computing = {
-        "data.augment",
-        "data.normalization",
-        "model.activations",
-        "model.backbones",
-        "model.cuts",
-        "model.extraction",
-        "model.folding",
-        "model.fusing",
-        "model.network",
-        "model.padding",
-        "seeds",
-    }
-    others = {
-        "data.picture",
-        "data.shard_writer",
-        "data.shards",
-        "data.sniff",
-        "data.store",
-        "device",
-        "dvccache",
-        "earlier",
-        "errors",
-        "files",
-        "model.features",
-        "model.head",
-        "model.matching",
-        "model.sources",
-        "model.tensors",
-        "model.weight_files",
-        "model.weights",
-        "parallel",
-        "params",
-        "tables",
-        "workers",
-    }
+    found = []
+    monkeypatch.setattr(module, "code_digest", lambda *modules, versions: found.extend(modules))
+    (tmp_path / "backbone").write_bytes(b"1")
+    made_from(Extraction(store, trunk(), PARAMS, AUGMENT, CPU), backbone=tmp_path / "backbone")
+    computing = {each.__name__.removeprefix("pipeline.") for each in found}
+    assert computing == COMPUTING
     imported = {
         path.removeprefix("pipeline/").removesuffix(".py").replace("/", ".")
         for path in closure("pipeline.model.extraction")
     }
-    assert imported - others == computing
-    source = inspect.getsource(made_from)
-    for name in computing - {"model.extraction", "data.augment", "data.normalization"}:
-        assert name.split(".")[-1] in source
+    rooms = ("ground.", "compute.", "modality.", "repo.", "store.", "picture.read.")
+    others = {name for name in imported - computing if not name.startswith(rooms)}
+    assert others == OTHERS
 
 
 CUT = PARAMS.model_copy(update={"cut": "blocks.2", "views": 3})
@@ -322,7 +307,7 @@ def test_view_0_is_the_picture_as_it_is_and_the_others_are_augmented_by_seed_and
             seeds = [derive(1, "view", view, each) for each in ids]
             images = augment_batch(images, AUGMENT, seeds, codes)
         with torch.inference_mode():
-            wanted = folded.backbone.lower(folded.normalize(images), "blocks.2").numpy()
+            wanted = folded.backbone.lower(folded.prepare(images), "blocks.2").numpy()
         got = activations.read(rows, np.full(ROWS, view))
         assert got.dtype == np.float16
         assert np.allclose(got, wanted, rtol=2e-3, atol=2e-3)

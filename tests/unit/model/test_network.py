@@ -39,7 +39,7 @@ def pictures(count, size=160, seed=0):
 def test_every_byte_becomes_what_the_normalization_says_it_becomes():
     levels = torch.arange(256, dtype=torch.uint8).view(1, 1, 16, 16).expand(2, 3, 16, 16)
     given = levels.clone()
-    got = build().normalize(given)
+    got = build().prepare(given)
     expected = torch.from_numpy(normalized_levels(NORMALIZATION)).view(3, 16, 16)
     assert got.dtype == torch.float32
     assert got.is_contiguous(memory_format=torch.channels_last)
@@ -51,7 +51,7 @@ def test_every_byte_becomes_what_the_normalization_says_it_becomes():
 def test_augmented_float_pictures_are_normalized_the_same_and_not_changed():
     images = pictures(2, size=16)
     as_float = images.float()
-    assert torch.equal(build().normalize(as_float), build().normalize(images))
+    assert torch.equal(build().prepare(as_float), build().prepare(images))
     assert torch.equal(as_float, images.float())
 
 
@@ -126,7 +126,7 @@ def test_bf16_reaches_the_backbone_but_features_and_outputs_are_float32():
     with torch.inference_mode():
         exact = network.pooled(images)
         with Runtime(torch.device("cpu"), "bf16", threads=2).autocast():
-            assert network.backbone(network.normalize(images)).dtype == torch.bfloat16
+            assert network.backbone(network.prepare(images)).dtype == torch.bfloat16
             rough, outputs = network.pooled(images), network(images)
     assert rough.dtype == outputs.dtype == torch.float32
     error = float((rough - exact).abs().max() / exact.abs().max())

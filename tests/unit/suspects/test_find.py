@@ -13,7 +13,7 @@ from pipeline.ground.files import sha256_file
 from pipeline.ground.params import load_section, read_params
 from pipeline.raw.visible import safe_line
 from pipeline.suspects.find import find_suspects, summary
-from pipeline.suspects.heldout import predict_held_out
+from pipeline.suspects.heldout import Setting, predict_held_out
 from pipeline.suspects.params import SuspectsParams
 from pipeline.suspects.sheets import draw_sheets
 from pipeline.suspects.table import COLUMNS, REASONS, write_suspects
@@ -58,7 +58,7 @@ def sources(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def found(sources):
-    return find_suspects("classification", open_parts(sources), params(), cpu(), machine=QUIET)
+    return find_suspects(Setting("classification", open_parts(sources), params(), cpu(), QUIET))
 
 
 def listed(found, reason, *, of_test=False):
@@ -112,7 +112,7 @@ def test_the_report_counts_and_estimates(sources, found):
 
 def test_no_row_is_listed_beyond_the_bound_and_all_are_counted(sources, found):
     fewer = find_suspects(
-        "classification", open_parts(sources), params(most=2), cpu(), machine=QUIET
+        Setting("classification", open_parts(sources), params(most=2), cpu(), QUIET)
     )
     assert fewer.report == found.report
     assert listed(fewer, "label")["path"].tolist() == listed(found, "label")["path"].tolist()[:2]
@@ -134,7 +134,7 @@ def test_again_gives_the_same_bytes_and_changes_nothing(sources, found, tmp_path
     before = {path: path.read_bytes() for path in sources.store.rglob("*")}
     parts = open_parts(sources)
     first = write(found, parts, tmp_path / "a")
-    again = find_suspects("classification", parts, params(), cpu(), machine=QUIET)
+    again = find_suspects(Setting("classification", parts, params(), cpu(), QUIET))
     assert write(again, parts, tmp_path / "b") == first
     assert again.report == found.report
     assert {path: path.read_bytes() for path in sources.store.rglob("*")} == before
@@ -175,7 +175,7 @@ def test_a_cell_is_one_line_and_never_a_formula(text, cell, found, tmp_path):
 
 def test_every_item_is_judged_by_a_head_that_did_not_see_it(sources):
     parts = open_parts(sources)
-    held_out = predict_held_out("classification", parts, params(), cpu(), machine=QUIET)
+    held_out = predict_held_out(Setting("classification", parts, params(), cpu(), QUIET))
     assert held_out.served.shape == (80, 2)
     assert held_out.served.sum(axis=1) == pytest.approx(np.ones(80))
     index = parts.store.index
@@ -183,7 +183,7 @@ def test_every_item_is_judged_by_a_head_that_did_not_see_it(sources):
     row = 5  # its own label changes what the others' heads say, and not what is said of it
     labels = index["label"].where(index.index != row, flipped)
     changed = replace(parts, store=replace(parts.store, index=index.assign(label=labels)))
-    again = predict_held_out("classification", changed, params(), cpu(), machine=QUIET)
+    again = predict_held_out(Setting("classification", changed, params(), cpu(), QUIET))
     assert again.served[row].argmax() == held_out.served[row].argmax()
 
 
@@ -193,7 +193,7 @@ def test_regression(tmp_path):
 
     sources = make_sources(tmp_path / "s", items=60, labels=labels)
     parts = open_parts(sources)
-    found = find_suspects("regression", parts, params(), cpu(), machine=QUIET)
+    found = find_suspects(Setting("regression", parts, params(), cpu(), QUIET))
     first = listed(found, "label").iloc[0]
     assert first["path"] == "022.png"
     assert float(first["suggested"]) < float(first["label"])
@@ -205,11 +205,11 @@ def test_regression(tmp_path):
 def test_without_pooled_features_the_param_is_named(tmp_path):
     sources = make_sources(tmp_path / "s", items=20, pooled=False)
     with pytest.raises(ParamsError, match=r"features\.pooled.*suspects"):
-        find_suspects("classification", open_parts(sources), params(), cpu(), machine=QUIET)
+        find_suspects(Setting("classification", open_parts(sources), params(), cpu(), QUIET))
 
 
 def test_too_many_folds_are_told_by_their_own_name(sources):
     with pytest.raises(ParamsError, match=r"suspects\.folds: must be below"):
         predict_held_out(
-            "classification", open_parts(sources), params(folds=60), cpu(), machine=QUIET
+            Setting("classification", open_parts(sources), params(folds=60), cpu(), QUIET)
         )

@@ -5,15 +5,16 @@ import torch
 from torch import nn
 
 from pipeline.ground.errors import ParamsError
-from pipeline.train.best_epoch import Best, check_monitor
+from pipeline.train.best_epoch import Best
 from pipeline.train.loop import EpochReport
+from pipeline.train.recipe_rules import check_monitor
 
 
 def reports(values, monitor):
     for epoch, value in enumerate(values, start=1):
         losses = {"val_loss": value} if monitor == "loss" else {"val_loss": 1.0}
         yield EpochReport(
-            epoch=epoch, lr=0.1, train_loss=1.0, images=1, metrics={monitor: value}, **losses
+            epoch=epoch, lr=0.1, train_loss=1.0, items=1, metrics={monitor: value}, **losses
         )
 
 

@@ -8,11 +8,13 @@ from torch import nn
 
 from pipeline.train.best_epoch import Best
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.loop import Examples, Learner, Recipe, fit
+from pipeline.train.loop import Examples, fit
 from pipeline.train.params import TrainParams
+from pipeline.train.plan import Recipe
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.optim import build_optimizer
 from pipeline.train.recipe.params import OptimParams, ScheduleParams
+from pipeline.train.step import Learner
 from tests.support.trainable import OFF
 
 IDENTITY = {"threads": 1, "torch": "x"}

@@ -11,11 +11,13 @@ from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.params import load_section
 from pipeline.ground.seeds import numpy_generator
 from pipeline.judge.metrics import monitored
-from pipeline.train.loop import Examples, Learner, Recipe, count_batches, fit, predict
+from pipeline.train.loop import Examples, fit, predict
 from pipeline.train.params import TrainParams
+from pipeline.train.plan import Recipe
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.optim import build_optimizer
 from pipeline.train.recipe.params import OptimParams, ScheduleParams
+from pipeline.train.step import Learner, count_batches
 from tests.support.trainable import OFF
 
 TRAIN = {
@@ -90,7 +92,7 @@ def test_it_learns_and_reports_every_epoch():
     assert reports[-1].train_loss < 0.4 < reports[0].train_loss < 0.7
     assert reports[-1].val_loss < reports[0].val_loss
     assert reports[-1].metrics["accuracy"] > 0.9
-    assert {report.images for report in reports} == {50}
+    assert {report.items for report in reports} == {50}
 
 
 def test_nothing_is_trained_that_is_not_asked_for():

@@ -43,7 +43,7 @@ def train(sources, plan, folder, *, until=None):
     for report in training.run(checkpoints):
         if report.epoch == until:
             return training
-    training.write(folder / "model", bundle=folder / "bundle", history=folder / "history")
+    training.finish().write(folder / "model", bundle=folder / "bundle", history=folder / "history")
     return training
 
 
@@ -56,13 +56,13 @@ def test_the_head_learns_and_its_predictor_says_the_same(sources, tmp_path):
     assert training.reports[-1].metrics["accuracy"] == 1.0
     store = Store.open(sources.store)
     rows = store.rows("val")
-    chances = predictor(tmp_path).predict_images(store.read(rows))
+    chances = predictor(tmp_path).predict(store.read(rows))
     told = np.array(["bright", "dark"])[chances.argmax(axis=1)]
     assert (told == store.index["label"][rows]).all()
     from_features = training.learner.model.eval()(
         torch.from_numpy(training.parts.features.pooled[rows])
     )
-    outputs = predictor(tmp_path).outputs_images(store.read(rows))
+    outputs = predictor(tmp_path).outputs(store.read(rows))
     assert outputs == pytest.approx(from_features.detach().numpy(), abs=1e-4)
 
 
@@ -262,7 +262,7 @@ def test_regression_learns_standardized_values_and_predicts_in_their_unit(values
     assert bundle.target_std == pytest.approx(train_values.std(ddof=0))
     assert (bundle.classes, bundle.temperature) == ((), 1.0)
     rows = store.rows("val")
-    found = predictor(tmp_path).predict_images(store.read(rows))[:, 0]
+    found = predictor(tmp_path).predict(store.read(rows))[:, 0]
     mae = np.abs(found - truth[rows]).mean()
     assert mae == pytest.approx(training.reports[training.best.epoch - 1].metrics["mae"], rel=1e-3)
     assert mae < 0.5 * np.abs(truth[rows] - train_values.mean()).mean()
@@ -471,13 +471,12 @@ def test_predictions_over_several_views_are_those_that_are_served(cut_sources, t
     chosen = plan(train={"strategy": "top", "test_views": 4}, optim={"lr": 0.001})
     training = open_training(chosen, open_parts(cut_sources), cpu())
     losses(training, tmp_path / "c")
-    training.write(tmp_path / "m", bundle=tmp_path / "b", history=tmp_path / "h")
+    trained = training.finish()
+    trained.write(tmp_path / "m", bundle=tmp_path / "b", history=tmp_path / "h")
     rows = training.parts.store.rows("test")
     served = Predictor.load(tmp_path / "m", tmp_path / "b")
     assert served.bundle.views == (0, 1, 2, 3)
-    assert np.array_equal(
-        training.outputs(rows), served.outputs_images(training.parts.store.read(rows))
-    )
+    assert np.array_equal(trained.outputs(rows), served.outputs(training.parts.store.read(rows)))
 
 
 def test_more_views_than_augment_allows_are_refused(cut_sources):

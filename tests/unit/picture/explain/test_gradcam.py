@@ -16,6 +16,7 @@ from pipeline.picture.net.augment import orient
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.show.heat_colors import heat_colors, lay_over
 from tests.support.planted import planted_predictor, timm_predictor
+from tests.support.published import predict_bytes
 
 ALL = tuple(range(8))
 HALF = 32
@@ -110,7 +111,7 @@ def test_it_is_the_definition_on_a_network_that_is_not_folded(architecture, pool
     predictor = timm_predictor(architecture, pooling=pooling, size_px=160)
     images = noise(2, size=160)
     backbone, head = build_backbone(architecture), predictor.network.head
-    features = backbone(predictor.network.normalize(torch.from_numpy(images)))
+    features = backbone(predictor.network.prepare(torch.from_numpy(images)))
     features.retain_grad()
     head(backbone.pool(features, pooling))[:, 1].sum().backward()
     maps, slopes = (
@@ -127,7 +128,7 @@ def test_it_is_the_definition_on_a_network_that_is_not_folded(architecture, pool
 def test_maps_are_equal_to_the_bit_alone_and_among_others_again_and_after_predictions():
     predictor, images = timm_predictor("test_efficientnet", views=(0, 3), size_px=96), noise(3, 96)
     together = evidence(predictor, images)
-    predictor.predict_images(images)
+    predictor.predict(images)
     for number in range(3):
         alone = evidence(predictor, images[number : number + 1])
         np.testing.assert_array_equal(alone[0], together[number])
@@ -143,7 +144,7 @@ def test_an_explained_picture_is_the_predicted_one_with_a_layer_over_it(task):
     predictor = timm_predictor("test_vit", task=task, size_px=160)
     raw = png(noise(1, 160)[0])
     found = explain_picture(predictor, raw)
-    row = predictor.predict_bytes([raw]).iloc[0]
+    row = predict_bytes(predictor, [raw]).iloc[0]
     names = ["label", "confidence"] if task == "classification" else ["value"]
     assert {name: found[name] for name in names} == row[names].to_dict()
     assert json.loads(json.dumps(found)) == found

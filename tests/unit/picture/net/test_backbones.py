@@ -7,6 +7,7 @@ from torch import nn
 
 from pipeline.ground.errors import ParamsError
 from pipeline.picture.net.backbones import build_backbone, looks_like, preprocessing, shapes
+from pipeline.picture.read.spec import DecodeSpec
 
 KINDS = [
     "resnet10t",
@@ -18,6 +19,10 @@ KINDS = [
     "mixer_s32_224",
 ]
 TOKENS = {"test_vit", "mixer_s32_224"}
+
+
+def spec(size_px):
+    return DecodeSpec(size_px, "squash", "bilinear", (0, 0, 0))
 
 
 @pytest.fixture(autouse=True)
@@ -115,11 +120,11 @@ def test_an_architecture_with_several_maps_is_refused():
 
 
 def test_a_fixed_size_is_checked_before_anything_is_computed():
-    build_backbone("resnet10t").check_size(96)
+    build_backbone("resnet10t").check(spec(96))
     vit = build_backbone("test_vit")
-    vit.check_size(160)
+    vit.check(spec(160))
     with pytest.raises(ParamsError) as caught:
-        vit.check_size(224)
+        vit.check(spec(224))
     assert str(caught.value) == (
         "params.yaml: transform.size_px: must be 160, the only size that test_vit takes, got 224 "
         "(or choose another weights.architecture)"
@@ -157,8 +162,8 @@ def test_looks_like_names_the_common_architecture_whatever_its_classifier():
 
 
 def test_lite_models_of_timm_have_their_record():
-    record = preprocessing("tf_efficientnet_lite0")
+    record = preprocessing("tf_efficientnet_lite0").expected
     assert record.input_size == (3, 224, 224)
-    assert record.mean == (0.5, 0.5, 0.5)
+    assert record.facts["mean"] == [0.5, 0.5, 0.5]
     assert record.license == "apache-2.0"
     assert timm.is_model("tf_efficientnet_lite0")

@@ -7,8 +7,9 @@ import torch
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import load_section
-from pipeline.train.recipe.losses import Loss, balanced_weights, build_loss, check_loss, mean
+from pipeline.train.recipe.losses import Loss, balanced_weights, build_loss, mean
 from pipeline.train.recipe.params import LossParams
+from pipeline.train.recipe_rules import check_loss
 
 
 def params(**changes) -> LossParams:
