@@ -13,6 +13,7 @@ import torch
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.tables import read_table
+from pipeline.ground.tasks import number_columns
 from pipeline.judge.evaluation import group_numbers
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.store.store import Store
@@ -109,7 +110,7 @@ def read_answers(predictions: Path, store: Store, bundle: Bundle) -> Answers:
         raise IntegrityError(
             predictions, "must hold the items of the store's test split", remedy=_REMEDY
         )
-    names = [f"p_{name}" for name in bundle.classes] or ["value"]
+    names = number_columns(bundle.classes)
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise IntegrityError(

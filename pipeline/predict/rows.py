@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from pipeline.ground.files import replacing
+from pipeline.ground.tasks import answer_columns
 from pipeline.raw.visible import safe_cell
 
 FORMATS = (".csv", ".parquet")
@@ -27,9 +28,7 @@ def schema_of(description: Mapping[str, Any]) -> pa.Schema:
         `path`, `id`; `label`, `confidence` and one `p_<class>` for each class, or `value`; `error`;
         and `note`, which joins what was noted of the picture.
     """
-    own = ["value"]
-    if description["task"] == "classification":
-        own = ["label", "confidence", *(f"p_{name}" for name in description["classes"])]
+    own = answer_columns(description["classes"])
     return pa.schema(
         (name, pa.string() if name in _TEXTS else pa.float64())
         for name in ("path", "id", *own, "error", "note")

@@ -20,6 +20,7 @@ from pipeline.crossval.folds import Fold, split_folds
 from pipeline.crossval.params import CrossvalParams
 from pipeline.ground.params import Task
 from pipeline.ground.seeds import derive
+from pipeline.ground.tasks import KINDS
 from pipeline.modality.params import AugmentSection
 from pipeline.suspects.params import SuspectsParams
 from pipeline.train.examples import Targets, find_targets
@@ -117,7 +118,6 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
         params: Its epochs and rate.
         items: That it is trained on; a batch is no larger.
     """
-    is_classification = task == "classification"
     train = TrainParams(
         strategy="head",
         start="zero",
@@ -148,10 +148,7 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
     )
     # Weights of items are left out: one with weight 0 has a label that may be wrong, too.
     loss = LossParams(
-        name="cross_entropy" if is_classification else "mse",
-        label_smoothing=0.0,
-        class_weights="none",
-        sample_weights=False,
+        name=KINDS[task].loss, label_smoothing=0.0, class_weights="none", sample_weights=False
     )
     schedule = ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.01)
     recipe = Recipe(train, optim, schedule, derive(params.seed, "suspects"))

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import pipeline
 from pipeline.ground.files import link_file, read_json
+from pipeline.ground.tasks import answer_columns
 from pipeline.track.connection import Tracking
 
 if TYPE_CHECKING:
@@ -160,15 +161,12 @@ def signature(bundle: dict[str, Any]) -> "ModelSignature":
     from mlflow.models import ModelSignature
     from mlflow.types import ColSpec, DataType, Schema, TensorSpec
 
-    numbers = ["value"]
-    if bundle["task"] == "classification":
-        numbers = ["confidence", *(f"p_{name}" for name in bundle["classes"])]
     columns: list[ColSpec | TensorSpec] = [
-        ColSpec(DataType.double, name, required=False) for name in numbers
+        ColSpec(
+            DataType.string if name in ("label", "error") else DataType.double, name, required=False
+        )
+        for name in (*answer_columns(bundle["classes"]), "error")
     ]
-    if bundle["task"] == "classification":
-        columns.insert(0, ColSpec(DataType.string, "label", required=False))
-    columns.append(ColSpec(DataType.string, "error", required=False))
     return ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(columns))
 
 

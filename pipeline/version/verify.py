@@ -23,6 +23,7 @@ import pandas as pd
 
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.tables import read_table
+from pipeline.ground.tasks import number_columns
 from pipeline.judge.tolerance import tolerance
 from pipeline.picture.read.limits import item_limits
 from pipeline.raw.source import RawFault, read_raw
@@ -135,8 +136,7 @@ def compare(
 
 def output_columns(bundle: dict[str, Any]) -> list[str]:
     """Return the numbers of a prediction, by their columns: of each class, or the value."""
-    is_classification = bundle["task"] == "classification"
-    return [f"p_{name}" for name in bundle["classes"]] if is_classification else ["value"]
+    return number_columns(bundle["classes"])
 
 
 def _number(value: float | None) -> float:

@@ -17,6 +17,7 @@ from typing import Any, Literal, Protocol, TypeVar
 from urllib.parse import quote
 
 from pipeline.ground.errors import PipelineError
+from pipeline.ground.tasks import answer_columns
 from pipeline.serving.replicas.batch_queue import Job, Queue, Row
 from pipeline.serving.replicas.http_errors import Refusal
 from pipeline.serving.replicas.warmup import TOLERANCE, largest_difference, sample_pictures
@@ -121,9 +122,7 @@ class Replica:
     @property
     def columns(self) -> list[str]:
         """Names in a row but for `error`."""
-        if self.facts["task"] == "classification":
-            return ["label", "confidence", *(f"p_{name}" for name in self.facts["classes"])]
-        return ["value"]
+        return answer_columns(self.facts["classes"])
 
     @property
     def waiting(self) -> int:
