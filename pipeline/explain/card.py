@@ -6,8 +6,9 @@ page for people. Nothing in it depends on the time or the machine; what nobody w
 
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import groupby
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from pipeline.explain.card_text import CardText
 from pipeline.explain.findings import findings, number
@@ -24,14 +25,25 @@ NOT_STATED = "not stated"
 class Words:
     """Paragraphs; one that starts with `- ` is an item of a list."""
 
+    kind: ClassVar = "words"
     paragraphs: Sequence[str]
     soft: bool = False
+
+    @property
+    def runs(self) -> list[tuple[bool, list[str]]]:
+        """Paragraphs, and lists, which are told by True, in their order."""
+        groups = groupby(filter(None, self.paragraphs), lambda text: text.startswith("- "))
+        return [
+            (is_list, [text[2:] if is_list else text for text in texts])
+            for is_list, texts in groups
+        ]
 
 
 @dataclass(frozen=True)
 class Table:
     """Rows of text below a head; columns from the second on are numbers where `numeric`."""
 
+    kind: ClassVar = "table"
     head: Sequence[str]
     rows: Sequence[Sequence[str]]
     numeric: bool = True
@@ -41,6 +53,7 @@ class Table:
 class Chart:
     """A picture among the plots."""
 
+    kind: ClassVar = "chart"
     file: Path
     told: str
 
@@ -49,6 +62,7 @@ class Chart:
 class Gallery:
     """Examples: on the page as pictures; in Markdown their sheets are named."""
 
+    kind: ClassVar = "gallery"
     sheets: Sequence[Sheet]
     files: Sequence[Path]
 

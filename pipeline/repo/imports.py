@@ -1,7 +1,7 @@
-"""The code of a stage: `imports/<stage>`, a folder with a link to each file that it imports.
+"""The code of a stage: `imports/<stage>`, a folder with a link to each file that it reads.
 
 DVC reads no imports, so a stage has this folder as a dep: DVC hashes what the links lead to. A link
-is named like its module. `make deps` writes the links, and a test compares them with the imports.
+is named like its module, or its template. `make deps` writes the links, and a test compares them with the imports.
 Lock files of earlier commits list the files themselves.
 """
 
@@ -15,6 +15,8 @@ from pipeline.ground.files import md5_file
 from pipeline.ground.git import ask_git, read_git
 
 IMPORTS = "imports"
+_PAGES = ("html", "css")
+"""Suffixes of templates, which the names of their links keep."""
 
 
 def is_code(path: str) -> bool:
@@ -24,7 +26,10 @@ def is_code(path: str) -> bool:
 
 def source(link: str) -> str:
     """Return the file, relative to the project, that a link of this name leads to."""
-    return f"{link.replace('.', '/')}.py"
+    name, _, suffix = link.rpartition(".")
+    if suffix not in _PAGES:
+        name, suffix = link, "py"
+    return f"{name.replace('.', '/')}.{suffix}"
 
 
 def refuse_copied_links(root: Path) -> None:

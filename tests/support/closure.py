@@ -7,6 +7,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("pipeline", "stages", "data")
+TEMPLATE = re.compile(r'"([a-z_/]+\.(?:html|css))"')
 
 
 def module_file(name: str) -> Path | None:
@@ -40,15 +41,25 @@ def parts(path: Path) -> tuple[str, ...]:
     return tuple(f"pipeline.{each}.{part[1]}" for each in MODALITIES) if part else ()
 
 
+@cache
+def templates(path: Path) -> frozenset[str]:
+    """Return the templates and styles that a module or a template names, and those they name."""
+    found: set[str] = set()
+    for name in TEMPLATE.findall(path.read_text(encoding="utf-8")):
+        if (file := ROOT / "pipeline" / name).is_file():
+            found |= {f"pipeline/{name}", *templates(file)}
+    return frozenset(found)
+
+
 def closure(name: str) -> set[str]:
-    """Give the files of our own, as repository paths, that importing a module reads."""
+    """Return our own files, as repository paths, that a module imports or fills as templates."""
     found: set[str] = set()
     todo = [name]
     while todo:
         file = module_file(todo.pop())
         if file is None or (relative := file.relative_to(ROOT).as_posix()) in found:
             continue
-        found.add(relative)
+        found |= {relative, *templates(file)}
         todo += [each for each in imports(file) if each.split(".")[0] in PACKAGES]
         todo += parts(file)
     return found

@@ -6,8 +6,6 @@ from collections.abc import Iterable, Mapping
 from functools import partial
 from pathlib import Path
 
-from pipeline.clean.page.charts import shorten
-from pipeline.clean.page.markup import Child, Html, tag
 from pipeline.clean.page.samples import Row
 from pipeline.compute.engine import MachineParams, map_in_order
 from pipeline.picture.read.probe import Limits
@@ -25,8 +23,6 @@ _MAX_DECODED_PX = 1_000_000_000
 _FEW_PX = 50_000_000
 """So many are decoded sooner than other processes have started."""
 
-_TITLE_CHARS = 300
-
 
 def make_previews(
     raw: Path, rows: Iterable[Row], limits: Limits, machine: MachineParams
@@ -43,26 +39,6 @@ def make_previews(
     workers = machine if total > _FEW_PX else machine.model_copy(update={"workers": 1})
     made = map_in_order(partial(_preview, raw, limits), list(todo), workers, title="report")
     return {path: address for path, address in zip(todo, made, strict=True) if address}
-
-
-def figure(row: Row, previews: Previews, *notes: Child) -> Html:
-    """Return the picture of an item with its name and notes, or why there is none."""
-    path = str(row["path"])
-    name = tag("span", shorten(Path(path).name or path, 40), title=path[:_TITLE_CHARS])
-    caption = tag("figcaption", name, *(tag("div", note) for note in notes if note))
-    return tag("figure", shot(row, previews), caption)
-
-
-def shot(row: Row, previews: Previews) -> Html:
-    """Return the picture of an item alone."""
-    path = str(row["path"])
-    if path in previews:
-        picture = tag("img", src=previews[path], alt=path[:_TITLE_CHARS], loading="lazy")
-        return tag("div", picture, class_="shot", title=path[:_TITLE_CHARS])
-    why = "left out to keep this page small" if row.get("mode") else row.get("detail")
-    return tag(
-        "div", shorten(str(why or row.get("reason") or "no picture"), 90), class_="shot none"
-    )
 
 
 def _preview(raw: Path, limits: Limits, path: str) -> str | None:

@@ -72,6 +72,11 @@ class Showcase:
     near: tuple[Near, ...]
     near_in_all: int
 
+    @property
+    def is_one_gallery(self) -> bool:
+        """Whether samples stand together, each with its label, not class by class."""
+        return "" in self.samples or all(len(rows) == 1 for rows in self.samples.values())
+
     def rows(self) -> Iterator[Row]:
         """Yield all rows that are shown, the most telling first; some come twice."""
         yield from chain.from_iterable(self.conflicts)

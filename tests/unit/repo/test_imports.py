@@ -44,6 +44,7 @@ def test_the_digest_is_the_one_of_dvc(project):
 
 def test_a_link_is_named_like_the_module():
     assert source(Path(LINK).name) == "pipeline/x/m.py"
+    assert source("pipeline.x.m.html") == "pipeline/x/m.html"
     assert is_code("imports/a")
     assert is_code("pipeline/x/m.py")
     assert not is_code("artifacts/imports")
