@@ -1,8 +1,8 @@
 """The code of a stage: `imports/<stage>`, a folder with a link to each file that it reads.
 
 DVC reads no imports, so a stage has this folder as a dep: DVC hashes what the links lead to. A link
-is named like its module, or its template. `make deps` writes the links, and a test compares them with the imports.
-Lock files of earlier commits list the files themselves.
+is named like its module, or its template. `make deps` writes the links, and a test compares them
+with the imports. Lock files of earlier commits list the files themselves.
 """
 
 import hashlib
