@@ -1,4 +1,4 @@
-"""Which device, which precision, how many threads, how deterministic: the only place that asks."""
+"""Which device and precision, how many threads, how deterministic: decided here only."""
 
 import ctypes
 import os
@@ -115,10 +115,11 @@ def start_runtime(device: torch.device, *, precision: Precision, threads: int) -
 
 
 def _keep_freed_memory() -> None:
-    """Have the C library keep large blocks that were freed, where it is glibc.
+    """Make glibc keep large blocks that were freed; other C libraries are left as they are.
 
-    By default it gives each back to the kernel, which hands it out again page by page and zeroed:
-    that took over half of the time of a forward pass (EfficientNet-Lite0, batches of 32).
+    By default it returns each block to the kernel. The kernel hands the memory out again page by
+    page, zeroed: this took over half of the time of a forward pass (EfficientNet-Lite0, batches of
+    32).
     """
     libc = ctypes.CDLL(None)
     if hasattr(libc, "gnu_get_libc_version"):

@@ -84,8 +84,8 @@ def map_in_order(
         items: Small each, such as paths: they are sent to the workers.
         machine: Workers and progress.
         title: Of the progress bar.
-        limits: For each item, in a worker of its own process even where there is one worker.
-        lost: Gives the result of an item that killed its worker, twice where there are limits.
+        limits: Of each item. With limits, even a single worker is a process of its own.
+        lost: Returns the result for an item that killed its worker (twice, if there are limits).
 
     Raises:
         MachineError: A worker died (killed, or out of memory) and there is no `lost`.

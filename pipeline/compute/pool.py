@@ -1,10 +1,12 @@
 """Processes that work on many items, where an item that kills its process costs that item alone.
 
-Every result comes back by itself, so the item that a worker was at when it died is the first one
-without an answer. It is tried once more, first of all in a fresh worker; the others go on.
+Every result is sent back at once. So if a worker dies, the item that killed it is the first one
+without an answer. This item is tried once more, as the first one of a fresh worker. The others go
+on.
 
-Workers are forked from a server process that has imported what they need (Linux), or started anew
-(elsewhere, and where asked for). They end with the process that started them, as their pipe closes.
+On Linux, workers are forked from a server process that has imported what they need. Elsewhere, or
+if asked for, they are fresh interpreters. They end when the process that started them ends, since
+their pipe closes.
 """
 
 import multiprocessing
@@ -44,7 +46,7 @@ _READY, _RESULT, _ERROR, _NO_MEMORY = "ready", "result", "error", "no memory"
 
 @dataclass(frozen=True)
 class Lost:
-    """Stands for the result of an item that killed its worker, twice where there are limits."""
+    """The result of an item that killed its worker (twice, if there are limits)."""
 
     reason: Literal["crashed", "hung"]
     detail: str
@@ -63,8 +65,8 @@ class _Worker:
 class Pool(Generic[A, R]):
     """Workers for one function; they start with the first items and live until `close`.
 
-    One thread uses it, and that thread outlives it: Linux ends a worker that is started anew with
-    the thread that started it.
+    Only one thread may use it, and that thread must live longer than the pool: Linux ends a fresh
+    worker together with the thread that started it.
 
     Args:
         function: Picklable, as are its results.
@@ -72,8 +74,8 @@ class Pool(Generic[A, R]):
         limits: For each item. Without them the first death of a worker is final for its item, and
             a MemoryError is an error as any other.
         chunk: Items sent to a worker at once.
-        are_large: Items may be larger than a pipe holds, so a worker gets more only when it has
-            answered all; else small ones, of some kB, wait for it in its pipe.
+        are_large: Items may be larger than a pipe holds. Then a worker gets more only when it has
+            answered all. Otherwise small items, of some kB, wait in its pipe.
         anew: Start every worker as a fresh interpreter with the import path of this process, and
             not from the server, whose import path is the one of its command line.
     """
@@ -105,7 +107,7 @@ class Pool(Generic[A, R]):
     def results(self, items: Iterable[A]) -> Iterator[R | Lost]:
         """Yield the results in the order of the items, or `Lost` for an item that has none.
 
-        Whoever stops listening costs the workers that were at work; the next call starts others.
+        If the caller stops early, busy workers are ended. The next call starts others.
 
         Raises:
             MachineError: A worker died before it could begin.
@@ -131,7 +133,7 @@ class Pool(Generic[A, R]):
         self._workers = []
 
     def _forget(self) -> None:
-        """Leave nothing of the items of one call."""
+        """Clear the state of one call."""
         self._end([worker for worker in self._workers if worker.waiting])
         self._workers = [worker for worker in self._workers if not worker.waiting]
         for held in (self._items, self._again, self._tried, self._done):
@@ -206,7 +208,7 @@ class Pool(Generic[A, R]):
             raise error
 
     def _lose(self, worker: _Worker) -> None:
-        """Take leave of a dead worker; its first unanswered item is the one that it died at."""
+        """Remove a dead worker; its first unanswered item is the one that killed it."""
         self._workers.remove(worker)
         code = _leave(worker)
         if not worker.is_ready:
@@ -232,13 +234,13 @@ class Pool(Generic[A, R]):
 
 
 def _home(function: Callable[..., Any]) -> str:
-    """Name the module that a function lies in."""
+    """Return the name of the module that defines a function."""
     inner = function.func if isinstance(function, partial) else function
     return str(getattr(inner, "__module__", None) or type(inner).__module__)
 
 
 def _context(home: str) -> Any:
-    """Return the way to start workers, told what to import before the first one is forked."""
+    """Return the way to start workers; the server imports the modules before the first fork."""
     if not sys.platform.startswith("linux"):
         return multiprocessing.get_context("spawn")
     context = multiprocessing.get_context("forkserver")
@@ -248,7 +250,7 @@ def _context(home: str) -> Any:
 
 @contextmanager
 def _unseen_main(home: str) -> Iterator[None]:
-    """Keep a worker from running the main module's top level, unless its function lies there.
+    """Keep a worker from running the main module, unless the function is defined there.
 
     A stage's main module imports tables and plots, which takes longer than much of the work.
     """
@@ -262,7 +264,7 @@ def _unseen_main(home: str) -> Iterator[None]:
 
 
 def _leave(worker: _Worker) -> int | None:
-    """Wait for a worker whose connection has ended, and give its exit code."""
+    """Wait for a worker whose connection has ended, and return its exit code."""
     worker.connection.close()
     worker.process.join(_PATIENCE_S)
     if worker.process.exitcode is None:
@@ -315,7 +317,7 @@ def _confine(limits: ItemLimits | None) -> None:
 
 
 def _silence() -> None:
-    """Drop what C libraries print of damaged files: it names no file, and our results do."""
+    """Drop what C libraries print about damaged files: it names no file, our results do."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)
     os.close(nowhere)

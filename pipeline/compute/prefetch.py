@@ -1,4 +1,4 @@
-"""Items made by another thread while the last ones are used: some ahead, and memory stays flat."""
+"""Items that another thread makes ahead of their use, a few at a time: memory stays flat."""
 
 import queue
 import threading
@@ -16,7 +16,7 @@ _END = object()
 
 
 def ahead(items: Generator[T, None, None], most: int, thread: Executor) -> Generator[T, None, None]:
-    """Yield items in their order; whoever leaves early closes this, and so the items.
+    """Yield items in their order. A caller that leaves early closes this, and so the items.
 
     Args:
         items: Taken, and closed, by the other thread.
@@ -53,7 +53,7 @@ def _fill(
 
 
 def _put(made: "queue.Queue[T | object]", item: T | object, is_left: threading.Event) -> bool:
-    """Wait for room while somebody listens; tell whether it was put."""
+    """Wait for room in the queue; return False if nobody listens any more."""
     while not is_left.is_set():
         with suppress(queue.Full):
             made.put(item, timeout=_PAUSE_S)

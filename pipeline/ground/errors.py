@@ -16,7 +16,7 @@ from typing import Any
 
 
 class _Unset:
-    """Tells "no value given" from None, which is a value."""
+    """Marks that no value was given; None is a value."""
 
 
 UNSET = _Unset()
@@ -59,7 +59,7 @@ class PipelineError(Exception):
 
 
 def _rebuild(kind: type[PipelineError], text: str, exit_code: int) -> PipelineError:
-    """Make an error again in another process, where worker processes sent it."""
+    """Rebuild an error that a worker process sent."""
     error = kind.__new__(kind)
     Exception.__init__(error, text)
     error.exit_code = exit_code
@@ -105,7 +105,7 @@ class Interrupted(PipelineError):
 
 
 def again(text: str, exit_code: int) -> PipelineError:
-    """Make an error again from what another process told of it."""
+    """Return an error that another process reported."""
     kinds = (ParamsError, DataError, MachineError, IntegrityError, TrackingError)
     kind = next((each for each in kinds if each.exit_code == exit_code), PipelineError)
     return _rebuild(kind, text, exit_code)

@@ -54,7 +54,7 @@ def _is_alive(pid: int) -> bool:
 
 
 def target_fault(target: Path) -> str | None:
-    """Return why nothing can be written to a path, as far as it shows beforehand; or None."""
+    """Return why a path cannot be written, or None; a write may still fail later."""
     path = target.absolute()
     above = next(each for each in path.parents if os.path.lexists(each))
     if not above.is_dir():
@@ -90,9 +90,9 @@ def _sync(path: Path) -> None:
 def _sync_folder(folder: Path) -> None:
     """Flush what is in a folder, and its list of names.
 
-    Many at a time: they then share the commits of the file system's journal, each of which may wait
-    for a disk that is still writing what others gave it. A file that has a second name is not ours
-    alone, `link_file`: whoever wrote it flushed it, or did not care to.
+    Many files are flushed at a time: they share the commits of the file system's journal, and each
+    commit may wait for a busy disk. A file with a second name is skipped (see `link_file`): whoever
+    wrote it has flushed it, or chose not to.
     """
     paths = [path for path in sorted(folder.rglob("*")) if path.is_dir() or not _has_links(path)]
     with ThreadPoolExecutor(_SYNCS) as pool:
@@ -140,9 +140,9 @@ def replacing_folder(target: Path) -> Iterator[Path]:
 
 @contextmanager
 def syncing() -> Iterator[Callable[[Path], None]]:
-    """Yield what flushes a finished file to disk, beside the work on the next ones.
+    """Yield a function that flushes a finished file to disk in the background.
 
-    The block ends when all are there.
+    The block ends when all files are on disk.
 
     Raises:
         OSError: One could not be flushed.
@@ -176,8 +176,8 @@ def copy_file(source: Path, target: Path) -> None:
 def link_file(source: Path, target: Path) -> None:
     """Link a file of DVC's cache to a second name; copy it where no link is allowed.
 
-    DVC puts a copy in place of each link when it takes over the output (unless `cache.type` asks
-    for links), so that a later edit in place cannot reach its cache. Until then it is read-only.
+    DVC replaces each link with a copy when it takes over the output, unless `cache.type` asks for
+    links. So a later edit in place cannot reach its cache. Until then the file is read-only.
     """
     try:
         target.hardlink_to(source.resolve())

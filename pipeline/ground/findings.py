@@ -79,7 +79,7 @@ def fault(error: PipelineError) -> Finding:
 
 
 def demoted(error: PipelineError) -> Finding:
-    """Return an error that does not stop a run as a warning."""
+    """Return an error as a warning: it does not stop a run."""
     return replace(fault(error), level="warning", exit_code=0)
 
 
@@ -97,14 +97,14 @@ def _parts(line: str) -> tuple[str, str, str | None]:
 
 
 def gather(check: str, findings: Generator[Finding, None, R]) -> tuple[list[Finding], R | None]:
-    """Run one check to its end, or to an error that ends it, which is then its last finding.
+    """Run one check to its end; an error ends it, and becomes its last finding.
 
     Args:
         check: The concern.
-        findings: Gives what it finds, and returns what other checks want to know.
+        findings: Yields what it finds, and returns what other checks need.
 
     Returns:
-        The findings, and what the check returned; None where it did not come to its end.
+        The findings, and what the check returned; None if an error ended it.
     """
     found: list[Finding] = []
     while True:
@@ -126,7 +126,7 @@ def _last(error: PipelineError | OSError, check: str) -> Finding:
 
 
 def exit_code(findings: Sequence[Finding]) -> int:
-    """Return the code to end with: that of the first error, 0 where there is none."""
+    """Return the exit code: that of the first error, or 0."""
     return next((each.exit_code for each in findings if each.level == "error"), 0)
 
 

@@ -106,8 +106,8 @@ def read_git(root: Path, *arguments: str) -> bytes | None:
 def has_commit(root: Path) -> bool:
     """Return whether a folder lies in a repository that has a commit.
 
-    The commit, the index and the settings are read on the way: what is wrong with them is told here
-    and not taken for a commit that lacks files.
+    This also reads the commit, the index and the settings. If one of them is damaged, the error
+    says so: otherwise it would look like a commit that lacks files.
 
     Args:
         root: A folder in the working tree.
@@ -130,7 +130,7 @@ def has_commit(root: Path) -> bool:
 def find_repository(root: Path) -> Path | None:
     """Return the folder, `root` or above it, that has a `.git`; None where there is none.
 
-    Whether git takes it for a repository is another question.
+    git itself may still refuse it.
     """
     if "GIT_DIR" in os.environ:
         return root.resolve()

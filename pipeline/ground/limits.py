@@ -5,7 +5,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True)
 class ItemLimits:
-    """What one item may take; beyond it that item is lost, and no other."""
+    """What one item may take; an item that takes more is lost, the others are not."""
 
     bytes: int
     """Of its file, or of its part of a container; larger ones are not read."""

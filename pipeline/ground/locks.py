@@ -91,7 +91,7 @@ def clear_holder(stream: IO[str]) -> None:
 
 
 def read_holder(stream: IO[str]) -> dict[str, Any]:
-    """Return who wrote last into a lock file; nothing where it is being written."""
+    """Return the last holder that a lock file names; nothing while it is being written."""
     stream.seek(0)
     try:
         record = json.loads(stream.read() or "{}")

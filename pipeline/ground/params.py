@@ -1,11 +1,11 @@
 """params.yaml to typed sections.
 
-YAML is read as DVC reads it (YAML 1.2 core rules): PyYAML alone takes `1e-3` for a string, `no` for
-a boolean and `010` for 8, so that lineage would record values which the run never used. Spellings
-on which readers differ, or which have no JSON form, are refused.
+YAML is read as DVC reads it (YAML 1.2 core rules). PyYAML alone takes `1e-3` for a string, `no` for
+a boolean and `010` for 8: lineage would record values that the run never used. A spelling that
+readers take differently, or that has no JSON form, is refused.
 
-Every value stands in params.yaml; sections hold types, units and bounds, and no defaults. A section
-is a subclass of `Section` beside its owner.
+Every value is in params.yaml. Sections hold types, units and bounds, and no defaults. A section is
+a subclass of `Section` beside its owner.
 """
 
 import difflib
@@ -147,8 +147,8 @@ def replace_values(text: str, values: dict[str, Any]) -> str:
     """Return the text of params.yaml with other values; comments and layout stay.
 
     Args:
-        text: As it stands.
-        values: By `section.key`; each is there already, as a plain value.
+        text: The present text.
+        values: By `section.key`; each key exists, with a plain value.
 
     Raises:
         ParamsError: A key is not there, or holds no plain value.
@@ -173,7 +173,7 @@ def replace_values(text: str, values: dict[str, Any]) -> str:
 
 
 def _plain(value: Any) -> str:
-    """Write a value as every reader of YAML takes it; numbers without an exponent."""
+    """Return a value in a form that all YAML readers take alike; numbers have no exponent."""
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, float):
@@ -183,10 +183,10 @@ def _plain(value: Any) -> str:
 
 
 def load_section(raw: dict[str, Any], name: str, cls: type[S], *, path: Path) -> S:
-    """Check one section of params.yaml and give it typed.
+    """Return one section of params.yaml, checked and typed.
 
     Raises:
-        ParamsError: The section is missing or wrong; every problem in it is told.
+        ParamsError: The section is missing or wrong; the message names every problem.
     """
     if name not in raw:
         raise ParamsError(path, f"the section {name!r} is missing")
@@ -237,7 +237,7 @@ def load_value(raw: dict[str, Any], name: str, kind: Any, *, path: Path) -> Any:
 
 
 def _join_alternatives(cls: type[Section], details: list[ErrorDetails]) -> list[ErrorDetails]:
-    """Make one problem of those that pydantic tells of each member of a union."""
+    """Join to one the problems that pydantic reports for each member of a union."""
     joined: dict[tuple[int | str, ...], ErrorDetails] = {}
     for number, detail in enumerate(details):
         field = cls.model_fields.get(str(detail["loc"][0])) if detail["loc"] else None

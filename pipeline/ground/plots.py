@@ -74,7 +74,7 @@ def contact_sheet(
         pictures: uint8 [H, W, 3] or [H, W] of any size, and a caption of up to three lines. After
             `SHEET_LIMIT` of them the rest is only counted.
         title: Above the sheet.
-        empty: What stands there when there are no pictures.
+        empty: The text if there are no pictures.
     """
     shown = pictures[:SHEET_LIMIT]
     if len(shown) < len(pictures):
@@ -279,7 +279,7 @@ def colors() -> Iterator[str]:
 
 
 def as_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Return a gray picture three channels."""
+    """Return a picture with three channels, also of a gray one."""
     return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
 
 

@@ -1,4 +1,4 @@
-"""Programs that are run below this one: what they are told, and how all of them end."""
+"""Programs that this one starts: their environment, and how all of them end."""
 
 import contextlib
 import ctypes
@@ -17,9 +17,9 @@ QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT
 
 
 def end_with_children(process: "subprocess.Popen[Any]") -> None:
-    """End a program and all that runs below it, the last one started first; wait for it.
+    """End a program and all its children, the youngest first, and wait for it.
 
-    DVC would leave its stage behind.
+    Without this, DVC would leave its stage running.
     """
     if process.poll() is not None:
         return

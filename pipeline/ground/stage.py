@@ -68,7 +68,7 @@ _REMEDIES = {number: remedy for remedy, numbers in _ERRNOS.items() for number in
 
 
 def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> int:
-    """Run a stage's `main` as the whole of a process, and give its exit code."""
+    """Run a stage's `main` as the whole of a process, and return its exit code."""
     begin_process()
     name = _stage_name(main)
     start_logging(sys.stderr)
@@ -99,7 +99,7 @@ def machine_error(error: OSError, where: str, *, then: str | None = None) -> Mac
 
     Args:
         error: As Python raised it.
-        where: What was at work; named where the error has no file.
+        where: What was running; named if the error has no file.
         then: What to do after the remedy.
     """
     remedy = _REMEDIES.get(error.errno or 0)
@@ -111,12 +111,12 @@ def machine_error(error: OSError, where: str, *, then: str | None = None) -> Mac
 
 
 def begin_process() -> None:
-    """Prepare a process of ours: a user's name, a home, and a quick end.
+    """Prepare this process: a user name, a home folder, and a quick exit.
 
-    A container may run as a number that the system has no name and no home for. Python, and with it
-    DVC and MLflow, then asks the environment; what we start inherits it.
+    A container may run under a user id that has no name and no home. Python, DVC and MLflow then
+    read them from the environment, which child processes inherit.
 
-    The interpreter is spared, as it ends, a last look for garbage: a second where torch is there.
+    The last garbage collection at exit is skipped: it takes a second once torch is loaded.
     """
     atexit.register(gc.freeze)
     try:
@@ -151,7 +151,7 @@ class _Formatter(logging.Formatter):
 
 
 def start_logging(stream: Any) -> None:
-    """Send what the pipeline tells to a stream, plain lines."""
+    """Send the pipeline's log to a stream, as plain lines."""
     handler = logging.StreamHandler(stream)
     handler.setFormatter(_Formatter("%(message)s"))
     root = logging.getLogger()

@@ -1,6 +1,6 @@
 """Parquet files of this project: written whole, equal tables in equal bytes, and read with care.
 
-Apart from `pipeline.ground.files`, so that a process that only decodes need not load pandas.
+Not in `pipeline.ground.files`: a process that only decodes must not load pandas.
 """
 
 from collections.abc import Iterator

@@ -4,7 +4,7 @@
     cache folder               md5 -> bytes           `cache_folder`, `object_path`
     the object of a folder     path -> md5 of files   `read_listing`
 
-Only read here, never written, and without DVC itself, whose import takes longer than the reading.
+Nothing is written here, and DVC is not imported: that takes longer than the reading.
 """
 
 import configparser
@@ -48,7 +48,7 @@ def cache_folder(root: Path) -> Path:
     """Return the cache folder: `cache.dir` of DVC's config files, or the usual one.
 
     It need not exist. The last file that names one counts: of the machine, of the user, of the
-    repository, of this clone. A relative folder begins at the file that names it.
+    repository, of this clone. A relative folder is relative to the file that names it.
 
     Args:
         root: The folder of the project.
@@ -187,7 +187,7 @@ def _stages(lock: Mapping[str, Any]) -> Mapping[str, Any]:
 
 
 def _find(entry: Any, kind: str, path: str) -> str | None:
-    """Find a path among the outs or deps of a stage; what is no entry is passed over."""
+    """Find a path among the outs or deps of a stage; other values are skipped."""
     files = entry.get(kind) if isinstance(entry, dict) else None
     for file in files if isinstance(files, list) else []:
         if isinstance(file, dict) and file.get("path") == path and file.get("md5") is not None:

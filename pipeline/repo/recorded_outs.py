@@ -96,9 +96,9 @@ def experiments() -> dict[str, str]:
 
 
 def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
-    """Yield what the files of a commit name, but for files that were `seen`, and are added to it.
+    """Yield what the files of a commit name; files in `seen` are skipped, others added to it.
 
-    Unreadable ones are passed over, since nobody can mend the past.
+    Unreadable files are skipped: nobody can change a commit.
     """
     listed = ask_git(Path(), "ls-tree", "-r", "-z", commit) or ""
     entries = [each.partition("\t") for each in listed.split("\0") if each]
@@ -119,7 +119,7 @@ def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
 
 
 def _named(content: Any, file: Path, graph: Any) -> Iterator[Named]:
-    """Yield the outputs that a file records; entries without an md5 of DVC 3 are passed over.
+    """Yield the outputs that a file records; entries without an md5 of DVC 3 are skipped.
 
     Paths are relative to the stage's `wdir`, which the lock file does not repeat.
     """
