@@ -13,23 +13,21 @@ from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.crossval.params import CrossvalParams
 from pipeline.crossval.run import Setting, clear, run_folds, write
+from pipeline.ground.beside import beside
 from pipeline.ground.params import Task
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import read_table
 from pipeline.judge.params import EvaluateParams
-from pipeline.keys.journal import state_folder
-from pipeline.keys.lock import stage_key
 from pipeline.picture.net.params import AugmentParams
-from pipeline.raw.params import DataParams
 from pipeline.train.inputs import Sources, open_parts
-from pipeline.train.params import TrainParams
+from pipeline.train.params import TargetParams, TrainParams
 from pipeline.train.plan import Plan, Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 
 
 def main(
     task: Task,
-    data: DataParams,
+    data: TargetParams,
     crossval: CrossvalParams,
     train: TrainParams,
     optim: OptimParams,
@@ -56,7 +54,8 @@ def main(
     parts = open_parts(Sources(features, store, normalization, backbone, record))
     alike = read_table(near_duplicates)
     setting = Setting(plan, parts, crossval, evaluate, open_runtime(runtime), alike)
-    state = state_folder() / "crossval" / stage_key(Path(), "crossval", graph="crossval/dvc.yaml")
+    key = beside("lock").stage_key(Path(), "crossval", graph="crossval/dvc.yaml")
+    state = beside("journal").state_folder() / "crossval" / key
     scored = list(run_folds(setting, machine=machine, state=state))
     write(setting, scored, metrics=metrics, predictions=predictions, history=history, plots=plots)
     clear(state)

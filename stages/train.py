@@ -12,15 +12,13 @@ from pathlib import Path
 
 from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.ground.beside import beside
 from pipeline.ground.params import Task
 from pipeline.ground.stage import run_stage
-from pipeline.keys.journal import Journal, start_follower, state_folder
-from pipeline.keys.lock import train_key
 from pipeline.picture.net.params import AugmentParams
-from pipeline.raw.params import DataParams
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import Sources, open_parts
-from pipeline.train.params import TrainParams
+from pipeline.train.params import TargetParams, TrainParams
 from pipeline.train.plan import Plan, Recipe
 from pipeline.train.progress import show
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
@@ -29,7 +27,7 @@ from pipeline.train.trainer import open_training
 
 def main(
     task: Task,
-    data: DataParams,
+    data: TargetParams,
     train: TrainParams,
     optim: OptimParams,
     schedule: ScheduleParams,
@@ -51,11 +49,11 @@ def main(
     plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
     sources = Sources(features, store, normalization, backbone, record)
     training = open_training(plan, open_parts(sources), open_runtime(runtime))
-    key = train_key(Path())
-    checkpoints = Checkpoints(state_folder() / "checkpoints" / key, training.identity())
+    journals, key = beside("journal"), beside("lock").train_key(Path())
+    checkpoints = Checkpoints(journals.state_folder() / "checkpoints" / key, training.identity())
     done = training.resume(checkpoints)
-    with Journal.open(key, training.info(), first_epoch=done + 1) as journal:
-        start_follower(journal.path)
+    with journals.Journal.open(key, training.info(), first_epoch=done + 1) as journal:
+        journals.start_follower(journal.path)
         for report in show(training, checkpoints, machine):
             journal.epoch(report.epoch, report.values())
         training.finish().write(model, bundle=bundle, history=history)

@@ -2,10 +2,19 @@
 
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import ConfigDict, Field, field_validator
 
 from pipeline.ground.params import Section
 from pipeline.judge.metrics import METRICS
+
+
+class TargetParams(Section):
+    """What training reads of `data`, so that an edit of the other rules trains nothing again."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    target: str = Field(min_length=1)
+    """The label file's column with the labels."""
 
 
 class TrainParams(Section):

@@ -1,10 +1,11 @@
-"""Write what each stage imports as links in `imports/<stage>`: `make deps`."""
+"""Write what each stage imports as links, and the table of what an edit runs: `make deps`."""
 
 import re
 import shutil
 import subprocess
 from pathlib import Path
 
+from tests.support import rerun
 from tests.support.closure import ROOT, closure
 
 GRAPHS = (
@@ -56,3 +57,4 @@ if __name__ == "__main__":
             (ROOT / path).symlink_to(Path("../..", target))
     # `dvc exp run` takes along what git knows, and no other file.
     subprocess.run(["git", "add", "--all", "imports"], cwd=ROOT, check=True)
+    rerun.write()
