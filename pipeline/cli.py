@@ -20,7 +20,7 @@ from pipeline.commands import (
 )
 from pipeline.ground.errors import MachineError, PipelineError
 from pipeline.ground.stage import begin_process, machine_error
-from pipeline.keys.journal import find_project
+from pipeline.repo.state import find_project
 
 _ANYWHERE = ("predict", "serve", "export")
 """Commands that need no project: a model and pictures will do."""

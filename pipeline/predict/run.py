@@ -21,13 +21,13 @@ from tqdm import tqdm
 from pipeline.compute.engine import MachineParams, progress
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import sha256_file, sha256_json, target_fault
-from pipeline.keys.journal import scratch_folder
 from pipeline.picture.read.limits import item_limits
 from pipeline.predict.chunks import Chunks, kept_in
 from pipeline.predict.inputs import Input, find_inputs
 from pipeline.predict.rows import FORMATS, csv_header, csv_lines, schema_of, to_table, write_output
 from pipeline.predict.summary import Summary
 from pipeline.raw.source import RawFault, read_raw
+from pipeline.repo.state import scratch_folder
 from pipeline.version.fetch import fetch_model
 from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
 

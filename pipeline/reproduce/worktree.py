@@ -14,10 +14,10 @@ from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import md5_file, remove
 from pipeline.ground.git import ask_git, ask_line, run_git
 from pipeline.ground.params import read_params
-from pipeline.keys.journal import state_folder
 from pipeline.keys.lock import GRAPH, LOCK, PARAMS
 from pipeline.keys.recorded import Recorded
 from pipeline.repo.imports import folder_md5, source
+from pipeline.repo.state import state_folder
 from pipeline.track.connection import exclusive
 from pipeline.track.runs import flatten
 

@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, TypeVar
 from pipeline.ground.errors import MachineError, TrackingError
 from pipeline.ground.files import replacing
 from pipeline.ground.locks import wait_for_lock
-from pipeline.keys.journal import state_folder
+from pipeline.repo.state import state_folder
 from pipeline.track.params import TrackingParams
 
 if TYPE_CHECKING:

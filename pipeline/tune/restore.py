@@ -5,8 +5,8 @@ from pathlib import Path
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.params import load_section, read_params
-from pipeline.keys.journal import state_folder
 from pipeline.past.servers import Servers, Synced
+from pipeline.repo.state import state_folder
 from pipeline.track.params import TrackingParams
 from pipeline.track.tuning import count_trials, publish_search
 from pipeline.tune.search import PARAMS, as_search

@@ -20,10 +20,10 @@ from pipeline.ground.params import (
     refuse_unknown_sections,
     replace_values,
 )
-from pipeline.keys.journal import state_folder
 from pipeline.keys.lock import LOCK, Lock, train_key
 from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
+from pipeline.repo.state import state_folder
 from pipeline.track.params import TrackingParams
 from pipeline.track.tuning import Search, TrialRun, publish_search
 from pipeline.train.best_epoch import Best

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.ground.errors import MachineError, ParamsError, TrackingError
-from pipeline.keys.journal import scratch_folder
+from pipeline.repo.state import scratch_folder
 from pipeline.track.connection import configure, probe, redact, tracking_uri, translated_errors
 
 _FILE = "artifacts/model.safetensors"

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pipeline
 from pipeline.ground.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.ground.files import md5_file, read_json, replacing_folder, sha256_file, write_json
-from pipeline.keys.journal import scratch_folder
+from pipeline.repo.state import scratch_folder
 from pipeline.track.connection import redact, tracking_uri, translated_errors
 from pipeline.version.lookup import Lookup
 from pipeline.version.registry import MODEL

@@ -12,7 +12,7 @@ from pipeline.doctor.repro_lock import check_locks
 from pipeline.ground.errors import MachineError, TrackingError
 from pipeline.ground.findings import gather
 from pipeline.ground.locks import try_lock
-from pipeline.keys.journal import scratch_folder
+from pipeline.repo.state import scratch_folder
 from pipeline.track import connection as tracking
 from pipeline.track.connection import probe, refuse_percent_sign
 from tests.support.closure import ROOT

@@ -16,7 +16,7 @@ from pipeline.cli import _go_to_project, command_line, main
 from pipeline.commands import history, predict, running
 from pipeline.commands.running import _pin_placed
 from pipeline.ground.files import write_json
-from pipeline.keys.journal import state_folder
+from pipeline.repo.state import state_folder
 from tests.support.closure import ROOT
 
 LOCK = "schema: '2.0'\nstages:\n  a:\n    cmd: x\n"

@@ -11,14 +11,8 @@ import pytest
 
 from pipeline.ground.errors import DataError, Interrupted, MachineError
 from pipeline.keys import journal as module
-from pipeline.keys.journal import (
-    Journal,
-    is_written,
-    journal_path,
-    read_journal,
-    start_follower,
-    state_folder,
-)
+from pipeline.keys.journal import Journal, is_written, journal_path, read_journal, start_follower
+from pipeline.repo.state import state_folder
 
 
 @pytest.fixture(autouse=True)
