@@ -19,12 +19,12 @@ _PARAMS = "params.yaml"
 def compare_data(
     root: Path, revision: str, *, as_json: bool, sheet: Path | None
 ) -> tuple[str, dict[str, Any]]:
-    """Compare a revision's data with the working tree's; give the text to print, and the values.
+    """Compare a revision's data with the working tree's; return the text to print, and the values.
 
     Args:
         root: The folder that holds dvc.yaml.
         revision: What git takes for a commit.
-        as_json: Give JSON in place of text for people.
+        as_json: Return JSON in place of text for people.
         sheet: A PNG to write, or None.
 
     Raises:

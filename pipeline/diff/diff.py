@@ -1,7 +1,7 @@
 """Two manifests side by side: what a change of the data added, took away and altered.
 
-Items are the same by path, and where a path is gone, by the bytes that turn up elsewhere (renamed).
-Splits are compared by bytes alone: whatever happens to paths, what was trained on must not be
+Items are the same by path. If a path is gone and its bytes turn up elsewhere, the item was renamed.
+Splits are compared by bytes alone: whatever the paths are, nothing that was trained on may be
 tested on.
 """
 
@@ -48,9 +48,9 @@ class _Matched:
 
 
 def compare(old: Snapshot, new: Snapshot) -> dict[str, Any]:
-    """Compare two snapshots; gives JSON values, lists sorted by path, all keys always there.
+    """Compare two snapshots; return JSON values, with lists sorted by path and all keys present.
 
-    `relabeled`, `status_changed` and `moved` are about items of both sides; one item may stand in
+    `relabeled`, `status_changed` and `moved` are about items of both sides; one item may be in
     several lists.
     """
     before, after = _same_columns(old.manifest, new.manifest)
@@ -86,7 +86,7 @@ def _same_columns(old: pd.DataFrame, new: pd.DataFrame) -> tuple[pd.DataFrame, p
 
 
 def _match(old: pd.DataFrame, new: pd.DataFrame) -> _Matched:
-    """Pair rows by path; of what is left, the n-th of the same bytes here with the n-th there."""
+    """Pair rows by path; pair the rest by bytes, the n-th here with the n-th there."""
     at_place = _join(old, new, "path")
     at_place["how"] = "same"
     at_place.loc[_differ(at_place["id_old"], at_place["id_new"]), "how"] = "changed"
@@ -122,7 +122,7 @@ def _numbered(table: pd.DataFrame) -> pd.DataFrame:
 
 
 def _differ(old: pd.Series, new: pd.Series) -> pd.Series:
-    """Return where two columns differ; nothing equals nothing."""
+    """Return where two columns differ; two missing values are equal."""
     first, second = old.astype("object"), new.astype("object")
     return ~((first == second) | (first.isna() & second.isna()))
 
@@ -207,7 +207,7 @@ def _new_quarantines(matched: _Matched) -> dict[str, list[str]]:
 def _repeats(
     matched: _Matched, old: pd.DataFrame, new: pd.DataFrame, originals: Mapping[str, str]
 ) -> list[dict[str, Any]]:
-    """List new bytes that were dropped because another item shows the same.
+    """List new items that were dropped because another item shows the same.
 
     `of` is that item's path, None where it is not known; `of_old` whether it was there before.
     """

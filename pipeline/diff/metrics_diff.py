@@ -1,7 +1,7 @@
 """What `rootstock metrics diff` prints: the numbers of a revision beside those of the working tree.
 
-Git keeps the files of metrics, so that nothing is pulled to compare them. The main numbers of the
-test split come first, with which way is better; those of classes, baselines and intervals after.
+Git keeps the files of metrics, so nothing has to be pulled. The main numbers of the test split come
+first, with the better direction. Classes, baselines and intervals come after them.
 """
 
 import json
@@ -78,7 +78,7 @@ def _main_table(old: Mapping[str, Any], new: Mapping[str, Any], before: str) -> 
 
 
 def _rest_table(old: Mapping[str, Any], new: Mapping[str, Any], before: str) -> Iterator[str]:
-    """Yield what else differs, folded away; the intervals stand in the main table."""
+    """Yield the other differences, folded away; the intervals are in the main table."""
     was, now = flatten(_nested(old)), flatten(_nested(new))
     names = [name for name in _ordered(was | now) if was.get(name) != now.get(name)]
     if not names or not was:
@@ -141,7 +141,7 @@ def _of_folds(metrics: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _staleness(root: Path) -> Iterator[str]:
-    """Yield where the result here is not that of the code, params and data here."""
+    """Yield a warning if the result here was not made by the code, params and data here."""
     changed = changed_stages(root)
     if changed:
         yield from (
@@ -155,7 +155,7 @@ def _staleness(root: Path) -> Iterator[str]:
 def changed_stages(root: Path) -> list[str]:
     """Return the stages of the main pipeline whose code, params, command or results changed since.
 
-    What is not here counts where git should have it, and not where it was only never pulled.
+    A missing file counts if git should have it, not if it was only never pulled.
 
     Raises:
         MachineError: DVC could not say.

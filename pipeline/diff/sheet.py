@@ -21,12 +21,12 @@ Row = Mapping[str, Any]
 
 
 def write_sheet(path: Path, diff: Row, *, read_old: Read, read_new: Read, limits: Limits) -> None:
-    """Draw what changed, at most `SHEET_LIMIT` pictures; every kind of change gets its share.
+    """Draw what changed, at most `SHEET_LIMIT` pictures; each kind of change gets a share.
 
     Args:
         path: The PNG to write.
         diff: From `pipeline.diff.diff.compare`.
-        read_old: Gives the bytes of a raw file as it was, or None; a gray tile stands for it then.
+        read_old: Returns the bytes of a raw file as it was, or None: then a gray tile is drawn.
         read_new: Likewise, as it is.
         limits: What is not decoded.
     """
@@ -102,7 +102,7 @@ def _beside(left: Pixels, right: Pixels) -> Pixels:
 
 
 def _quotas(sizes: Sequence[int], limit: int) -> list[int]:
-    """Share out places: equal shares, and what some do not need goes to the others."""
+    """Divide places into equal shares; shares that are not needed go to the others."""
     quotas = [0] * len(sizes)
     while sum(quotas) < min(limit, sum(sizes)):
         for kind, size in enumerate(sizes):

@@ -1,7 +1,7 @@
 """What `clean` made of the data, in the working tree and at any revision: from git and DVC's cache.
 
-A revision's dvc.lock names the manifest and every raw file by md5; their bytes are in the cache for
-as long as nobody collected them. Nothing is checked out, and nothing is fetched.
+A revision's dvc.lock names the manifest and every raw file by md5. Their bytes are in the cache
+until somebody collects garbage. Nothing is checked out or fetched.
 """
 
 import json
@@ -47,7 +47,7 @@ class CachedFiles:
     """Path -> md5; empty where the raw folder was not tracked, or its listing is not cached."""
 
     def read(self, path: str) -> bytes | None:
-        """Return the bytes of a file, or of a member; None where they are not at hand."""
+        """Return the bytes of a file, or of a member; None if they are not here."""
         try:
             if path in self.listing:
                 return object_path(self.cache, self.listing[path]).read_bytes()
@@ -103,7 +103,7 @@ def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
 
 
 def read_current(root: Path) -> tuple[Snapshot, Path]:
-    """Return what lies in the working tree, and its raw folder.
+    """Return the snapshot of the working tree, and its raw folder.
 
     Raises:
         DataError: `clean` has not run, or what it made was not pulled.
@@ -172,8 +172,8 @@ def find_originals(
 
     Args:
         manifest: Its rows.
-        details: Path -> what the report tells of the row; it has the first rows only.
-        near: Columns path_a, path_b, correlation of near-duplicates, if they were looked for.
+        details: Path -> detail of the row in the report, which has the first rows only.
+        near: Columns path_a, path_b, correlation of near-duplicates, if there was a search.
     """
     kept = manifest[manifest["status"] == KEPT]
     paths = set(kept["path"])
@@ -191,7 +191,7 @@ def find_originals(
 def _told(detail: str, paths: Collection[str]) -> str | None:
     """Find the kept path in `as <path>` or `... alike to <path> in <split>`.
 
-    More may follow, and a path can have commas and words too: the longest that is one counts.
+    More text may follow, and a path can hold commas and words: the longest known path counts.
     """
     _, marker, rest = detail.rpartition(" alike to ")
     rest = rest if marker else detail.removeprefix("as ")

@@ -14,7 +14,7 @@ Row = Mapping[str, Any]
 
 
 def render_diff(diff: Row) -> str:
-    """Return the text of what `pipeline.diff.diff.compare` gave."""
+    """Return the result of `pipeline.diff.diff.compare` as text."""
     lines = [f"data: {_name(diff['from'])} -> {_name(diff['to'])}", "", *_splits(diff)]
     lines += ["", *_totals(diff)]
     lines += _params(diff["params"])

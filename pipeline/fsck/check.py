@@ -1,4 +1,4 @@
-"""Hash what lock files name, in the working tree and in DVC's cache, each file once."""
+"""Hash the files that lock files name, in the working tree and in DVC's cache, each once."""
 
 from collections.abc import Generator, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +25,7 @@ DAMAGED = STATE / "damaged"
 
 @dataclass(frozen=True)
 class Scope:
-    """What is looked at beside the working tree and the objects that its lock files name."""
+    """What is checked beside the working tree and the objects that its lock files name."""
 
     every_revision: bool = False
     """The objects that every branch, tag and experiment names."""
@@ -38,16 +38,16 @@ class Scope:
 
 
 def check_files(scope: Scope, machine: MachineParams) -> Generator[Finding, None, None]:
-    """Compare bytes with their records; reads all of them, and nothing twice.
+    """Compare bytes with their records; each file is read once.
 
-    What differs is an error with the code of `IntegrityError`; what is not here, a warning.
+    A difference is an error with the code of `IntegrityError`. A missing file is a warning.
 
     Args:
         scope: What is looked at.
         machine: Workers (threads here) and progress.
 
     Raises:
-        GitError: git cannot read the repository, and so not say which files there are.
+        GitError: git cannot read the repository.
     """
     has_commit(Path())
     named: list[Named] = []
@@ -71,14 +71,14 @@ def check_files(scope: Scope, machine: MachineParams) -> Generator[Finding, None
 
 
 def refuse_damaged(since_s: float, machine: MachineParams) -> None:
-    """Hash the objects that came into DVC's cache since a moment: DVC may believe a remote.
+    """Hash the objects that came into DVC's cache since a time: DVC may have believed a remote.
 
     Args:
         since_s: Seconds since 1970.
         machine: Workers and progress.
 
     Raises:
-        IntegrityError: One has not the md5 of its name.
+        IntegrityError: The md5 of an object is not its name.
     """
     folder = cache_folder(Path())
     new = {
@@ -107,7 +107,7 @@ def _objects(cache: Path) -> dict[str, Path]:
 
 
 def machine_params() -> MachineParams:
-    """Return `machine` of params.yaml, and what suits every machine where that cannot be read."""
+    """Return `machine` of params.yaml; if it cannot be read, values that suit every machine."""
     try:
         return load_section(read_params(PARAMS), "machine", MachineParams, path=PARAMS)
     except PipelineError:  # a merge left it in conflict, say: bytes can be hashed all the same
@@ -115,7 +115,7 @@ def machine_params() -> MachineParams:
 
 
 class _Hasher:
-    """The md5 of files; of one that was hashed under another name too, once."""
+    """The md5 of files; a file with two names is hashed once."""
 
     def __init__(self, machine: MachineParams) -> None:
         self._machine = machine
@@ -147,7 +147,7 @@ def _identity(path: Path) -> tuple[int, int] | None:
 
 
 class _Cache:
-    """DVC's cache: the objects that were looked at, and those that are sound."""
+    """DVC's cache: the objects that were checked, and those that are sound."""
 
     def __init__(self, folder: Path, hasher: _Hasher) -> None:
         self.folder = folder
@@ -156,7 +156,7 @@ class _Cache:
         self._seen: set[str] = set()
 
     def check(self, named: list[Named], *, fix: bool, elsewhere: bool = False) -> Iterator[Finding]:
-        """Hash the objects that are named, then those that sound folders among them list."""
+        """Hash the named objects, then those that the sound folders among them list."""
         owner: dict[str, Path] = {}
         for each in named:
             owner.setdefault(each.md5, each.path)
@@ -259,7 +259,7 @@ def _working_tree(named: list[Named], cache: _Cache, hasher: _Hasher) -> Iterato
 
 
 def _audit() -> Iterator[Finding]:
-    """Hash the decisions, and tell of those that no commit holds."""
+    """Hash the decisions, and report those that no commit holds."""
     try:
         decisions = read_sound_audit(AUDIT)
     except IntegrityError as error:

@@ -1,7 +1,8 @@
-"""Outputs edited by hand are kept before `dvc repro` puts its own in their place.
+"""Keep outputs that were edited by hand, before `dvc repro` replaces them.
 
-Only files changed after their lock file are hashed, so that a look costs no more than DVC's own.
-Not found is an edit that keeps the time of the file, or is older than a `git checkout` of the lock.
+Only files changed after their lock file are hashed, so that this costs no more than DVC's own
+check. It misses an edit that keeps the time of the file, or that is older than a `git checkout` of
+the lock.
 """
 
 import shutil
@@ -21,7 +22,7 @@ _DIGITS = 12
 
 
 def keep_edited() -> Iterator[tuple[Path, Path]]:
-    """Copy files that differ from their lock file; gives each, and where it is kept.
+    """Copy files that differ from their lock file; return each, and where it is kept.
 
     Raises:
         MachineError: There is no space for a copy, or no access.

@@ -1,4 +1,4 @@
-"""Experiments of `dvc exp`: commits that no branch leads to, and whether their data are here."""
+"""Experiments of `dvc exp`: commits outside all branches, and whether their data are here."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,9 +10,9 @@ from pipeline.repo.recorded_outs import Named, experiments, named_at
 
 
 def check_experiments(cache: Path) -> Iterator[Finding]:
-    """Name each experiment, and what of it the cache lacks; that is no error.
+    """Report each experiment, and which of its data the cache lacks; that is no error.
 
-    Objects are only looked for, not hashed.
+    Objects are looked for, not hashed.
 
     Args:
         cache: DVC's cache folder.
@@ -36,7 +36,7 @@ def _lacks(missing: list[Named], count: int) -> str:
 
 
 def _is_here(cache: Path, md5: str) -> bool:
-    """Return whether an object is there, and of a folder all that it lists."""
+    """Return whether an object is there, and if it is a folder, all files that it lists."""
     if not object_path(cache, md5).is_file():
         return False
     if not md5.endswith(".dir"):

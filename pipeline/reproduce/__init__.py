@@ -1,1 +1,1 @@
-"""A result made again in a clean worktree, from raw data and weights, and compared."""
+"""Make a result again in a clean worktree, from raw data and weights, and compare."""

@@ -28,8 +28,8 @@ class Runner:
     Args:
         tree: The worktree.
         python: The interpreter.
-        progress: Gets what DVC and the stages print.
-        registry: Address that may be read, where a start from a registered model needs it.
+        progress: Receives what DVC and the stages print.
+        registry: An address that may be read, if training starts from a registered model.
     """
 
     def __init__(
@@ -54,10 +54,10 @@ class Runner:
         """Stages that DVC said it runs, in order."""
 
     def prove_imports(self) -> None:
-        """Make sure that the worktree's code is what is imported.
+        """Check that Python imports the worktree's code.
 
         Raises:
-            IntegrityError: It is other code, such as that of an editable install.
+            IntegrityError: It imports other code, such as that of an editable install.
         """
         done = subprocess.run(
             [self._python, "-c", _PROOF],
@@ -77,9 +77,9 @@ class Runner:
                 raise IntegrityError("python", "must import the worktree's code", got=file)
 
     def dvc(self, arguments: Sequence[str]) -> int:
-        """Run DVC, pass on what it prints, and give its exit code.
+        """Run DVC, pass on what it prints, and return its exit code.
 
-        Whatever ends this call ends what runs below DVC too.
+        If this call is ended, the processes below DVC end too.
         """
         parent = os.getpid()
         # Loaded here: between fork and exec is no time to look for libraries.
@@ -130,7 +130,7 @@ class Runner:
 
 
 def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]:
-    """Return the interpreter for a worktree: this one, or its own where requirements.lock differs.
+    """Return the interpreter for a worktree: this one, or its own if requirements.lock differs.
 
     Returns:
         The interpreter, and whether it is an environment of the worktree's own.
@@ -168,7 +168,7 @@ def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]
 
 
 def registry_for(recorded: Recorded) -> str | None:
-    """Return the address of the registry, where the weights come from a registered model."""
+    """Return the address of the registry, if the weights come from a registered model."""
     weights = recorded.params.get("weights")
     source = weights.get("source") if isinstance(weights, Mapping) else None
     return tracking_uri() if str(source).startswith("model:") else None

@@ -1,7 +1,7 @@
 """What a rebuild starts from: raw data and local weight files, pulled, and hashed file by file.
 
-DVC believes the names of objects that it pulls. A rebuild does not: an input that was altered in
-the remote or the cache would else show as another manifest only.
+DVC believes the names of objects that it pulls. A rebuild does not: otherwise an input that was
+altered in the remote or the cache would only show as another manifest.
 """
 
 import shutil
@@ -25,10 +25,10 @@ RunDvc = Callable[[Sequence[str]], int]
 
 
 def set_up_dvc(root: Path, tree: Path) -> str:
-    """Return a worktree an empty cache of its own, and the repository's remotes; say which is used.
+    """Give a worktree its own cache and the repository's remotes; return the one that is used.
 
-    Without a default remote the repository's own cache is one: both are laid out alike. Objects
-    are hashed here after they were pulled, so `verify` is off: it would delete what is damaged.
+    Without a default remote the repository's own cache is one: both are laid out alike. Objects are
+    hashed here after the pull, so `verify` is off: it would delete a damaged one.
 
     Raises:
         MachineError: DVC's config cannot be read.
@@ -54,7 +54,7 @@ def set_up_dvc(root: Path, tree: Path) -> str:
 
 
 def bring_inputs(root: Path, tree: Path, recorded: Recorded, run_dvc: RunDvc) -> list[str]:
-    """Pull what DVC tracks of raw data and weights, check it, and give what came from `root`.
+    """Pull the raw data and weights that DVC tracks, and check them; return what came from `root`.
 
     Raises:
         IntegrityError: An input differs from what was recorded, or nothing says where it is.
@@ -140,7 +140,7 @@ def _refuse_unknown_data(tree: Path, recorded: Recorded) -> None:
 
 
 def _settle_folders(root: Path, tree: Path, wanted: dict[str, str]) -> list[str]:
-    """Make sure of folders that DVC does not track, such as `review`; give those from `root`."""
+    """Check folders that DVC does not track, such as `review`; return those taken from `root`."""
     taken = []
     for path, md5 in wanted.items():
         if folder_md5(tree / path) == md5:

@@ -28,7 +28,7 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
     Args:
         root: The project.
         what: As for `trace`.
-        progress: Gets what is done, and what the stages print.
+        progress: Receives what is done, and what the stages print.
 
     Raises:
         IntegrityError: The result cannot be made again: its commit, patch, code or inputs are not
@@ -64,7 +64,7 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
 
 
 def _settle(root: Path, tree: Path, found: Trace, recorded: Recorded) -> tuple[list[str], bool]:
-    """Bring files to what made the result; give notes, and whether a patch was applied."""
+    """Restore the files that made the result; return notes, and whether a patch was applied."""
     notes: list[str] = []
     is_patched = False
     if found.commit and not found.commit.is_found:
@@ -77,7 +77,7 @@ def _settle(root: Path, tree: Path, found: Trace, recorded: Recorded) -> tuple[l
 
 
 def _patch(root: Path, tree: Path, found: Trace, recorded: Recorded) -> bool:
-    """Apply the recorded patch, or the working tree's own; tell whether there was one."""
+    """Apply the recorded patch, or the working tree's own; return whether there was one."""
     with tempfile.TemporaryDirectory() as name:
         run = found.found.run if found.found else None
         source = Lookup().artifact(run, "lineage", Path(name)) if run else None

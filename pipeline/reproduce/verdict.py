@@ -1,7 +1,7 @@
 """Compare a rebuilt result with the recorded one, artifact by artifact in pipeline order.
 
-Equal digests throughout are bit-identical. Else, under another fingerprint, predictions decide, by
-the same tolerance as everywhere; under the same one nothing excuses a difference.
+If all digests are equal, the result is bit-identical. If not, and the fingerprint is another, the
+predictions decide, by the usual tolerance. Under the same fingerprint, any difference counts.
 """
 
 from collections.abc import Mapping
@@ -22,7 +22,7 @@ PREDICTIONS = "artifacts/evaluate/predictions.parquet"
 
 @dataclass(frozen=True)
 class Difference:
-    """One file or folder that is another one: an input or an output of a stage."""
+    """One file or folder that differs: an input or an output of a stage."""
 
     stage: str
     path: str
@@ -77,7 +77,7 @@ class Verdict:
         return "\n".join(["", *notes, made, last])
 
     def raise_if_different(self) -> None:
-        """End with exit code 5 where the rebuild is another result.
+        """End with exit code 5 if the rebuild is another result.
 
         Raises:
             IntegrityError: It is, naming the first artifact that differs.
@@ -123,8 +123,8 @@ def judge(
     Args:
         differences: As `find_differences` gives them.
         artifacts: How many outputs were compared.
-        fingerprints: The recorded one, None where it is unknown, and the rebuild's.
-        predictions: predictions.parquet as recorded, None where nobody has it, and rebuilt.
+        fingerprints: The recorded one (None if unknown), and the rebuild's.
+        predictions: predictions.parquet as recorded (None if nobody has it), and as rebuilt.
         bundle: bundle.json of the rebuild.
     """
     if not differences:

@@ -1,7 +1,7 @@
-"""A clean git worktree at a commit, for one rebuild; gone afterwards, and after a kill, replaced.
+"""A clean git worktree at a commit, for one rebuild; removed afterwards, or by the next rebuild.
 
-It lies in `.rootstock/reproduce/<key>`, which git and DVC ignore. Files that were never committed
-come by the recorded patch, or from the working tree where they have the recorded digest.
+It is in `.rootstock/reproduce/<key>`, which git and DVC ignore. Files that were never committed
+come from the recorded patch, or from the working tree if they have the recorded digest.
 """
 
 import shutil
@@ -40,7 +40,7 @@ class Worktree:
         self.is_kept = False
 
     def keep(self) -> None:
-        """Leave it there, to be looked at; the next rebuild of the same result replaces it."""
+        """Keep it for a look; the next rebuild of the same result replaces it."""
         self.is_kept = True
 
 
@@ -77,7 +77,7 @@ def open_worktree(root: Path, key: str, commit: str) -> Iterator[Worktree]:
 
 
 def apply_patch(tree: Path, patch: Path) -> None:
-    """Apply what `git diff HEAD` said when a result was published, as far as it is of the project.
+    """Apply the `git diff HEAD` of the time when a result was published, within the project.
 
     Args:
         tree: The project in the worktree.
@@ -97,7 +97,7 @@ def apply_patch(tree: Path, patch: Path) -> None:
 
 
 def overlay(tree: Path, source: Path, data_path: str) -> None:
-    """Copy what says how a result was made: params, graph, lock files, and what tracks the data.
+    """Copy the files that say how a result was made: params, graph, lock files, `*.dvc` files.
 
     Args:
         tree: The worktree.
@@ -113,13 +113,13 @@ def overlay(tree: Path, source: Path, data_path: str) -> None:
 
 
 def settle_code(root: Path, tree: Path, recorded: Recorded) -> list[str]:
-    """Make sure that code and params are those of the result; give the files taken from `root`.
+    """Check that code and params are those of the result; return the files taken from `root`.
 
-    A file that git never had, such as a new module, is no part of any patch. Where the working tree
-    still has it with the recorded digest, it is taken from there.
+    A file that git never had, such as a new module, is in no patch. If the working tree still has
+    it with the recorded digest, it is taken from there.
 
     Raises:
-        IntegrityError: A file or a param is another one than recorded.
+        IntegrityError: A file or a param is not the recorded one.
     """
     taken = []
     for path, md5 in recorded.code().items():
@@ -183,7 +183,7 @@ def _has(folder: Path, path: str, md5: str) -> bool:
 
 
 def _remove(root: Path, path: Path) -> None:
-    """Remove a worktree, whole or half-made, and what git remembers of it."""
+    """Remove a worktree, whole or half-made, and git's record of it."""
     remove(path)
     ask_git(root, "worktree", "prune")
 

@@ -1,4 +1,4 @@
-"""Searches that only their local files tell of, brought to MLflow again."""
+"""Bring searches back to MLflow from their local files."""
 
 from collections.abc import Iterator
 from pathlib import Path

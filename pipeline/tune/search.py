@@ -47,7 +47,7 @@ _SHOWN = 5
 
 
 def tune(*, trials: int | None, apply: bool) -> str:
-    """Search, publish, and give what a person reads: the best trials, and the winner as a diff.
+    """Search and publish; return a text: the best trials, and the winner as a diff.
 
     Args:
         trials: In place of `tune.trials`.
@@ -55,7 +55,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
 
     Raises:
         ParamsError: A range is wrong, or the features were made with other params.
-        Interrupted: Ctrl-C or SIGTERM; trials that are over are kept.
+        Interrupted: Ctrl-C or SIGTERM; finished trials are kept.
     """
     raw = read_params(PARAMS)
     refuse_unknown_sections(raw, path=PARAMS)
@@ -114,7 +114,7 @@ def refuse_stale_features(raw: dict[str, Any], lock: Lock) -> None:
 def open_study(
     raw: dict[str, Any], params: TuneParams, dimensions: list[Dimension], path: Path
 ) -> Study:
-    """Open the study of a search, or begin it with the present params."""
+    """Open the study of a search, or start it with the present params."""
     train = load_section(raw, "train", TrainParams, path=PARAMS)
     present = {each.path: raw[each.section][each.key] for each in dimensions}
     return Study(path, dimensions, params, direction=Best(train.monitor).direction, present=present)
@@ -136,7 +136,7 @@ def run_trials(study: Study, parts: Parts, raw: dict[str, Any], params: TunePara
 
 
 def run_trial(trial: Trial, parts: Parts, raw: dict[str, Any]) -> Ended:
-    """Train once; params that do not go together, and a loss that is not finite, fail the trial."""
+    """Train once; params that do not fit together, or a loss that is not finite, fail the trial."""
     changed = with_values(raw, trial.values)
     try:
         plan, runtime = build_plan(changed)
@@ -215,11 +215,11 @@ def _publish(
 def as_search(
     key: str, ended: Sequence[Ended], best: Ended | None, facts: Mapping[str, Any]
 ) -> Search:
-    """Return what there is to publish of a search.
+    """Return what is published of a search.
 
     Args:
         key: The search's.
-        ended: The trials that are over.
+        ended: The finished trials.
         best: The best of them.
         facts: `params`, `space` and `monitor`.
     """

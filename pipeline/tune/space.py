@@ -57,11 +57,11 @@ class Dimension:
 
     @property
     def path(self) -> str:
-        """As it stands in `tune.space`."""
+        """Its name in `tune.space`."""
         return f"{self.section}.{self.key}"
 
     def tidy(self, value: Any) -> Any:
-        """Return a value with three digits, so that what was tried can be written down."""
+        """Return a value with three digits, so that a person can write it down."""
         if self.choices or self.is_whole:
             return value
         return min(max(float(f"{value:.{_DIGITS}g}"), self.low), self.high)
@@ -75,7 +75,7 @@ def check_space(raw: dict[str, Any], params: TuneParams) -> list[Dimension]:
         params: Its section `tune`.
 
     Raises:
-        ParamsError: A range is not one, or leaves the range of its param.
+        ParamsError: A range is invalid, or wider than its param allows.
     """
     if not params.space:
         raise ParamsError(_FILE, "must name a param to search", field="tune.space", got={})
@@ -117,7 +117,7 @@ def _dimension(raw: dict[str, Any], path: str, spec: dict[str, Any]) -> Dimensio
 
 
 def _is_whole(annotation: Any) -> bool:
-    """Return whether a param takes whole numbers, if only beside a word such as `full`."""
+    """Return whether a param takes whole numbers, perhaps beside a word such as `full`."""
     kinds = get_args(annotation) if get_origin(annotation) in (Union, UnionType) else (annotation,)
     return int in [get_args(each)[0] if get_origin(each) is Annotated else each for each in kinds]
 
@@ -167,7 +167,7 @@ def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> N
 
 
 def _refuse_idle(raw: dict[str, Any], path: str, dimensions: list[Dimension]) -> None:
-    """Refuse a param that changes no trial, whose best value would be chance."""
+    """Refuse a param that changes no trial: its best value would be chance."""
     if path not in _ACTS_WITH:
         return
     other, values = _ACTS_WITH[path]

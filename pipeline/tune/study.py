@@ -1,8 +1,8 @@
 """The trials of a search, kept in a file; home of Optuna.
 
-A trial is kept when it ends; one that was running when the process died is tried again, with the
-same params. The sampler is seeded by the number of trials that have ended, so a search that goes on
-draws what the uninterrupted one would have drawn.
+A trial is kept when it ends. A trial that was running when the process died is tried again, with
+the same params. The sampler is seeded by the number of finished trials, so a continued search draws
+the same params as one without a break.
 """
 
 import math
@@ -37,7 +37,7 @@ _FACTS = "search"
 
 @dataclass(frozen=True)
 class Ended:
-    """A trial that is over."""
+    """A finished trial."""
 
     number: int
     state: Literal["complete", "pruned", "failed"]
@@ -57,10 +57,10 @@ class Study:
     """A search.
 
     Args:
-        path: The file that keeps it, made when it is not there.
+        path: The file that keeps it; made if it is missing.
         dimensions: What is searched.
         params: How.
-        direction: Of the monitored number.
+        direction: Of the monitored number: which way is better.
         present: The present values of what is searched; they are tried first.
     """
 
@@ -89,7 +89,7 @@ class Study:
             self._settle(trial)
 
     def _settle(self, trial: FrozenTrial) -> None:
-        """End a trial whose process died: as it meant to, or to be tried again."""
+        """End a trial whose process died: with the end that it noted, or to be tried again."""
         facts = trial.user_attrs
         if _LAST in facts:
             state = TrialState[facts["state"]]
@@ -100,11 +100,11 @@ class Study:
         self._study.tell(trial.number, state=TrialState.FAIL)
 
     def note(self, facts: Mapping[str, Any]) -> None:
-        """Keep what the trials cannot tell of the search itself; JSON."""
+        """Keep facts of the search that no trial holds; JSON values."""
         self._study.set_user_attr(_FACTS, dict(facts))
 
     def ended(self) -> list[Ended]:
-        """Return all trials that are over, in their order."""
+        """Return all finished trials, in their order."""
         return _over(self._study)
 
     def best(self) -> Ended | None:
@@ -124,10 +124,10 @@ class Study:
 
 @dataclass(frozen=True)
 class Kept:
-    """A search as its file tells it.
+    """A search, as read from its file.
 
     Attributes:
-        facts: As `Study.note` was given them; empty where an older version began it.
+        facts: What `Study.note` got; empty if an older version started the search.
         ended: The trials that are over, in their order.
         best: The best of them.
     """
@@ -138,7 +138,7 @@ class Kept:
 
 
 def read_study(path: Path) -> Kept:
-    """Read the file of a search, and change nothing.
+    """Read the file of a search without a change.
 
     Raises:
         IntegrityError: It is damaged, or no search.
@@ -169,7 +169,7 @@ def _best(ended: Sequence[Ended], direction: Literal["max", "min"]) -> Ended | N
 
 
 class Trial:
-    """One that is running."""
+    """A running trial."""
 
     def __init__(
         self,
@@ -185,7 +185,7 @@ class Trial:
         self._best = math.nan
 
     def report(self, epoch: int, value: float, numbers: Mapping[str, float]) -> bool:
-        """Note an epoch; tell whether the trial is to end here."""
+        """Note an epoch; return whether the trial should stop here."""
         better = min if self._direction == "min" else max
         self._best = value if math.isnan(self._best) else better(self._best, value)
         self._epochs.append({"epoch": epoch, **numbers})
@@ -197,7 +197,7 @@ class Trial:
         return self._end(TrialState.COMPLETE, "")
 
     def prune(self) -> Ended:
-        """End it before its time."""
+        """End it early."""
         return self._end(TrialState.PRUNED, "")
 
     def fail(self, note: str) -> Ended:

@@ -1,7 +1,7 @@
 """One file of weights, read safely: what it is, whether it is whole, and the tensors in it.
 
-Only state dicts are read, by torch's restricted reader or as safetensors. First bytes are looked at
-before anything parses them: for an HTML page torch would advise to switch its safety off.
+Only state dicts are read, by torch's restricted reader or as safetensors. The first bytes are
+checked before anything is parsed: for an HTML page, torch would advise to switch its safety off.
 """
 
 import pickle
@@ -44,11 +44,11 @@ _DAMAGE = (
 
 
 def check_file(path: Path, sha256: str | None) -> str:
-    """Check that a file can hold weights and is the one wanted, and give its SHA-256.
+    """Check that a file can hold weights and is the expected one; return its SHA-256.
 
     Args:
         path: The file.
-        sha256: In hex; None where any file will do.
+        sha256: In hex; None: any file will do.
 
     Raises:
         DataError: It is missing, or something else, such as an HTML page.
@@ -73,7 +73,7 @@ def read_state_dict(path: Path, key: str | None) -> tuple[dict[str, Tensor], dic
 
     Args:
         path: A file that passed `check_file`.
-        key: Where the state dict is nested: its key.
+        key: The key of the state dict, if it is nested.
 
     Raises:
         DataError: It holds something else than tensors by name.

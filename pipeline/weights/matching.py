@@ -1,7 +1,7 @@
-"""The tensors of a file onto an architecture: names, shapes, types and values, all told.
+"""Match the tensors of a file with an architecture: names, shapes, types and values.
 
-Nothing is loaded in part. What is left out (a classifier, counters, what stands beside the
-backbone in a larger model) is counted and logged.
+Nothing is loaded in part. What is left out (a classifier, counters, other parts of a larger model)
+is counted and logged.
 """
 
 import logging

@@ -76,7 +76,7 @@ def locate(
         ParamsError: The source does not exist, or is another architecture's.
         DataError: The file is missing.
         MachineError: The package is not installed, or the download failed.
-        IntegrityError: What was downloaded is not what was announced.
+        IntegrityError: The download is not the announced file.
     """
     kind, name = source.split(":", 1)
     if kind == "package":
@@ -119,7 +119,7 @@ def _in_package(name: str, architecture: str, net: Net) -> WeightsFile:
 
 
 def cached_file(remote: Remote) -> Path | None:
-    """Return torch's cached copy of a file, where its hash is announced and right."""
+    """Return torch's cached copy of a file, if its hash is announced and right."""
     cached = Path(torch.hub.get_dir()) / "checkpoints" / _name(remote)
     prefix = remote.sha256_prefix
     is_there = prefix and cached.is_file() and sha256_file(cached).startswith(prefix)
@@ -149,7 +149,7 @@ def _in_folder(name: str, local: Path) -> Path:
 
 
 def _fetch(remote: Remote, scratch: Path) -> Path:
-    """Download a file, or take torch's cached copy where its hash is right."""
+    """Download a file, or take torch's cached copy if its hash is right."""
     cached = cached_file(remote)
     if cached is not None:
         log.info("weights: %s is there already", cached)
@@ -178,7 +178,7 @@ def _fetch(remote: Remote, scratch: Path) -> Path:
 
 
 def _download(url: str, path: Path) -> tuple[str, int, int | None]:
-    """Write a URL's content; give its SHA-256, its size, and the size that was announced."""
+    """Write a URL's content; return its SHA-256, its size, and the announced size."""
     digest, size = hashlib.sha256(), 0
     request = urllib.request.Request(url, headers={"User-Agent": "rootstock"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_S) as answer, path.open("wb") as stream:

@@ -1,8 +1,8 @@
 """Named tensors in one file: safetensors, whole or absent, equal content in equal bytes.
 
-Metadata is one JSON text under the one key `rootstock`: safetensors keeps its keys in a hash map,
-so that two of them would be written in random order. With it goes a digest of the metadata and of
-every name, type, shape and value, since neither safetensors nor torch notices a flipped bit.
+Metadata is one JSON text under one key, `rootstock`: safetensors would write several keys in random
+order. It holds a digest of the metadata and of every name, type, shape and value, since neither
+safetensors nor torch notices a flipped bit.
 """
 
 import hashlib

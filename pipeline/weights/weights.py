@@ -89,7 +89,7 @@ def fetch_weights(
     Args:
         params: What is asked for.
         local: The folder of local weight files.
-        resolve_model: Gives the `model.safetensors` of a registered model, for `model:`.
+        resolve_model: Returns the `model.safetensors` of a registered model, for `model:`.
 
     Raises:
         ParamsError: The source or architecture does not exist.
