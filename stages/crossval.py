@@ -54,7 +54,7 @@ def main(
     parts = open_parts(Sources(features, store, normalization, backbone, record))
     alike = read_table(near_duplicates)
     setting = Setting(plan, parts, crossval, evaluate, open_runtime(runtime), alike)
-    key = beside("lock").stage_key(Path(), "crossval", graph="crossval/dvc.yaml")
+    key = beside("keys").stage_key(Path(), "crossval", graph="crossval/dvc.yaml")
     state = beside("journal").state_folder() / "crossval" / key
     scored = list(run_folds(setting, machine=machine, state=state))
     write(setting, scored, metrics=metrics, predictions=predictions, history=history, plots=plots)

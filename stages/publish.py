@@ -8,8 +8,8 @@ run, the registered model, its aliases, `.rootstock/published.json` for the summ
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.keys.lock import LOCK
 from pipeline.publish import publish
+from pipeline.repo.lock import LOCK
 from pipeline.track.main_result import ResultFiles
 from pipeline.track.params import TrackingParams
 from pipeline.version.params import RegistryParams

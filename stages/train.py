@@ -49,7 +49,7 @@ def main(
     plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
     sources = Sources(features, store, normalization, backbone, record)
     training = open_training(plan, open_parts(sources), open_runtime(runtime))
-    journals, key = beside("journal"), beside("lock").train_key(Path())
+    journals, key = beside("journal"), beside("keys").train_key(Path())
     checkpoints = Checkpoints(journals.state_folder() / "checkpoints" / key, training.identity())
     done = training.resume(checkpoints)
     with journals.Journal.open(key, training.info(), first_epoch=done + 1) as journal:

@@ -23,18 +23,19 @@ from pipeline.ground.errors import (
 )
 from pipeline.ground.files import md5_file, read_json
 from pipeline.ground.git import ask_git, has_commit
-from pipeline.ground.params import parse_params, read_params
 from pipeline.ground.tables import read_table
 from pipeline.manifest.manifest import KEPT, read_manifest
 from pipeline.picture.read.limits import item_limits
 from pipeline.raw.archive.archive import RawFault
 from pipeline.raw.containers import Container, open_container
-from pipeline.repo.cache import cache_folder, locked_dep, locked_out, object_path, read_listing
+from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.history import show
+from pipeline.repo.lock import LOCK, Lock
+from pipeline.repo.recorded_outs import read_outs
 
 MANIFEST = "artifacts/clean/manifest.parquet"
 _REPORT = "artifacts/clean/report.json"
 _NEAR = "artifacts/clean/near_duplicates.parquet"
-_LOCK = "dvc.lock"
 _COMMIT_CHARS = 12
 
 
@@ -80,10 +81,9 @@ def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
         IntegrityError: The manifest in the cache is damaged.
     """
     commit = _commit(root, revision)
-    where = f"dvc.lock of {revision} ({commit[:_COMMIT_CHARS]})"
-    text = ask_git(root, "show", f"{commit}:./{_LOCK}")
-    lock = parse_params(text, where) if text else {}
-    md5 = locked_out(lock, MANIFEST)
+    where = f"{LOCK} of {revision} ({commit[:_COMMIT_CHARS]})"
+    lock = Lock.parse(show(root, commit, LOCK) or "stages: {}", where)
+    md5 = lock.all_outs().get(MANIFEST)
     if md5 is None:
         raise DataError(
             where, "records no manifest", remedy="name a revision at which `clean` has run"
@@ -115,11 +115,11 @@ def read_current(root: Path) -> tuple[Snapshot, Path]:
         raise DataError(
             MANIFEST, "no such file", remedy="run `dvc repro clean`, or `dvc pull clean`"
         )
-    lock = read_params(root / _LOCK) if (root / _LOCK).exists() else {}
-    if locked_out(lock, MANIFEST) not in (None, md5_file(path)):
+    lock = Lock.read(root / LOCK) if (root / LOCK).exists() else Lock({"stages": {}}, LOCK)
+    if lock.all_outs().get(MANIFEST) not in (None, md5_file(path)):
         raise IntegrityError(
             MANIFEST,
-            f"is not the one that {_LOCK} records",
+            f"is not the one that {LOCK} records",
             remedy="run `dvc checkout clean`, or `dvc pull clean`, or `dvc repro clean`",
         )
     manifest = read_manifest(path)
@@ -142,7 +142,7 @@ def read_report(root: Path, revision: str | None) -> dict[str, Any]:
     """
     if revision is None:
         return dict(read_json(root / _REPORT))
-    text = ask_git(root, "show", f"{_commit(root, revision)}:./{_REPORT}")
+    text = show(root, _commit(root, revision), _REPORT)
     if not text:
         raise DataError(
             f"{_REPORT} of {revision}", "no such file", remedy="name a commit that has one"
@@ -153,13 +153,12 @@ def read_report(root: Path, revision: str | None) -> dict[str, Any]:
         raise IntegrityError(f"{_REPORT} of {revision}", f"not valid JSON ({error})") from error
 
 
-def _refuse_other_data(root: Path, lock: Mapping[str, Any], raw: str) -> None:
+def _refuse_other_data(root: Path, lock: Lock, raw: str) -> None:
     """Refuse a manifest from before the last `dvc add`: what it does not show looks unchanged."""
-    tracked, read = root / f"{raw}.dvc", locked_dep(lock, "clean", raw)
+    tracked, read = root / f"{raw}.dvc", _read_by_clean(lock).get(raw)
     if read is None or not tracked.exists():
         return
-    outs = read_params(tracked).get("outs") or ()
-    if read not in [out.get("md5") for out in outs]:
+    if read not in [out.get("md5") for out in read_outs(tracked)]:
         raise IntegrityError(
             f"{raw}.dvc", "names other data than `clean` has read", remedy="run `dvc repro clean`"
         )
@@ -211,19 +210,18 @@ def _neighbors(near: pd.DataFrame, paths: Collection[str]) -> dict[str, str]:
     return beside
 
 
-def _settings(lock: Mapping[str, Any]) -> dict[str, Any]:
+def _settings(lock: Lock) -> dict[str, Any]:
     """Return the params that `clean` ran with."""
-    value: Any = lock
-    for name in ("stages", "clean", "params", "params.yaml"):
-        value = value.get(name) if isinstance(value, dict) else None
-    return dict(value) if isinstance(value, dict) else {}
+    return lock.params("clean") if "clean" in lock.stages else {}
 
 
-def _listing(
-    cache: Path, lock: Mapping[str, Any], settings: Mapping[str, Any]
-) -> Mapping[str, str]:
+def _read_by_clean(lock: Lock) -> dict[str, str]:
+    return lock.deps("clean") if "clean" in lock.stages else {}
+
+
+def _listing(cache: Path, lock: Lock, settings: Mapping[str, Any]) -> Mapping[str, str]:
     """Return the raw files of a lock; none where they are unknown: only pictures need them."""
-    md5 = locked_dep(lock, "clean", str(settings.get("data", {}).get("path")))
+    md5 = _read_by_clean(lock).get(str(settings.get("data", {}).get("path")))
     try:
         return read_listing(cache, md5) if md5 else {}
     except PipelineError:

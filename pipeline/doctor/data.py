@@ -43,6 +43,7 @@ from pipeline.raw.item import RawItems
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
 from pipeline.raw.unsafe_entries import refuse_unsafe_entries, walk
+from pipeline.repo.recorded_outs import read_outs
 
 _REVIEW = Path("review")
 _PROBES, _KEY = Path("artifacts/clean/probes.parquet"), Path("artifacts/clean/key.json")
@@ -124,10 +125,7 @@ def _recorded(place: Path) -> RawFolder | None:
     source = tracked or (made and made.with_suffix(".lock"))
     if not (source and source.is_file()):
         return None
-    content = read_params(source)
-    stages = (content.get("stages") or {}).values()
-    made_by = [content, *stages]
-    outs = [out for each in made_by for out in each.get("outs") or ()]
+    outs = read_outs(source)
     sizes: dict[str, Any] = next((out for out in outs if str(place).endswith(out["path"])), {})
     if "nfiles" not in sizes:
         return None

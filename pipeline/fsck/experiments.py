@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.ground.errors import IntegrityError, MachineError
 from pipeline.ground.findings import Finding, ok, warn
 from pipeline.repo.cache import object_path, read_listing
-from pipeline.repo.recorded_outs import Named, experiments, named_at
+from pipeline.repo.recorded_outs import Named, experiment_names, named_at
 
 
 def check_experiments(cache: Path) -> Iterator[Finding]:
@@ -17,7 +17,7 @@ def check_experiments(cache: Path) -> Iterator[Finding]:
     Args:
         cache: DVC's cache folder.
     """
-    for name, commit in experiments().items():
+    for name, commit in experiment_names().items():
         named = {each.md5: each for each in named_at(commit, set())}
         missing = [each for each in named.values() if not _is_here(cache, each.md5)]
         where = f"experiment {name} ({commit[:7]})"

@@ -8,12 +8,13 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 from pipeline.ground.errors import PipelineError, TrackingError
-from pipeline.keys.lock import LOCK, deps_key
-from pipeline.past.history import LockFile, facts_of, read_history
+from pipeline.keys.keys import deps_key
 from pipeline.past.layout import lay_out, paths_of
 from pipeline.past.servers import Known, Servers, State, Synced
+from pipeline.repo.history import LockFile, is_recorded, read_history
+from pipeline.repo.lock import LOCK
 from pipeline.track.branch_result import BranchResult
-from pipeline.track.commits import is_recorded
+from pipeline.track.commits import facts_of
 from pipeline.track.connection import publishing, translated_errors
 from pipeline.track.crossval import fold_result
 from pipeline.track.explain import explain_result
@@ -65,7 +66,7 @@ class BranchSync:
 
     def _bring(self, name: str, file: LockFile) -> Synced | None:
         """Bring what one lock file records; None where an older one did, or it was unfinished."""
-        if not file.command(name) or not file.command("publish"):
+        if not file.lock.command(name) or not file.lock.command("publish"):
             return None
         lock = file.lock
         key = deps_key(lock.deps(name), lock.params(name))

@@ -14,11 +14,11 @@ from pipeline.ground.errors import DataError, MachineError, PipelineError
 from pipeline.ground.files import copy_file, md5_file
 from pipeline.ground.git import ask_git
 from pipeline.ground.tables import read_table
-from pipeline.keys.lock import GRAPH, PARAMS
-from pipeline.past.history import LockFile
 from pipeline.picture.read.limits import item_limits
 from pipeline.raw.source import RawFault, read_raw
 from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.history import LockFile, show
+from pipeline.repo.lock import GRAPH, PARAMS
 from pipeline.version.verify import choose_items
 
 CODE = "pipeline"
@@ -51,7 +51,7 @@ def paths_of(file: LockFile, stage: str) -> dict[str, Path]:
     Raises:
         DataError: It has not run at this commit.
     """
-    words = shlex.split(file.command(stage))
+    words = shlex.split(file.lock.command(stage))
     options = [word for word in words if word.startswith("--")]
     if not options:
         raise DataError(file.where, f"`{stage}` has not run", remedy="`dvc repro` at that commit")
@@ -78,7 +78,7 @@ def lay_out(
     commit, outs, cache = file.commit.sha, file.lock.all_outs(), cache_folder(root)
     _write(folder / file.path, file.text)
     for path in (Path(PARAMS), Path(GRAPH), file.path.with_name(GRAPH), *further):
-        text = ask_git(root, "show", f"{commit}:./{path.as_posix()}")
+        text = show(root, commit, path.as_posix())
         if text is not None:
             _write(folder / path, text)
     faults: dict[str, str] = {}
@@ -161,7 +161,7 @@ def _put(cache: Path, md5: str, target: Path) -> str:
 
 def _put_from_git(root: Path, commit: str, name: str, md5: str, folder: Path) -> bool:
     """Write a file that git has, where it is the one that was recorded."""
-    text = ask_git(root, "show", f"{commit}:./{name}")
+    text = show(root, commit, name)
     if text is None:
         return False
     _write(folder / name, text)

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import IntegrityError, PipelineError
-from pipeline.keys.lock import RunKeys, run_keys
-from pipeline.past.history import LockFile
+from pipeline.keys.keys import RunKeys, run_keys
 from pipeline.past.layout import paths_of
+from pipeline.repo.history import LockFile
 from pipeline.track.main_result import ResultFiles
 from pipeline.version.params import RegistryParams
 
@@ -54,7 +54,7 @@ def gather_results(
     found: dict[tuple[str, str], PastResult] = {}
     faults = []
     for file in files:
-        if not file.command("evaluate"):  # the pipeline was not finished then
+        if not file.lock.command("evaluate"):  # the pipeline was not finished then
             continue
         try:
             each = _read(file, registry)

@@ -7,14 +7,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.ground.errors import IntegrityError, PipelineError
-from pipeline.keys.lock import RunKeys
-from pipeline.past.history import facts_of
+from pipeline.keys.keys import RunKeys
 from pipeline.past.layout import CODE, Missing, lay_out, lay_out_raw
 from pipeline.past.recorded import PastResult, files_of
 from pipeline.past.servers import Known, Servers, Synced
 from pipeline.past.versions import raise_number
 from pipeline.publish import Publication
-from pipeline.track.commits import is_recorded
+from pipeline.repo.history import is_recorded
+from pipeline.track.commits import facts_of
 from pipeline.track.connection import Tracking, publishing, translated_errors
 from pipeline.track.main_result import STAGES, MainResult
 from pipeline.track.result import Past

@@ -13,10 +13,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from pipeline.ground.params import load_section, read_params
-from pipeline.keys.lock import PARAMS
-from pipeline.keys.recorded import AUDIT
 from pipeline.past.branches import BranchSync
-from pipeline.past.history import read_history
 from pipeline.past.journals import bring_journals
 from pipeline.past.recorded import PastResult, gather_results
 from pipeline.past.results import ResultSync
@@ -24,6 +21,8 @@ from pipeline.past.servers import Servers, State, Synced
 from pipeline.past.versions import begin_again, first_numbers, first_times
 from pipeline.promotion.aliases import Board, read_board, restore_aliases
 from pipeline.promotion.decisions import read_audit, replay
+from pipeline.repo.history import read_history
+from pipeline.repo.lock import AUDIT, PARAMS
 from pipeline.track.connection import translated_errors
 from pipeline.track.params import TrackingParams
 from pipeline.track.runs import is_complete

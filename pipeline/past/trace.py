@@ -15,11 +15,11 @@ from pipeline.ground.errors import IntegrityError, ParamsError, PipelineError, T
 from pipeline.ground.files import md5_file, read_json
 from pipeline.ground.git import ask_git, ask_line, has_commit
 from pipeline.ground.params import read_params
-from pipeline.keys.lock import LOCK, PARAMS, Lock, run_keys
-from pipeline.keys.recorded import AUDIT, Recorded
+from pipeline.keys.keys import Recorded, run_keys
 from pipeline.promotion.decisions import Decision, read_audit
 from pipeline.repo.cache import cache_folder, object_path
-from pipeline.track.commits import find_lock
+from pipeline.repo.history import find_lock, show
+from pipeline.repo.lock import AUDIT, LOCK, PARAMS, Lock
 from pipeline.track.runs import flatten
 from pipeline.version.lookup import Found, Lookup
 
@@ -136,7 +136,7 @@ def _working_tree(root: Path, what: str | None) -> Recorded | None:
         return None
     if what is not None and (root / what).resolve() != (root / METRICS).resolve():
         raise ParamsError(what, f"must be {METRICS}, a run or a registered version")
-    recorded = Recorded.read(root / LOCK)
+    recorded = Recorded(Lock.read(root / LOCK))
     path = root / METRICS
     if not path.is_file() or md5_file(path) != recorded.keys.metrics:
         raise IntegrityError(
@@ -193,8 +193,8 @@ def _recorded(
     root: Path, sha: str | None, model: str | None, lookup: Lookup | None, found: Found | None
 ) -> Recorded | None:
     """Return the dvc.lock of a result: the commit's if it has this model, else the run's."""
-    text = ask_git(root, "show", f"{sha}:./{LOCK}") if sha else None
-    committed = Recorded(text, f"{LOCK} of {str(sha)[:12]}") if text else None
+    text = show(root, sha, LOCK) if sha else None
+    committed = Recorded(Lock.parse(text, f"{LOCK} of {str(sha)[:12]}")) if text else None
     if committed and committed.keys.model == model:
         return committed
     kept = _kept(lookup, found)
@@ -210,7 +210,7 @@ def _kept(lookup: Lookup | None, found: Found | None) -> Recorded | None:
             return None
         text = path.read_text(encoding="utf-8")
     try:
-        return Recorded(text, f"{LOCK} of run {found.run.info.run_id[:12]}")
+        return Recorded(Lock.parse(text, f"{LOCK} of run {found.run.info.run_id[:12]}"))
     except ParamsError:
         return None
 

@@ -15,8 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from pipeline.keys.recorded import AUDIT
 from pipeline.promotion.decisions import CANDIDATE, CHAMPION, Decision, replay
+from pipeline.repo.lock import AUDIT
 from pipeline.repo.state import state_folder
 from pipeline.track.connection import Tracking
 from pipeline.version.registry import DECIDED, DECISION, MODEL, list_versions, read_aliases

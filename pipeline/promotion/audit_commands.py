@@ -9,13 +9,13 @@ from typing import Any
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.params import load_section, read_params
-from pipeline.keys.lock import PARAMS
 from pipeline.promotion.aliases import audit_folder
 from pipeline.promotion.audit_check import Drift, find_drift, read_sound_audit
 from pipeline.promotion.contest import Arena
 from pipeline.promotion.decisions import Decision, as_json, replay
 from pipeline.promotion.history import count_scores, tell_decision, tell_history
 from pipeline.promotion.promotion import promote, rollback
+from pipeline.repo.lock import PARAMS
 from pipeline.track.connection import (
     connect,
     has_database,

@@ -23,7 +23,7 @@ from typing import Any, Literal, cast, get_args
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import canonical_json, write_text
-from pipeline.keys.recorded import AUDIT
+from pipeline.repo.lock import AUDIT
 
 CANDIDATE = "candidate"
 CHAMPION = "champion"

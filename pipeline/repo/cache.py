@@ -1,8 +1,7 @@
-"""What DVC keeps of earlier results: entries of lock files, and objects in its cache folder.
+"""What DVC keeps of earlier results: objects in its cache folder.
 
-    dvc.lock of any revision   path -> md5            `locked_out`, `locked_dep`
-    cache folder               md5 -> bytes           `cache_folder`, `object_path`
-    the object of a folder     path -> md5 of files   `read_listing`
+    cache folder             md5 -> bytes           `cache_folder`, `object_path`
+    the object of a folder   path -> md5 of files   `read_listing`
 
 Nothing is written here, and DVC is not imported: that takes longer than the reading.
 """
@@ -11,9 +10,8 @@ import configparser
 import json
 import os
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 
@@ -105,25 +103,6 @@ def object_path(cache: Path, md5: str) -> Path:
     return cache / "files" / "md5" / md5[:2] / md5[2:]
 
 
-def locked_out(lock: Mapping[str, Any], out_path: str) -> str | None:
-    """Return the md5 of what any stage wrote to a path, or None.
-
-    Args:
-        lock: A parsed dvc.lock, as `pipeline.ground.params.read_params` gives it.
-        out_path: As dvc.yaml spells it.
-    """
-    for entry in _stages(lock).values():
-        md5 = _find(entry, "outs", out_path)
-        if md5 is not None:
-            return md5
-    return None
-
-
-def locked_dep(lock: Mapping[str, Any], stage: str, dep_path: str) -> str | None:
-    """Return the md5 of what one stage read from a path, or None."""
-    return _find(_stages(lock).get(stage), "deps", dep_path)
-
-
 def read_listing(cache: Path, dir_md5: str) -> dict[str, str]:
     """Return relative path -> md5 of the files of a folder, as they were.
 
@@ -179,17 +158,3 @@ def _cache_dir(path: Path) -> str | None:
     if value[:1] in ("'", '"') and value[-1:] == value[:1]:
         return value[1:-1]
     return value.split("#")[0].strip() or None
-
-
-def _stages(lock: Mapping[str, Any]) -> Mapping[str, Any]:
-    stages = lock.get("stages")
-    return stages if isinstance(stages, dict) else {}
-
-
-def _find(entry: Any, kind: str, path: str) -> str | None:
-    """Find a path among the outs or deps of a stage; other values are skipped."""
-    files = entry.get(kind) if isinstance(entry, dict) else None
-    for file in files if isinstance(files, list) else []:
-        if isinstance(file, dict) and file.get("path") == path and file.get("md5") is not None:
-            return str(file["md5"])
-    return None

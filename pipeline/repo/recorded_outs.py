@@ -1,7 +1,7 @@
 """What lock files and `*.dvc` files name, now or in any revision: paths, and md5 digests."""
 
 import os
-import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,9 +10,8 @@ from typing import Any
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.git import ask_git
 from pipeline.ground.params import parse_params, read_params
-
-_LOCK, _GRAPH = "dvc.lock", "dvc.yaml"
-_EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2})/([0-9a-f]{38})/(.+)")
+from pipeline.repo.history import experiments, show
+from pipeline.repo.lock import GRAPH, LOCK
 
 
 @dataclass(frozen=True)
@@ -42,8 +41,8 @@ def dvc_files() -> list[Path]:
         "--others",
         "--exclude-standard",
         "--",
-        _LOCK,
-        f"*/{_LOCK}",
+        LOCK,
+        f"*/{LOCK}",
         "*.dvc",
     )
     found = (Path(each) for each in (listed or "").split("\0") if each)
@@ -57,8 +56,8 @@ def named_here(file: Path) -> list[Named]:
         ParamsError: It is no YAML, or not of the form that DVC writes.
     """
     tracked = set((ask_git(Path(), "ls-files", "-z") or "").split("\0"))
-    graph = file.with_name(_GRAPH)
-    stages = read_params(graph) if file.name == _LOCK and graph.exists() else {}
+    graph = file.with_name(GRAPH)
+    stages = read_params(graph) if file.name == LOCK and graph.exists() else {}
     return [
         Named(each.path, each.md5, each.source, each.path.as_posix() not in tracked)
         for each in _named(read_params(file), file, stages)
@@ -70,28 +69,22 @@ def named_anywhere() -> Iterator[Named]:
     refs = ask_git(
         Path(), "for-each-ref", "--format=%(objectname)", "refs/heads", "refs/tags", "refs/remotes"
     )
-    commits = {*(refs or "").split(), *experiments().values()}
+    commits = {*(refs or "").split(), *(each.sha for each in experiments(Path()))}
     seen: set[tuple[str, str]] = set()
     for commit in sorted(commits):
         yield from named_at(commit, seen)
 
 
-def experiments() -> dict[str, str]:
+def experiment_names() -> dict[str, str]:
     """Return name -> commit of the experiments that `dvc exp` keeps here.
 
     Of two with one name, on different commits, each has the beginning of its baseline added.
     """
-    listed = ask_git(Path(), "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or ""
-    found = [
-        (match, line.split()[0])
-        for line in listed.splitlines()
-        if (match := _EXPERIMENT.search(line))
-    ]
-    names = [match[3] for match, _ in found]
-    twice = {name for name in names if names.count(name) > 1}
+    found = experiments(Path())
+    counts = Counter(each.name for each in found)
     return {
-        f"{match[3]} of {match[1]}{match[2][:5]}" if match[3] in twice else match[3]: commit
-        for match, commit in found
+        each.name if counts[each.name] == 1 else f"{each.name} of {each.baseline[:7]}": each.sha
+        for each in found
     }
 
 
@@ -105,17 +98,37 @@ def named_at(commit: str, seen: set[tuple[str, str]]) -> Iterator[Named]:
     in_git = {name for _, _, name in entries}
     for head, _, name in entries:
         blob = head.split()[-1]
-        if not (Path(name).name == _LOCK or name.endswith(".dvc")) or (blob, name) in seen:
+        if not (Path(name).name == LOCK or name.endswith(".dvc")) or (blob, name) in seen:
             continue
         seen.add((blob, name))
         try:
             content = parse_params(ask_git(Path(), "cat-file", "blob", blob) or "", path=name)
-            graph = Path(name).with_name(_GRAPH).as_posix()
-            text = ask_git(Path(), "cat-file", "blob", f"{commit}:./{graph}") or ""
+            graph = Path(name).with_name(GRAPH).as_posix()
+            text = show(Path(), commit, graph) or ""
             found = list(_named(content, Path(name), parse_params(text, graph) if text else {}))
         except ParamsError:
             continue
         yield from (each for each in found if each.path.as_posix() not in in_git)
+
+
+def read_outs(file: Path) -> list[dict[str, Any]]:
+    """Return the entries that a lock file or a `*.dvc` file has of outputs, as they stand there.
+
+    Raises:
+        ParamsError: It is no YAML, or not of the form that DVC writes.
+    """
+    return [out for _, _, out in _outs(read_params(file), file)]
+
+
+def _outs(content: Any, file: Path) -> Iterator[tuple[str, dict[str, Any], dict[str, Any]]]:
+    """Yield name and entry of a stage (of a `*.dvc` file, no name and all of it), and an out."""
+    stages = content.get("stages") if file.name == LOCK else {"": content}
+    if not isinstance(stages, dict):
+        raise ParamsError(file, "must hold stages", remedy="run `rootstock doctor --fix`")
+    for name, stage in stages.items():
+        for out in (stage.get("outs") if isinstance(stage, dict) else None) or ():
+            if isinstance(out, dict):
+                yield name, stage, out
 
 
 def _named(content: Any, file: Path, graph: Any) -> Iterator[Named]:
@@ -123,17 +136,11 @@ def _named(content: Any, file: Path, graph: Any) -> Iterator[Named]:
 
     Paths are relative to the stage's `wdir`, which the lock file does not repeat.
     """
-    stages = content.get("stages") if file.name == _LOCK else {"": content}
-    if not isinstance(stages, dict):
-        raise ParamsError(file, "must hold stages", remedy="run `rootstock doctor --fix`")
-    for name, stage in stages.items():
-        if not isinstance(stage, dict):
-            continue
-        home = file.parent / (_wdir(graph, name) if file.name == _LOCK else stage.get("wdir", "."))
-        for out in stage.get("outs") or ():
-            if isinstance(out, dict) and out.get("hash") == "md5" and "md5" in out:
-                path = Path(os.path.normpath(home / str(out["path"])))
-                yield Named(path, str(out["md5"]), file)
+    for name, stage, out in _outs(content, file):
+        if out.get("hash") == "md5" and "md5" in out:
+            wdir = _wdir(graph, name) if file.name == LOCK else stage.get("wdir", ".")
+            path = Path(os.path.normpath(file.parent / wdir / str(out["path"])))
+            yield Named(path, str(out["md5"]), file)
 
 
 def _wdir(graph: Any, stage: str) -> str:

@@ -13,7 +13,7 @@ from pipeline.ground.errors import IntegrityError, MachineError, PipelineError
 from pipeline.ground.files import md5_file, read_json
 from pipeline.ground.processes import QUIET, die_with_parent, end_with_children
 from pipeline.ground.stage import FAILURE
-from pipeline.keys.recorded import LAST, Recorded
+from pipeline.keys.keys import LAST, Recorded
 from pipeline.track.connection import tracking_uri
 
 REQUIREMENTS = Path("requirements.lock")

@@ -10,11 +10,11 @@ from pathlib import Path
 
 from pipeline.ground.errors import IntegrityError, MachineError
 from pipeline.ground.files import md5_file, remove
-from pipeline.ground.params import read_params
-from pipeline.keys.lock import GRAPH
-from pipeline.keys.recorded import Recorded
+from pipeline.keys.keys import Recorded
 from pipeline.repo.cache import cache_folder, dvc_folder, object_path, read_listing
 from pipeline.repo.imports import folder_md5
+from pipeline.repo.lock import GRAPH
+from pipeline.repo.recorded_outs import read_outs
 
 WEIGHTS = Path("weights")
 _LOCAL = "local-cache"
@@ -95,7 +95,7 @@ def _dvc_file(tree: Path, path: str) -> Path:
 
 
 def _check_pointer(tree: Path, path: str, md5: str) -> None:
-    outs = read_params(_dvc_file(tree, path)).get("outs") or [{}]
+    outs = read_outs(_dvc_file(tree, path)) or [{}]
     if outs[0].get("md5") != md5:
         raise IntegrityError(
             f"{path}{_SUFFIX}",

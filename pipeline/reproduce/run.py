@@ -9,9 +9,9 @@ from typing import TextIO
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json
-from pipeline.keys.lock import LOCK
-from pipeline.keys.recorded import Recorded
+from pipeline.keys.keys import Recorded
 from pipeline.past.trace import BUNDLE, Trace, cached_file, trace
+from pipeline.repo.lock import LOCK, Lock
 from pipeline.reproduce.execute import REQUIREMENTS, Runner, choose_python, registry_for
 from pipeline.reproduce.inputs import bring_inputs, set_up_dvc
 from pipeline.reproduce.verdict import PREDICTIONS, Verdict, find_differences, judge
@@ -81,7 +81,7 @@ def _patch(root: Path, tree: Path, found: Trace, recorded: Recorded) -> bool:
     with tempfile.TemporaryDirectory() as name:
         run = found.found.run if found.found else None
         source = Lookup().artifact(run, "lineage", Path(name)) if run else None
-        if source is None and recorded.where != str(root / LOCK):
+        if source is None and recorded.lock.where != str(root / LOCK):
             raise IntegrityError(
                 found.what,
                 "was never committed, and its run keeps no lineage/: it cannot be made again",
@@ -116,7 +116,7 @@ def _rebuild(
     if taken:
         notes.append("folders that git and DVC lack, from the working tree: " + ", ".join(taken))
     runner.rebuild(recorded)
-    rebuilt = Recorded.read(tree.project / LOCK)
+    rebuilt = Recorded(Lock.read(tree.project / LOCK))
     bundle = read_json(tree.project / BUNDLE)
     judgment = judge(
         find_differences(recorded, rebuilt),

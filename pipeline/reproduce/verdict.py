@@ -13,7 +13,7 @@ import pandas as pd
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.tables import read_table
-from pipeline.keys.recorded import Recorded
+from pipeline.keys.keys import Recorded
 from pipeline.version.verify import compare
 
 Outcome = Literal["bit-identical", "within tolerance", "different"]

@@ -14,9 +14,9 @@ from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import md5_file, remove
 from pipeline.ground.git import ask_git, ask_line, run_git
 from pipeline.ground.params import read_params
-from pipeline.keys.lock import GRAPH, LOCK, PARAMS
-from pipeline.keys.recorded import Recorded
+from pipeline.keys.keys import Recorded
 from pipeline.repo.imports import folder_md5, source
+from pipeline.repo.lock import GRAPH, LOCK, PARAMS
 from pipeline.repo.state import state_folder
 from pipeline.track.connection import exclusive
 from pipeline.track.runs import flatten
@@ -172,7 +172,7 @@ def _check_params(tree: Path, recorded: Recorded) -> None:
         if now.get(name) != value:
             raise IntegrityError(
                 PARAMS,
-                f"must be {value!r}, as {recorded.where} records",
+                f"must be {value!r}, as {recorded.lock.where} records",
                 field=name,
                 got=now.get(name),
             )

@@ -16,8 +16,8 @@ from typing import Any
 
 from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.ground.files import canonical_json, md5_file, read_json, remove
-from pipeline.ground.params import read_params
-from pipeline.repo.cache import cache_folder, locked_out, object_path, read_listing
+from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.lock import LOCK, Lock
 
 log = logging.getLogger(__name__)
 
@@ -59,8 +59,8 @@ def code_digest(*modules: ModuleType, versions: Mapping[str, str]) -> str:
 def _find(out: Path, key: Path, made_from: Any, links: Path) -> Path | None:
     try:
         cache = cache_folder(Path())
-        lock = read_params(Path("dvc.lock")) if Path("dvc.lock").exists() else {}
-        md5, key_md5 = (locked_out(lock, path.as_posix()) for path in (out, key))
+        outs = Lock.read(Path(LOCK)).all_outs() if Path(LOCK).exists() else {}
+        md5, key_md5 = (outs.get(path.as_posix()) for path in (out, key))
         if md5 is None or key_md5 is None:
             return None
         there, record = object_path(cache, md5), object_path(cache, key_md5)

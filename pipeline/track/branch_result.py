@@ -11,7 +11,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.ground.files import sha256_json
-from pipeline.keys.lock import GRAPH, LOCK, PARAMS, Lock, deps_key
+from pipeline.keys.keys import deps_key
+from pipeline.repo.lock import GRAPH, LOCK, PARAMS, Lock
 from pipeline.track.connection import Tracking
 from pipeline.track.nested import Nested
 from pipeline.track.result import Past, Result

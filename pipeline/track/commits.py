@@ -1,24 +1,17 @@
-"""What git knows of a result: the commit it was made from, and the commit that records it.
+"""What git says of a result: of the working tree it was made in, or of the commit that records it.
 
 A working tree without git is a fact like others; a repository that git cannot read is an error.
 """
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from pipeline.ground.errors import ParamsError
 from pipeline.ground.git import ask_git, ask_line, has_commit, read_git
-from pipeline.ground.params import parse_params
-from pipeline.keys.lock import LOCK, PARAMS, Lock, run_keys
-from pipeline.repo.imports import code_md5_at, is_code
+from pipeline.repo.history import Commit
+from pipeline.repo.lock import LOCK
 from pipeline.track.connection import redact
-
-_MAX_COMMITS = 100
-_REFS = (("--branches", "--tags", "--remotes", "HEAD"), ("--glob=refs/exps",))
-"""Where commits are looked for: what people made first, then experiments."""
 
 _PLAIN = (
     "-c",
@@ -108,81 +101,30 @@ def project_diff(root: Path) -> bytes:
     return read_git(root, *_PLAIN, *_OURS) or b""
 
 
-def find_commit(root: Path, key: str, lock: Lock) -> str | None:
-    """Find the newest commit whose own dvc.lock yields a key.
+def facts_of(root: Path, commit: Commit, *, is_dirty: bool) -> GitFacts:
+    """Return for a commit what `git_facts` returns for a working tree.
 
     Args:
-        root: A folder in the working tree.
-        key: A `dvc.key`.
-        lock: A dvc.lock that yields it. Whose text lacks an md5 of these deps cannot yield it, and
-            is not parsed.
+        root: The root of the repository.
+        commit: The commit.
+        is_dirty: Whether the result was made by other code than the commit has.
     """
-    return find_lock(
-        root,
-        key,
-        file=Path(LOCK),
-        needed=lock.deps("train").values(),
-        key_of=lambda lock: run_keys(lock).key,
+    return GitFacts(
+        commit=commit.sha,
+        branch="" if commit.experiment else _branch(root, commit.sha),  # `dvc exp` detaches HEAD
+        remote=redact(ask_line(root, "remote", "get-url", "origin")),
+        is_dirty=is_dirty,
+        diff=b"",
+        author=commit.author,
     )
 
 
-def find_lock(
-    root: Path, key: str, *, file: Path, needed: Collection[str], key_of: Callable[[Lock], str]
-) -> str | None:
-    """Find the newest commit whose lock file yields a key.
-
-    Args:
-        root: A folder in the working tree.
-        key: What it must yield.
-        file: The lock file, relative to `root`.
-        needed: Texts that it must have to be parsed at all.
-        key_of: Gives the key of a lock; may raise ParamsError.
-    """
-    for refs in _REFS:
-        for commit, text in _locks(root, refs, file):
-            if all(md5 in text for md5 in needed):
-                try:
-                    found = key_of(Lock.parse(text, f"{file} of {commit[:12]}"))
-                except ParamsError:  # unfinished or damaged
-                    continue
-                if found == key:
-                    return commit
-    return None
-
-
-def is_recorded(root: Path, commit: str, lock: Lock, stages: Iterable[str]) -> bool:
-    """Return whether a commit has the code and the params that stages ran with.
-
-    Args:
-        root: A folder in the working tree.
-        commit: One that has the lock file.
-        lock: What the lock file says.
-        stages: Their names.
-    """
-    text = ask_git(root, "show", f"{commit}:./{PARAMS}")
-    params = parse_params(text, f"{PARAMS} of {commit[:12]}") if text else {}
-    for stage in stages:
-        if any(_value(params, name) != value for name, value in lock.params(stage).items()):
-            return False
-        code = {path: md5 for path, md5 in lock.deps(stage).items() if is_code(path)}
-        if any(code_md5_at(root, commit, path) != md5 for path, md5 in code.items()):
-            return False
-    return True
-
-
-def _value(params: Any, name: str) -> Any:
-    for part in name.split("."):
-        params = params.get(part) if isinstance(params, dict) else None
-    return params
-
-
-def _locks(root: Path, refs: Sequence[str], file: Path) -> Iterator[tuple[str, str]]:
-    """Yield (commit, text) of a lock file for commits that changed it, newest first."""
-    found = ask_git(root, "log", f"-{_MAX_COMMITS}", "--format=%H", *refs, "--", file.as_posix())
-    for commit in (found or "").split():
-        text = ask_git(root, "show", f"{commit}:./{file.as_posix()}")
-        if text:
-            yield commit, text
+def _branch(root: Path, sha: str) -> str:
+    """Return a branch that has a commit: the present one if it does, else the first of them."""
+    text = ask_git(root, "branch", "--contains", sha, "--format=%(HEAD)%(refname:short)") or ""
+    lines = [line for line in text.splitlines() if "(" not in line]
+    here = [line[1:] for line in lines if line.startswith("*")]
+    return next(iter([*here, *(line[1:] for line in lines)]), "")
 
 
 def changed_files(root: Path) -> list[str]:

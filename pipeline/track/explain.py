@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.files import read_json
-from pipeline.keys.lock import Lock
+from pipeline.repo.lock import Lock
 from pipeline.track.branch_result import BranchResult, read_branch_lock
 from pipeline.track.result import Past
 from pipeline.track.runs import metric_points

@@ -16,7 +16,7 @@ from pipeline.ground.errors import PipelineError, TrackingError
 from pipeline.ground.locks import try_lock
 from pipeline.ground.params import load_section, read_params
 from pipeline.keys.journal import Record, is_written, read_journal
-from pipeline.keys.lock import PARAMS
+from pipeline.repo.lock import PARAMS
 from pipeline.track.connection import Tracking, connect, translated_errors
 from pipeline.track.describe import run_name
 from pipeline.track.params import TrackingParams

@@ -19,7 +19,8 @@ from pipeline.ground.files import canonical_json, read_json
 from pipeline.ground.tables import read_table, write_table
 from pipeline.judge.tolerance import tolerance
 from pipeline.keys.journal import Record, journal_path, read_journal
-from pipeline.keys.lock import GRAPH, PARAMS, Lock, RunKeys, run_keys
+from pipeline.keys.keys import RunKeys, run_keys
+from pipeline.repo.lock import GRAPH, PARAMS, Lock
 from pipeline.track.connection import Tracking
 from pipeline.track.describe import describe_run, experiment_name
 from pipeline.track.result import REPRO, Input, Past, Result

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipeline.ground.errors import DataError
-from pipeline.keys.lock import Lock
-from pipeline.keys.recorded import AUDIT
+from pipeline.repo.lock import AUDIT, Lock
 from pipeline.track.commits import GitFacts, git_facts
 from pipeline.track.connection import Tracking
 from pipeline.track.describe import experiment_name, run_name

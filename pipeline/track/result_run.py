@@ -26,8 +26,8 @@ from pipeline.ground.files import canonical_json
 from pipeline.ground.git import has_commit
 from pipeline.ground.locks import wait_for_lock
 from pipeline.keys.journal import journal_path
+from pipeline.repo.history import find_lock
 from pipeline.track.claim import Attempt, complete_once, completed_elsewhere
-from pipeline.track.commits import find_lock
 from pipeline.track.connection import Tracking, publish_to
 from pipeline.track.follow import follow_lock
 from pipeline.track.nested import complete_nested

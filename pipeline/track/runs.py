@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from pipeline.ground.files import sha256_json
-from pipeline.keys.lock import Lock
-from pipeline.track.commits import is_recorded
+from pipeline.repo.history import is_recorded
+from pipeline.repo.lock import Lock
 from pipeline.track.connection import Tracking
 
 if TYPE_CHECKING:

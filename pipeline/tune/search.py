@@ -20,9 +20,10 @@ from pipeline.ground.params import (
     refuse_unknown_sections,
     replace_values,
 )
-from pipeline.keys.lock import LOCK, Lock, train_key
+from pipeline.keys.keys import train_key
 from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
+from pipeline.repo.lock import LOCK, Lock
 from pipeline.repo.state import state_folder
 from pipeline.track.params import TrackingParams
 from pipeline.track.tuning import Search, TrialRun, publish_search

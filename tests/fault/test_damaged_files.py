@@ -23,8 +23,8 @@ from pipeline.doctor.sharing import check_sharing
 from pipeline.fsck.check import Scope, check_files
 from pipeline.fsck.edited import keep_edited
 from pipeline.ground.errors import MachineError, ParamsError
-from pipeline.keys.recorded import AUDIT
 from pipeline.promotion.decisions import Draft, write_decision
+from pipeline.repo.lock import AUDIT
 from tests.support.project import commit, run
 
 QUIET = MachineParams(workers=2, progress="none")

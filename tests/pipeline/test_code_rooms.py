@@ -66,7 +66,7 @@ def test_only_keys_and_journals_are_found_by_name():
     names = [
         name for path in (ROOT / "stages").glob("*.py") for name in called.findall(path.read_text())
     ]
-    assert set(names) == {'"journal"', '"lock"'}
+    assert set(names) == {'"journal"', '"keys"'}
 
 
 @pytest.fixture(scope="module")
@@ -91,7 +91,7 @@ def test_dvc_sees_an_edit_through_the_links_and_nothing_else(finished):
     files = [
         "pipeline/raw/archive/tar.py",
         "pipeline/keys/journal.py",
-        "pipeline/keys/lock.py",
+        "pipeline/keys/keys.py",
         "pipeline/track/connection.py",
         "pipeline/picture/net/backbones.py",
         "pipeline/train/loop.py",

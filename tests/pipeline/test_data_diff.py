@@ -9,8 +9,8 @@ import pytest
 from PIL import Image
 
 from pipeline.cli import main
-from pipeline.ground.params import read_params
-from pipeline.repo.cache import cache_folder, locked_out, object_path
+from pipeline.repo.cache import cache_folder, object_path
+from pipeline.repo.lock import Lock
 from tests.support.project import clone, commit, run, set_params
 from tests.support.rawfolder import class_folders, save_picture
 
@@ -131,7 +131,7 @@ def test_a_manifest_that_was_collected_is_fetched_by_the_command_that_is_named(p
     run(project, "dvc", "remote", "add", "--local", "--force", "--default", "store", "../store")
     committed = project.parent / "old.lock"
     committed.write_text(run(project, "git", "show", "HEAD:dvc.lock").stdout, encoding="utf-8")
-    md5 = locked_out(read_params(committed), MANIFEST)
+    md5 = Lock.read(committed).all_outs()[MANIFEST]
     run(project, "dvc", "push", "--quiet", "--all-commits", MANIFEST)
     path = object_path(cache_folder(Path()), md5)
     path.unlink()

@@ -13,11 +13,10 @@ import yaml
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import canonical_json, md5_file, read_json, write_text
 from pipeline.keys.journal import Journal, journal_path, read_journal
-from pipeline.keys.lock import LOCK
-from pipeline.keys.recorded import AUDIT
 from pipeline.past.sync import Sync, summary
 from pipeline.promotion.decisions import Draft, write_decision
 from pipeline.publish import Publication
+from pipeline.repo.lock import AUDIT, LOCK
 from pipeline.track.connection import connect
 from pipeline.track.follow import Stream
 from pipeline.track.result_run import settle_run

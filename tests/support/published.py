@@ -13,7 +13,6 @@ from PIL import Image
 from pipeline.compute.device import start_runtime
 from pipeline.ground.files import md5_file, sha256_file, write_json, write_rows
 from pipeline.ground.tables import read_table, write_table
-from pipeline.keys.lock import LOCK
 from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network
@@ -21,6 +20,7 @@ from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.read.decode import decode
 from pipeline.picture.read.spec import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
+from pipeline.repo.lock import LOCK
 from pipeline.track.main_result import MainResult, ResultFiles
 from pipeline.track.params import TrackingParams
 from pipeline.version.params import RegistryParams

@@ -7,7 +7,7 @@ import pytest
 
 from pipeline.cli import main
 from pipeline.ground.git import GitError, ask_git, ask_line, has_commit, run_git
-from pipeline.past.history import read_history
+from pipeline.repo.history import read_history
 from tests.support.closure import ROOT
 from tests.support.project import ENVIRONMENT
 

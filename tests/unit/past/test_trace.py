@@ -7,10 +7,10 @@ import pytest
 import yaml
 
 from pipeline.ground.errors import IntegrityError, ParamsError, TrackingError
-from pipeline.keys.recorded import AUDIT
 from pipeline.past.trace import trace
 from pipeline.past.trace_text import as_json, as_text
 from pipeline.promotion.decisions import Draft, write_decision
+from pipeline.repo.lock import AUDIT
 from pipeline.track.connection import connect
 from pipeline.track.result_run import settle_run
 from tests.support.published import Project
@@ -82,7 +82,7 @@ def test_where_the_commit_is_gone_the_run_itself_speaks(project):
     md5 = project.gathered().keys.model
     project.retrain("other weights")
     found = trace(project.folder, run.info.run_id)
-    assert found.recorded.where.startswith("dvc.lock of run ")
+    assert found.recorded.lock.where.startswith("dvc.lock of run ")
     assert found.recorded.keys.model == md5
 
 

@@ -7,32 +7,9 @@ import pytest
 
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import md5_file
-from pipeline.ground.params import parse_params
-from pipeline.repo.cache import cache_folder, locked_dep, locked_out, object_path, read_listing
+from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.recorded_outs import read_outs
 from tests.support.project import run
-
-LOCK = """
-schema: '2.0'
-stages:
-  clean:
-    cmd: python -m stages.clean
-    deps:
-    - path: data/small/raw
-      hash: md5
-      md5: 575f5b8f2b966a21247ca5e6719e6295.dir
-      nfiles: 2
-    outs:
-    - path: artifacts/clean/manifest.parquet
-      hash: md5
-      md5: '00000000000000000000000000000123'
-      size: 4
-  weights:
-    cmd: python -m stages.weights
-    outs:
-    - path: artifacts/weights/backbone.json
-      hash: md5
-      md5: fce4a9ace90cf81063e1019ca1b46a63
-"""
 
 
 def configure(root, name="config", text=""):
@@ -90,30 +67,6 @@ def test_what_is_no_digest_names_no_file(tmp_path, md5):
         object_path(tmp_path, md5)
 
 
-def test_entries_of_a_lock():
-    lock = parse_params(LOCK, "dvc.lock")
-    assert locked_out(lock, "artifacts/clean/manifest.parquet") == "0" * 29 + "123"
-    assert locked_out(lock, "artifacts/weights/backbone.json") == "fce4a9ace90cf81063e1019ca1b46a63"
-    assert locked_out(lock, "data/small/raw") is None
-    assert locked_dep(lock, "clean", "data/small/raw") == "575f5b8f2b966a21247ca5e6719e6295.dir"
-    assert locked_dep(lock, "weights", "data/small/raw") is None
-    assert locked_dep(lock, "other", "data/small/raw") is None
-
-
-@pytest.mark.parametrize(
-    "lock",
-    [
-        {},
-        {"stages": None},
-        {"stages": {"clean": None}},
-        {"stages": {"clean": {"outs": "x"}}},
-        {"stages": {"clean": {"outs": ["x", {"path": "a"}]}}},
-    ],
-)
-def test_a_lock_without_the_entry_has_no_digest(lock):
-    assert locked_out(lock, "a") is None
-
-
 def test_the_listing_of_a_folder(tmp_path):
     md5 = "ab" + "0" * 30 + ".dir"
     path = object_path(tmp_path, md5)
@@ -139,7 +92,7 @@ def test_what_dvc_itself_writes_is_found(tmp_path):
     (raw / "cat" / "ä b.txt").write_text("one")
     (raw / "top.txt").write_text("two")
     run(tmp_path, "dvc", "add", "--quiet", "raw")
-    (entry,) = parse_params((tmp_path / "raw.dvc").read_text(encoding="utf-8"), "raw.dvc")["outs"]
+    (entry,) = read_outs(tmp_path / "raw.dvc")
     cache = cache_folder(tmp_path)
     listing = read_listing(cache, entry["md5"])
     assert listing == {name: md5_file(raw / name) for name in ("cat/ä b.txt", "top.txt")}

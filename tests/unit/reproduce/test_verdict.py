@@ -4,12 +4,12 @@ import copy
 
 import numpy as np
 import pytest
-import yaml
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import read_json
 from pipeline.ground.tables import read_table, write_table
-from pipeline.keys.recorded import Recorded
+from pipeline.keys.keys import Recorded
+from pipeline.repo.lock import Lock
 from pipeline.reproduce.verdict import Verdict, find_differences, judge
 from tests.support.published import FINGERPRINT, RESULTS, Project
 
@@ -22,7 +22,7 @@ def project(tmp_path):
 
 
 def recorded(lock):
-    return Recorded(yaml.safe_dump(lock), "dvc.lock")
+    return Recorded(Lock(lock, "dvc.lock"))
 
 
 def predictions(project, tmp_path, shift):

@@ -12,7 +12,7 @@ import yaml
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import read_params
-from pipeline.keys.lock import Lock
+from pipeline.repo.lock import Lock
 from pipeline.train.inputs import open_parts
 from pipeline.tune.params import TuneParams
 from pipeline.tune.search import open_study, refuse_stale_features, run_trials

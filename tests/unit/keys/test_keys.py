@@ -10,8 +10,9 @@ import pytest
 import yaml
 
 from pipeline.ground.errors import ParamsError
-from pipeline.keys.lock import Lock, run_keys, train_key
+from pipeline.keys.keys import run_keys, train_key
 from pipeline.repo.imports import folder_md5
+from pipeline.repo.lock import Lock
 from tests.support.published import Project
 
 
@@ -138,19 +139,19 @@ def test_what_is_missing_is_told_in_one_line(project, file, edit, message):
 def test_a_result_that_is_not_finished_has_no_keys(project, stage):
     del project.lock["stages"][stage]
     with pytest.raises(ParamsError, match=f"has no entry '{stage}'"):
-        run_keys(Lock(project.lock["stages"], "dvc.lock"))
+        run_keys(Lock(project.lock, "dvc.lock"))
 
 
 def test_raw_data_that_clean_did_not_read_is_told(project):
     project.lock["stages"]["clean"]["deps"] = []
     with pytest.raises(ParamsError, match=r"data\.path: must be a dep of `clean`, got 'data/cel"):
-        run_keys(Lock(project.lock["stages"], "dvc.lock"))
+        run_keys(Lock(project.lock, "dvc.lock"))
 
 
 def test_params_of_other_files_are_refused(project):
     project.lock["stages"]["train"]["params"]["other.yaml"] = {"a": 1}
     with pytest.raises(ParamsError, match=r"only params\.yaml may be read"):
-        run_keys(Lock(project.lock["stages"], "dvc.lock"))
+        run_keys(Lock(project.lock, "dvc.lock"))
 
 
 def test_dvc_itself_agrees(tmp_path):
@@ -164,7 +165,7 @@ def test_dvc_itself_agrees(tmp_path):
         "seed: 010\n"
     )
     (tmp_path / "ask.py").write_text(
-        "from pathlib import Path\nfrom pipeline.keys.lock import train_key\n"
+        "from pathlib import Path\nfrom pipeline.keys.keys import train_key\n"
         "Path('key').write_text(train_key(Path()))\n"
     )
     stages = {
