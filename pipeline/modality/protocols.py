@@ -2,11 +2,12 @@
 
 Files: which files are items. Reader: bytes to what is known of an item. Shelf: what a row of the
 store is. Encoder: bytes to a row. Scaling: what normalizes rows. Net: rows to features. Show: items
-for people and for programs. Each part is found by a look-up beside this file, so that a stage reads
-the code of the parts that it uses and no other.
+for people and for programs. Report: items in the cleaning report. Each part is found by a look-up
+beside this file, so that a stage reads the code of the parts that it uses and no other.
 """
 
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -15,6 +16,8 @@ import numpy as np
 from pipeline.store.shards import Array, Rows
 
 if TYPE_CHECKING:  # worker processes do without pydantic
+    import pandas as pd
+
     from pipeline.ground.params import Section
     from pipeline.modality.params import ShelfParams
 
@@ -159,3 +162,50 @@ class Scaling(Protocol):
 
 class Show(Protocol):
     """Items for people, and for programs that ask a served model."""
+
+
+@dataclass(frozen=True)
+class ReportWords:
+    """What items of a modality are called in the cleaning report."""
+
+    one: str
+    many: str
+    content: str
+    """What two equal items have in common."""
+
+    close: str
+    """What two items are that are nearly equal."""
+
+
+class Report(Protocol):
+    """Items in the cleaning report, for people."""
+
+    words: ReportWords
+    notes: Mapping[str, str]
+    """What is noted of items that are kept: code -> text."""
+
+    template: str
+    """With the macros `preview(value, path)` and `kept(value)`, a section on what is kept."""
+
+    most_work: int
+    """For the previews of one page; beyond it some are left out."""
+
+    few_work: int
+    """Up to it, other processes would start later than one is done."""
+
+    def work(self, row: Mapping[str, Any]) -> int | None:
+        """Return the work of a preview; None where nothing of the item can be shown."""
+
+    def preview(self, raw: Path, path: str, limits: Any) -> str | None:
+        """Return what the macro `preview` takes; None where the item is gone since."""
+
+    def tile(self, raw: Path, path: str | None, limits: Any) -> Array:
+        """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
+
+    def kept(self, report: Mapping[str, Any], table: "pd.DataFrame") -> Any:
+        """Return what the macro `kept` takes.
+
+        Args:
+            report: The counts of the cleaning report.
+            table: Rows of the manifest.
+        """

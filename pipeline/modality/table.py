@@ -5,7 +5,7 @@ from typing import Any
 
 MODALITIES = ("picture",)
 """To add one, add its room (`files.py`, `read/reader.py`, `shelf/shelf.py`, `net/net.py`,
-`show/show.py`) and a name here."""
+`show/show.py`, `show/report.py`) and a name here."""
 
 _FIRST = "picture"
 """Files that name no modality are of this one; it is not written, so that they keep their bytes."""

@@ -1,10 +1,7 @@
-"""What the charts of the cleaning report show: classes in the splits, sizes, shapes."""
+"""What the chart of the cleaning report shows: classes in the splits."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
-
-import pandas as pd
 
 from pipeline.manifest.manifest import SPLITS
 
@@ -15,18 +12,6 @@ _EXTREMES = 10
 _LISTED = 500
 _OUTLINE = 600
 """Width of the outline; more classes than it is wide share a place."""
-
-_SIDES_PX = (16, 32, 64, 96, 128, 192, 256, 384, 512, 768, 1024, 1536, 2048, 3072, 4096, 8192)
-_ASPECTS = (0.5, 0.7, 0.95, 1.05, 1.45, 2.0)
-_ASPECT_NAMES = (
-    "1 : 2 and taller",
-    "tall",
-    "upright",
-    "square",
-    "lying",
-    "wide",
-    "2 : 1 and wider",
-)
 
 Counts = Mapping[str, Mapping[str, int]]
 """split -> label -> items."""
@@ -88,24 +73,6 @@ def find_balance(counts: Counts) -> Balance:
         return Balance(counts, labels, ())
     by_size = sorted(labels, key=lambda label: (-_total(counts, label), label))
     return Balance(counts, by_size, list(_outline(by_size, counts)))
-
-
-def side_bins(longer: pd.Series) -> dict[str, int]:
-    """Count pictures by their longer side, pixels, in bins without empty ends."""
-    edges = [0, *_SIDES_PX, 1 << 62]
-    counts = [int(((longer >= low) & (longer < high)).sum()) for low, high in pairwise(edges)]
-    names = [f"< {_SIDES_PX[0]}", *(f"{low}" for low in _SIDES_PX)]
-    filled = [place for place, n in enumerate(counts) if n] or [0, -1]
-    span = slice(filled[0], filled[-1] + 1)
-    return dict(zip(names[span], counts[span], strict=True))
-
-
-def aspect_bins(width: pd.Series, height: pd.Series) -> dict[str, int]:
-    """Count pictures by shape, from tall to wide."""
-    aspect = width.astype("float64") / height.astype("float64")
-    edges = [0.0, *_ASPECTS, float("inf")]
-    counts = [int(((aspect >= low) & (aspect < high)).sum()) for low, high in pairwise(edges)]
-    return dict(zip(_ASPECT_NAMES, counts, strict=True))
 
 
 def _total(counts: Counts, label: str) -> int:

@@ -1,26 +1,28 @@
 """The cleaning report as one page for people: nothing in it is loaded from anywhere.
 
-Equal results give equal bytes. Its size is bounded, whatever the size of the data set: pictures are
+Equal results give equal bytes. Its size is bounded, whatever the size of the data set: previews are
 few and small, lists are cut and say so.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pandas as pd
 
-from pipeline.clean.page.charts import aspect_bins, find_balance, side_bins
-from pipeline.clean.page.pictures import make_previews
+from pipeline.clean.page.charts import find_balance
+from pipeline.clean.page.previews import make_previews
 from pipeline.clean.page.samples import Showcase, choose
 from pipeline.clean.run import Cleaned, Rules
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_text
 from pipeline.ground.tasks import KINDS
 from pipeline.manifest.manifest import KEPT, REASONS
+from pipeline.modality.facts import modality_of
+from pipeline.modality.protocols import ReportWords
+from pipeline.modality.reporting import report as report_of
 from pipeline.pages.template import render
-from pipeline.picture.read.probe import NOTES
 
 _LAYOUTS = {
     "label file": "a label file",
@@ -49,18 +51,6 @@ class Check:
     """The section that tells more."""
 
 
-@dataclass(frozen=True)
-class Sizes:
-    """How large the pictures are."""
-
-    only: str
-    """Where all have one size: a sentence; else empty."""
-
-    sides: Mapping[str, int]
-    shapes: Mapping[str, int]
-    told: Sequence[str]
-
-
 def write_page(
     path: Path,
     cleaned: Cleaned,
@@ -75,12 +65,13 @@ def write_page(
     Args:
         path: The HTML file to write.
         cleaned: What is told.
-        raw: The folder of raw files, for the pictures.
+        raw: The folder of raw files, for the previews.
         rules: By which it was cleaned.
         machine: How many processes may decode.
         near: Pairs that look alike, as for `choose`; None where they were not looked for.
     """
     report, manifest = cleaned.report, cleaned.manifest
+    items = report_of(modality_of(manifest.columns))
     showcase = choose(cleaned.table, rules.task, near)
     page = render(
         "clean/page/report.html",
@@ -91,17 +82,19 @@ def write_page(
         report=report,
         decisions=_decisions(report),
         showcase=showcase,
-        previews=make_previews(raw, showcase.rows(), rules.clean.limits(), machine),
-        checks=_checks(report, showcase, has_near=near is not None),
+        items=items,
+        previews=make_previews(items, raw, showcase.rows(), rules.clean.limits(), machine),
+        checks=_checks(report, showcase, items.words, has_near=near is not None),
         balance=find_balance(report["counts"]),
-        sizes=_sizes(report, manifest[manifest["status"] == KEPT]),
+        kept_items=items.kept(report, manifest[manifest["status"] == KEPT]),
         reasons=REASONS,
-        notes=NOTES,
     )
     write_text(path, page)
 
 
-def _checks(report: Report, showcase: Showcase, *, has_near: bool) -> list[Check]:
+def _checks(
+    report: Report, showcase: Showcase, words: ReportWords, *, has_near: bool
+) -> list[Check]:
     """Return every kind of finding with its number; those without one are good news."""
     reasons = report["reasons"]
     unfit = sum(n for code, n in reasons.items() if code not in _ELSEWHERE)
@@ -129,34 +122,10 @@ def _checks(report: Report, showcase: Showcase, *, has_near: bool) -> list[Check
         Check(alike, "look-alike pair", "look-alike pairs", no_alike, "near"),
         Check(filled, "label filled in", "labels filled in", None, "fills"),
         Check(decided, "decision of people", "decisions of people", None, "review"),
-        Check(noted, "note on pictures", "notes on pictures", None, "notes"),
+        Check(noted, f"note on {words.many}", f"notes on {words.many}", None, "notes"),
     ]
 
 
 def _decisions(report: Report) -> Sequence[Mapping[str, Any]]:
     found: Sequence[Mapping[str, Any]] = report.get("review", {}).get("decisions", [])
     return found
-
-
-def _sizes(report: Report, kept: pd.DataFrame) -> Sizes:
-    sizes = report["sizes"]
-    width, height = kept["width"].astype("int64"), kept["height"].astype("int64")
-    told = [
-        f"{name}: " + ", ".join(f"{each} {n:,}" for each, n in _frequent(report[key]))
-        for name, key in (("File formats", "formats"), ("Pixel modes", "modes"))
-    ]
-    if sizes["distinct"] == 1:
-        only = f"All pictures have {width.iloc[0]:,} x {height.iloc[0]:,} pixels."
-        return Sizes(only, {}, {}, told)
-    if sizes["distinct"] > 1:
-        told += [
-            f"{name.capitalize()} {sizes[name]['min']:,} to {sizes[name]['max']:,} pixels, median "
-            f"{sizes[name]['median']:,.0f}"
-            for name in ("width", "height")
-        ]
-    longer = pd.concat([width, height], axis=1).max(axis=1)
-    return Sizes("", side_bins(longer), aspect_bins(width, height), told)
-
-
-def _frequent(counts: Mapping[str, int]) -> Iterable[tuple[str, int]]:
-    return sorted(counts.items(), key=lambda entry: (-entry[1], entry[0]))

@@ -12,6 +12,7 @@ import pandas as pd
 
 from pipeline.ground.params import Task
 from pipeline.manifest.manifest import DROPPED, KEPT
+from pipeline.modality.facts import facts, modality_of
 
 PER_REASON = 12
 """Items shown for each reason."""
@@ -22,6 +23,8 @@ _PAIRS = 12
 _PER_CONFLICT = 3
 _BESIDE = ("duplicate", "near_duplicate_of")
 """Reasons that are shown beside the item that stayed, and not by themselves."""
+
+_COMMON = ("path", "label", "split", "status", "reason", "detail")
 
 Row = dict[str, Any]
 """A row of the judged table by column; what is missing is None."""
@@ -110,22 +113,10 @@ def choose(table: pd.DataFrame, task: Task, near: pd.DataFrame | None = None) ->
     )
 
 
-def _rows(table: pd.DataFrame) -> tuple[Row, ...]:
-    names = [
-        name
-        for name in (
-            "path",
-            "label",
-            "split",
-            "status",
-            "reason",
-            "detail",
-            "mode",
-            "width",
-            "height",
-        )
-        if name in table.columns
-    ]
+def rows_of(table: pd.DataFrame) -> tuple[Row, ...]:
+    """Return rows of the judged table."""
+    wanted = (*_COMMON, *facts(modality_of(table.columns)))
+    names = [name for name in wanted if name in table.columns]
     return tuple(
         {name: None if pd.isna(value) else value for name, value in zip(names, row, strict=True)}
         for row in table[names].itertuples(index=False, name=None)
@@ -136,13 +127,13 @@ def _samples(kept: pd.DataFrame, task: Task) -> dict[str, tuple[Row, ...]]:
     if task == "regression":
         order = kept.assign(value=kept["label"].astype("float64")).sort_values(["value", "id"])
         places = [round(place * (len(order) - 1) / (_SAMPLES - 1)) for place in range(_SAMPLES)]
-        return {"": _rows(order.iloc[sorted(set(places))])}
+        return {"": rows_of(order.iloc[sorted(set(places))])}
     labels = sorted(set(kept["label"]))
     each = max(1, min(_PER_CLASS, _SAMPLES // len(labels)))
     n = min(_SAMPLES, len(labels))
     shown = [labels[place * len(labels) // n] for place in range(n)]
     picked = kept.sort_values("id", kind="stable").groupby("label").head(each)
-    return {label: _rows(picked[picked["label"] == label]) for label in shown}
+    return {label: rows_of(picked[picked["label"] == label]) for label in shown}
 
 
 def _reasons(table: pd.DataFrame) -> Iterator[Reason]:
@@ -151,7 +142,7 @@ def _reasons(table: pd.DataFrame) -> Iterator[Reason]:
     groups = [(status, code, rows) for (status, code), rows in lost.groupby(["status", "reason"])]
     for status, code, rows in sorted(groups, key=lambda g: (g[0] == DROPPED, -len(g[2]), g[1])):
         is_beside = code in (*_BESIDE, "conflict")
-        shown = () if is_beside else _rows(rows.head(PER_REASON))
+        shown = () if is_beside else rows_of(rows.head(PER_REASON))
         yield Reason(str(code), str(status), len(rows), shown)
 
 
@@ -162,14 +153,14 @@ def _duplicates(table: pd.DataFrame) -> tuple[tuple[tuple[Row, Row], ...], int]:
     places = dict(zip(originals["pixel_hash"], originals.index, strict=True))
     matched = dropped[dropped["pixel_hash"].isin(places)].drop_duplicates("pixel_hash")[:_PAIRS]
     left = table.loc[[places[each] for each in matched["pixel_hash"]]]
-    return tuple(zip(_rows(left), _rows(matched), strict=True)), len(dropped)
+    return tuple(zip(rows_of(left), rows_of(matched), strict=True)), len(dropped)
 
 
 def _conflicts(table: pd.DataFrame) -> tuple[tuple[tuple[Row, ...], ...], int]:
     lost = table[table["reason"] == "conflict"]
     groups = [rows for _, rows in lost.groupby("pixel_hash", sort=False)]
     shown = (rows.drop_duplicates("label").head(_PER_CONFLICT) for rows in groups[:_PAIRS])
-    return tuple(map(_rows, shown)), len(groups)
+    return tuple(map(rows_of, shown)), len(groups)
 
 
 def _near(table: pd.DataFrame, pairs: pd.DataFrame, task: Task) -> Iterator[Near]:
@@ -181,7 +172,7 @@ def _near(table: pd.DataFrame, pairs: pd.DataFrame, task: Task) -> Iterator[Near
         ascending=[False, False, False, True, True],
     )[:_PAIRS]
     named = table[table["path"].isin({*ranked["path_a"], *ranked["path_b"]})]
-    rows = {row["path"]: row for row in _rows(named)}
+    rows = {row["path"]: row for row in rows_of(named)}
     for pair in ranked.to_dict("records"):
         first, second = (
             {

@@ -12,14 +12,12 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.clean.page import pictures as page_pictures
-from pipeline.clean.page.charts import aspect_bins, side_bins
 from pipeline.clean.page.render import write_page
 from pipeline.clean.page.samples import choose
 from pipeline.clean.run import Rules
 from pipeline.compute.engine import MachineParams
 from pipeline.manifest.manifest import REASONS
-from pipeline.picture.show.preview import encode_jpeg, shrink
+from pipeline.picture.show.report import PictureReport
 from tests.support.rawfolder import (
     MACHINE,
     SPLIT,
@@ -146,7 +144,7 @@ def test_hostile_names_and_labels_are_text(tmp_path):
 
 def test_equal_data_give_equal_bytes(tmp_path, monkeypatch):
     page(tmp_path, troubled(tmp_path / "a/small/raw"), name="a.html")
-    monkeypatch.setattr(page_pictures, "_FEW_PX", 0)  # as for large pictures: other processes
+    monkeypatch.setattr(PictureReport, "few_work", 0)  # as for large pictures: other processes
     two = MachineParams(workers=2, progress="none")
     page(tmp_path, troubled(tmp_path / "b/small/raw"), name="b.html", machine=two)
     first = (tmp_path / "a.html").read_bytes()
@@ -156,7 +154,7 @@ def test_equal_data_give_equal_bytes(tmp_path, monkeypatch):
 
 def test_pictures_beyond_the_work_that_is_allowed_are_left_out(tmp_path, monkeypatch):
     raw = class_folders(tmp_path / "small/raw")
-    monkeypatch.setattr(page_pictures, "_MAX_DECODED_PX", 5 * 120)
+    monkeypatch.setattr(PictureReport, "most_work", 5 * 120)
     found = page(tmp_path, raw)
     assert len(found.pictures) == 5
     assert found.text.count("left out to keep this page small") == 11
@@ -306,32 +304,3 @@ def test_a_picture_that_is_gone_leaves_a_tile(tmp_path):
     rules = Rules("classification", clean_params(), SPLIT)
     write_page(tmp_path / "page.html", cleaned, raw=raw, rules=rules, machine=MACHINE)
     assert 7 <= len(read(tmp_path / "page.html").pictures) <= 8
-
-
-def test_bins_hold_every_picture():
-    width = pd.Series([1, 15, 16, 300, 300, 9000, 40000])
-    height = pd.Series([1, 30, 16, 300, 10, 9000, 1])
-    sides = side_bins(pd.concat([width, height], axis=1).max(axis=1))
-    assert sum(sides.values()) == 7
-    assert sides["256"] == 2
-    assert aspect_bins(width, height) == {
-        "1 : 2 and taller": 0,
-        "tall": 1,
-        "upright": 0,
-        "square": 4,
-        "lying": 0,
-        "wide": 0,
-        "2 : 1 and wider": 2,
-    }
-    assert side_bins(pd.Series([], dtype="int64")) == {}
-
-
-@pytest.mark.parametrize("shape", [(1, 1), (1, 4000), (3, 5), (500, 300)])
-def test_shrinking_and_encoding(shape):
-    pixels = np.random.default_rng(0).integers(0, 256, (*shape, 3), dtype=np.uint8)
-    small = shrink(pixels, 160)
-    assert max(small.shape[:2]) == min(160, max(shape))
-    assert abs(float(small.mean()) - float(pixels.mean())) < 2
-    encoded = encode_jpeg(small, 4000)
-    assert len(encoded) <= 4000
-    assert encoded == encode_jpeg(small, 4000)
