@@ -6,7 +6,11 @@ import sys
 from collections import Counter
 from unittest import mock
 
+import hypothesis
 import pytest
+
+hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
+hypothesis.settings.load_profile("fixed" if "ROOTSTOCK_FUZZ" not in os.environ else "default")
 
 _OURS = ("MLFLOW_", "DVC_", "ROOTSTOCK_", "GIT_")
 

@@ -106,7 +106,7 @@ async def watch(pid: int, end: float) -> None:
                 below += each.memory_full_info().pss
             except psutil.Error:
                 continue
-        count = len([c for c in front.children() if "resident.py" in " ".join(c.cmdline())])
+        count = len([c for c in front.children() if "resident_main.py" in " ".join(c.cmdline())])
         print(
             f"memory: front {front.memory_info().rss / 1e6:.0f} MB, below it "
             f"{below / 1e6:.0f} MB (PSS), {count} versions; {load()}",

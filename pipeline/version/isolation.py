@@ -1,6 +1,6 @@
 """Keep a process apart from the repository, so that a registered model runs its own code.
 
-`fresh.py` and `serving/resident.py` load this file by its path, in a process that must not have
+`load_alone.py` and `resident_main.py` load this file by its path, in a process that must not have
 imported `pipeline` yet: the first one imported wins.
 """
 

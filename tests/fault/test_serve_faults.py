@@ -306,7 +306,7 @@ def test_what_is_written_into_a_folder_meanwhile_is_not_served_as_the_version_of
         loader = Loader(str(folder), OPTIONS, queue=20, timeout_s=400.0)
         replica = await loader.load(loader.look())
         (folder / name).write_bytes(other)
-        (resident,) = children(os.getpid(), "resident.py")
+        (resident,) = children(os.getpid(), "resident_main.py")
         resident.kill()
         with pytest.raises(Refusal, match="the process that predicts does not work"):
             await replica.submit(files[:1], "predict")[0].answer
@@ -338,4 +338,4 @@ def test_what_is_written_between_the_look_and_the_start_is_refused(tmp_path):
     model.write_bytes(change(model.read_bytes(), model.name))
     with pytest.raises(IntegrityError, match="must be what it was when this version was found"):
         asyncio.run(loader.load(found))
-    assert not children(os.getpid(), "resident.py")
+    assert not children(os.getpid(), "resident_main.py")

@@ -228,7 +228,7 @@ def other_code(folder):
 
 
 def before_the_engine(folder):
-    (folder / "code/pipeline/engine/engine.py").unlink()
+    (folder / "code/pipeline/model/engine.py").unlink()
     served = folder / "served.py"
     old = "from pipeline.engine.engine import choose_device"
     assert old in served.read_text()

@@ -63,7 +63,7 @@ class Serving:
 
     def residents(self):
         """Give the processes of versions, each a child of the server, but none that ends."""
-        return children(self.process.pid, "resident.py")
+        return children(self.process.pid, "resident_main.py")
 
     def stop(self, signum=signal.SIGTERM):
         """End it; gives the exit code."""
