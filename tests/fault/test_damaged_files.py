@@ -223,6 +223,7 @@ def test_the_audit_is_hashed_and_what_was_removed_is_missed(repository, capsys):
     assert look("error") == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("side", ["--ours", "--theirs"])
 def test_a_lock_in_conflict_is_an_error_and_either_side_mends_it(repository, side):
     run(repository, "git", "tag", "start")

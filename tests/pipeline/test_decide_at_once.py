@@ -19,6 +19,8 @@ from tests.support.contenders import Ring
 from tests.support.project import ENVIRONMENT
 from tests.support.published import PARAMS
 
+pytestmark = pytest.mark.slow
+
 GOOD = [number for number in range(80) if number % 4]
 PROMOTE = """
 from pipeline.cli import main

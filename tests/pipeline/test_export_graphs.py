@@ -54,6 +54,7 @@ def run_graph(file, images):
         return torch.export.load(file).module()(torch.from_numpy(images)).numpy()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("form", FILES)
 def test_equal_models_give_equal_bytes(form):
     bundle = make_bundle("test_resnet")

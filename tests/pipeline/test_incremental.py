@@ -15,6 +15,8 @@ import yaml
 from tests.support.processes import children
 from tests.support.project import ENVIRONMENT, add_small_data, clone, package_data, run, set_params
 
+pytestmark = pytest.mark.slow
+
 STAGES = ("clean", "transform", "features")
 ITEMS = 60
 

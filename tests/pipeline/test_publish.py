@@ -285,6 +285,7 @@ def settle_until_killed(tracking, project, after, monkeypatch):
     return False
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("is_streamed", [False, True], ids=["new", "streamed"])
 def test_a_publish_killed_after_any_write_is_completed_by_the_next(
     repository, project, monkeypatch, mlflow_template, is_streamed

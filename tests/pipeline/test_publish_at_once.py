@@ -19,6 +19,8 @@ from tests.pipeline.test_publish_suspects import FILES, Suspects
 from tests.support.clones import at_once
 from tests.support.published import TRACKING, Project
 
+pytestmark = pytest.mark.slow
+
 CLONES = 2
 
 

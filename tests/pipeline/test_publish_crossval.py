@@ -209,6 +209,7 @@ def publish_until_killed(after, monkeypatch):
     return False
 
 
+@pytest.mark.slow
 def test_a_publish_killed_after_any_write_is_completed_by_the_next(
     folds, monkeypatch, mlflow_template
 ):

@@ -6,6 +6,8 @@ import pytest
 from tests.support.project import commit, run
 from tests.support.servers import sftp_server
 
+pytestmark = pytest.mark.slow
+
 FILES = 40
 
 

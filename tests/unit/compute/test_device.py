@@ -30,6 +30,7 @@ print(hashlib.sha256(y.numpy().tobytes()).hexdigest(), runtime.fingerprint())
 """
 
 
+@pytest.mark.slow
 def test_other_kernels_below_torch_are_another_fingerprint():
     """Equal fingerprints promise equal bits, also where the environment holds a library back."""
 
@@ -99,6 +100,7 @@ print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     platform.libc_ver()[0] != "glibc", reason="how freed memory is kept is known for glibc alone"
 )

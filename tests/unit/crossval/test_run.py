@@ -195,6 +195,7 @@ def _is_there(state, pattern):
         return False
 
 
+@pytest.mark.slow
 def test_a_real_process_that_is_killed_goes_on_to_the_same_bytes(sources, tmp_path):
     paths = [
         str(getattr(sources, name))

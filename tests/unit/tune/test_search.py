@@ -116,6 +116,7 @@ search(Sources(*map(Path, sys.argv[2:])), Path(sys.argv[1]), trials=40, train={"
 """
 
 
+@pytest.mark.slow
 def test_a_killed_process_loses_the_running_trial_alone_and_tries_it_again(sources, tmp_path):
     paths = [
         str(getattr(sources, name))
