@@ -85,7 +85,7 @@ def _go_to_project(arguments: argparse.Namespace) -> None:
     if root is None and arguments.command not in _ANYWHERE and not Path("params.yaml").exists():
         raise MachineError(
             here,
-            "lies in no project: neither it nor a folder above has params.yaml and dvc.yaml",
+            "is in no project: neither it nor a folder above has params.yaml and dvc.yaml",
             remedy="`cd` into a clone, or restore them with `git checkout params.yaml dvc.yaml`",
         )
     if root in (None, here) or arguments.command in _STAYS:

@@ -65,7 +65,7 @@ def refuse_leaks(identical: pd.DataFrame, nearly: pd.DataFrame, proof: Path) -> 
     how = first["correlation"]
     raise DataError(
         proof,
-        f"no picture may stand in two of the given splits, and {len(leaks)} "
+        f"no picture may be in two of the given splits, and {len(leaks)} "
         f"{'pairs do' if len(leaks) > 1 else 'pair does'}; first: {first['path_a']} in "
         f"{first['split_a']} and {first['path_b']} in {first['split_b']}, "
         + (how if how == IDENTICAL else f"{how} alike"),

@@ -55,7 +55,7 @@ def near_warnings(near: NearDuplicates) -> list[str]:
     warnings = []
     if near.leaks_left:
         warnings.append(
-            f"{near.leaks_left} pairs of near-duplicates stand in two splits, and both stay; "
+            f"{near.leaks_left} pairs of near-duplicates are in two splits, and both are kept; "
             f"first: {_named(_told(near.leaks)[0])}"
         )
     if len(near.doubtful):

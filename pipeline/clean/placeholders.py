@@ -55,10 +55,10 @@ def _repeat_lines(table: pd.DataFrame) -> list[str]:
         if len(rows) >= (_COPIES_UNDER_LABELS if labels > 1 else _COPIES):
             found.append((-len(rows), str(rows["path"].iloc[0]), labels))
     lines = [
-        f"the same picture stands {-count} times, under {labels} label{'s' * (labels != 1)}; is it "
-        f"a placeholder, such as 'image not available'? (remove it, or drop it by review); "
+        f"the same picture appears {-count} times, under {labels} label{'s' * (labels != 1)}; "
+        f"is it a placeholder, such as 'image not available'? (remove it, or drop it by review); "
         f"first: {path!r}"
         for count, path, labels in sorted(found)[:_SHOWN]
     ]
     rest = len(found) - len(lines)
-    return [*lines, f"{rest} more pictures stand so often"] if rest else lines
+    return [*lines, f"{rest} more pictures appear so often"] if rest else lines

@@ -139,7 +139,7 @@ def _tell_failure(code: int, *, is_pulling: bool) -> int:
         if code == _DVC_USAGE:
             raise ParamsError("dvc repro", "does not know these arguments", remedy="see above")
         if code in _DVC_FAILED:
-            told = "its own message stands above"
+            told = "its own message is above"
             if is_pulling:
                 told += "; what a remote lacks is brought by `dvc push` where it is"
             raise MachineError("dvc", "could not run", remedy=told)

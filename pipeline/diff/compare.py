@@ -62,5 +62,5 @@ def refuse_moved(diff: dict[str, Any]) -> None:
         raise DataError(
             "split",
             moved_line(diff),
-            remedy="undo it, or train anew and compare no figures across it",
+            remedy="undo it, or train again and compare no figures across it",
         )

@@ -237,7 +237,7 @@ def _round_trip(name: str) -> None:
         remote.fs.put_file(str(source), target)
         try:
             if remote.fs.cat_file(target) != content:
-                raise OSError("it gives back other bytes than were written")
+                raise OSError("it returns other bytes than were written")
         finally:
             remote.fs.rm_file(target)
 
@@ -255,7 +255,7 @@ def explain(error: BaseException) -> tuple[str, str]:
     for words, reason, remedy in _REASONS:
         if any(_says(text, word) for word in words):
             return f"{reason}: {first}", remedy
-    return f"does not work: {first}", "`dvc push --verbose` tells more"
+    return f"does not work: {first}", "`dvc push --verbose` shows more"
 
 
 def _says(text: str, word: str) -> bool:

@@ -111,7 +111,7 @@ def _judge_config(dvc: Path, config: Any) -> Iterator[Finding]:
     if not os.access(place, os.W_OK):
         raise MachineError(cache, "DVC's cache cannot be written", remedy="mend its access")
     if found:
-        yield ok(where, "DVC reports nothing home, and its cache is safe from writes")
+        yield ok(where, "DVC sends no usage data, and its cache is safe from writes")
 
 
 def _cache_folder(dvc: Path, config: Any) -> Path:

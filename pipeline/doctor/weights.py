@@ -137,5 +137,5 @@ def _fit(
         yield warn(
             "params.yaml",
             f"normalize.mode: {normalize.mode} is not what the weights were trained with",
-            "fine if meant; else set it to pretrained",
+            "fine if intended; else set it to pretrained",
         )

@@ -58,7 +58,7 @@ def target_fault(target: Path) -> str | None:
     path = target.absolute()
     above = next(each for each in path.parents if os.path.lexists(each))
     if not above.is_dir():
-        return "must lie in a folder"
+        return "must be in a folder"
     scratch = path.with_name(f".tmp-{path.name}-{os.getpid()}")
     missing = path.parent.relative_to(above).parts
     for each in (*(above / name for name in (*missing, scratch.name)), scratch):

@@ -141,8 +141,8 @@ def summary(findings: Sequence[Finding]) -> str:
     counted = f"{_plural(errors, 'error')}, {_plural(warnings, 'warning')}"
     mended = sum(each.is_fixed for each in findings)
     counted += f", {mended} mended" if mended else ""
-    told = "mend the errors before" if errors else "nothing stands against"
-    return f"\n{counted}: {told} `rootstock repro`\n"
+    repro = "`rootstock repro`"
+    return f"\n{counted}: {f'mend the errors before {repro}' if errors else f'{repro} can start'}\n"
 
 
 def as_json(findings: Sequence[Finding]) -> str:

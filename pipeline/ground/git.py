@@ -178,7 +178,7 @@ def _refusal(root: Path, text: str) -> GitError:
     """Return the error for what git said; its advice of several lines becomes the remedy."""
     top = find_repository(root) or root
     lines = [line for line in text.splitlines() if line.startswith(("fatal: ", "error: "))]
-    told = (lines or text.strip().splitlines() or ["git failed, and says nothing"])[-1]
+    told = (lines or text.strip().splitlines() or ["git failed without a message"])[-1]
     words = {"top": shlex.quote(str(top)), "git_dir": shlex.quote(str(top / ".git"))}
     remedy = next((remedy for each, remedy in _REFUSALS if each in text), _LOST)
     return GitError(

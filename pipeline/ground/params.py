@@ -89,7 +89,7 @@ def _mapping(loader: _Loader, node: yaml.MappingNode) -> dict[Any, Any]:
             )
         if key.value in seen and key.value != "<<":
             raise yaml.constructor.ConstructorError(
-                None, None, f"the key {key.value!r} stands twice", key.start_mark
+                None, None, f"the key {key.value!r} is there twice", key.start_mark
             )
         seen.add(key.value)
     loader.flatten_mapping(node)

@@ -107,7 +107,7 @@ def validate(table: pd.DataFrame) -> None:
     """Check the rules that every reader relies on.
 
     Raises:
-        ValueError: A column is missing or unknown, a path stands twice, or a row contradicts its
+        ValueError: A column is missing or unknown, a path is there twice, or a row contradicts its
             status.
     """
     if tuple(table.columns[: len(COLUMNS)]) != COLUMNS:

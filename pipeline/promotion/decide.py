@@ -103,7 +103,7 @@ def decide(
         if (now and now.version) == (champion and champion.version):
             ruling = replace(judged, reason=_join(reason, judged.reason))
             return record(arena, version, ruling, is_candidate=is_candidate)
-        log.info("the champion changed meanwhile: judged anew")
+        log.info("the champion changed meanwhile: judged again")
     raise IntegrityError(
         f"models:/{arena.params.name}@{CHAMPION}",
         "keeps changing",

@@ -115,7 +115,7 @@ def _better(params: GateParams, gain: Gain) -> Gate:
         text = f"{found}, must be better on average"
     else:
         text = (
-            f"{found}, not better beyond noise: the low end must lie above {limit:g}, "
+            f"{found}, not better beyond noise: the low end must be above {limit:g}, "
             f"it lacks {limit - gain.low:.4f}"
         )
     return Gate(name, is_passed, gain.low, limit, text)

@@ -18,7 +18,7 @@ from pipeline.raw.item_names import item_suffixes
 from pipeline.raw.system_names import is_system_name
 from pipeline.raw.unsafe_entries import entry_fault, walk
 
-FOREIGN_FOLDER = "a link to a folder that lies elsewhere"
+FOREIGN_FOLDER = "a link to a folder elsewhere"
 """What is said of a link behind which there may be many items."""
 
 
@@ -197,7 +197,7 @@ def look_into(folder: Path, archive: str) -> Folder:
             good.append((member.path, member.offset))
     times = Counter(path for path, _ in good)
     repeats = [
-        (*each, "unsafe_path", "a name that stands twice in its archive")
+        (*each, "unsafe_path", "a name that its archive has twice")
         for each in good
         if times[each[0]] > 1
     ]

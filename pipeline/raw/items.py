@@ -192,7 +192,7 @@ def _idle_names(folder: Folder, found: RawItems) -> list[str]:
             f"a folder's does: {Path(splits[0]).stem}/{Path(splits[0]).name}"
         )
     if labels:
-        warnings.append(f"{labels[0]!r} is not read: a label file must lie beside the archive")
+        warnings.append(f"{labels[0]!r} is not read: a label file must be beside the archive")
     return warnings
 
 

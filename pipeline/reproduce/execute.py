@@ -119,7 +119,7 @@ class Runner:
         if code != 0:
             failure = self._tree / FAILURE
             if not failure.exists():
-                raise MachineError("dvc repro", "could not run; its message stands above")
+                raise MachineError("dvc repro", "could not run; its message is above")
             told = read_json(failure)
             error = PipelineError("reproduce", str(told["text"]))
             error.exit_code = int(told["exit_code"])
@@ -161,7 +161,7 @@ def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]
         if done.returncode != 0:
             raise MachineError(
                 REQUIREMENTS,
-                "its packages cannot be installed; pip's message stands above",
+                "its packages cannot be installed; pip's message is above",
                 remedy="look at the network, the disk, and the version of Python",
             )
     return python, True

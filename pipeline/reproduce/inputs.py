@@ -71,7 +71,7 @@ def bring_inputs(root: Path, tree: Path, recorded: Recorded, run_dvc: RunDvc) ->
     if targets and run_dvc(["pull", *sorted(set(targets))]) != 0:
         raise MachineError(
             "dvc pull",
-            "could not bring the raw data; its own message stands above",
+            "could not bring the raw data; its own message is above",
             remedy="`dvc push` where they are; look with `rootstock doctor --remote`",
         )
     for path in tracked:

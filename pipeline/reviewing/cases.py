@@ -171,7 +171,7 @@ class _Finder:
         same = [known.get(each, each) for each in mine["id"]]
         for _, group in mine.groupby(same, sort=False):
             labels = tuple(dict.fromkeys(group["label"].dropna()))
-            text = self._detail(group.iloc[0]) or "the same picture stands with different labels"
+            text = self._detail(group.iloc[0]) or "the same picture has different labels"
             yield Case((("conflict", text),), tuple(group.index), candidates=labels, is_joint=True)
 
     def near(self) -> Iterator[Case]:

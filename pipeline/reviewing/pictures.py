@@ -44,7 +44,7 @@ def render(raw: Path, limits: Limits, wanted: Wanted) -> bytes | str:
     try:
         content = read_raw(raw, wanted.path, item_limits(limits.max_pixels).bytes)
         if hashlib.sha256(content).hexdigest() != wanted.id:
-            return "another file lies there since `clean` ran (run `dvc repro`)"
+            return "`clean` read another file here (run `dvc repro`)"
         return _encode(limits.open(content).pixels, wanted.size)
     except UndecodableImage as error:
         return f"{error.reason}: {error.detail}; the file has {len(content):,} bytes"

@@ -68,14 +68,16 @@ def _find(out: Path, key: Path, made_from: Any, links: Path) -> Path | None:
             return None
         _check(record, key_md5)
         if canonical_json(read_json(record)) != canonical_json(made_from):
-            log.info("%s: the last build was made with other params or code; all is made anew", out)
+            log.info(
+                "%s: the last build was made with other params or code; all is computed again", out
+            )
             return None
         if md5.endswith(".dir"):
             return _link(cache, md5, links)
         _check(there, md5)
         return there
     except PipelineError as error:
-        log.info("%s: the last build cannot be used (%s); all is made anew", out, error)
+        log.info("%s: the last build cannot be used (%s); all is computed again", out, error)
         return None
 
 

@@ -104,7 +104,7 @@ class Reusable:
         }:
             file = self.arrays[0].files[number]
             log.warning(
-                "%s of the last build is damaged in DVC's cache; its rows are made anew",
+                "%s of the last build is damaged in DVC's cache; its rows are computed again",
                 file["file"],
             )
             for row in range(int(ends[number]) - int(file["rows"]), int(ends[number])):

@@ -85,7 +85,7 @@ class Checkpoints:
             if state["identity"] != self._identity:
                 log.warning(
                     "%s: the checkpoints come from another device, thread count or torch build; "
-                    "training starts anew",
+                    "training starts from the beginning",
                     self.folder,
                 )
                 self.clear()

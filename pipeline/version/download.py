@@ -12,7 +12,7 @@ _NOT_THERE = ("RESOURCE_DOES_NOT_EXIST", "INVALID_PARAMETER_VALUE", "NOT_FOUND")
 
 
 def download_model_file(uri: str) -> Path:
-    """Return the `model.safetensors` of a registered model; it is downloaded anew each time.
+    """Return the `model.safetensors` of a registered model; it is downloaded again each time.
 
     Args:
         uri: `models:/<name>@<alias>` or `models:/<name>/<version>`.

@@ -251,7 +251,7 @@ def _download(resolved: Resolved, target: Path) -> None:
                 field=_WEIGHTS,
                 got=md5,
                 remedy="its artifacts were altered on the server; `rootstock sync` registers the "
-                "result anew",
+                "result again",
             )
         write_json(scratch / _CONTENTS, {MODEL: md5, "files": _digests(scratch)})
 
@@ -272,7 +272,7 @@ def _check(folder: Path) -> None:
             raise IntegrityError(
                 folder / path,
                 "is not as it was downloaded",
-                remedy=f"remove {folder}; it is downloaded anew",
+                remedy=f"remove {folder}; it is downloaded again",
             )
 
 

@@ -41,7 +41,7 @@ def why_gone(client: "MlflowClient", version: "ModelVersion") -> tuple[str, str]
     if _own(client, version) is None:
         return f"its run {short} is gone", again
     return (
-        f"its run {short} was deleted, and lies in MLflow's trash",
+        f"its run {short} was deleted, and is in MLflow's trash",
         f"`mlflow runs restore --run-id {short}`, or {again}",
     )
 

@@ -24,7 +24,7 @@ from pipeline.weights.tensors import load_tensors
 _ZIP = b"PK\x03\x04"
 _PICKLE = b"\x80"
 _SAFETENSORS_BRACE_AT = 8
-_REMEDY = "fetch the file anew"
+_REMEDY = "download the file again"
 _SHOWN = 5
 
 _DAMAGE = (
@@ -63,7 +63,7 @@ def check_file(path: Path, sha256: str | None) -> str:
             path,
             f"its SHA-256 must be {sha256.lower()} (weights.sha256)",
             got=found,
-            remedy="fetch the file anew, or change weights.sha256 where another is meant",
+            remedy="download the file again, or change weights.sha256 where another is meant",
         )
     return found
 
@@ -140,7 +140,7 @@ def _check_archive(path: Path) -> None:
         raise IntegrityError(
             path,
             f"a zip archive without PyTorch tensors, its first file is {names[:1]}",
-            remedy="unpack it, or fetch the file anew",
+            remedy="unpack it, or download the file again",
         )
 
 

@@ -24,7 +24,7 @@ _KEY = "rootstock"
 _LENGTH_BYTES = 8
 _MAX_HEADER_BYTES = 100_000_000
 """The limit of safetensors itself."""
-_REMEDY = "run `dvc checkout`, or make it anew"
+_REMEDY = "run `dvc checkout`, or make it again"
 
 
 def save_tensors(path: Path, tensors: Mapping[str, Tensor], meta: Mapping[str, Any]) -> None:

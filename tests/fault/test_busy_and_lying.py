@@ -75,7 +75,7 @@ def test_f10_raw_data_that_the_remote_lacks_are_one_line(emptied):
     lock = (emptied / "dvc.lock").read_bytes()
     stored(emptied, b"one\n").unlink()
     (last,) = pull_and_repro(emptied, 4)
-    assert last.startswith("error: dvc: could not run (its own message stands above; what a remote")
+    assert last.startswith("error: dvc: could not run (its own message is above; what a remote")
     assert "`dvc push` where it is" in last
     assert (emptied / "dvc.lock").read_bytes() == lock
 

@@ -124,10 +124,10 @@ def test_missing_packages_are_named(monkeypatch, capfd):
 @pytest.mark.parametrize(
     ("output", "words"),
     [
-        ("model/bundle.json/out", "must lie in a folder"),
-        ("model/bundle.json/out/below", "must lie in a folder"),
-        ("dangling/out", "must lie in a folder"),
-        ("loop/out", "must lie in a folder"),
+        ("model/bundle.json/out", "must be in a folder"),
+        ("model/bundle.json/out/below", "must be in a folder"),
+        ("dangling/out", "must be in a folder"),
+        ("loop/out", "must be in a folder"),
         ("x" * 250, "cannot be written: File name too long"),
         ("x" * 300 + "/out", "cannot be written: File name too long"),
         ("deep/" * 1000 + "out", "cannot be written: File name too long"),

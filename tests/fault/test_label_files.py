@@ -50,7 +50,7 @@ FAULTS = {
     "huge-cell": (b"path,label\n1.png," + b"x" * 200_000 + b"\n", "not valid CSV: field larger"),
     "column-twice": (
         b"path,label,label\n1.png,cat,dog\n",
-        r"labels\.csv: the column 'label' stands twice \(rename one\)",
+        r"labels\.csv: the column 'label' is there twice \(rename one\)",
     ),
     "no-path": (b"thing,label\n1,cat\n", r"the column 'path' is missing \(the file has 'thing'"),
     "two-paths": (

@@ -99,7 +99,7 @@ STOPS = {
     "57 column twice": (
         labels(header="path,label,label", line=lambda n: f"{NAMES[n]},a,b"),
         3,
-        WHERE + r": the column 'label' stands twice",
+        WHERE + r": the column 'label' is there twice",
     ),
     "62 one class": (GOOD.replace("dog", "cat"), 3, r"error: raw: there must be two classes or"),
     "63 no usable row": (

@@ -195,14 +195,18 @@ def sparse(_):
 
 
 TABLE = [
-    (html, 3, "must be a PyTorch or safetensors file, but is an HTML page (fetch the file anew)"),
+    (
+        html,
+        3,
+        "must be a PyTorch or safetensors file, but is an HTML page (download the file again)",
+    ),
     (lfs_pointer, 3, "but is a git-LFS pointer (run `git lfs pull`)"),
     (json_answer, 3, "but is a JSON file"),
     (xml_answer, 3, "but is an XML file"),
     (a_text, 3, "but is a text file"),
     (gzipped, 3, "but is a gzip archive"),
     (noise, 3, "but is something else"),
-    (empty, 5, "is empty (fetch the file anew)"),
+    (empty, 5, "is empty (download the file again)"),
     (cut_zip, 5, "truncated: the archive has no end after "),
     (cut_legacy, 5, "truncated: "),
     (cut_legacy_early, 5, "truncated or damaged (400 bytes)"),

@@ -40,7 +40,7 @@ def test_a_fresh_clone_with_own_data_is_ready(project):
         "locks",
         "packages",
     }
-    assert lines[-1].startswith("no errors, 2 warnings: nothing stands against `rootstock repro`")
+    assert lines[-1].startswith("no errors, 2 warnings: `rootstock repro` can start")
     assert state(project) == before
 
 

@@ -45,7 +45,7 @@ def tags(ring, number):
 VERDICTS = {
     "better": (GOOD[:4], "promote", "better beyond noise"),
     "worse": ([*GOOD[:20], *GOOD[30:40]], "refuse", "worse beyond noise"),
-    "the same": (GOOD[:20], "refuse", "not better beyond noise: the low end must lie above 0"),
+    "the same": (GOOD[:20], "refuse", "not better beyond noise: the low end must be above 0"),
     "equal within noise": (
         GOOD[2:21],
         "refuse",

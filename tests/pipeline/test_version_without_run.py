@@ -21,7 +21,7 @@ from tests.support.contenders import Ring
 from tests.support.published import PARAMS
 
 GOOD = [number for number in range(80) if number % 4]
-WORDS = {"trash": "lies in MLflow's trash", "collected": "is gone"}
+WORDS = {"trash": "is in MLflow's trash", "collected": "is gone"}
 
 
 @pytest.fixture(params=WORDS)

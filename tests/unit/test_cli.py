@@ -279,7 +279,7 @@ def test_outside_of_any_project_one_line_says_so(tmp_path, monkeypatch, capsys, 
     monkeypatch.chdir(tmp_path)
     assert main(words) == 4
     (line,) = capsys.readouterr().err.splitlines()
-    assert line.startswith(f"error: {tmp_path}: lies in no project")
+    assert line.startswith(f"error: {tmp_path}: is in no project")
     assert "`cd` into a clone" in line
     assert list(tmp_path.iterdir()) == []
 

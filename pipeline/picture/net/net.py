@@ -54,7 +54,7 @@ class PictureNet:
         return Doubt(
             f"transform.size_px: pictures of {spec.size_px} px, where {architecture} was trained "
             f"with {side} px",
-            f"fine if meant; else set it to {side}",
+            f"fine if intended; else set it to {side}",
         )
 
     def facts(self, spec: DecodeSpec) -> dict[str, Any]:

@@ -42,7 +42,7 @@ _SIGNATURES: tuple[tuple[str, str, str], ...] = (
         "Arrow files, as `save_to_disk` of the library `datasets` writes",
         "load_from_disk(...).to_parquet(...) turns them into Parquet, which is read in place",
     ),
-    (r".*\.beton", "FFCV files", "write the set anew from its source"),
+    (r".*\.beton", "FFCV files", "write the set again from its source"),
     (r".*\.(?:sqlite3?|db)", "a database", "read it with its own library"),
     (
         r".*\.(?:avro|orc|msgpack|tsv|jsonl|ndjson)",

@@ -160,7 +160,7 @@ class Archive:
     def _index(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
         """The readable members, 48 bytes each: hashes of their names, sorted; and their numbers.
 
-        Two names of one hash would be taken for one name that stands twice: refused, not mixed up.
+        Two names of one hash would look like one name twice: refused, not mixed up.
         """
         keys, numbers = array("q"), array("q")
         for each in self.members():

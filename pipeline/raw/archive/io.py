@@ -80,7 +80,7 @@ class Source:
         kind = sniff(self.read(0, HEAD_BYTES))
         if kind and kind not in ("a zip archive", "a tar archive"):
             fault += f"; it looks like {kind}"
-        raise DataError(self.path, fault, remedy="pack it anew, or restore it")
+        raise DataError(self.path, fault, remedy="pack it again, or restore it")
 
 
 def shown(name: bytes) -> str:

@@ -118,6 +118,6 @@ def _refuse(path: Path, parts: Collection[bytes]) -> NoReturn:
         path,
         f"must say in which letters its names are; {len(parts)} names are not marked as UTF-8, and "
         f"may be {' or '.join(readings.values()) or 'in several codes'}",
-        remedy=f"pack it anew with names in UTF-8, as by `unzip -O CODE {path.name} -d DIR` and "
+        remedy=f"pack it again with names in UTF-8, as by `unzip -O CODE {path.name} -d DIR` and "
         "`zip -r` or `tar -cf` of DIR",
     )

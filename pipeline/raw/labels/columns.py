@@ -276,7 +276,7 @@ def _looks_like_group(table: TextTable, meta: Sequence[str]) -> list[str]:
         if _folded(name) in _GROUP_NAMES and len(set(cells)) < len(cells):
             return [
                 f"the column {name!r} of {table.path.name} is not read as groups: call it "
-                f"'group' if {item_nouns()} of one of them must not stand in two splits"
+                f"'group' if {item_nouns()} of one of them must not be in two splits"
             ]
     return []
 

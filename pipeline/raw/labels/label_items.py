@@ -198,7 +198,7 @@ def _split_folders(items: Iterable[Item]) -> list[str]:
         return []
     return [
         f"the folders {' and '.join(map(repr, sorted(tops)))} are named as splits, and without a "
-        "column 'split' in the label file the splits are drawn anew"
+        "column 'split' in the label file new splits are drawn"
     ]
 
 

@@ -117,7 +117,7 @@ def read_text_table(path: Path, *, may_be_empty: bool = False, any_form: bool = 
     table = reader(path)
     for name in table.columns:
         if table.columns.count(name) > 1:
-            raise DataError(path, f"the column {name!r} stands twice", remedy="rename one")
+            raise DataError(path, f"the column {name!r} is there twice", remedy="rename one")
     if not (table.rows or may_be_empty):
         raise DataError(path, "has a header and no rows")
     return table
@@ -385,7 +385,7 @@ def _read_parquet(path: Path) -> TextTable:
     names = table.column_names
     if len(set(names)) < len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise DataError(path, f"the column {twice!r} stands twice", remedy="rename one")
+        raise DataError(path, f"the column {twice!r} is there twice", remedy="rename one")
     texts: dict[str, list[str]] = {}
     nested: dict[str, str] = {}
     for name in names:

@@ -198,7 +198,7 @@ def _refuse_flat(raw: Path, folder: Folder, top: Node, layout: str) -> None:
                 f"{raw / _stem(first) / Path(first).name}; or {remedy}"
             )
     elif node.folders:
-        fault = f"the pictures in {named(plain)}, named as splits, lie in no class folder"
+        fault = f"the pictures in {named(plain)}, named as splits, are in no class folder"
         remedy += ", or write data.layout: class if these folders are the classes"
     elif hint:
         fault = f"{'/'.join(node.path)!r} is the only folder, and would be the only class"

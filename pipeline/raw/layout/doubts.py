@@ -93,7 +93,7 @@ def refuse_lost_pictures(raw: Path, top: Node, roots: Sequence[Root]) -> None:
             place = "/".join(node.path)
             raise DataError(
                 raw,
-                f"{place!r} lies beside the splits {splits}, and folders in it or itself are named "
+                f"{place!r} is beside the splits {splits}, and folders in it or itself are named "
                 f"as their classes: {named(same)}",
                 remedy=f"leave it out with {ignore_line([place])}, or {_LABELS}",
             )
@@ -155,7 +155,7 @@ def refuse_one_folder(raw: Path, top: Node) -> None:
     raise DataError(
         raw,
         f"{node.path[0]!r} is the only folder, and would be the only class; in "
-        f"{'/'.join(node.path)!r} lie {named(node.folders)}",
+        f"{'/'.join(node.path)!r} are {named(node.folders)}",
         remedy=", or ".join(ways),
     )
 
@@ -267,7 +267,7 @@ def _refuse_train_beside(raw: Path, top: Node, train: str, plain: Sequence[str])
         rest = sorted(set(others) - set(plain)) or others
         raise DataError(
             raw,
-            f"{train!r} is named as a split and holds {named(held)}; beside it lie "
+            f"{train!r} is named as a split and holds {named(held)}; beside it are "
             f"{named(others)}, which do not hold these",
             remedy=f"leave out what does not belong with {ignore_line(rest)}, or write "
             f"data.layout: class if {named(top.folders)} are the classes, or {_LABELS}",

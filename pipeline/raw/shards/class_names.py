@@ -42,7 +42,7 @@ def names_of_classes(
             (),
             [
                 f"{files[0]!r} does not name the classes: a label is no number of its "
-                f"{len(names)} lines, or a line stands twice"
+                f"{len(names)} lines, or a line is there twice"
             ],
         )
     return numbered, files, [f"classes are called as {files[0]!r} names them: 0 is {names[0]!r}"]

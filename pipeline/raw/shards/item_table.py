@@ -40,7 +40,7 @@ _LOOKED_AT = 16
 """Cells at the beginning of a column that are looked at to tell what it holds."""
 
 _ERRORS = (pa.ArrowException, OSError, ValueError)
-_REMEDY = "write the table anew, or restore it"
+_REMEDY = "write the table again, or restore it"
 
 
 @dataclass(frozen=True)

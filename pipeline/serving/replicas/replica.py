@@ -269,7 +269,7 @@ class Replica:
                 attempt += 1
                 continue
             self.restarts += 1
-            log.info("%s: its process was started anew", self._name)
+            log.info("%s: its process was restarted", self._name)
             return
 
     def _refuse_all(self) -> None:

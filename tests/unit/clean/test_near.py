@@ -129,8 +129,8 @@ def test_report_only_drops_nothing_and_counts_what_leaks():
     near = find(rows, rule=rule)
     assert (dropped(near), near.leaks_left, list(near.pairs["dropped"])) == ({}, 1, ["none"])
     assert near_warnings(near) == [
-        "1 pairs of near-duplicates stand in two splits, and both stay; first: a in train and b in "
-        "test"
+        "1 pairs of near-duplicates are in two splits, and both are kept; first: a in train and "
+        "b in test"
     ]
 
 

@@ -105,7 +105,7 @@ def test_the_same_picture_in_many_places_is_told_of(tmp_path, paths, words):
     class_folders(tmp_path)
     copies(tmp_path, *paths)
     (line,) = clean_folder(tmp_path).report["warnings"]
-    assert line.startswith(f"the same picture stands {words}")
+    assert line.startswith(f"the same picture appears {words}")
     assert "placeholder" in line
     assert line.endswith(f"first: {paths[0]!r}")
 
@@ -132,7 +132,7 @@ def test_of_many_repeated_pictures_the_most_frequent_are_told_of(tmp_path):
             shutil.copy(first, tmp_path / path)
     warnings = clean_folder(tmp_path).report["warnings"]
     assert len(warnings) == 6
-    assert warnings[-1] == "2 more pictures stand so often"
+    assert warnings[-1] == "2 more pictures appear so often"
 
 
 def test_they_are_told_of_where_the_stage_stops(tmp_path, caplog):
@@ -140,7 +140,7 @@ def test_they_are_told_of_where_the_stage_stops(tmp_path, caplog):
     copies(tmp_path, "cat/a.png", "cat/b.png", "dog/a.png", "dog/b.png")
     with pytest.raises(DataError, match="4 of 52 items are bad: conflict 4"):
         clean_folder(tmp_path, max_bad_frac=0.01)
-    assert "the same picture stands 4 times, under 2 labels" in caplog.text
+    assert "the same picture appears 4 times, under 2 labels" in caplog.text
 
 
 def test_stacks_whose_first_pages_are_blank_are_told_of_where_the_stage_stops(tmp_path, caplog):
@@ -156,6 +156,6 @@ def test_stacks_whose_first_pages_are_blank_are_told_of_where_the_stage_stops(tm
     for line in (
         "animated: 12 pictures",
         "constant: 12 pictures",
-        "stands 12 times, under 2 labels",
+        "appears 12 times, under 2 labels",
     ):
         assert line in caplog.text

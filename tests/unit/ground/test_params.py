@@ -70,8 +70,8 @@ def test_the_committed_file_reads_the_same_in_dvc():
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: 1\na: 2\n", "the key 'a' stands twice"),
-        ("a: {b: 1, b: 2}\n", "the key 'b' stands twice"),
+        ("a: 1\na: 2\n", "the key 'a' is there twice"),
+        ("a: {b: 1, b: 2}\n", "the key 'b' is there twice"),
         ("- 1\n- 2\n", r"must be a mapping of sections, got \[1, 2\]"),
         ("", "must be a mapping of sections, got None"),
         ("a:\n\tb: 1\n", "found character"),

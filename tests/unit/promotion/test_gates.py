@@ -26,7 +26,7 @@ def rules(**values):
 OVERALL = {
     "better": (BETTER, {}, True, "gain +0.1000 (95 %: +0.0500 to +0.1500), better beyond noise"),
     "worse": (Gain(0.7, 0.8, -0.1, -0.15, -0.05), {}, False, "worse beyond noise"),
-    "equal": (Gain(0.8, 0.8, 0.0, 0.0, 0.0), {}, False, "must lie above 0, it lacks 0.0000"),
+    "equal": (Gain(0.8, 0.8, 0.0, 0.0, 0.0), {}, False, "must be above 0, it lacks 0.0000"),
     "noise": (Gain(0.82, 0.8, 0.02, -0.03, 0.07), {}, False, "above 0, it lacks 0.0300"),
     "not much worse": (
         Gain(0.82, 0.8, 0.02, -0.03, 0.07),

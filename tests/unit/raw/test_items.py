@@ -234,7 +234,7 @@ def test_a_link_to_a_folder_elsewhere_stops_as_a_class_may_be_behind_it(tmp_path
     with pytest.raises(DataError) as raised:
         find(raw)
     assert str(raised.value).startswith(
-        f"{raw / names[0]}: must not be a link to a folder that lies elsewhere{more} (copy the"
+        f"{raw / names[0]}: must not be a link to a folder elsewhere{more} (copy the"
     )
     assert {item.path for item in find(raw, ignore=names).items} == {"cat/1.png"}
 
@@ -437,7 +437,7 @@ def test_an_archive_of_one_split_alone_and_label_files_inside_are_told(tmp_path)
     *_, splits, labels = find(tmp_path).warnings
     assert splits.startswith("'train.tar' is named as a split, and an archive's name says")
     assert splits.endswith("train/train.tar")
-    assert labels == "'train.tar/labels.csv' is not read: a label file must lie beside the archive"
+    assert labels == "'train.tar/labels.csv' is not read: a label file must be beside the archive"
 
 
 def test_a_label_file_names_members_with_or_without_their_archive(tmp_path):
@@ -468,8 +468,8 @@ def test_members_that_cannot_be_trusted_have_a_row_each(tmp_path):
     assert {item.path: (item.reason, item.detail) for item in found.items if item.reason} == {
         "a.tar/../x": ("unsafe_path", "a path that leaves the data folder"),
         "a.tar//etc/passwd": ("unsafe_path", "an absolute path"),
-        "a.tar/cat/2.png": ("unsafe_path", "a name that stands twice in its archive"),
-        "a.tar/cat/2.png@4608": ("unsafe_path", "a name that stands twice in its archive"),
+        "a.tar/cat/2.png": ("unsafe_path", "a name that its archive has twice"),
+        "a.tar/cat/2.png@4608": ("unsafe_path", "a name that its archive has twice"),
     }
     assert [item.label for item in found.items if not item.reason] == ["cat"]
     assert found.ignored == 1

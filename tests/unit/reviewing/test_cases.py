@@ -348,7 +348,7 @@ def test_pictures_come_from_archives_too_and_only_as_they_were(tmp_path):
 
 
 REFUSED = {
-    "other bytes than were judged": ("cat/00.png", "f" * 64, "another file lies there"),
+    "other bytes than were judged": ("cat/00.png", "f" * 64, "`clean` read another file here"),
     "a path that leaves the folder": ("../secret.png", "f" * 64, "leaves the data folder"),
     "a file that is not here": ("cat/99.png", "f" * 64, "run `dvc pull`"),
 }

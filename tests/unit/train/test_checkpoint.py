@@ -242,7 +242,7 @@ def test_another_fingerprint_does_not_go_on(tmp_path, caplog):
     train(recipe(), Checkpoints(tmp_path, IDENTITY), until=2)
     learner, best = start(recipe())
     assert Checkpoints(tmp_path, IDENTITY | {"threads": 2}).resume(learner, best) == []
-    assert "training starts anew" in caplog.text
+    assert "training starts from the beginning" in caplog.text
     assert not tmp_path.exists()
 
 

@@ -42,7 +42,7 @@ class Reader(HTMLParser):
 
     def handle_starttag(self, tag, attrs):
         attributes = dict(attrs)
-        assert len(attributes) == len(attrs), "an attribute stands twice"
+        assert len(attributes) == len(attrs), "an attribute is there twice"
         assert tag not in ("script", "iframe", "object", "embed", "link", "base", "form")
         for name, value in attrs:
             assert not name.startswith("on")

@@ -338,7 +338,7 @@ def test_folders_named_as_splits_are_told(raw):
     rows = "train/1.png,cat\ntrain/2.png,dog\ntest/3.png,dog\n"
     assert read(raw, "path,label\n" + rows)[1] == (
         "the folders 'test' and 'train' are named as splits, and without a column 'split' in the "
-        "label file the splits are drawn anew",
+        "label file new splits are drawn",
     )
     assert read(raw, "path,label,split\n" + rows.replace("\n", ",train\n"))[1] == ()
 

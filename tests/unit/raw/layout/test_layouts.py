@@ -242,7 +242,7 @@ DOUBTS = {
     "more beside": ([*classes("a/train", "a/test"), *flat("b", n=20)], "hold more files: 20 to 12"),
     "train and a doubled one": ([*classes("train"), *flat("a_test/a_test")], "'/a_test'"),
     "train and a flat one": ([*classes("train"), *flat("pictures")], "'/pictures'"),
-    "no class folders": (flat("train", "test"), "'test', 'train', named as splits, lie in no"),
+    "no class folders": (flat("train", "test"), "'test', 'train', named as splits, are in no"),
     "nothing but words": (flat("images", "photos"), "'images', 'photos' say nothing of classes"),
 }
 
@@ -284,7 +284,7 @@ def test_one_folder_around_all_stops_and_each_way_that_is_named_works(
 
 def test_one_folder_in_an_archive_is_no_path_to_name(tmp_path):
     (tmp_path / "a.zip").write_bytes(packed([(path, b"x") for path in classes("PetImages")]))
-    with pytest.raises(DataError, match=r"lie 'cat', 'dog' \(write data\.layout: any/class\)"):
+    with pytest.raises(DataError, match=r"are 'cat', 'dog' \(write data\.layout: any/class\)"):
         find(tmp_path, ())
     assert counts(find(tmp_path, (), layout="any/class")) == dealt(None)
 
