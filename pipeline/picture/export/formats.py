@@ -12,6 +12,7 @@ import torch
 from torch import nn
 
 from pipeline.ground.files import replacing
+from pipeline.ground.tasks import KINDS
 from pipeline.model.bundle import Bundle, load_network
 from pipeline.picture.export.build import Classifier, classifier, picture_model, pooled_classifier
 from pipeline.picture.export.modules import PictureModel
@@ -54,7 +55,7 @@ class Written:
 
 def output_name(bundle: Bundle) -> str:
     """Return what a model gives in the end, in a word."""
-    return "probabilities" if bundle.task == "classification" else "values"
+    return KINDS[bundle.task].outputs
 
 
 def _safetensors(folder: Path, model: Path, bundle: Bundle) -> Written:
