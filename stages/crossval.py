@@ -14,11 +14,10 @@ from pipeline.compute.engine import MachineParams
 from pipeline.crossval.params import CrossvalParams
 from pipeline.crossval.run import Setting, clear, run_folds, write
 from pipeline.ground.beside import beside
-from pipeline.ground.params import Task
+from pipeline.ground.params import Task, Unchecked
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import read_table
 from pipeline.judge.params import EvaluateParams
-from pipeline.picture.net.params import AugmentParams
 from pipeline.train.inputs import Sources, open_parts
 from pipeline.train.params import TargetParams, TrainParams
 from pipeline.train.plan import Plan, Recipe
@@ -33,7 +32,7 @@ def main(
     optim: OptimParams,
     schedule: ScheduleParams,
     loss: LossParams,
-    augment: AugmentParams,
+    augment: Unchecked,
     evaluate: EvaluateParams,
     runtime: RuntimeParams,
     machine: MachineParams,
@@ -50,8 +49,9 @@ def main(
     plots: Path,
 ) -> None:
     """Run the folds that are not done yet, and write what all gave."""
-    plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
     parts = open_parts(Sources(features, store, normalization, backbone, record))
+    recipe = Recipe(train, optim, schedule, runtime.seed)
+    plan = Plan(task, data.target, recipe, loss, parts.augment(augment))
     alike = read_table(near_duplicates)
     setting = Setting(plan, parts, crossval, evaluate, open_runtime(runtime), alike)
     key = beside("keys").stage_key(Path(), "crossval", graph="crossval/dvc.yaml")

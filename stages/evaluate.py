@@ -1,6 +1,6 @@
 """Stage `evaluate`: judge the test split, once, with exactly what ships.
 
-Reads   --store           pictures and labels
+Reads   --store           rows and labels
         --model --bundle  what `train` wrote
 Writes  --metrics         numbers, intervals and baselines
         --predictions     a row for every item of the test split
@@ -37,12 +37,12 @@ def main(
     plots: Path,
 ) -> None:
     """Write metrics, predictions and plots."""
-    pictures = Store.open(store)
-    pictures.verify()
+    rows = Store.open(store)
+    rows.verify()
     predictor = Predictor.load(model, bundle, device=str(open_runtime(runtime).device))
-    found = judge(pictures, predictor, evaluate, machine)
+    found = judge(rows, predictor, evaluate, machine)
     with replacing_folder(plots) as folder:
-        draw(found, folder, store=pictures, params=evaluate)
+        draw(found, folder, store=rows, params=evaluate)
     write_table(predictions, found.predictions)
     write_json(metrics, found.metrics)
     log.info(summary(found.metrics))

@@ -18,11 +18,12 @@ from pipeline.explain.params import ExplainParams
 from pipeline.explain.run import draw, explain_answers
 from pipeline.explain.writing import Sources, write_card
 from pipeline.ground.files import write_json
+from pipeline.ground.params import Unchecked
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.judge.answers import open_subject
 from pipeline.judge.params import EvaluateParams
-from pipeline.picture.net.params import AugmentParams
+from pipeline.modality.nets import net
 from pipeline.raw.params import DataParams
 from pipeline.train.params import TrainParams
 from pipeline.train.recipe.params import LossParams, OptimParams
@@ -33,7 +34,7 @@ def main(
     train: TrainParams,
     optim: OptimParams,
     loss: LossParams,
-    augment: AugmentParams,
+    augment: Unchecked,
     evaluate: EvaluateParams,
     explain: ExplainParams,
     runtime: RuntimeParams,
@@ -58,7 +59,8 @@ def main(
     subject = open_subject(store, model, bundle=bundle, predictions=predictions, device=device)
     found = explain_answers(subject, explain, evaluate, machine)
     draw(found, subject.answers, plots)
-    told = {"train": train, "optim": optim, "loss": loss, "augment": augment}
+    varied = augment.check(net(subject.store.modality).params)
+    told = {"train": train, "optim": optim, "loss": loss, "augment": varied}
     sources = Sources(data.path, words, bundle, record, metrics, predictions, plots)
     write_card(told, sources, subject, found, card=card, page=page)
     write_table(heat, found.table)

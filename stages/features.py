@@ -14,12 +14,12 @@ from pathlib import Path
 from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
+from pipeline.ground.params import Unchecked
 from pipeline.ground.stage import run_stage
 from pipeline.modality.nets import net
 from pipeline.model.extraction import Extraction, extract, made_from, write_empty
 from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
-from pipeline.picture.net.params import AugmentParams
 from pipeline.store.previous_build import earlier_build
 from pipeline.store.store import Store
 from pipeline.weights.weights import load_backbone
@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 def main(
     features: FeaturesParams,
-    augment: AugmentParams,
+    augment: Unchecked,
     runtime: RuntimeParams,
     machine: MachineParams,
     *,
@@ -52,7 +52,7 @@ def main(
         log.warning("features: %s (%s)", doubt.text, doubt.remedy)
     fitted = own.load_normalization(normalization)
     trunk = Trunk(built, normalization=fitted, pooling=features.pooling)
-    work = Extraction(rows, trunk, features, augment, open_runtime(runtime))
+    work = Extraction(rows, trunk, features, augment.check(own.params), open_runtime(runtime))
     source = made_from(work, backbone=backbone)
     with earlier_build(out, key=key, made_from=source) as old:
         extract(work, machine=machine, out=out, old=old)

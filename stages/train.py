@@ -13,9 +13,8 @@ from pathlib import Path
 from pipeline.compute.device import RuntimeParams, open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.beside import beside
-from pipeline.ground.params import Task
+from pipeline.ground.params import Task, Unchecked
 from pipeline.ground.stage import run_stage
-from pipeline.picture.net.params import AugmentParams
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import Sources, open_parts
 from pipeline.train.params import TargetParams, TrainParams
@@ -32,7 +31,7 @@ def main(
     optim: OptimParams,
     schedule: ScheduleParams,
     loss: LossParams,
-    augment: AugmentParams,
+    augment: Unchecked,
     runtime: RuntimeParams,
     machine: MachineParams,
     *,
@@ -46,9 +45,10 @@ def main(
     history: Path,
 ) -> None:
     """Train, or go on where a killed training stopped."""
-    plan = Plan(task, data.target, Recipe(train, optim, schedule, runtime.seed), loss, augment)
-    sources = Sources(features, store, normalization, backbone, record)
-    training = open_training(plan, open_parts(sources), open_runtime(runtime))
+    parts = open_parts(Sources(features, store, normalization, backbone, record))
+    recipe = Recipe(train, optim, schedule, runtime.seed)
+    plan = Plan(task, data.target, recipe, loss, parts.augment(augment))
+    training = open_training(plan, parts, open_runtime(runtime))
     journals, key = beside("journal"), beside("keys").train_key(Path())
     checkpoints = Checkpoints(journals.state_folder() / "checkpoints" / key, training.identity())
     done = training.resume(checkpoints)

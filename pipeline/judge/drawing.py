@@ -10,6 +10,7 @@ from pipeline.judge import curves
 from pipeline.judge.calibration import reliability_bins
 from pipeline.judge.evaluation import Evaluation
 from pipeline.judge.params import EvaluateParams
+from pipeline.modality.showing import show
 from pipeline.store.store import Store
 
 
@@ -86,14 +87,10 @@ def _draw_worst(evaluation: Evaluation, path: Path, *, store: Store, count: int)
             for a, p, c in zip(table["label"], table["predicted"], table["confidence"], strict=True)
         ]
     order = badness[wrong].sort_values(ascending=False, kind="stable").index[:count]
-    pixels = store.read(store.rows("test")[order]).transpose(0, 2, 3, 1)
-    pictures = [
-        (picture, f"{Path(table['path'][at]).name}\n{words[at]}")
-        for picture, at in zip(pixels, order, strict=True)
-    ]
-    plots.contact_sheet(
-        path, pictures, title=f"Worst mistakes ({int(wrong.sum())} of {len(table)})"
-    )
+    drawn = show(store.modality).draw(store.read(store.rows("test")[order]))
+    captions = [f"{Path(table['path'][at]).name}\n{words[at]}" for at in order]
+    title = f"Worst mistakes ({int(wrong.sum())} of {len(table)})"
+    plots.contact_sheet(path, list(zip(drawn, captions, strict=True)), title=title)
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

@@ -6,7 +6,7 @@ for people and for programs. Report: items in the cleaning report. Each part is 
 beside this file, so that a stage reads the code of the parts that it uses and no other.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
@@ -161,7 +161,10 @@ class Scaling(Protocol):
 
 
 class Show(Protocol):
-    """Items for people, and for programs that ask a served model."""
+    """Items for people."""
+
+    def draw(self, rows: Array) -> Sequence[Array]:
+        """Draw each row of the store for a sheet: uint8 [H, W, 3], as RGB."""
 
 
 @dataclass(frozen=True)

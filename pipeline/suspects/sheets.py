@@ -8,7 +8,8 @@ import pandas as pd
 
 from pipeline.ground.files import replacing_folder
 from pipeline.ground.plots import contact_sheet
-from pipeline.picture.read.spec import Pixels
+from pipeline.modality.showing import show
+from pipeline.store.shards import Array
 from pipeline.store.store import Store
 from pipeline.suspects.reasons import REASONS
 from pipeline.suspects.table import TEST
@@ -41,24 +42,18 @@ def draw_sheets(folder: Path, table: pd.DataFrame, store: Store) -> None:
                 contact_sheet(
                     scratch / f"{name}.png",
                     [
-                        (_picture(store, each), _caption(store, each))
+                        (_drawn(store, each), _caption(store, each))
                         for each in rows[:_SHOWN].to_dict("records")
                     ],
                     title=f"{where}{_TITLES[reason]}{listed}",
                 )
 
 
-def _picture(store: Store, suspect: dict[Any, Any]) -> Pixels:
-    picture = _read(store, suspect["row"])
-    if suspect["other"] < 0:
-        return picture
-    gap = np.full((len(picture), _GAP_PX, 3), 255, dtype=np.uint8)
-    return np.concatenate([picture, gap, _read(store, suspect["other"])], axis=1)
-
-
-def _read(store: Store, row: int) -> Pixels:
-    pixels: Pixels = store.read(np.array([row]))[0].transpose(1, 2, 0)
-    return pixels
+def _drawn(store: Store, suspect: dict[Any, Any]) -> Array:
+    rows = [suspect["row"], *([suspect["other"]] if suspect["other"] >= 0 else [])]
+    drawn = show(store.modality).draw(store.read(np.array(rows)))
+    gap = np.full((len(drawn[0]), _GAP_PX, 3), 255, dtype=np.uint8)
+    return drawn[0] if len(rows) == 1 else np.concatenate([drawn[0], gap, drawn[1]], axis=1)
 
 
 def _caption(store: Store, suspect: dict[Any, Any]) -> str:

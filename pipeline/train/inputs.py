@@ -8,8 +8,10 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.ground.params import Unchecked
 from pipeline.modality.backbone import Backbone
 from pipeline.modality.nets import Normalization, net
+from pipeline.modality.params import AugmentSection
 from pipeline.model.features import Features
 from pipeline.store.store import Store
 from pipeline.weights.weights import BackboneRecord, load_backbone
@@ -35,6 +37,14 @@ class Parts:
     normalization: Normalization
     backbone: Backbone
     record: BackboneRecord
+
+    def augment(self, section: Unchecked) -> AugmentSection:
+        """Return how rows vary: the section `augment`, as the store's modality has it.
+
+        Raises:
+            ParamsError: It has none such.
+        """
+        return section.check(net(self.store.modality).params)
 
 
 @dataclass(frozen=True)

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.modality.table import MODALITIES
 from tests.support.closure import ROOT, closure, imports, module_file
 
 ROOMS = (
@@ -170,6 +171,17 @@ def test_a_foreign_python_says_what_is_missing(module, there, tmp_path):
     assert len(done.stderr.splitlines()) == 1
     assert f"lacks the project's packages, {'numpy' if there else 'pydantic'} first" in done.stderr
     assert ". .venv/bin/activate" in done.stderr
+
+
+@pytest.mark.parametrize("path", STAGES, ids=name_of)
+def test_no_stage_asks_which_modality_it_has(path):
+    rooms = {f"pipeline.{each}" for each in MODALITIES}
+    for name in imports(path):
+        assert not any(name == room or name.startswith(f"{room}.") for room in rooms), name
+    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Compare | ast.If | ast.IfExp | ast.Match):
+            assert "modality" not in ast.unparse(node).split("\n")[0], ast.unparse(node)
+        assert not (isinstance(node, ast.Constant) and node.value in MODALITIES), "names a modality"
 
 
 def test_training_does_not_import_the_tracker():

@@ -1,0 +1,1 @@
+"""Rows of numbers to features."""

@@ -1,0 +1,1 @@
+"""Lists of numbers as rows of the store."""

@@ -1,0 +1,38 @@
+"""`transform` and `normalize`: lists of numbers as rows."""
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from pydantic import Field
+
+from pipeline.ground.params import Section
+from pipeline.modality.params import ShelfParams
+
+
+@dataclass(frozen=True)
+class NumberSpec:
+    """How a list becomes a row: cut off, or filled with zeros."""
+
+    length: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+class NumberShelfParams(ShelfParams):
+    """`transform`."""
+
+    length: int = Field(ge=1)
+    """Of a row."""
+
+    def spec(self) -> NumberSpec:
+        """Return the part that prediction needs too."""
+        return NumberSpec(self.length)
+
+
+class NumberScalingParams(Section):
+    """`normalize`."""
+
+    drift_warn: float = Field(ge=0.0)
+    """Read by nobody."""

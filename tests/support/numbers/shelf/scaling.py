@@ -1,0 +1,39 @@
+"""The Scaling of lists of numbers: mean and deviation of all values of train."""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from pipeline.numbers.shelf.params import NumberScalingParams
+
+from pipeline.modality.protocols import StoredRows
+
+
+@dataclass(frozen=True)
+class NumberNormalization:
+    """`(x - mean) / std`."""
+
+    mean: float
+    std: float
+    mode: str = "dataset"
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+        return asdict(self)
+
+
+class NumberScaling:
+    """Lists of numbers behind the protocol `Scaling`."""
+
+    params = NumberScalingParams
+
+    def fit(
+        self, store: StoredRows, params: NumberScalingParams, *, record: Path, plots: Path
+    ) -> dict[str, Any]:
+        """Fit on train; draw nothing."""
+        del params, record, plots
+        values = store.read(store.rows("train"))
+        return NumberNormalization(float(values.mean()), float(values.std())).to_dict()
+
+
+SCALING = NumberScaling()

@@ -1,0 +1,1 @@
+"""Lists of numbers for people and programs."""
