@@ -6,7 +6,7 @@ Reads what the stage `crossval` wrote, and crossval/dvc.lock. Writes nothing tha
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.track.crossval import fold_result
+from pipeline.track.branches.crossval import fold_result
 from pipeline.track.params import TrackingParams
 from pipeline.track.result_run import publish_run
 

@@ -6,7 +6,7 @@ Reads what the stage `explain` wrote, and explain/dvc.lock. Writes nothing that 
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
-from pipeline.track.explain import explain_result
+from pipeline.track.branches.explain import explain_result
 from pipeline.track.params import TrackingParams
 from pipeline.track.result_run import publish_run
 

@@ -6,9 +6,9 @@ Reads what the stage `suspects` wrote, and suspects/dvc.lock. Writes nothing tha
 from pathlib import Path
 
 from pipeline.ground.stage import run_stage
+from pipeline.track.branches.suspects import suspects_result
 from pipeline.track.params import TrackingParams
 from pipeline.track.result_run import publish_run
-from pipeline.track.suspects import suspects_result
 
 
 def main(tracking: TrackingParams, *, table: Path, csv: Path, report: Path, sheets: Path) -> None:

@@ -13,15 +13,15 @@ from pipeline.past.layout import lay_out, paths_of
 from pipeline.past.servers import Known, Servers, State, Synced
 from pipeline.repo.history import LockFile, is_recorded, read_history
 from pipeline.repo.lock import LOCK
-from pipeline.track.branch_result import BranchResult
+from pipeline.track.branches.branch_result import BranchResult
+from pipeline.track.branches.crossval import fold_result
+from pipeline.track.branches.explain import explain_result
+from pipeline.track.branches.suspects import suspects_result
 from pipeline.track.commits import facts_of
 from pipeline.track.connection import publishing, translated_errors
-from pipeline.track.crossval import fold_result
-from pipeline.track.explain import explain_result
 from pipeline.track.result import Past
 from pipeline.track.result_run import settle_run
 from pipeline.track.runs import move_commit
-from pipeline.track.suspects import suspects_result
 
 _BRANCHES: Mapping[str, Callable[..., BranchResult]] = {
     "crossval": fold_result,

@@ -7,8 +7,8 @@ from pipeline.ground.errors import IntegrityError
 from pipeline.ground.params import load_section, read_params
 from pipeline.past.servers import Servers, Synced
 from pipeline.repo.state import state_folder
+from pipeline.track.branches.tuning import count_trials, publish_search
 from pipeline.track.params import TrackingParams
-from pipeline.track.tuning import count_trials, publish_search
 from pipeline.tune.search import PARAMS, as_search
 from pipeline.tune.study import Kept, read_study
 

@@ -25,8 +25,8 @@ from pipeline.picture.net.params import AugmentParams
 from pipeline.raw.params import DataParams
 from pipeline.repo.lock import LOCK, Lock
 from pipeline.repo.state import state_folder
+from pipeline.track.branches.tuning import Search, TrialRun, publish_search
 from pipeline.track.params import TrackingParams
-from pipeline.track.tuning import Search, TrialRun, publish_search
 from pipeline.train.best_epoch import Best
 from pipeline.train.inputs import Parts, Sources, open_parts
 from pipeline.train.params import TrainParams

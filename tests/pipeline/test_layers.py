@@ -43,6 +43,7 @@ ROOMS = (
     "explain",
     "keys",
     "track",
+    "track.branches",
     "version",
     "promotion",
     "publish",

@@ -8,11 +8,11 @@ import pytest
 from mlflow import MlflowClient
 
 from pipeline.track import claim as agree
+from pipeline.track.branches.crossval import fold_result
+from pipeline.track.branches.suspects import suspects_result
 from pipeline.track.connection import connect
-from pipeline.track.crossval import fold_result
 from pipeline.track.result_run import settle_run
 from pipeline.track.runs import is_complete
-from pipeline.track.suspects import suspects_result
 from tests.pipeline.test_publish_crossval import FILES as FOLD_FILES
 from tests.pipeline.test_publish_crossval import FOLDS, Folds
 from tests.pipeline.test_publish_suspects import FILES, Suspects

@@ -16,8 +16,8 @@ from pipeline.ground.errors import ParamsError, TrackingError
 from pipeline.ground.files import md5_file, write_json, write_rows
 from pipeline.ground.tables import write_table
 from pipeline.track import claim as agree
+from pipeline.track.branches.crossval import fold_result
 from pipeline.track.connection import connect
-from pipeline.track.crossval import fold_result
 from pipeline.track.params import TrackingParams
 from pipeline.track.result_run import publish_run
 from pipeline.track.runs import is_complete

@@ -10,7 +10,7 @@ import yaml
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import md5_file, write_json
 from pipeline.ground.tables import write_table
-from pipeline.track.explain import explain_result
+from pipeline.track.branches.explain import explain_result
 from pipeline.track.params import TrackingParams
 from pipeline.track.result_run import publish_run
 from pipeline.track.runs import COMPLETE, PARENT, is_complete

@@ -10,10 +10,10 @@ import yaml
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import md5_file, write_json
 from pipeline.ground.tables import write_table
+from pipeline.track.branches.suspects import suspects_result
 from pipeline.track.params import TrackingParams
 from pipeline.track.result_run import publish_run
 from pipeline.track.runs import is_complete
-from pipeline.track.suspects import suspects_result
 
 TRACKING = TrackingParams(experiment="cells", required=True, live=False)
 OUT = Path("artifacts/suspects")

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.files import read_json
-from pipeline.track.branch_result import BranchResult, read_branch_lock
+from pipeline.track.branches.branch_result import BranchResult, read_branch_lock
 from pipeline.track.result import Past
 from pipeline.track.runs import leaves, metric_name
 

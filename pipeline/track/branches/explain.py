@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.ground.files import read_json
 from pipeline.repo.lock import Lock
-from pipeline.track.branch_result import BranchResult, read_branch_lock
+from pipeline.track.branches.branch_result import BranchResult, read_branch_lock
 from pipeline.track.result import Past
 from pipeline.track.runs import metric_points
 

@@ -1,0 +1,1 @@
+"""Results beside the main one: cross-validation, suspects, explanation, and searches."""
