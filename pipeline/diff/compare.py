@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.clean.params import CleanParams
-from pipeline.diff.diff import compare
+from pipeline.diff.diff import compare_snapshots
 from pipeline.diff.sheet import write_sheet
 from pipeline.diff.snapshots import read_current, read_recorded
 from pipeline.diff.text import moved_line, render_diff
@@ -34,7 +34,7 @@ def compare_data(
     """
     old, old_files = read_recorded(root, revision)
     new, raw = read_current(root)
-    diff = compare(old, new)
+    diff = compare_snapshots(old, new)
     if sheet is not None:
         params = load_section(
             read_params(root / _PARAMS), "clean", CleanParams, path=root / _PARAMS

@@ -47,7 +47,7 @@ class _Matched:
     removed: pd.DataFrame
 
 
-def compare(old: Snapshot, new: Snapshot) -> dict[str, Any]:
+def compare_snapshots(old: Snapshot, new: Snapshot) -> dict[str, Any]:
     """Compare two snapshots; return JSON values, with lists sorted by path and all keys present.
 
     `relabeled`, `status_changed` and `moved` are about items of both sides; one item may be in

@@ -28,7 +28,7 @@ class Unfit(Exception):
 
 
 @dataclass(frozen=True)
-class Contestant:
+class Contender:
     """A version, and what its run keeps of how it was made."""
 
     uri: str
@@ -46,7 +46,7 @@ class Contestant:
         return tuple(self.bundle["classes"])
 
 
-def read_contestant(tracking: Tracking, version: "ModelVersion") -> Contestant:
+def read_contender(tracking: Tracking, version: "ModelVersion") -> Contender:
     """Read what a version's run keeps.
 
     Raises:
@@ -59,7 +59,7 @@ def read_contestant(tracking: Tracking, version: "ModelVersion") -> Contestant:
         bundle = read_json(_download(tracking, version, _BUNDLE, scratch))
         splits = read_table(_download(tracking, version, SPLITS, scratch))
     trained = splits[splits["split"] != "test"]
-    return Contestant(
+    return Contender(
         uri=f"models:/{name}/{number}",
         number=number,
         model=version.tags[MODEL],
@@ -96,7 +96,7 @@ def _download(tracking: Tracking, version: "ModelVersion", path: str, folder: st
     return found
 
 
-def check_same_task(candidate: Contestant, champion: Contestant) -> None:
+def check_same_task(candidate: Contender, champion: Contender) -> None:
     """Refuse two that do not answer the same question.
 
     Raises:

@@ -22,13 +22,13 @@ from pipeline.judge import paired
 from pipeline.judge.paired import Items
 from pipeline.judge.resampling import Bootstrap
 from pipeline.promotion.contender import (
-    Contestant,
+    Contender,
     Unfit,
     check_same_task,
-    read_contestant,
+    read_contender,
     read_test_items,
 )
-from pipeline.promotion.gates import Measured, Verdict, judge_alone, judge_paired
+from pipeline.promotion.gates import GateReport, Measured, judge_alone, judge_paired
 from pipeline.track.connection import Tracking, probe
 from pipeline.version.params import GateParams, RegistryParams
 from pipeline.version.verify import ask, choose_items, output_columns, own_files
@@ -80,8 +80,8 @@ class Contest:
         self, arena: Arena, candidate: "ModelVersion", champion: "ModelVersion | None"
     ) -> None:
         self._arena = arena
-        self._candidate = read_contestant(arena.tracking, candidate)
-        self._champion = read_contestant(arena.tracking, champion) if champion else None
+        self._candidate = read_contender(arena.tracking, candidate)
+        self._champion = read_contender(arena.tracking, champion) if champion else None
         self._split = read_test_items(arena.tracking, candidate)
         self._items = self._split
         self._left_out: dict[str, int] = {}
@@ -90,9 +90,9 @@ class Contest:
             self._leave_out([self._candidate, self._champion])
             self._items = choose_items(self._items, arena.params.max_items)
 
-    def _leave_out(self, contestants: Sequence[Contestant]) -> None:
-        ids = frozenset[str]().union(*(each.trained for each in contestants))
-        groups = frozenset[str]().union(*(each.trained_groups for each in contestants))
+    def _leave_out(self, contenders: Sequence[Contender]) -> None:
+        ids = frozenset[str]().union(*(each.trained for each in contenders))
+        groups = frozenset[str]().union(*(each.trained_groups for each in contenders))
         is_item = self._split["id"].isin(ids)
         is_group = self._split["group"].isin(groups) & ~is_item
         self._left_out = {"items": int(is_item.sum()), "of_groups": int(is_group.sum())}
@@ -142,7 +142,7 @@ class Contest:
         found = {name: asdict(gain) for name, gain in gains.items()}
         return self._finding(verdict, measured, {"gains": found})
 
-    def _finding(self, verdict: Verdict, measured: Measured, found: dict[str, Any]) -> Finding:
+    def _finding(self, verdict: GateReport, measured: Measured, found: dict[str, Any]) -> Finding:
         evidence = {"gates": verdict.as_json(), "measured": asdict(measured), **found}
         return Finding(verdict.is_passed, verdict.reason, evidence)
 
@@ -176,7 +176,7 @@ class Contest:
             answer = self._ask(self._candidate, paths, folder / "candidate")
         return Measured(answer["bytes"], answer["latency_ms"])
 
-    def _predict_both(self, champion: Contestant) -> tuple[tuple[np.ndarray, np.ndarray], Measured]:
+    def _predict_both(self, champion: Contender) -> tuple[tuple[np.ndarray, np.ndarray], Measured]:
         with tempfile.TemporaryDirectory(prefix="rootstock-contest-") as name:
             folder = Path(name).resolve()
             paths = self._own_files(self._items, folder)
@@ -199,7 +199,7 @@ class Contest:
                 remedy="check out the commit of that version, and run `dvc checkout`",
             ) from error
 
-    def _ask(self, who: Contestant, paths: list[str], folder: Path) -> dict[str, Any]:
+    def _ask(self, who: Contender, paths: list[str], folder: Path) -> dict[str, Any]:
         folder.mkdir()
         uri = self._arena.tracking.uri
         environment = {"MLFLOW_TRACKING_URI": uri, "MLFLOW_REGISTRY_URI": uri}
@@ -217,7 +217,7 @@ def rules(params: RegistryParams) -> dict[str, Any]:
 
 
 def _outputs(
-    who: Contestant, rows: Sequence[Mapping[str, Any]], columns: list[str], paths: "pd.Series[str]"
+    who: Contender, rows: Sequence[Mapping[str, Any]], columns: list[str], paths: "pd.Series[str]"
 ) -> np.ndarray:
     failed = [k for k, row in enumerate(rows) if row.get("error") or None in map(row.get, columns)]
     if failed:

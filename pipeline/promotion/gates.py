@@ -46,7 +46,7 @@ class Gate:
 
 
 @dataclass(frozen=True)
-class Verdict:
+class GateReport:
     """All gates."""
 
     gates: tuple[Gate, ...]
@@ -69,7 +69,7 @@ class Verdict:
         return [asdict(gate) for gate in self.gates]
 
 
-def judge_alone(params: GateParams, scores: Mapping[str, float], measured: Measured) -> Verdict:
+def judge_alone(params: GateParams, scores: Mapping[str, float], measured: Measured) -> GateReport:
     """Judge a candidate where there is no champion: by the bounds alone.
 
     Args:
@@ -77,10 +77,10 @@ def judge_alone(params: GateParams, scores: Mapping[str, float], measured: Measu
         scores: As `paired.score` gives them.
         measured: Its size and latency.
     """
-    return Verdict(tuple(_bounds(params, scores, measured)))
+    return GateReport(tuple(_bounds(params, scores, measured)))
 
 
-def judge_paired(params: GateParams, gains: Mapping[str, Gain], measured: Measured) -> Verdict:
+def judge_paired(params: GateParams, gains: Mapping[str, Gain], measured: Measured) -> GateReport:
     """Judge a candidate against the champion.
 
     Args:
@@ -89,7 +89,7 @@ def judge_paired(params: GateParams, gains: Mapping[str, Gain], measured: Measur
         measured: The candidate's size and latency.
     """
     own = {name: gain.candidate for name, gain in gains.items() if gain.candidate is not None}
-    return Verdict(
+    return GateReport(
         (
             _better(params, gains[params.metric]),
             *_relative(params, gains),

@@ -14,7 +14,7 @@ from pipeline.past.trace import BUNDLE, Trace, cached_file, trace
 from pipeline.repo.lock import LOCK, Lock
 from pipeline.reproduce.execute import REQUIREMENTS, Runner, choose_python, registry_for
 from pipeline.reproduce.inputs import bring_inputs, set_up_dvc
-from pipeline.reproduce.verdict import PREDICTIONS, Verdict, find_differences, judge
+from pipeline.reproduce.verdict import PREDICTIONS, Verdict, find_differences, judge_rebuild
 from pipeline.reproduce.worktree import Worktree, apply_patch, open_worktree, overlay, settle_code
 from pipeline.track.commits import project_diff
 from pipeline.version.lookup import Lookup
@@ -118,7 +118,7 @@ def _rebuild(
     runner.rebuild(recorded)
     rebuilt = Recorded(Lock.read(tree.project / LOCK))
     bundle = read_json(tree.project / BUNDLE)
-    judgment = judge(
+    judgment = judge_rebuild(
         find_differences(recorded, rebuilt),
         artifacts=sum(len(recorded.lock.outs(stage)) for stage in recorded.stages),
         fingerprints=(found.fingerprint, bundle["fingerprint"]),

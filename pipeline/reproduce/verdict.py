@@ -110,7 +110,7 @@ def find_differences(recorded: Recorded, rebuilt: Recorded) -> tuple[Difference,
     return tuple(found)
 
 
-def judge(
+def judge_rebuild(
     differences: tuple[Difference, ...],
     *,
     artifacts: int,

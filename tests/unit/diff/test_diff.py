@@ -9,7 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.diff.diff import compare
+from pipeline.diff.diff import compare_snapshots
 from pipeline.diff.snapshots import CachedFiles, find_originals
 from pipeline.diff.text import moved_line, render_diff
 from pipeline.repo.cache import object_path
@@ -56,7 +56,7 @@ def found(diff):
 
 
 def test_nothing_changed():
-    diff = compare(snapshot(*OLD), snapshot(*OLD))
+    diff = compare_snapshots(snapshot(*OLD), snapshot(*OLD))
     assert set(diff) == KEYS
     assert found(diff) == {}
     assert diff["quarantined"] == diff["columns"] == diff["params"] == {}
@@ -106,13 +106,13 @@ CHANGES = {
 
 @pytest.mark.parametrize(("rows", "expected"), CHANGES.values(), ids=CHANGES)
 def test_every_change_is_found(rows, expected):
-    diff = compare(snapshot(*OLD), snapshot(*rows))
+    diff = compare_snapshots(snapshot(*OLD), snapshot(*rows))
     assert found(diff) == expected
     assert json.loads(json.dumps(diff, allow_nan=False)) == diff
     text = render_diff(diff)
     for paths in expected.values():
         assert all(path in text for path in paths)
-    back = compare(snapshot(*rows), snapshot(*OLD))
+    back = compare_snapshots(snapshot(*rows), snapshot(*OLD))
     assert len(back["added"]) == len(diff["removed"])
     assert len(back["moved"]) == len(diff["moved"])
 
@@ -123,7 +123,7 @@ def test_what_is_listed_of_each():
         row("e.png", "c", "dog", "test"),
         row("d.png", "d", None, reason="no_label"),
     )
-    diff = compare(snapshot(*OLD), new)
+    diff = compare_snapshots(snapshot(*OLD), new)
     gone = {
         "path": "b.png",
         "id": "b" * 64,
@@ -171,7 +171,7 @@ def test_copies_are_paired_one_to_one():
     def copies(*names):
         return snapshot(OLD[1], *(row(name, "a") for name in names))
 
-    diff = compare(copies("1.png", "2.png", "3.png"), copies("x.png", "y.png"))
+    diff = compare_snapshots(copies("1.png", "2.png", "3.png"), copies("x.png", "y.png"))
     assert [(each["old_path"], each["path"]) for each in diff["renamed"]] == [
         ("1.png", "x.png"),
         ("2.png", "y.png"),
@@ -181,12 +181,14 @@ def test_copies_are_paired_one_to_one():
 
 def test_files_that_are_not_there_have_no_bytes_in_common():
     lost = {"mode": None, "format": None, "width": None, "height": None, "reason": "missing_file"}
-    diff = compare(
+    diff = compare_snapshots(
         snapshot(*OLD, row("x.png", None, **lost)), snapshot(*OLD, row("y.png", None, **lost))
     )
     assert found(diff) == {"removed": ["x.png"], "added": ["y.png"]}
     assert diff["quarantined"] == {"missing_file": ["y.png"]}
-    same = compare(snapshot(row("x.png", None, **lost)), snapshot(row("x.png", None, **lost)))
+    same = compare_snapshots(
+        snapshot(row("x.png", None, **lost)), snapshot(row("x.png", None, **lost))
+    )
     assert found(same) == {}
 
 
@@ -197,12 +199,12 @@ def test_new_quarantines_by_reason():
         row("d.png", "a", "dog", reason="conflict"),
         row("e.png", "e", reason="too_small"),
     )
-    diff = compare(snapshot(*OLD), new)
+    diff = compare_snapshots(snapshot(*OLD), new)
     assert diff["quarantined"] == {"conflict": ["a.png", "d.png"], "too_small": ["e.png"]}
-    again = compare(new, new)
+    again = compare_snapshots(new, new)
     assert again["quarantined"] == {}
     other = replace(new, manifest=new.manifest.replace({"reason": {"too_small": "aspect"}}))
-    assert compare(new, other)["quarantined"] == {"aspect": ["e.png"]}
+    assert compare_snapshots(new, other)["quarantined"] == {"aspect": ["e.png"]}
 
 
 def test_new_items_that_repeat_old_ones():
@@ -215,7 +217,7 @@ def test_new_items_that_repeat_old_ones():
         row("h.png", "h", reason="duplicate"),
         originals={"e.png": "a.png", "f.png": "a.png", "g.png": "d.png"},
     )
-    diff = compare(snapshot(*OLD), new)
+    diff = compare_snapshots(snapshot(*OLD), new)
     assert [(each["path"], each["of"], each["of_old"]) for each in diff["repeats"]] == [
         ("e.png", "a.png", True),
         ("f.png", "a.png", True),
@@ -226,7 +228,7 @@ def test_new_items_that_repeat_old_ones():
     assert "new, and dropped: repeat what was there: 3" in text
     assert "e.png  duplicate  a.png" in text
     assert "new, and dropped: repeat one another: 1" in text
-    assert compare(new, new)["repeats"] == []
+    assert compare_snapshots(new, new)["repeats"] == []
 
 
 def test_an_old_item_under_a_new_name_was_there_before():
@@ -236,7 +238,7 @@ def test_an_old_item_under_a_new_name_was_there_before():
         row("zz.png", "a", reason="duplicate"),
         originals={"zz.png": "z.png"},
     )
-    diff = compare(snapshot(*OLD), new)
+    diff = compare_snapshots(snapshot(*OLD), new)
     assert diff["repeats"] == [
         {"path": "zz.png", "reason": "duplicate", "of": "z.png", "of_old": True}
     ]
@@ -256,7 +258,9 @@ def test_an_old_item_under_a_new_name_was_there_before():
     ],
 )
 def test_a_moved_split_is_loud_and_has_its_reason(rows, settings, why):
-    diff = compare(snapshot(*OLD), snapshot(row("a.png", "a", **rows), *OLD[1:], **settings))
+    diff = compare_snapshots(
+        snapshot(*OLD), snapshot(row("a.png", "a", **rows), *OLD[1:], **settings)
+    )
     (moved,) = diff["moved"]
     assert (moved["path"], moved["old"], moved["new"]) == ("a.png", "train", rows["split"])
     assert moved["why"] == why
@@ -269,7 +273,7 @@ def test_what_is_dropped_on_one_side_moved_nowhere():
     """A copy in another split that is not used is no leak."""
     old = snapshot(*OLD, row("z.png", "z", split="test"))
     new = snapshot(*OLD, row("z.png", "z", reason="review"))
-    assert compare(old, new)["moved"] == []
+    assert compare_snapshots(old, new)["moved"] == []
 
 
 def test_params_and_other_columns():
@@ -278,7 +282,7 @@ def test_params_and_other_columns():
         *OLD[1:],
         split=SETTINGS["split"] | {"seed": 2},
     )
-    diff = compare(snapshot(*OLD), new)
+    diff = compare_snapshots(snapshot(*OLD), new)
     assert diff["params"] == {"split.seed": {"old": 1, "new": 2}}
     assert diff["columns"] == {"meta.site": 1, "weight": 1}
     assert "split.seed  1 -> 2" in render_diff(diff)
@@ -286,7 +290,9 @@ def test_params_and_other_columns():
 
 def test_numbers_are_no_classes():
     rows = [row(f"{n}.png", "a", str(n)) for n in range(3)]
-    diff = compare(snapshot(*rows, task="regression"), snapshot(*rows[1:], task="regression"))
+    diff = compare_snapshots(
+        snapshot(*rows, task="regression"), snapshot(*rows[1:], task="regression")
+    )
     assert diff["classes"] == {}
     assert diff["splits"]["train"] == {"old": 3, "new": 2}
 
@@ -297,7 +303,7 @@ def test_text_is_short_whatever_changed():
     new = [
         row(f"{n}.png", "a", label[::-1], "test", id=f"{n:064}") for n, label in enumerate(labels)
     ] + [row(f"new {n}.png", "b", labels[n % 9], id=f"{n:x>64}") for n in range(900)]
-    diff = compare(snapshot(*old), snapshot(*new))
+    diff = compare_snapshots(snapshot(*old), snapshot(*new))
     lines = render_diff(diff).splitlines()
     assert len(lines) < 75
     assert max(map(len, lines)) < 160
@@ -309,7 +315,7 @@ def test_text_is_short_whatever_changed():
 def test_names_cannot_act_on_a_terminal():
     old = snapshot(*OLD)
     new = snapshot(*OLD, row("\x1b[2J\u202egnp.exe", "d", "cat\nowl\x07"))
-    text = render_diff(compare(old, new))
+    text = render_diff(compare_snapshots(old, new))
     assert "\\x1b[2J\\u202egnp.exe" in text
     assert "\x1b" not in text
     assert "\u202e" not in text
@@ -319,8 +325,8 @@ def test_names_cannot_act_on_a_terminal():
 def test_an_empty_side():
     none = snapshot(OLD[0])
     none = replace(none, manifest=none.manifest.iloc[:0])
-    assert len(compare(none, snapshot(*OLD))["added"]) == 3
-    assert len(compare(snapshot(*OLD), none)["removed"]) == 3
+    assert len(compare_snapshots(none, snapshot(*OLD))["added"]) == 3
+    assert len(compare_snapshots(snapshot(*OLD), none)["removed"]) == 3
 
 
 def test_a_hundred_thousand_items_take_seconds():
@@ -329,7 +335,7 @@ def test_a_hundred_thousand_items_take_seconds():
     rows = rows.assign(path=[f"{i:06}.png" for i in range(n)], id=[f"{i:064}" for i in range(n)])
     old = replace(snapshot(OLD[0]), manifest=rows.reset_index(drop=True))
     new = replace(old, manifest=old.manifest.iloc[1000:].reset_index(drop=True))
-    assert len(compare(old, new)["removed"]) == 1000
+    assert len(compare_snapshots(old, new)["removed"]) == 1000
 
 
 def test_originals_are_known_by_bytes_by_the_report_or_by_the_pairs():

@@ -4,7 +4,7 @@ import pytest
 from pydantic import ValidationError
 
 from pipeline.judge.paired import Gain
-from pipeline.promotion.contender import Contestant, Unfit, check_same_task
+from pipeline.promotion.contender import Contender, Unfit, check_same_task
 from pipeline.promotion.gates import Measured, judge_alone, judge_paired
 from pipeline.promotion.history import _tell_gates
 from pipeline.version.params import RegistryParams
@@ -132,7 +132,7 @@ def test_of_many_classes_that_fall_the_reason_names_a_few_and_counts_the_rest():
 
 def test_classes_that_differ_are_named_by_a_few_and_a_count():
     new, old = (
-        Contestant(
+        Contender(
             "",
             "1",
             "",

@@ -10,7 +10,7 @@ from pipeline.ground.files import read_json
 from pipeline.ground.tables import read_table, write_table
 from pipeline.keys.keys import Recorded
 from pipeline.repo.lock import Lock
-from pipeline.reproduce.verdict import Verdict, find_differences, judge
+from pipeline.reproduce.verdict import Verdict, find_differences, judge_rebuild
 from tests.support.published import FINGERPRINT, RESULTS, Project
 
 OTHER = FINGERPRINT | {"cpu": "AVX512"}
@@ -41,7 +41,7 @@ def judged(project, predictions, *, old=FINGERPRINT, new=OTHER):
     lock["stages"]["train"]["outs"][0]["md5"] = "b" * 32
     differences = find_differences(recorded(project.lock), recorded(lock))
     bundle = read_json(project.folder / RESULTS.bundle)
-    return judge(
+    return judge_rebuild(
         differences, artifacts=9, fingerprints=(old, new), predictions=predictions, bundle=bundle
     )
 
@@ -49,7 +49,7 @@ def judged(project, predictions, *, old=FINGERPRINT, new=OTHER):
 def test_equal_digests_are_bit_identical(project):
     same = find_differences(recorded(project.lock), recorded(project.lock))
     assert same == ()
-    judgment = judge(
+    judgment = judge_rebuild(
         same,
         artifacts=9,
         fingerprints=(FINGERPRINT, OTHER),
