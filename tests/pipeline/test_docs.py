@@ -141,8 +141,9 @@ def faults(page):
         if (found := re.match(r"([a-z]+)\.([a-z_0-9]+)(?=$|: )", text)) and text not in ROOMS:
             yield from [] if found[2] in NO_PARAM else faults_of_param(found[0])
         if text.startswith(FOLDERS) and not re.search(r"[<*\s]", text):
-            path = ROOT / re.sub(r"(\.\w+):.*", r"\1", text)
-            yield from [] if path.exists() else [text]
+            path = re.sub(r"(\.\w+):.*", r"\1", text)
+            places = (ROOT / path, ROOT / "pipeline" / path)  # a room may be named like a folder
+            yield from [] if any(place.exists() for place in places) else [text]
 
 
 def faults_of_command(words, *, is_whole):
