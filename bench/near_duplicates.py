@@ -28,11 +28,12 @@ import pandas as pd
 from PIL import Image, ImageEnhance
 
 from data.elpv.fetch import _package_folder
-from pipeline.clean.near import NearRule, find_near_duplicates
+from pipeline.clean.near import find_near_duplicates
 from pipeline.manifest.manifest import SPLITS
 from pipeline.picture.read.near_search import find_alike
 from pipeline.picture.read.thumbnail import SIDE_PX, thumbnail
 from pipeline.picture.read.thumbnail_match import Thumbnails
+from tests.support.near import near_rule
 
 PLANTED = 200
 CORRELATIONS = (0.999, 0.997, 0.995, 0.99)
@@ -183,7 +184,7 @@ def measure_cost(kind: str, n: int, turns: bool) -> dict[str, float]:
             "path": [f"{number:07}" for number in range(n)],
             "split": np.random.default_rng(3).choice(SPLITS, n, p=(0.6, 0.15, 0.25)),
             "label": "x",
-            "thumbnail": [each.tobytes() for each in thumbnails],
+            "sketch": [each.tobytes() for each in thumbnails],
         }
     )
     del thumbnails
@@ -192,7 +193,7 @@ def measure_cost(kind: str, n: int, turns: bool) -> dict[str, float]:
     start, start_cpu = time.perf_counter(), time.process_time()
     near = find_near_duplicates(
         table,
-        NearRule("drop", correlation=DEFAULT, turns=turns, task="classification"),
+        near_rule("drop", correlation=DEFAULT, turns=turns, task="classification"),
         pd.Series(data=False, index=table.index),
     )
     return {

@@ -4,26 +4,28 @@ Reads   --raw --labels     the raw folder, and the same folder or a label file
         --review           people's decisions on single items, and pinned splits
 Writes  --manifest         one row for every raw item, kept or not, with the reason
         --report --page --plots  counts, shares, fills, warnings; the same for people; pictures
-        --near-duplicates  one row for every pair of pictures that are nearly the same
+        --near-duplicates  one row for every pair of items that are nearly the same
         --probes --key     what was seen of each file, and by what code, for the next build
 """
 
 from pathlib import Path
 
+from pipeline.clean.judges import Rules
 from pipeline.clean.page.plots import write_plots
 from pipeline.clean.page.render import write_page
-from pipeline.clean.params import CleanParams
 from pipeline.clean.probe_cache import known_probes, made_from, write_probes
-from pipeline.clean.run import Rules, clean_items
+from pipeline.clean.run import clean_items
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
-from pipeline.ground.params import Task
+from pipeline.ground.params import Task, Unchecked
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.manifest.manifest import write_manifest
 from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import read_pins
 from pipeline.manifest.review import read_review
+from pipeline.modality.params import IgnoreParams
+from pipeline.modality.reading import reader
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
 from pipeline.store.previous_build import earlier_build
@@ -33,7 +35,7 @@ from pipeline.store.spill import Spill
 def main(
     task: Task,
     data: DataParams,
-    clean: CleanParams,
+    clean: Unchecked,
     split: SplitParams,
     machine: MachineParams,
     *,
@@ -49,21 +51,20 @@ def main(
     key: Path,
 ) -> None:
     """Judge every item in the raw folder."""
-    rules = Rules(task, clean, split, read_pins(review, raw))
-    found = find_items(raw, labels, target=data.target, layout=data.layout, ignore=clean.ignore)
-    source = made_from(clean.limits())
+    ignore = clean.check_keys(IgnoreParams).ignore
+    found = find_items(raw, labels, target=data.target, layout=data.layout, ignore=ignore)
+    params = clean.check(reader(found.modality).params)
+    rules = Rules(task, params, split, read_pins(review, raw), read_review(review, raw))
+    source = made_from(found.modality, params)
     with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
-        known, decided = known_probes(old, spill), read_review(review, raw)
-        cleaned = clean_items(
-            raw, found, decisions=decided, rules=rules, machine=machine, known=known
-        )
+        known = known_probes(old, found.modality, spill)
+        cleaned = clean_items(raw, found, rules, machine, known)
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)
     write_table(near_duplicates, cleaned.near_duplicates)
     write_plots(plots, cleaned, raw=raw, rules=rules)
-    near = None if clean.near_duplicates == "off" else cleaned.near_duplicates
-    write_page(page, cleaned, raw=raw, rules=rules, machine=machine, near=near)
-    write_probes(probes, cleaned.probes)
+    write_page(page, cleaned, raw=raw, rules=rules, machine=machine, near=cleaned.searched)
+    write_probes(probes, cleaned.probes, found.modality)
     write_json(key, source)
 
 

@@ -1,4 +1,4 @@
-"""The same pixels at several paths: keep one if the labels agree, none if they do not."""
+"""The same content at several paths: keep one if the labels agree, none if they do not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Duplicate:
 
 
 def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
-    """Find rows with equal pixels, mode and shape.
+    """Find rows with equal content.
 
     With one label one stays, and the others are duplicates: of those in the most protected split
     that the user gave (test, then val, then train) the first in path order. With several labels all
@@ -30,12 +30,12 @@ def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
 
     Args:
         table: Columns path, label (none missing), split (as the user gave it, else missing),
-            pixel_hash.
+            content_hash.
     """
-    repeated = table[table["pixel_hash"].duplicated(keep=False)].sort_values("path")
+    repeated = table[table["content_hash"].duplicated(keep=False)].sort_values("path")
     return [
         duplicate
-        for _, same in repeated.groupby("pixel_hash", sort=False)
+        for _, same in repeated.groupby("content_hash", sort=False)
         for duplicate in _judge(same)
     ]
 

@@ -6,19 +6,14 @@ import statistics
 import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from typing import Literal
 
 import pandas as pd
 
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.params import Task
 from pipeline.manifest.manifest import TEXT
+from pipeline.modality.params import MissingLabel
 from pipeline.raw.labels.missing_words import is_placeholder
-
-MissingLabel = Literal[
-    "quarantine", "drop", "ffill", "bfill", "most_frequent", "mean", "median", "error"
-]
-"""`clean.missing_label`: what happens to an item without a label."""
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)
 _DECIMAL_COMMA = re.compile(r"[+-]?\d+,\d+", re.ASCII)

@@ -1,4 +1,4 @@
-"""The same picture in two of the splits that the user gave: a proof of it, and a full stop."""
+"""The same item in two of the splits that the user gave: a proof of it, and a full stop."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -15,7 +15,7 @@ PROOF = Path(".rootstock") / "proofs" / "leaks.csv"
 
 IDENTICAL = "identical"
 COLUMNS = ("path_a", "split_a", "label_a", "path_b", "split_b", "label_b", "correlation")
-"""`correlation` is that of the thumbnails, or `identical` for equal pixels."""
+"""`correlation` is that of the sketches, or `identical` for equal content."""
 
 
 def identical_leaks(table: pd.DataFrame, duplicates: Sequence[Duplicate]) -> pd.DataFrame:
@@ -65,7 +65,7 @@ def refuse_leaks(identical: pd.DataFrame, nearly: pd.DataFrame, proof: Path) -> 
     how = first["correlation"]
     raise DataError(
         proof,
-        f"no picture may be in two of the given splits, and {len(leaks)} "
+        f"no item may be in two of the given splits, and {len(leaks)} "
         f"{'pairs do' if len(leaks) > 1 else 'pair does'}; first: {first['path_a']} in "
         f"{first['split_a']} and {first['path_b']} in {first['split_b']}, "
         + (how if how == IDENTICAL else f"{how} alike"),

@@ -1,4 +1,4 @@
-"""Pictures that are nearly the same: what belongs together, and what must go so that none leaks.
+"""Items that are nearly the same: what belongs together, and what must go so that none leaks.
 
 A cluster is what pairs connect whose labels agree. No cluster moves an item: where one stands in
 several splits, its members outside the most protected split present (test, then val, then train)
@@ -10,9 +10,9 @@ wrong, or what tells the two apart is small (a scratch, a stamp on a form). Such
 splits cannot make a test figure too good: what is learned from the one is wrong for the other.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -20,9 +20,9 @@ import pandas as pd
 
 from pipeline.ground.params import Task
 from pipeline.manifest.manifest import SPLITS, TEXT
-from pipeline.picture.read.near_search import Alike, find_alike, join_pairs
-from pipeline.picture.read.thumbnail import SIDE_PX
-from pipeline.picture.read.thumbnail_match import TURNS, Thumbnails
+from pipeline.modality.alike import Alike, join_pairs
+from pipeline.modality.params import NearPolicy
+from pipeline.modality.protocols import Reader, Sketches
 from pipeline.store.spill import MEMORY, Place
 
 PAIR_COLUMNS = (
@@ -37,8 +37,6 @@ PAIR_COLUMNS = (
     "dropped",
 )
 """`turn`: what is done to a to get b. `dropped`: none, a, b or both."""
-
-NearPolicy = Literal["drop", "report", "off"]
 
 _FAR = 1.0
 """Numbers of a regression differ if they lie further apart, in standard deviations of all."""
@@ -56,7 +54,9 @@ class NearRule:
 
     policy: NearPolicy
     correlation: float
-    turns: bool
+    search: Mapping[str, Any]
+    """What else the modality's search asks for: `Reader.search`."""
+    reader: Reader
     task: Task
     """Whether labels are class names or numbers."""
 
@@ -102,7 +102,8 @@ class _Items:
     """The rows in path order, as arrays."""
 
     table: pd.DataFrame
-    thumbnails: Thumbnails
+    sketches: Sketches
+    turns: Sequence[str]
     ranks: Ints
     """How protected an item's split is, as an index of `SPLITS`."""
     is_wanted: Bools
@@ -115,9 +116,7 @@ class _Items:
         """Find pairs among some of the items."""
         width = self.tolerance or 1.0  # labels of one kind agree
         kinds = np.floor(self.labels / width).astype(np.int64)
-        return find_alike(
-            self.thumbnails, rows, kinds, correlation=rule.correlation, turns=rule.turns
-        )
+        return self.sketches.find_alike(rows, kinds, correlation=rule.correlation, **rule.search)
 
     def is_leak(self, pairs: pd.DataFrame) -> Bools:
         """Return which pairs with one label stand in two splits, the lower not being wanted."""
@@ -150,19 +149,19 @@ def find_near_duplicates(
     """Find what is nearly the same, and decide what goes: a function of the set of rows.
 
     Args:
-        table: Columns path, label, split (none missing), thumbnail (bytes); rows in any order.
+        table: Columns path, label, split (none missing), sketch (bytes); rows in any order.
         rule: What counts.
         is_wanted: Rows that a person wants kept.
-        spill: Where thumbnails lie meanwhile.
+        spill: Where sketches lie meanwhile.
     """
-    items = _arrange(table if rule.policy != "off" else table[:0], rule.task, is_wanted, spill)
+    items = _arrange(table if rule.policy != "off" else table[:0], rule, is_wanted, spill)
     alike = items.search(rule, np.arange(len(items.ranks)))
     settled = _settle(items, rule, alike)
     if (protected := _untrained(items, settled[2], rule.task)).any():
         items = replace(items, ranks=np.where(protected, len(SPLITS), items.ranks))
         settled = _settle(items, rule, alike)
     alike, clusters, is_dropped, left = settled
-    pairs = _pair_table(items.table, alike.pairs, is_dropped)
+    pairs = _pair_table(items, alike.pairs, is_dropped)
     sizes = np.bincount(_connect(alike.pairs, items.ranks).number)
     named = {each.row: each for each in _explain(items, alike.pairs, clusters)}
     index = items.table.index
@@ -181,16 +180,16 @@ def find_near_duplicates(
     )
 
 
-def _arrange(table: pd.DataFrame, task: Task, is_wanted: pd.Series, spill: Place) -> _Items:
+def _arrange(table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Place) -> _Items:
     table = table.sort_values("path", kind="stable")
-    pixels = spill.lay(list(table["thumbnail"]), (SIDE_PX, SIDE_PX))
     ranks = {name: rank for rank, name in enumerate(SPLITS)}
-    is_regression = task == "regression"
+    is_regression = rule.task == "regression"
     labels = table["label"].astype("float64") if is_regression else pd.factorize(table["label"])[0]
     values = np.asarray(labels, dtype=np.float64)
     return _Items(
         table=table,
-        thumbnails=Thumbnails.measure(pixels),
+        sketches=rule.reader.sketches(list(table["sketch"]), spill),
+        turns=rule.reader.turns,
         ranks=np.asarray(table["split"].map(ranks), dtype=np.int64),
         is_wanted=is_wanted.loc[table.index].to_numpy(bool),
         labels=values,
@@ -241,13 +240,13 @@ def _connect(pairs: pd.DataFrame, ranks: Ints) -> _Clusters:
     return _Clusters(number.astype(np.int64), top[number], ranks < top[number])
 
 
-def _pair_table(table: pd.DataFrame, pairs: pd.DataFrame, is_dropped: Bools) -> pd.DataFrame:
+def _pair_table(items: _Items, pairs: pd.DataFrame, is_dropped: Bools) -> pd.DataFrame:
     columns: dict[str, Any] = {
         "correlation": pairs["correlation"].round(6),
-        "turn": np.array(TURNS, dtype=object)[pairs["turn"]],
+        "turn": np.array(items.turns, dtype=object)[pairs["turn"]],
     }
     for side, name in (("a", "first"), ("b", "second")):
-        rows = table.iloc[pairs[name]]
+        rows = items.table.iloc[pairs[name]]
         columns |= {f"{each}_{side}": rows[each].to_numpy() for each in ("path", "split", "label")}
     gone = is_dropped[pairs["first"]] + 2 * is_dropped[pairs["second"]]
     columns["dropped"] = np.array(("none", "a", "b", "both"), dtype=object)[gone]
@@ -293,10 +292,6 @@ def _first_members(clusters: _Clusters, is_protected: Bools) -> dict[int, Ints]:
 
 
 def _best(items: _Items, row: int, others: Ints) -> tuple[int, float]:
-    """Return the other item that correlates best, in any orientation."""
-    rows = np.full(len(others), row)
-    values = np.stack(
-        [items.thumbnails.correlation(rows, others, turn) for turn in range(len(TURNS))]
-    )
-    best = values.max(axis=0)
-    return int(others[best.argmax()]), float(best.max())
+    """Return the other item that correlates best."""
+    values = items.sketches.likeness(row, others)
+    return int(others[values.argmax()]), float(values.max())

@@ -29,7 +29,7 @@ def near_section(near: NearDuplicates, rule: NearRule) -> dict[str, Any]:
     return {
         "policy": rule.policy,
         "correlation": rule.correlation,
-        "turns": rule.turns,
+        **rule.search,
         "compared": near.compared,
         "low_contrast": near.flat,
         "crowded": near.crowded,
@@ -69,8 +69,8 @@ def near_warnings(near: NearDuplicates) -> list[str]:
         )
     if near.crowded:
         warnings.append(
-            f"{near.crowded} pictures resemble so many others that only the nearest were compared; "
-            "raise clean.near_correlation, or give a group to pictures that belong together"
+            f"{near.crowded} items resemble so many others that only the nearest were compared; "
+            "raise clean.near_correlation, or give a group to items that belong together"
         )
     return warnings
 
@@ -113,9 +113,9 @@ def refuse_many_near(
     worst = max(many, key=lambda each: each[0])[1]
     raise DataError(
         where,
-        f"near-duplicates of pictures in other splits would take {worst}; {len(many)} splits and "
+        f"near-duplicates of items in other splits would take {worst}; {len(many)} splits and "
         f"classes would lose more than clean.max_near_frac allows, which is {most:g}",
-        remedy=f"look at the pairs in {PROOF}; if they are different pictures that look alike (one "
+        remedy=f"look at the pairs in {PROOF}; if they are different items that look alike (one "
         "camera, forms, X-rays), set clean.near_duplicates to report, or raise "
         f"clean.near_correlation above {rule.correlation:g}; if they are copies (a burst, one "
         "film), give them one group in a labels.csv, or raise clean.max_near_frac",

@@ -1,35 +1,38 @@
-"""What stands for a picture and is none: "image not available", a logo, a black frame.
+"""What stands for an item and is none: "image not available", a logo, a black frame.
 
-Such pictures are told of, and stay as the other rules have them: what they are, people know alone.
+Such items are told of, and stay as the other rules have them: what they are, people know alone.
 """
 
 from collections import Counter
+from collections.abc import Collection
 
 import pandas as pd
 
 from pipeline.manifest.manifest import KEPT
-from pipeline.picture.read.probe import ALARMS, NOTES
+from pipeline.modality.protocols import Reader
 
 _COPIES_UNDER_LABELS = 3
 _COPIES = 10
 _SHOWN = 5
 
 
-def doubts(table: pd.DataFrame) -> list[str]:
-    """Describe kept pictures that may hold nothing, and pictures that stand often.
+def doubts(table: pd.DataFrame, reader: Reader) -> list[str]:
+    """Describe kept items that may hold nothing, and items that stand often.
 
     Args:
-        table: Columns path, label, pixel_hash, status, reason, notes; sorted by path.
+        table: Columns path, label, content_hash, status, reason, notes; sorted by path.
+        reader: Of their modality.
     """
-    return [*_note_lines(table[table["status"] == KEPT], ALARMS), *_repeat_lines(table)]
+    kept = table[table["status"] == KEPT]
+    return [*_note_lines(kept, reader.alarms, reader), *_repeat_lines(table)]
 
 
-def causes(table: pd.DataFrame) -> list[str]:
-    """Describe the same of all pictures, kept or not, and all other notes: why a stage may stop."""
-    return [*_note_lines(table, frozenset(NOTES)), *_repeat_lines(table)]
+def causes(table: pd.DataFrame, reader: Reader) -> list[str]:
+    """Describe the same of all items, kept or not, and all other notes: why a stage may stop."""
+    return [*_note_lines(table, reader.notes, reader), *_repeat_lines(table)]
 
 
-def _note_lines(table: pd.DataFrame, wanted: frozenset[str]) -> list[str]:
+def _note_lines(table: pd.DataFrame, wanted: Collection[str], reader: Reader) -> list[str]:
     first: dict[str, str] = {}
     counts: Counter[str] = Counter()
     for path, notes in zip(table["path"], table["notes"], strict=True):
@@ -37,28 +40,28 @@ def _note_lines(table: pd.DataFrame, wanted: frozenset[str]) -> list[str]:
         for note in notes:
             first.setdefault(note, path)
     return [
-        f"{note}: {counts[note]} pictures; {NOTES[note]}; first: {first[note]!r}"
-        for note in sorted(wanted & set(counts))
+        f"{note}: {counts[note]} items; {reader.notes[note]}; first: {first[note]!r}"
+        for note in sorted(set(wanted) & set(counts))
     ]
 
 
 def _repeat_lines(table: pd.DataFrame) -> list[str]:
-    """Describe pictures that stand so often that they may be placeholders.
+    """Describe items that stand so often that they may be placeholders.
 
     One counts with `_COPIES_UNDER_LABELS` copies under several labels, or with `_COPIES` in all.
     """
-    seen = table[table["pixel_hash"].notna() & (table["reason"] != "review")]
-    copies = seen[seen["pixel_hash"].duplicated(keep=False)]
+    seen = table[table["content_hash"].notna() & (table["reason"] != "review")]
+    copies = seen[seen["content_hash"].duplicated(keep=False)]
     found = []
-    for _, rows in copies.groupby("pixel_hash", sort=False):
+    for _, rows in copies.groupby("content_hash", sort=False):
         labels = rows["label"].nunique()
         if len(rows) >= (_COPIES_UNDER_LABELS if labels > 1 else _COPIES):
             found.append((-len(rows), str(rows["path"].iloc[0]), labels))
     lines = [
-        f"the same picture appears {-count} times, under {labels} label{'s' * (labels != 1)}; "
+        f"the same item appears {-count} times, under {labels} label{'s' * (labels != 1)}; "
         f"is it a placeholder, such as 'image not available'? (remove it, or drop it by review); "
         f"first: {path!r}"
         for count, path, labels in sorted(found)[:_SHOWN]
     ]
     rest = len(found) - len(lines)
-    return [*lines, f"{rest} more pictures appear so often"] if rest else lines
+    return [*lines, f"{rest} more items appear so often"] if rest else lines

@@ -7,9 +7,10 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
+from pipeline.clean.probe_item import probe_item
 from pipeline.compute.engine import Lost, MachineParams, map_in_order
-from pipeline.picture.read.limits import item_limits
-from pipeline.picture.read.probe import Limits, Probe, named, probe_file
+from pipeline.modality.probe import Probe
+from pipeline.modality.protocols import Look
 from pipeline.raw.source import RawFault, expect, read_raw
 
 log = logging.getLogger(__name__)
@@ -21,7 +22,7 @@ _GROUP = 64
 def probe_all(
     raw: Path,
     paths: Sequence[str],
-    limits: Limits,
+    look: Look,
     machine: MachineParams,
     *,
     known: Mapping[str, Probe] | None = None,
@@ -33,62 +34,62 @@ def probe_all(
     Args:
         raw: The data folder.
         paths: Relative to `raw`.
-        limits: What is not decoded.
+        look: Of the modality of the items.
         machine: Workers and progress.
-        known: By SHA-256, what an earlier build saw with the same limits.
+        known: By SHA-256, what an earlier build saw with the same look.
     """
     if not known:
-        yield from _probe_new(raw, paths, limits, machine)
+        yield from _probe_new(raw, paths, look, machine)
         return
     groups = [tuple(paths[start : start + _GROUP]) for start in range(0, len(paths), _GROUP)]
-    work, title = partial(_identify, raw, limits), f"clean: reading, by {_GROUP}"
+    work, title = partial(_identify, raw, look), f"clean: reading, by {_GROUP}"
     ids = list(chain(*map_in_order(work, groups, machine, title=title)))
     new = [path for path, digest in zip(paths, ids, strict=True) if digest not in known]
     log.info("clean: %d of %d files are as in the last build", len(paths) - len(new), len(paths))
-    fresh = _probe_new(raw, new, limits, machine)
+    fresh = _probe_new(raw, new, look, machine)
     for path, digest in zip(paths, ids, strict=True):
         is_known = digest is not None and digest in known
-        yield named(known[str(digest)], path) if is_known else next(fresh)
+        yield look.named(known[str(digest)], path) if is_known else next(fresh)
     yield from fresh  # its progress bar ends there
 
 
-def _identify(raw: Path, limits: Limits, paths: Sequence[str]) -> list[str | None]:
+def _identify(raw: Path, look: Look, paths: Sequence[str]) -> list[str | None]:
     """Return the SHA-256 of each file's bytes; None where they cannot be read."""
     expect(raw, paths)
-    return [_digest(raw, limits, path) for path in paths]
+    return [_digest(raw, look, path) for path in paths]
 
 
-def _digest(raw: Path, limits: Limits, path: str) -> str | None:
+def _digest(raw: Path, look: Look, path: str) -> str | None:
     try:
-        return hashlib.sha256(read_raw(raw, path, item_limits(limits.max_pixels).bytes)).hexdigest()
+        return hashlib.sha256(read_raw(raw, path, look.limits.bytes)).hexdigest()
     except RawFault as fault:
         return fault.sha256
 
 
 def _probe_new(
-    raw: Path, paths: Sequence[str], limits: Limits, machine: MachineParams
+    raw: Path, paths: Sequence[str], look: Look, machine: MachineParams
 ) -> Iterator[Probe]:
     """Decode files in processes of their own.
 
-    A file whose decoder crashes, takes over 60 s, or more memory than `clean.max_pixels` can
-    explain, is tried again in a fresh process, and is then quarantined alone. The limit of memory
-    is the same everywhere; how far one gets in 60 s is not, nor what a machine that is short of
-    memory kills. What is in question takes over a hundred times what a good picture takes.
+    A file whose decoder crashes, or takes more time or memory than its modality allows, is tried
+    again in a fresh process, and is then quarantined alone. The limit of memory is the same
+    everywhere; how far one gets in a time is not, nor what a machine that is short of memory kills.
+    What is in question takes over a hundred times what a good item takes.
     """
     return map_in_order(
-        partial(probe_file, raw, limits),
+        partial(probe_item, raw, look),
         paths,
         machine,
         title="clean",
-        limits=item_limits(limits.max_pixels),
-        lost=partial(lost_probe, raw, limits),
+        limits=look.limits,
+        lost=partial(lost_probe, raw, look),
     )
 
 
-def lost_probe(raw: Path, limits: Limits, path: str, loss: Lost) -> Probe:
+def lost_probe(raw: Path, look: Look, path: str, loss: Lost) -> Probe:
     """Describe a file that killed the process which looked at it; it is not decoded again."""
     try:
-        content = read_raw(raw, path, item_limits(limits.max_pixels).bytes)
+        content = read_raw(raw, path, look.limits.bytes)
     except RawFault as fault:
         return Probe(id=fault.sha256, reason=fault.reason, detail=fault.detail)
     digest = hashlib.sha256(content).hexdigest()

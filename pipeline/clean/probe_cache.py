@@ -6,8 +6,8 @@ bytes (a name's extension, a decoder that was stopped) is not in it.
 
 import logging
 import sys
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,10 @@ import pyarrow.parquet as pq
 from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.ground.files import replacing
 from pipeline.ground.tables import reading_parquet
-from pipeline.picture.read import decode, deep, probe, thumbnail, tiff
-from pipeline.picture.read import spec as picture
-from pipeline.picture.read.probe import EXTENSION_NOTE, Limits, Probe
-from pipeline.raw import sniff
-from pipeline.store.previous_build import code_digest
+from pipeline.modality.facts import facts
+from pipeline.modality.params import CleanParams
+from pipeline.modality.probe import Probe
+from pipeline.modality.reading import reader
 from pipeline.store.spill import MEMORY, Piece, Place
 
 log = logging.getLogger(__name__)
@@ -31,42 +30,40 @@ _VOLATILE = ("decoder_crashed", "decoder_hung")
 
 _ROWS_AT_ONCE = 4096
 
-_SCHEMA = pa.schema(
-    [
-        ("id", pa.string()),
-        ("width", pa.int64()),
-        ("height", pa.int64()),
-        ("mode", pa.string()),
-        ("format", pa.string()),
-        ("pixel_hash", pa.string()),
-        ("reason", pa.string()),
-        ("detail", pa.string()),
-        ("notes", pa.list_(pa.string())),
-        ("thumbnail", pa.binary()),
-    ]
-)
+
+def _schema(modality: str) -> pa.Schema:
+    of = facts(modality)
+    types = {int: pa.int64(), str: pa.string()}
+    return pa.schema(
+        [
+            ("id", pa.string()),
+            *((name, types[kind]) for name, kind in of.columns.items()),
+            (of.content_hash, pa.string()),
+            ("reason", pa.string()),
+            ("detail", pa.string()),
+            ("notes", pa.list_(pa.string())),
+            (of.sketch, pa.binary()),
+        ]
+    )
 
 
-def made_from(limits: Limits) -> dict[str, Any]:
+def made_from(modality: str, params: CleanParams) -> dict[str, Any]:
     """Return what the probe of a file depends on, besides its bytes: JSON."""
-    return {
-        "limits": asdict(limits),
-        "code": code_digest(
-            decode, deep, picture, probe, sniff, thumbnail, tiff, versions=decode.VERSIONS
-        ),
-    }
+    part = reader(modality)
+    return {"limits": part.look(params).to_dict(), "code": part.code()}
 
 
-def write_probes(path: Path, probes: Iterable[Probe]) -> None:
+def write_probes(path: Path, probes: Iterable[Probe], modality: str) -> None:
     """Write the probes of all files that were read."""
+    schema, names = _schema(modality), reader(modality).name_notes
     known = {
         each.id: each for each in probes if each.id is not None and each.reason not in _VOLATILE
     }
     order = sorted(known)
-    with replacing(path) as scratch, pq.ParquetWriter(scratch, _SCHEMA, compression="zstd") as out:
+    with replacing(path) as scratch, pq.ParquetWriter(scratch, schema, compression="zstd") as out:
         for start in range(0, len(order), _ROWS_AT_ONCE):
-            part = [_row(known[key]) for key in order[start : start + _ROWS_AT_ONCE]]
-            out.write_table(pa.Table.from_pylist(part, _SCHEMA))
+            rows = [known[key] for key in order[start : start + _ROWS_AT_ONCE]]
+            out.write_table(_table(rows, schema, names))
 
 
 @dataclass(frozen=True)
@@ -75,61 +72,82 @@ class Known:
 
     Attributes:
         probes: By id.
-        spill: Where thumbnails wait.
+        spill: Where sketches wait.
     """
 
     probes: Mapping[str, Probe] = field(default_factory=dict)
     spill: Place = MEMORY
 
 
-def known_probes(path: Path | None, spill: Place = MEMORY) -> Known:
+def known_probes(path: Path | None, modality: str, spill: Place = MEMORY) -> Known:
     """Return the probes of the last build; none where there is none, or it is damaged."""
     try:
-        return Known({} if path is None else read_probes(path, spill), spill)
+        return Known({} if path is None else read_probes(path, modality, spill), spill)
     except PipelineError as error:
         log.warning("clean: the last build cannot be used: %s", error)
         return Known({}, spill)
 
 
-def read_probes(path: Path, spill: Place = MEMORY) -> dict[str, Probe]:
+def read_probes(path: Path, modality: str, spill: Place = MEMORY) -> dict[str, Probe]:
     """Read what `write_probes` wrote, by id.
 
     Args:
         path: The file.
-        spill: Where thumbnails wait.
+        modality: Of the items.
+        spill: Where sketches wait.
 
     Raises:
         DataError: The file is missing.
         IntegrityError: It is something else.
         OSError: The disk is full.
     """
-    return {str(probe.id): slim(probe, spill) for probe in _read(path)}
+    return {str(probe.id): slim(probe, spill) for probe in _read(path, _schema(modality))}
 
 
-def _read(path: Path) -> Iterator[Probe]:
+def _read(path: Path, schema: pa.Schema) -> Iterator[Probe]:
     with reading_parquet(path), pq.ParquetFile(path) as table:
         names = table.schema_arrow.names
-        if names != _SCHEMA.names:
+        if names != schema.names:
             raise IntegrityError(path, "must have the columns of a probe", got=names)
         for batch in table.iter_batches(_ROWS_AT_ONCE):
             for row in batch.to_pylist():
-                yield Probe(**row | {"notes": tuple(row["notes"])})
+                digest, *own, content_hash, reason, detail, notes, sketch = row.values()
+                is_whole = reason is None
+                yield Probe(
+                    id=digest,
+                    facts=tuple(own) if is_whole else (),
+                    content_hash=content_hash,
+                    sketch=sketch,
+                    reason=reason,
+                    detail=detail,
+                    notes=tuple(notes),
+                )
 
 
 def slim(probe: Probe, spill: Place) -> Probe:
-    """Return the same probe in less memory: its thumbnail waits elsewhere, names are shared."""
-    return replace(
-        probe,
-        mode=probe.mode and sys.intern(probe.mode),
-        format=probe.format and sys.intern(probe.format),
-        thumbnail=_kept(probe.thumbnail, spill),
-    )
+    """Return the same probe in less memory: its sketch waits elsewhere, words are shared."""
+    own = (sys.intern(each) if isinstance(each, str) else each for each in probe.facts)
+    return replace(probe, facts=tuple(own), sketch=_kept(probe.sketch, spill))
 
 
 def _kept(piece: Piece | None, spill: Place) -> Piece | None:
     return spill.keep(piece) if isinstance(piece, bytes) else piece
 
 
-def _row(probe: Probe) -> dict[str, Any]:
-    row = {name: getattr(probe, name) for name in _SCHEMA.names}
-    return row | {"notes": [note for note in probe.notes if note != EXTENSION_NOTE]}
+def _table(probes: Sequence[Probe], schema: pa.Schema, name_notes: Collection[str]) -> pa.Table:
+    """Lay probes into columns; notes that depend on an item's name are left out."""
+    unknown = (None,) * (len(schema) - 6)
+    rows = [
+        (
+            each.id,
+            *(each.facts or unknown),
+            each.content_hash,
+            each.reason,
+            each.detail,
+            [note for note in each.notes if note not in name_notes],
+            each.sketch,
+        )
+        for each in probes
+    ]
+    named = [dict(zip(schema.names, row, strict=True)) for row in rows]
+    return pa.Table.from_pylist(named, schema)

@@ -33,6 +33,8 @@ class Findings:
     """The labels that were filled in, by the table's index."""
     near: Mapping[str, Any]
     """The section on near-duplicates."""
+    summary: Mapping[str, Any]
+    """What the modality says of the items that are kept: `Reader.summary`."""
     warnings: Sequence[str]
     review: Mapping[str, Any]
     """People's decisions, as `describe_decisions` gives them."""
@@ -76,9 +78,7 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
         "near_duplicates": dict(findings.near),
         "review": findings.review,
         "notes": _notes(kept),
-        "sizes": _sizes(kept),
-        "modes": _counts(kept["mode"]),
-        "formats": _counts(kept["format"]),
+        **findings.summary,
         "warnings": [*findings.warnings, *far, *_absent_classes(kept, is_classification)],
     } | ({"placed": list(findings.placed)} if findings.placed else {})
 
@@ -167,16 +167,3 @@ def _notes(kept: pd.DataFrame) -> dict[str, dict[str, Any]]:
             entry = notes.setdefault(code, {"n": 0, "first": path})
             entry["n"] += 1
     return dict(sorted(notes.items()))
-
-
-def _sizes(kept: pd.DataFrame) -> dict[str, Any]:
-    sizes: dict[str, Any] = {}
-    for name in ("width", "height"):
-        values = kept[name].astype("int64")
-        sizes[name] = {
-            "min": int(values.min()),
-            "median": float(values.median()),
-            "max": int(values.max()),
-        }
-    common = (kept["width"].astype("str") + "x" + kept["height"].astype("str")).value_counts()
-    return sizes | {"distinct": len(common)}

@@ -164,12 +164,14 @@ def _review_rows(options: argparse.Namespace, raw: Path) -> int:
 
 
 def _review_page(options: argparse.Namespace, params: dict[str, Any], raw: Path) -> int:
-    from pipeline.clean.params import CleanParams
+    from pipeline.modality.reading import reader
+    from pipeline.modality.table import MODALITIES
     from pipeline.reviewing.decisions import reviewer
     from pipeline.reviewing.run import Data, run
 
     start_logging(sys.stderr)
-    limits = load_section(params, "clean", CleanParams, path=PARAMS).limits()
+    part = reader(MODALITIES[0])
+    limits = part.look(load_section(params, "clean", part.params, path=PARAMS))
     data = Data(raw, REVIEW, load_value(params, "task", Task, path=PARAMS), limits)
     return run(
         data,

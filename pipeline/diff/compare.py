@@ -4,13 +4,14 @@ import json
 from pathlib import Path
 from typing import Any
 
-from pipeline.clean.params import CleanParams
 from pipeline.diff.diff import compare_snapshots
 from pipeline.diff.sheet import write_sheet
 from pipeline.diff.snapshots import read_current, read_recorded
 from pipeline.diff.text import moved_line, render_diff
 from pipeline.ground.errors import DataError
 from pipeline.ground.params import load_section, read_params
+from pipeline.modality.reading import reader
+from pipeline.modality.table import MODALITIES
 from pipeline.picture.show.tile import read_item
 
 _PARAMS = "params.yaml"
@@ -36,15 +37,16 @@ def compare_data(
     new, raw = read_current(root)
     diff = compare_snapshots(old, new)
     if sheet is not None:
+        part = reader(MODALITIES[0])
         params = load_section(
-            read_params(root / _PARAMS), "clean", CleanParams, path=root / _PARAMS
+            read_params(root / _PARAMS), "clean", part.params, path=root / _PARAMS
         )
         write_sheet(
             sheet,
             diff,
             read_old=old_files.read,
             read_new=lambda path: read_item(raw, path),
-            limits=params.limits(),
+            limits=part.look(params),
         )
     if as_json:
         return json.dumps(diff, indent=2, sort_keys=True, allow_nan=False) + "\n", diff

@@ -18,11 +18,11 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from pipeline.clean.params import CleanParams
+from pipeline.clean.judges import Rules
 from pipeline.clean.placeholders import causes
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import known_probes, made_from
-from pipeline.clean.run import Cleaned, Rules, judge, tabulate
+from pipeline.clean.run import Cleaned, judge, tabulate
 from pipeline.compute.engine import MachineParams
 from pipeline.doctor.data_process import RawFolder
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
@@ -32,13 +32,16 @@ from pipeline.ground.findings import Finding, demoted, gather, ok, warn
 from pipeline.ground.git import ask_git
 from pipeline.ground.params import Task, load_section, load_value, read_params
 from pipeline.ground.stage import PARAMS
-from pipeline.manifest.manifest import KEPT, REASONS, SPLITS
+from pipeline.manifest.manifest import KEPT, SPLITS, reasons
 from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import read_pins
 from pipeline.manifest.review import read_review
 from pipeline.manifest.split import count_splits
-from pipeline.picture.read.probe import ALARMS, NOTES, Limits, Probe
-from pipeline.picture.read.thumbnail import SIDE_PX
+from pipeline.modality.files import files
+from pipeline.modality.params import CleanParams
+from pipeline.modality.probe import Probe
+from pipeline.modality.reading import reader
+from pipeline.modality.table import MODALITIES
 from pipeline.raw.item import RawItems
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
@@ -106,8 +109,8 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     )
     openable = [each.path for each in found.items if each.reason in (None, "conflict")]
     yield ok(raw, _counted(found, wanted.task))
-    probes = _look(raw, openable, wanted, is_fast=sum(sizes) < _FAST_BYTES)
-    yield ok(raw, _opened(probes, len(openable)))
+    probes = _look(raw, found, openable, wanted, is_fast=sum(sizes) < _FAST_BYTES)
+    yield ok(raw, _opened(probes, len(openable), found.modality))
     in_train = yield from _judged(raw, found, openable, probes, wanted)
     return RawFolder(len(found.items), sum(sizes), in_train)
 
@@ -179,19 +182,21 @@ def _some(texts: Sequence[str]) -> str:
 
 
 def _look(
-    raw: Path, openable: Sequence[str], wanted: Expectations, *, is_fast: bool
+    raw: Path, found: RawItems, openable: Sequence[str], wanted: Expectations, *, is_fast: bool
 ) -> dict[str, Probe]:
     """Open items in the order of their paths' hashes: all of few, of many as time allows.
 
     What the last build saw of a file stands, if reading all of them is fast.
     """
-    limits, quiet = wanted.clean.limits(), wanted.machine.model_copy(update={"progress": "none"})
-    known = known_probes(_PROBES if is_fast and _is_of(limits) else None)
+    quiet, modality = wanted.machine.model_copy(update={"progress": "none"}), found.modality
+    is_known = is_fast and _is_of(modality, wanted.clean)
+    known = known_probes(_PROBES if is_known else None, modality)
     by_hash = ((hashlib.sha256(path.encode()).digest(), path) for path in openable)
     paths = [path for _, path in nsmallest(_MOST, by_hash)]
     probes: dict[str, Probe] = {}
     deadline = time.monotonic() + _SAMPLE_S
-    seen = probe_all(raw, paths, limits, quiet, known=known.probes)
+    look = reader(modality).look(wanted.clean)
+    seen = probe_all(raw, paths, look, quiet, known=known.probes)
     for path, probe in zip(paths, seen, strict=True):
         if not probes and known.probes:  # all were read until the first one came
             deadline = time.monotonic() + _SAMPLE_S
@@ -201,26 +206,16 @@ def _look(
     return dict(sorted(probes.items()))
 
 
-def _is_of(limits: Limits) -> bool:
+def _is_of(modality: str, clean: CleanParams) -> bool:
     """Check whether the last build looked at files as the next one would."""
-    return _KEY.exists() and _PROBES.exists() and read_json(_KEY) == made_from(limits)
+    return _KEY.exists() and _PROBES.exists() and read_json(_KEY) == made_from(modality, clean)
 
 
-def _opened(probes: Mapping[str, Probe], openable: int) -> str:
+def _opened(probes: Mapping[str, Probe], openable: int, modality: str) -> str:
     good = [each for each in probes.values() if not each.reason]
-    looks = f": {_looks(good)}" if good else ""
-    return f"{len(probes)} of {openable} items were opened, {len(good)} are pictures{looks}"
-
-
-def _looks(good: Sequence[Probe]) -> str:
-    sides = sorted((each.width or 0, each.height or 0) for each in good)
-    small, middle, large = (
-        f"{width} x {height}" for width, height in (sides[0], sides[len(sides) // 2], sides[-1])
-    )
-    formats = ", ".join(sorted({str(each.format) for each in good}))
-    if small == large:
-        return f"{formats}, all {small} pixels"
-    return f"{formats}, {small} to {large} pixels, the middle one {middle}"
+    looks = f": {reader(modality).describe(good)}" if good else ""
+    _, nouns = files(modality).NOUN
+    return f"{len(probes)} of {openable} items were opened, {len(good)} are {nouns}{looks}"
 
 
 def _judged(
@@ -242,30 +237,24 @@ def _judged(
     if len(probes) < len(openable):
         unseen = set(decisions) - {str(each.id) for each in probes.values()}
         decisions = {key: each for key, each in decisions.items() if key not in unseen}
-    rules = Rules(wanted.task, wanted.clean, wanted.split, read_pins(_REVIEW, raw))
-    presumed = {path: probes.get(path) or _presumed(path, probes) for path in openable}
+    pins = read_pins(_REVIEW, raw)
+    rules = Rules(wanted.task, wanted.clean, wanted.split, pins, decisions)
+    like = next((each for each in probes.values() if not each.reason), None)
+    part = reader(found.modality)
+    unread = part.unread(like)
+    presumed = {
+        path: probes.get(path) or replace(unread, content_hash=f"not opened: {path}")
+        for path in openable
+    }
     table = tabulate(found, presumed)
     try:
-        cleaned = judge(table, found, decisions=decisions, rules=rules, where=str(raw))
+        cleaned = judge(table, found, rules, where=str(raw))
     except DataError as error:
-        yield from (warn(raw, each) for each in causes(table))
+        yield from (warn(raw, each) for each in causes(table, part))
         yield from _foreseen(error, unseen)
         return None
     yield from _told(raw, cleaned)
     return count_splits(cleaned.manifest["split"])["train"]
-
-
-def _presumed(path: str, probes: Mapping[str, Probe]) -> Probe:
-    """Return what a file that was not opened is taken for: as the others, and equal to none."""
-    like = next((each for each in probes.values() if not each.reason), Probe())
-    return Probe(
-        width=like.width or 1,
-        height=like.height or 1,
-        mode=like.mode or "",
-        format=like.format or "",
-        pixel_hash=f"not opened: {path}",
-        thumbnail=bytes(SIDE_PX * SIDE_PX),  # flat ones are compared with none
-    )
 
 
 def _foreseen(error: DataError, unseen: Collection[str]) -> Iterator[Finding]:
@@ -278,6 +267,7 @@ def _foreseen(error: DataError, unseen: Collection[str]) -> Iterator[Finding]:
 
 def _told(raw: Path, cleaned: Cleaned) -> Iterator[Finding]:
     """Yield what the report of `clean` would say."""
+    part = reader(cleaned.modality)
     warnings = cleaned.report["warnings"]
     yield from (warn(raw, each) for each in warnings[:_SHOWN])
     if len(warnings) > _SHOWN:
@@ -288,12 +278,12 @@ def _told(raw: Path, cleaned: Cleaned) -> Iterator[Finding]:
         yield warn(
             raw,
             f"{len(rows)} items will be {status} as {reason}; first: "
-            f"{first['path']!r}: {first['detail'] or REASONS[str(reason)]}",
+            f"{first['path']!r}: {first['detail'] or reasons(cleaned.modality)[str(reason)]}",
         )
     for note, seen in cleaned.report["notes"].items():
-        if note not in ALARMS:  # those are among the warnings
+        if note not in part.alarms:  # those are among the warnings
             first = seen["first"]
-            yield warn(raw, f"{seen['n']} pictures: {NOTES[note]}; first: {first!r}")
+            yield warn(raw, f"{seen['n']} items: {part.notes[note]}; first: {first!r}")
 
 
 def expectations() -> Expectations | None:
@@ -303,7 +293,7 @@ def expectations() -> Expectations | None:
         return Expectations(
             task=load_value(params, "task", Task, path=PARAMS),
             data=load_section(params, "data", DataParams, path=PARAMS),
-            clean=load_section(params, "clean", CleanParams, path=PARAMS),
+            clean=load_section(params, "clean", reader(MODALITIES[0]).params, path=PARAMS),
             split=load_section(params, "split", SplitParams, path=PARAMS),
             machine=load_section(params, "machine", MachineParams, path=PARAMS),
         )

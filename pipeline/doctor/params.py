@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.clean.labels import check_policy
-from pipeline.clean.params import CleanParams
 from pipeline.compute.device import RuntimeParams
 from pipeline.compute.engine import MachineParams
 from pipeline.crossval.params import CrossvalParams
@@ -29,6 +28,9 @@ from pipeline.ground.params import (
 from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
+from pipeline.modality.params import CleanParams
+from pipeline.modality.reading import reader
+from pipeline.modality.table import MODALITIES
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.shelf.params import NormalizeParams, TransformParams
@@ -48,7 +50,7 @@ S = TypeVar("S", bound=Section)
 
 CLASSES: dict[str, type[Section]] = {
     "data": DataParams,
-    "clean": CleanParams,
+    "clean": reader(MODALITIES[0]).params,
     "split": SplitParams,
     "transform": TransformParams,
     "normalize": NormalizeParams,

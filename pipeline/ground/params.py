@@ -220,6 +220,18 @@ class Unchecked:
         """
         return load_section(self._raw, self._name, cls, path=self._path)
 
+    def check_keys(self, cls: type[S]) -> S:
+        """Return the keys that a class names typed, whatever else is there.
+
+        Raises:
+            ParamsError: As for `load_section`.
+        """
+        values = self._raw.get(self._name)
+        if isinstance(values, dict):
+            values = {key: value for key, value in values.items() if key in cls.model_fields}
+        named = {} if self._name not in self._raw else {self._name: values}
+        return load_section(named, self._name, cls, path=self._path)
+
 
 def load_value(raw: dict[str, Any], name: str, kind: Any, *, path: Path) -> Any:
     """Check one top-level value of params.yaml that is no section, such as `task`.

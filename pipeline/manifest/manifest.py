@@ -1,7 +1,8 @@
 """The manifest: one row for every raw item, kept or not, and why not.
 
-Text columns are strings with missing values where there is nothing to say; `width` and `height` are
-nullable integers; `weight` is float64. Rows are sorted by `path`: equal content, equal bytes.
+Text columns are strings with missing values where there is nothing to say; `weight` is float64; the
+numbers among the facts of a modality are nullable integers. Rows are sorted by `path`: equal
+content, equal bytes.
 """
 
 from pathlib import Path
@@ -12,22 +13,12 @@ import pandas as pd
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.tables import read_table, write_table
+from pipeline.modality.facts import facts, modality_of
+from pipeline.modality.table import MODALITIES
 
-COLUMNS = (
-    "path",
-    "id",
-    "label",
-    "split",
-    "group",
-    "weight",
-    "status",
-    "reason",
-    "width",
-    "height",
-    "mode",
-    "format",
-)
-"""In this order; after them the label file's other columns as `meta.<name>`."""
+COLUMNS = ("path", "id", "label", "split", "group", "weight", "status", "reason")
+"""In this order; after them the facts of the modality, then the label file's other columns as
+`meta.<name>`."""
 
 META = "meta."
 """The prefix of columns that pass through from the label file as text."""
@@ -41,31 +32,40 @@ REASONS = {
     "missing_file": "the label file names a file that is not there",
     "unreadable": "the operating system refuses to read the file",
     "empty": "the file has no bytes",
-    "not_image": "the bytes are no picture",
-    "format_not_allowed": "a kind of picture, or of document, that is never decoded here",
-    "unsupported_mode": "a picture whose pixel values have no agreed meaning as colors",
-    "truncated": "the picture ends before its last pixel",
-    "damaged": "the picture is damaged, and cannot be decoded as a whole",
-    "decoder_crashed": "the decoder crashed, or took more memory than any picture may need",
-    "decoder_hung": "the decoder did not come to an end in a time that suffices for any picture",
-    "animated": "the picture has several frames, and `clean.animated` is reject",
-    "transparent": "every pixel is transparent, and what is beneath has one color",
-    "too_large": "the picture has more pixels than `clean.max_pixels`",
-    "too_small": "a side is shorter than `clean.min_side_px`",
-    "aspect": "the longer side exceeds the shorter by more than `clean.max_aspect`",
+    "decoder_crashed": "the decoder crashed, or took more memory than any item may need",
+    "decoder_hung": "the decoder did not come to an end in a time that suffices for any item",
     "no_label": "there is no label, and `clean.missing_label` does not give one",
-    "conflict": "the same item, or the same pixels, stands with different labels",
-    "duplicate": "the same pixels with the same label stand at another path, which is kept",
-    "near_duplicate_of": "nearly the same picture stands in a more protected split",
+    "conflict": "the same item stands with different labels",
+    "duplicate": "the same item with the same label stands at another path, which is kept",
+    "near_duplicate_of": "nearly the same item stands in a more protected split",
     "untrained": "no item of its class falls in train, and `split.small_classes` is drop",
     "review": "a person decided so, in the folder review/",
 }
-"""Every code that `reason` can hold, and what it says."""
+"""Codes that `reason` can hold for items of every modality, and what each says."""
 
 TEXT = pd.StringDtype(na_value=np.nan)
 """The type of text columns: strings, or NaN."""
 
 _NULLABLE_INT = pd.Int64Dtype()
+
+
+def reasons(modality: str) -> dict[str, str]:
+    """Return every code that `reason` can hold for items of a modality, and what it says."""
+    return {**REASONS, **facts(modality).reasons}
+
+
+def all_reasons() -> dict[str, str]:
+    """Return the same of all modalities; of a code that several say, what the first one says."""
+    return {code: text for each in reversed(MODALITIES) for code, text in reasons(each).items()}
+
+
+def column_types(modality: str) -> dict[str, Any]:
+    """Return the columns of a manifest in their order, and their types; without `meta.<name>`."""
+    own = {
+        name: _NULLABLE_INT if kind is int else TEXT
+        for name, kind in facts(modality).columns.items()
+    }
+    return {**dict.fromkeys(COLUMNS, TEXT), "weight": np.dtype(np.float64), **own}
 
 
 def read_manifest(path: Path) -> pd.DataFrame:
@@ -96,11 +96,9 @@ def write_manifest(path: Path, table: pd.DataFrame) -> None:
 
 def typed_manifest(table: pd.DataFrame) -> pd.DataFrame:
     """Return the manifest's columns in their order and types, rows sorted by path."""
-    meta = [name for name in table.columns if name.startswith(META)]
-    table = table[[*COLUMNS, *meta]].sort_values("path", kind="stable", ignore_index=True)
-    types: dict[str, Any] = dict.fromkeys(table.columns, TEXT)
-    types |= {"weight": np.dtype(np.float64), "width": _NULLABLE_INT, "height": _NULLABLE_INT}
-    return table.astype(types)
+    types = column_types(modality_of(table.columns))
+    types |= {name: TEXT for name in table.columns if name.startswith(META)}
+    return table[list(types)].sort_values("path", kind="stable", ignore_index=True).astype(types)
 
 
 def validate(table: pd.DataFrame) -> None:
@@ -112,20 +110,23 @@ def validate(table: pd.DataFrame) -> None:
     """
     if tuple(table.columns[: len(COLUMNS)]) != COLUMNS:
         raise ValueError(f"the columns must begin with {', '.join(COLUMNS)}")
-    foreign = [name for name in table.columns[len(COLUMNS) :] if not name.startswith(META)]
+    modality = modality_of(table.columns)
+    names, own = list(column_types(modality)), list(facts(modality).columns)
+    if list(table.columns[: len(names)]) != names:
+        raise ValueError(f"columns after {COLUMNS[-1]!r} must be {', '.join(own)}")
+    foreign = [name for name in table.columns[len(names) :] if not name.startswith(META)]
     if foreign:
-        raise ValueError(f"columns after {COLUMNS[-1]!r} must be {META}<name>, got {foreign[0]!r}")
+        raise ValueError(f"columns after {names[-1]!r} must be {META}<name>, got {foreign[0]!r}")
     is_kept = table["status"] == KEPT
     has_split = table["split"].isin(SPLITS)
     rules = (
         (table["path"].notna() & ~table["path"].duplicated(), "paths must be unique"),
         (table["status"].isin(STATUSES), f"status must be one of {STATUSES}"),
         (is_kept == table["reason"].isna(), "a row must have a reason, or be kept"),
-        (table["reason"].isna() | table["reason"].isin(list(REASONS)), "unknown reason"),
+        (table["reason"].isna() | table["reason"].isin(list(reasons(modality))), "unknown reason"),
         (is_kept == has_split, "kept rows, and no others, must have a split"),
         (
-            ~is_kept
-            | table[["id", "label", "width", "height", "mode", "format"]].notna().all(axis=1),
+            ~is_kept | table[["id", "label", *own]].notna().all(axis=1),
             "a kept row must be complete",
         ),
         (np.isfinite(table["weight"]) & (table["weight"] >= 0), "weights must be at least 0"),

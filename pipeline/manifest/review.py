@@ -4,7 +4,7 @@
     <sha256 of the file>,keep|drop|relabel:<label>,<who>,<date>,<why>
 
 `id` is the manifest's, so a decision follows the bytes through renames, and holds for every copy;
-`drop` and `relabel` hold for other files with the same pixels and label too.
+`drop` and `relabel` hold for other files with the same content and label too.
 """
 
 from collections import Counter

@@ -57,7 +57,7 @@ def place_small_classes(
 
     Args:
         table: All rows: path, id, label, status, split (as dealt), given (or missing), group (or
-            missing), pixel_hash. Those that are not kept count for pins alone: one may be pinned,
+            missing), content_hash. Those that are not kept count for pins alone: one may be pinned,
             and a copy of it kept.
         params: What to do.
         dealing: As the splits were dealt; a given split is never changed.
@@ -68,7 +68,7 @@ def place_small_classes(
         DataError: Two pins tear a group apart.
     """
     rows = table.assign(
-        unit=table["pixel_hash"].where(table["group"].isna(), "group\0" + table["group"]),
+        unit=table["content_hash"].where(table["group"].isna(), "group\0" + table["group"]),
         among=table["given"].fillna(NOT_GIVEN).map(lambda each: dealing.get(each, ())),
     )
     pinned, idle = _pinned(rows[rows["unit"].notna()], pins)
@@ -136,8 +136,8 @@ def _nearest(rows: pd.DataFrame, untrained: set[str], params: SplitParams) -> pd
     free = rows[rows["label"].isin(untrained) & is_free]
     classes = rows[rows["unit"].isin(free["unit"])].groupby("unit")["label"].nunique()
     keys = [
-        hash_number(pixels, None if pd.isna(group) else group, params.seed)
-        for pixels, group in zip(free["pixel_hash"], free["group"], strict=True)
+        hash_number(content, None if pd.isna(group) else group, params.seed)
+        for content, group in zip(free["content_hash"], free["group"], strict=True)
     ]
     order = free.assign(mixed=free["unit"].map(classes) > 1, key=keys)
     return order.sort_values(["mixed", "key", "unit"]).drop_duplicates("label")

@@ -55,19 +55,19 @@ _CARVED: Mapping[frozenset[str], tuple[Dealing, str]] = {
 """By the splits that are given: how to deal, and what that means."""
 
 
-def hash_number(pixel_hash: str, group: str | None, seed: int) -> float:
-    """Return u in [0, 1): a hash of the seed and the group, or of the pixels without a group."""
-    kind, key = ("pixels", pixel_hash) if group is None else ("group", group)
+def hash_number(content_hash: str, group: str | None, seed: int) -> float:
+    """Return u in [0, 1): a hash of the seed and the group, or of the content without a group."""
+    kind, key = ("pixels", content_hash) if group is None else ("group", group)
     return (derive(seed, "split", kind, key) >> 10) / 2**53  # exact, and below 1
 
 
 def draw_split(
-    pixel_hash: str, group: str | None, params: SplitParams, among: tuple[str, ...] = SPLITS
+    content_hash: str, group: str | None, params: SplitParams, among: tuple[str, ...] = SPLITS
 ) -> str:
     """Deal one item: `hash_number` against the cumulative fractions of some splits."""
     if len(among) == 1:
         return among[0]
-    u = hash_number(pixel_hash, group, params.seed)
+    u = hash_number(content_hash, group, params.seed)
     edge = 0.0
     for split, fraction in _fractions(params, among):
         edge += fraction
@@ -123,7 +123,7 @@ def assign_splits(table: pd.DataFrame, params: SplitParams, dealing: Dealing) ->
     """Return the split of every row: dealt among those that `dealing` names for its given one.
 
     Args:
-        table: Columns path, split (given, or missing), group (or missing), pixel_hash.
+        table: Columns path, split (given, or missing), group (or missing), content_hash.
         params: Seed and fractions.
         dealing: From `plan_splits`.
 
@@ -135,9 +135,9 @@ def assign_splits(table: pd.DataFrame, params: SplitParams, dealing: Dealing) ->
         _refuse_without_split(table)
         refuse_crossing_groups(table)
     drawn = [
-        draw_split(pixels, None if pd.isna(group) else group, params, dealing[split])
-        for split, pixels, group in zip(
-            given.fillna(NOT_GIVEN), table["pixel_hash"], table["group"], strict=True
+        draw_split(content, None if pd.isna(group) else group, params, dealing[split])
+        for split, content, group in zip(
+            given.fillna(NOT_GIVEN), table["content_hash"], table["group"], strict=True
         )
     ]
     return pd.Series(drawn, index=table.index, dtype=TEXT)

@@ -24,6 +24,6 @@ def modality_of(columns: Iterable[str]) -> str:
     """
     there = set(columns)
     for modality in MODALITIES:
-        if there.issuperset(facts(modality)):
+        if there.issuperset(facts(modality).columns):
             return modality
     raise ValueError(f"the columns are of no modality: {', '.join(sorted(there))}")

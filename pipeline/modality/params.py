@@ -2,7 +2,7 @@
 
 from typing import Any, ClassVar, Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from pipeline.ground.params import Section
 
@@ -30,3 +30,46 @@ class AugmentSection(Section):
     def views(self) -> tuple[int, ...]:
         """Return the codes of all views that training items may have, the item as it is first."""
         return (0,)
+
+
+NearPolicy = Literal["drop", "report", "off"]
+MissingLabel = Literal[
+    "quarantine", "drop", "ffill", "bfill", "most_frequent", "mean", "median", "error"
+]
+
+
+class IgnoreParams(Section):
+    """Of `clean`: what is needed before the modality is known."""
+
+    ignore: list[str]
+    """Patterns of files and folders that are left out: a name, or a path from the raw folder."""
+
+    @field_validator("ignore")
+    @classmethod
+    def _name_something(cls, value: list[str]) -> list[str]:
+        for glob in value:
+            if not glob.strip("/ ") or ".." in glob.split("/"):
+                raise ValueError(f"must be names or paths inside the raw folder, got {glob!r}")
+        return value
+
+
+class CleanParams(IgnoreParams):
+    """`clean`: what is good enough to learn from."""
+
+    missing_label: MissingLabel
+    """What happens to items without a label; mean and median are for regression."""
+
+    max_bad_frac: float = Field(ge=0.0, le=1.0)
+    """Largest share of quarantined items among all; above it the stage stops."""
+
+    near_duplicates: NearPolicy
+    """Of nearly equal items across splits: drop all but those of the most protected split."""
+
+    near_correlation: float = Field(ge=0.9, lt=1.0)
+    """Smallest correlation of two sketches that count as nearly the same."""
+
+    max_near_frac: float = Field(ge=0.0, le=1.0)
+    """Largest share of a split or class that near-duplicates may take; above it the stage stops."""
+
+    leaks: Literal["refuse", "drop"]
+    """Of equal or nearly equal items across given splits: stop, or mend as above."""

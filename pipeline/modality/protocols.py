@@ -6,23 +6,80 @@ for people and for programs. Report: items in the cleaning report. Each part is 
 beside this file, so that a stage reads the code of the parts that it uses and no other.
 """
 
+from __future__ import annotations
+
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
+import numpy.typing as npt
 
+from pipeline.modality.probe import Probe
 from pipeline.store.shards import Array, Rows
 
-if TYPE_CHECKING:  # worker processes do without pydantic
+if TYPE_CHECKING:  # worker processes do without pandas and pydantic
     import pandas as pd
 
+    from pipeline.ground.limits import ItemLimits
     from pipeline.ground.params import Section
-    from pipeline.modality.params import ShelfParams
+    from pipeline.modality.alike import Alike
+    from pipeline.modality.params import CleanParams, ShelfParams
+    from pipeline.store.spill import Piece, Place
 
-Facts = Mapping[str, type[int] | type[str]]
-"""Columns of the manifest that are written for items of one modality, and what they hold."""
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Facts(Protocol):
+    """What `clean` writes of each item, beside what it writes of items of every modality."""
+
+    columns: Mapping[str, type]
+    """Of the manifest, each of int or str; kept items have all of them."""
+
+    reasons: Mapping[str, str]
+    """Codes of the column `reason`, and what each says; those of all items may be said better."""
+
+    content_hash: str
+    """The name of that column where probes are stored."""
+
+    sketch: str
+    """Likewise."""
+
+
+class Look(Protocol):
+    """How raw items are looked at; it is sent to worker processes, and imports little."""
+
+    @property
+    def limits(self) -> ItemLimits:
+        """Return what one item may take."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: all that a probe depends on besides bytes and code."""
+
+    def probe(self, content: bytes, path: str) -> Probe:
+        """Read an item in full; a bad one is an answer, not an error. Its `id` is set later."""
+
+    def named(self, probe: Probe, path: str) -> Probe:
+        """Return what `probe` gives for the same bytes under another name."""
+
+
+class Sketches(Protocol):
+    """Sketches of all items that are compared, by number."""
+
+    def find_alike(self, numbers: Ints, kinds: Ints, *, correlation: float, **search: Any) -> Alike:
+        """Find all pairs that are nearly the same.
+
+        Args:
+            numbers: Of those to search among, rising; the pairs hold these numbers.
+            kinds: Of all items, such as their labels.
+            correlation: At least so much, 0..1.
+            search: What `Reader.search` gives.
+        """
+
+    def likeness(self, number: int, others: Ints) -> Floats:
+        """Return the correlation of one item with others."""
 
 
 class Files(Protocol):
@@ -68,6 +125,21 @@ class RawFolder(Protocol):
 class Reader(Protocol):
     """Bytes to what is known of an item."""
 
+    params: type[CleanParams]
+    """The section `clean`."""
+
+    notes: Mapping[str, str]
+    """What may be noted of an item that is kept, and what each note means."""
+
+    alarms: Collection[str]
+    """Notes on items that may hold nothing, or not what they seem."""
+
+    name_notes: Collection[str]
+    """Notes that depend on an item's name."""
+
+    turns: Sequence[str]
+    """What may be done to the first item of a pair to get the second; the first is `none`."""
+
     def refuse_unread(self, raw: Path, folder: RawFolder, label_file: Path | None) -> None:
         """Refuse a raw folder without items whose files may hold some in a way that is not read.
 
@@ -82,6 +154,30 @@ class Reader(Protocol):
             DataError: It says what the set is, and what to do.
         """
 
+    def code(self) -> str:
+        """Return a digest of the code that decides what is seen of an item."""
+
+    def look(self, params: Any) -> Any:
+        """Return how items are looked at, by the section `clean`: a `Look`."""
+
+    def fault(self, facts: Mapping[Any, Any], params: Any) -> tuple[str, str] | None:
+        """Return the reason code and detail for an item that is refused by its facts, or None."""
+
+    def search(self, params: Any) -> dict[str, Any]:
+        """Return how near-duplicates are searched for, besides the correlation."""
+
+    def sketches(self, pieces: Sequence[Piece], spill: Place) -> Sketches:
+        """Measure the sketches of items."""
+
+    def unread(self, like: Probe | None) -> Probe:
+        """Return what an item that was not opened is taken for: as another, and like none."""
+
+    def describe(self, probes: Sequence[Probe]) -> str:
+        """Describe good items in a few words."""
+
+    def summary(self, kept: pd.DataFrame) -> dict[str, Any]:
+        """Return what the report says of the items that are kept, in JSON's types."""
+
 
 class Spec(Protocol):
     """How an item becomes a row: all that its encoding depends on. Each Shelf has its own type."""
@@ -93,7 +189,7 @@ class Spec(Protocol):
 class Shelf(Protocol):
     """What a row of the store is."""
 
-    params: "type[ShelfParams]"
+    params: type[ShelfParams]
     """The section `transform`."""
 
     def spec(self, record: Mapping[str, Any]) -> Any:
@@ -143,7 +239,7 @@ class StoredRows(Protocol):
 class Scaling(Protocol):
     """What the values of rows are multiplied with before a network sees them."""
 
-    params: "type[Section]"
+    params: type[Section]
     """The section `normalize`."""
 
     def fit(self, store: StoredRows, params: Any, *, record: Path, plots: Path) -> dict[str, Any]:
@@ -205,7 +301,7 @@ class Report(Protocol):
     def tile(self, raw: Path, path: str | None, limits: Any) -> Array:
         """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
 
-    def kept(self, report: Mapping[str, Any], table: "pd.DataFrame") -> Any:
+    def kept(self, report: Mapping[str, Any], table: pd.DataFrame) -> Any:
         """Return what the macro `kept` takes.
 
         Args:

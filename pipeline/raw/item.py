@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from pipeline.modality.table import MODALITIES
+
 Layout = Literal["label file", "class folders", "split folders", "picture tables", "samples"]
 
 
@@ -34,3 +36,4 @@ class RawItems:
     meta_names: tuple[str, ...] = ()
     ignored: int = 0
     warnings: tuple[str, ...] = ()
+    modality: str = MODALITIES[0]

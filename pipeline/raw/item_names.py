@@ -1,6 +1,7 @@
 """Which names of files promise items, and what people call items, by all modalities."""
 
 import re
+from collections.abc import Iterable
 from functools import cache
 from posixpath import splitext
 
@@ -11,6 +12,13 @@ from pipeline.modality.files import files
 def is_item_name(name: str) -> bool:
     """Return whether a file of this name promises to be an item that is read."""
     return name.lower().endswith(_read_suffixes(table.MODALITIES))
+
+
+def modality_of_names(names: Iterable[str]) -> str:
+    """Return the modality whose items most names promise; the first one if none does."""
+    lower = [name.lower() for name in names]
+    ends = {each: files(each).SUFFIXES for each in table.MODALITIES}
+    return max(ends, key=lambda each: sum(name.endswith(ends[each]) for name in lower))
 
 
 def is_named_item(text: str) -> bool:

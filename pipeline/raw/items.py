@@ -35,7 +35,7 @@ from pipeline.modality.reading import all_readers
 from pipeline.raw.containers import is_table
 from pipeline.raw.folder import FOREIGN_FOLDER, Folder, look_at
 from pipeline.raw.item import Item, RawItems
-from pipeline.raw.item_names import is_item_name, item_nouns
+from pipeline.raw.item_names import is_item_name, item_nouns, modality_of_names
 from pipeline.raw.labels.choice import LABEL_NAMES, Labels, find_labels
 from pipeline.raw.labels.label_file import LabelFile
 from pipeline.raw.labels.label_items import from_label_file
@@ -89,6 +89,7 @@ def find_items(
     return replace(
         found,
         items=tuple(items),
+        modality=modality_of_names(item.path for item in items),
         ignored=folder.ignored + sum(folder.unwanted.values()) + found.ignored,
         warnings=(
             *found.warnings,

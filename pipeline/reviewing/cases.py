@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from typing import Any
 
-from pipeline.manifest.manifest import KEPT, REASONS, SPLITS
+from pipeline.manifest.manifest import KEPT, SPLITS, all_reasons
 from pipeline.picture.read.thumbnail_match import INVERSE_TURNS, TURNS
 from pipeline.reviewing.sources import SUSPECTS_COMMAND, Sources
 from pipeline.reviewing.template import note_line, suspect_note
@@ -167,7 +167,7 @@ class _Finder:
         """Items with equal pixels, or one item, under several labels: one case for each group."""
         mine = self._manifest[self._manifest["reason"] == "conflict"]
         mine = mine[mine["id"].notna()]
-        known = self._sources.seen["pixel_hash"].dropna().to_dict()
+        known = self._sources.seen["content_hash"].dropna().to_dict()
         same = [known.get(each, each) for each in mine["id"]]
         for _, group in mine.groupby(same, sort=False):
             labels = tuple(dict.fromkeys(group["label"].dropna()))
@@ -246,7 +246,7 @@ class _Finder:
         """Items that were set aside one by one."""
         mine = self._manifest[self._manifest["reason"].notna() & self._manifest["id"].notna()]
         for row, item in mine[~mine["reason"].isin(_SETTLED)].iterrows():
-            text = self._detail(item) or REASONS[item["reason"]]
+            text = self._detail(item) or all_reasons()[item["reason"]]
             yield Case(((item["reason"], text),), (int(str(row)),))
 
     def _detail(self, item: Any) -> str:

@@ -11,11 +11,10 @@ from pipeline.ground.files import read_json
 from pipeline.ground.params import Task
 from pipeline.ground.tables import read_table, reading_parquet
 from pipeline.manifest.manifest import read_manifest
+from pipeline.modality.facts import facts, modality_of
 
 ARTIFACTS = Path("artifacts")
 SUSPECTS_COMMAND = "dvc repro suspects/dvc.yaml"
-
-_SEEN = ["id", "pixel_hash", "reason", "detail"]
 
 
 @dataclass(frozen=True)
@@ -26,7 +25,7 @@ class Sources:
         task: What labels are.
         manifest: One row for each raw item; its index is the row number.
         details: Why an item is not kept, in words, by path; the first ones only.
-        seen: By id: pixel_hash, reason and detail of each file that was opened.
+        seen: By id: content_hash, reason and detail of each file that was opened.
         near: Pairs of near-duplicates; None where the stage left none.
         suspects: None where the side branch never ran.
         predictions: Of the test split; None before `evaluate` ran.
@@ -49,11 +48,12 @@ def read_sources(task: Task, folder: Path = ARTIFACTS) -> Sources:
         IntegrityError: A file is damaged.
     """
     clean = folder / "clean"
+    manifest = read_manifest(clean / "manifest.parquet")
     return Sources(
         task=task,
-        manifest=read_manifest(clean / "manifest.parquet"),
+        manifest=manifest,
         details=_details(clean / "report.json"),
-        seen=_seen(clean / "probes.parquet"),
+        seen=_seen(clean / "probes.parquet", modality_of(manifest.columns)),
         near=_optional(clean / "near_duplicates.parquet"),
         suspects=_optional(folder / "suspects" / "suspects.parquet"),
         predictions=_optional(folder / "evaluate" / "predictions.parquet"),
@@ -69,8 +69,10 @@ def _details(path: Path) -> dict[str, str]:
     return {each["path"]: each["detail"] for each in report.get("not_kept", [])}
 
 
-def _seen(path: Path) -> pd.DataFrame:
+def _seen(path: Path, modality: str) -> pd.DataFrame:
+    names = {facts(modality).content_hash: "content_hash"}
+    columns = ["id", *names, "reason", "detail"]
     if not path.exists():
-        return pd.DataFrame(columns=_SEEN).set_index("id")
+        return pd.DataFrame(columns=columns).rename(columns=names).set_index("id")
     with reading_parquet(path):
-        return pd.read_parquet(path, columns=_SEEN).set_index("id")
+        return pd.read_parquet(path, columns=columns).rename(columns=names).set_index("id")

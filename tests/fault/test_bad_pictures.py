@@ -8,8 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.manifest.manifest import REASONS
-from pipeline.picture.read.probe import Limits, probe_file
+from pipeline.clean.probe_item import probe_item
+from pipeline.manifest.manifest import reasons
+from pipeline.picture.read.probe import Limits
+
+REASONS = reasons("picture")
 
 LIMITS = Limits(max_pixels=100_000, animated="reject")
 NOISE = np.random.default_rng(0).integers(0, 256, (64, 48, 3), dtype=np.uint8)
@@ -73,13 +76,13 @@ BAD = {
 @pytest.mark.parametrize(("raw", "reason"), BAD.values(), ids=BAD)
 def test_each_has_its_reason(tmp_path, raw, reason):
     (tmp_path / "x.jpg").write_bytes(raw)
-    probe = probe_file(tmp_path, LIMITS, "x.jpg")
+    probe = probe_item(tmp_path, LIMITS, "x.jpg")
     assert probe.reason == reason, probe.detail
     assert reason in REASONS
     assert probe.detail
     assert len(probe.id) == 64
-    assert probe.pixel_hash is None
-    assert probe.width is None
+    assert probe.content_hash is None
+    assert probe.facts == ()
 
 
 def test_damage_anywhere_is_an_answer(tmp_path):
@@ -90,5 +93,5 @@ def test_damage_anywhere_is_an_answer(tmp_path):
             for place in random.integers(0, len(raw), 8):
                 damaged[place] = random.integers(0, 256)
             (tmp_path / "x").write_bytes(damaged[: random.integers(1, len(raw) + 1)])
-            probe = probe_file(tmp_path, LIMITS, "x")
+            probe = probe_item(tmp_path, LIMITS, "x")
             assert probe.reason is None or probe.reason in REASONS

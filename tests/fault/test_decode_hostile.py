@@ -10,10 +10,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from pipeline.manifest.manifest import REASONS
+from pipeline.manifest.manifest import reasons
 from pipeline.picture.read.decode import DecodeSpec, decode, open_picture
 from pipeline.picture.read.spec import UndecodableImage
 from pipeline.raw.sniff import sniff
+
+REASONS = reasons("picture")
 
 NOISE = np.random.default_rng(3).integers(0, 256, (48, 64, 3), dtype=np.uint8)
 SPEC = DecodeSpec(8, "squash", "bilinear", (0, 0, 0))

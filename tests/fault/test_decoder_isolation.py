@@ -12,12 +12,15 @@ import pytest
 from PIL import Image
 
 from pipeline.clean.probe_all import lost_probe, probe_all
+from pipeline.clean.probe_item import probe_item
 from pipeline.compute.engine import Lost, MachineParams, map_in_order
-from pipeline.manifest.manifest import REASONS
+from pipeline.manifest.manifest import reasons
 from pipeline.picture.read.limits import item_limits
-from pipeline.picture.read.probe import Limits, probe_file
+from pipeline.picture.read.probe import Limits
 from tests.support.packed import pack_folder
 from tests.support.rawfolder import save_picture
+
+REASONS = reasons("picture")
 
 LIMITS = Limits(10_000, "first")
 ATTACKS = {"3.png": "segfault", "5.png": "hang", "8.png": "allocate", "11.png": "segfault"}
@@ -32,7 +35,7 @@ def attacked_probe(raw, limits, path):
         time.sleep(60)
     elif attack == "allocate":
         np.ones(1 << 29)
-    return probe_file(raw, limits, path)
+    return probe_item(raw, limits, path)
 
 
 @pytest.mark.parametrize(("workers", "prefix"), [(1, ""), (2, ""), (2, "a.zip/")])
@@ -67,7 +70,7 @@ def test_an_attack_costs_its_file(tmp_path, workers, prefix):
             assert (probe.reason, probe.detail) == details[ATTACKS[name]]
             assert probe.reason in REASONS
         else:
-            assert probe == probe_file(raw, LIMITS, prefix + name)
+            assert probe == probe_item(raw, LIMITS, prefix + name)
 
 
 def test_the_limits_leave_room_for_the_largest_picture_that_passes(tmp_path):

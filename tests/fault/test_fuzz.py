@@ -18,14 +18,18 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from pipeline.clean.probe_item import probe_item
 from pipeline.compute.engine import Lost, MachineParams, map_in_order
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.limits import ItemLimits
-from pipeline.manifest.manifest import REASONS
-from pipeline.picture.read.probe import Limits, Probe, probe_file
+from pipeline.manifest.manifest import reasons
+from pipeline.modality.probe import Probe
+from pipeline.picture.read.probe import Limits
 from pipeline.raw.folder import look_into
 from pipeline.raw.items import find_items
 from tests.support.packed import packed, tar
+
+REASONS = reasons("picture")
 
 pytestmark = pytest.mark.fuzz
 
@@ -186,10 +190,10 @@ def tell(job, loss: Lost):
 
 def look(place, name, content):
     (place / "x.png").write_bytes(content)
-    probe = probe_file(place, LIMITS, "x.png")
+    probe = probe_item(place, LIMITS, "x.png")
     assert isinstance(probe, Probe)
     assert probe.reason is None or probe.reason in REASONS
-    assert (probe.pixel_hash is None) == (probe.reason is not None)
+    assert (probe.content_hash is None) == (probe.reason is not None)
     return probe.reason or "kept"
 
 
@@ -242,7 +246,7 @@ def open_archive(place, name, content):
     assert not {path for path, _, _ in inside.unsafe} & set(inside.files)
     for path in inside.files:
         assert ".." not in path.split("/")
-        probe = probe_file(place, LIMITS, path)
+        probe = probe_item(place, LIMITS, path)
         assert probe.reason in REASONS
         assert not probe.detail.startswith("no such member")
     return "listed"
@@ -257,7 +261,7 @@ def open_table(place, name, content):
     (place / "x.parquet").write_bytes(content)
     found = find_items(place, place, target="label")
     for item in found.items:
-        probe = probe_file(place, LIMITS, item.path)
+        probe = probe_item(place, LIMITS, item.path)
         assert probe.reason is None or probe.reason in REASONS
     return found.layout
 

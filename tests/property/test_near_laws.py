@@ -7,13 +7,14 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from pipeline.clean.near import NearRule, find_near_duplicates
+from pipeline.clean.near import find_near_duplicates
 from pipeline.manifest.params import SplitParams
 from pipeline.manifest.split import NOT_GIVEN, assign_splits
+from tests.support.near import near_rule
 from tests.support.scenes import scene, small
 
 PARAMS = SplitParams(seed=1, train=0.5, val=0.2, test=0.3, missing="carve", small_classes="train")
-RULE = NearRule("drop", correlation=0.997, turns=False, task="classification")
+RULE = near_rule("drop", correlation=0.997, turns=False, task="classification")
 PROTECTION = {"train": 0, "val": 1, "test": 2}
 
 # A picture by (scene, step): steps of one scene are a chain, in which only near ones are alike.
@@ -37,12 +38,12 @@ def table(items):
             "split": None,
             "group": None,
             "label": "x",
-            "pixel_hash": f"{place}{step}",
-            "thumbnail": picture(place, step),
+            "content_hash": f"{place}{step}",
+            "sketch": picture(place, step),
         }
         for place, step in items
     ]
-    names = ["path", "split", "group", "label", "pixel_hash", "thumbnail"]
+    names = ["path", "split", "group", "label", "content_hash", "sketch"]
     made = pd.DataFrame(rows, columns=names).astype(dict.fromkeys(names[:-1], "str"))
     made["split"] = assign_splits(made, PARAMS, {NOT_GIVEN: ("train", "val", "test")})
     return made

@@ -35,7 +35,7 @@ def fractions(draw):
 
 def table(items):
     rows = [(str(number), None, group, pixels) for number, (pixels, group) in enumerate(items)]
-    return pd.DataFrame(rows, columns=["path", "split", "group", "pixel_hash"]).astype("str")
+    return pd.DataFrame(rows, columns=["path", "split", "group", "content_hash"]).astype("str")
 
 
 @settings(deadline=None)
@@ -98,7 +98,7 @@ def labeled(items, splits=(None,)):
         (pixels, pixels, pixels, label, group, splits[sum(map(ord, group or pixels)) % len(splits)])
         for pixels, (group, label) in named.items()
     ]
-    names = ["path", "id", "pixel_hash", "label", "group", "split"]
+    names = ["path", "id", "content_hash", "label", "group", "split"]
     return pd.DataFrame(rows, columns=names).astype("str")
 
 

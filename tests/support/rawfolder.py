@@ -3,10 +3,11 @@
 import numpy as np
 from PIL import Image
 
-from pipeline.clean.params import CleanParams
-from pipeline.clean.run import Rules, clean_items
+from pipeline.clean.judges import Rules
+from pipeline.clean.run import clean_items
 from pipeline.compute.engine import MachineParams
 from pipeline.manifest.params import SplitParams
+from pipeline.picture.read.params import PictureCleanParams
 from pipeline.raw.items import find_items
 
 SPLIT = SplitParams(seed=1, train=0.6, val=0.15, test=0.25, missing="carve", small_classes="train")
@@ -29,7 +30,7 @@ def clean_params(**changes):
         "max_near_frac": 0.2,
         "leaks": "refuse",
     }
-    return CleanParams(**usual | changes)
+    return PictureCleanParams(**usual | changes)
 
 
 def save_picture(path, seed, *, size=(12, 10), **options):
@@ -62,8 +63,8 @@ def clean_folder(
 ):
     """Find, probe and judge all items of a folder."""
     found = find_items(raw, labels or raw, target=target)
-    rules = Rules(task, clean_params(**clean), SPLIT)
-    return clean_items(raw, found, decisions=decisions or {}, rules=rules, machine=MACHINE)
+    rules = Rules(task, clean_params(**clean), SPLIT, decisions=decisions or {})
+    return clean_items(raw, found, rules, MACHINE)
 
 
 def by_path(cleaned):

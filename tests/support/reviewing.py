@@ -49,7 +49,7 @@ def make_project(folder, *, suspects=6):
     write_manifest(clean / "manifest.parquet", cleaned.manifest)
     write_table(clean / "near_duplicates.parquet", cleaned.near_duplicates)
     write_json(clean / "report.json", cleaned.report)
-    write_probes(clean / "probes.parquet", cleaned.probes)
+    write_probes(clean / "probes.parquet", cleaned.probes, "picture")
     write_table(folder / "artifacts/suspects/suspects.parquet", _suspects(cleaned, suspects))
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     changes = {"data.path": "data/pets/raw", "data.labels": "data/pets/raw"}

@@ -2,13 +2,14 @@
 
 from pathlib import Path
 
+from pipeline.clean.judges import Rules
 from pipeline.clean.page.samples import rows_of
 from pipeline.clean.report import balance
-from pipeline.clean.run import Cleaned, Rules
+from pipeline.clean.run import Cleaned
 from pipeline.ground.files import replacing_folder, write_rows
 from pipeline.ground.plots import SHEET_LIMIT, contact_sheet
 from pipeline.manifest.manifest import KEPT, QUARANTINED
-from pipeline.modality.facts import modality_of
+from pipeline.modality.reading import reader
 from pipeline.modality.reporting import report
 
 
@@ -16,7 +17,7 @@ def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> N
     """Write the sheet of quarantined items, and the table behind the plot of the balance."""
     manifest = cleaned.manifest
     bad = manifest[manifest["status"] == QUARANTINED]
-    items, limits = report(modality_of(manifest.columns)), rules.clean.limits()
+    items, limits = report(cleaned.modality), reader(cleaned.modality).look(rules.clean)
     tiles = [
         (
             items.tile(raw, None if items.work(row) is None else row["path"], limits),

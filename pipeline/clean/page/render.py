@@ -11,16 +11,17 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.clean.judges import Rules
 from pipeline.clean.page.charts import find_balance
 from pipeline.clean.page.previews import make_previews
 from pipeline.clean.page.samples import Showcase, choose
-from pipeline.clean.run import Cleaned, Rules
+from pipeline.clean.run import Cleaned
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_text
 from pipeline.ground.tasks import KINDS
-from pipeline.manifest.manifest import KEPT, REASONS
-from pipeline.modality.facts import modality_of
+from pipeline.manifest.manifest import KEPT, reasons
 from pipeline.modality.protocols import ReportWords
+from pipeline.modality.reading import reader
 from pipeline.modality.reporting import report as report_of
 from pipeline.pages.template import render
 
@@ -71,7 +72,8 @@ def write_page(
         near: Pairs that look alike, as for `choose`; None where they were not looked for.
     """
     report, manifest = cleaned.report, cleaned.manifest
-    items = report_of(modality_of(manifest.columns))
+    items = report_of(cleaned.modality)
+    look = reader(cleaned.modality).look(rules.clean)
     showcase = choose(cleaned.table, rules.task, near)
     page = render(
         "clean/page/report.html",
@@ -83,11 +85,11 @@ def write_page(
         decisions=_decisions(report),
         showcase=showcase,
         items=items,
-        previews=make_previews(items, raw, showcase.rows(), rules.clean.limits(), machine),
+        previews=make_previews(items, raw, showcase.rows(), look, machine),
         checks=_checks(report, showcase, items.words, has_near=near is not None),
         balance=find_balance(report["counts"]),
         kept_items=items.kept(report, manifest[manifest["status"] == KEPT]),
-        reasons=REASONS,
+        reasons=reasons(cleaned.modality),
     )
     write_text(path, page)
 
@@ -96,12 +98,12 @@ def _checks(
     report: Report, showcase: Showcase, words: ReportWords, *, has_near: bool
 ) -> list[Check]:
     """Return every kind of finding with its number; those without one are good news."""
-    reasons = report["reasons"]
-    unfit = sum(n for code, n in reasons.items() if code not in _ELSEWHERE)
+    counts = report["reasons"]
+    unfit = sum(n for code, n in counts.items() if code not in _ELSEWHERE)
     noted = sum(entry["n"] for entry in report["notes"].values())
     filled = len(report["missing_label"]["filled"])
     no_label, conflicts, copies = (
-        reasons.get(code, 0) for code in ("no_label", "conflict", "duplicate")
+        counts.get(code, 0) for code in ("no_label", "conflict", "duplicate")
     )
     alike, no_alike = showcase.near_in_all, "no look-alikes" if has_near else None
     decided = len(_decisions(report))

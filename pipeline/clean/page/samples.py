@@ -93,7 +93,7 @@ def choose(table: pd.DataFrame, task: Task, near: pd.DataFrame | None = None) ->
     """Choose what is shown.
 
     Args:
-        table: The judged table, sorted by path: the manifest's columns, detail and pixel_hash.
+        table: The judged table, sorted by path: the manifest's columns, detail and content_hash.
         task: Says whether labels are classes.
         near: Near-duplicates, one pair a row: columns path_a, path_b, correlation, turn, split_a,
             split_b, label_a, label_b, dropped (none, a, b or both); None where they were not
@@ -115,7 +115,7 @@ def choose(table: pd.DataFrame, task: Task, near: pd.DataFrame | None = None) ->
 
 def rows_of(table: pd.DataFrame) -> tuple[Row, ...]:
     """Return rows of the judged table."""
-    wanted = (*_COMMON, *facts(modality_of(table.columns)))
+    wanted = (*_COMMON, *facts(modality_of(table.columns)).columns)
     names = [name for name in wanted if name in table.columns]
     return tuple(
         {name: None if pd.isna(value) else value for name, value in zip(names, row, strict=True)}
@@ -149,16 +149,17 @@ def _reasons(table: pd.DataFrame) -> Iterator[Reason]:
 def _duplicates(table: pd.DataFrame) -> tuple[tuple[tuple[Row, Row], ...], int]:
     dropped = table[table["reason"] == "duplicate"]
     kept = table[table["status"] == KEPT]
-    originals = kept[kept["pixel_hash"].isin(dropped["pixel_hash"])].drop_duplicates("pixel_hash")
-    places = dict(zip(originals["pixel_hash"], originals.index, strict=True))
-    matched = dropped[dropped["pixel_hash"].isin(places)].drop_duplicates("pixel_hash")[:_PAIRS]
-    left = table.loc[[places[each] for each in matched["pixel_hash"]]]
+    key = "content_hash"
+    originals = kept[kept[key].isin(dropped[key])].drop_duplicates(key)
+    places = dict(zip(originals[key], originals.index, strict=True))
+    matched = dropped[dropped[key].isin(places)].drop_duplicates(key)[:_PAIRS]
+    left = table.loc[[places[each] for each in matched[key]]]
     return tuple(zip(rows_of(left), rows_of(matched), strict=True)), len(dropped)
 
 
 def _conflicts(table: pd.DataFrame) -> tuple[tuple[tuple[Row, ...], ...], int]:
     lost = table[table["reason"] == "conflict"]
-    groups = [rows for _, rows in lost.groupby("pixel_hash", sort=False)]
+    groups = [rows for _, rows in lost.groupby("content_hash", sort=False)]
     shown = (rows.drop_duplicates("label").head(_PER_CONFLICT) for rows in groups[:_PAIRS])
     return tuple(map(rows_of, shown)), len(groups)
 

@@ -19,6 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
+from pipeline.modality.alike import Alike, join_pairs
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.read.thumbnail import SIDE_PX
 from pipeline.picture.read.thumbnail_match import (
@@ -30,6 +31,7 @@ from pipeline.picture.read.thumbnail_match import (
     Thumbnails,
     blocks,
 )
+from pipeline.store.spill import Piece, Place
 
 MIN_CONTRAST = 2.0
 """Smallest standard deviation of a thumbnail, in gray levels: below it, normalized thumbnails are
@@ -52,17 +54,25 @@ _SLACK = 1e-5
 
 
 @dataclass(frozen=True)
-class Alike:
-    """Pairs of thumbnails that show the same, each once."""
+class PictureSketches:
+    """Thumbnails behind the protocol `Sketches`."""
 
-    pairs: pd.DataFrame
-    """Columns first, second (numbers of thumbnails, first < second), correlation, turn (a code of
-    `TURNS`); sorted by first and second. All pairs there are, but for equal and for crowded
-    thumbnails, which have at least one link to what they belong to."""
-    flat: int
-    """Thumbnails with too little contrast to compare."""
-    crowded: int
-    """Thumbnails with so many candidates that not all were looked at."""
+    thumbnails: Thumbnails
+
+    @classmethod
+    def measure(cls, pieces: Sequence[Piece], spill: Place) -> "PictureSketches":
+        """Measure thumbnails, which lie on disk meanwhile."""
+        return cls(Thumbnails.measure(spill.lay(pieces, (SIDE_PX, SIDE_PX))))
+
+    def find_alike(self, numbers: Ints, kinds: Ints, *, correlation: float, turns: bool) -> Alike:
+        """Find all pairs among some of them: see `find_alike`."""
+        return find_alike(self.thumbnails, numbers, kinds, correlation=correlation, turns=turns)
+
+    def likeness(self, number: int, others: Ints) -> Floats:
+        """Correlate one with others, each in the best of all orientations."""
+        rows = np.full(len(others), number)
+        turned = [self.thumbnails.correlation(rows, others, turn) for turn in range(len(TURNS))]
+        return np.asarray(np.stack(turned).max(axis=0))
 
 
 def find_alike(
@@ -92,17 +102,6 @@ def find_alike(
         join_pairs(found),
         flat=int((~has_contrast).sum()),
         crowded=len(np.unique(np.concatenate(crowded))),
-    )
-
-
-def join_pairs(parts: Sequence[pd.DataFrame]) -> pd.DataFrame:
-    """Return every pair once, in its best orientation, sorted."""
-    return (
-        pd.concat(parts)
-        .sort_values(
-            ["first", "second", "correlation", "turn"], ascending=[True, True, False, True]
-        )
-        .drop_duplicates(["first", "second"], ignore_index=True)
     )
 
 

@@ -13,6 +13,9 @@ from pipeline.picture.read.spec import Pixels
 SIDE_PX = 32
 """Side of a thumbnail, whatever the shape of the picture."""
 
+FLAT = bytes(SIDE_PX * SIDE_PX)
+"""A thumbnail without contrast."""
+
 _LUMA = (299, 587, 114)
 """Of red, green and blue, in thousandths (ITU-R BT.601)."""
 

@@ -1,5 +1,6 @@
 """The Encoder of pictures: files decoded to rows of the store."""
 
+from pipeline.picture import files
 from pipeline.picture.read import decode, deep, spec, tiff
 from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.spec import DecodeSpec, Pixels, UndecodableImage
@@ -16,7 +17,7 @@ class PictureEncoder:
 
     def code(self) -> str:
         """Return a digest of the code that decides the bytes of a row."""
-        return code_digest(decode, deep, spec, sniff, tiff, versions=decode.VERSIONS)
+        return code_digest(decode, deep, files, spec, sniff, tiff, versions=decode.VERSIONS)
 
     def encode(self, content: bytes, spec: DecodeSpec) -> Pixels | str:
         """Return the row of an item, or say why there is none."""

@@ -6,7 +6,7 @@ from pipeline.clean.duplicates import Duplicate, find_duplicates
 
 
 def table(*rows):
-    return pd.DataFrame(rows, columns=["path", "label", "split", "pixel_hash"]).astype("str")
+    return pd.DataFrame(rows, columns=["path", "label", "split", "content_hash"]).astype("str")
 
 
 def test_the_first_in_path_order_is_kept():

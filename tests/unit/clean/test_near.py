@@ -4,11 +4,12 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from pipeline.clean.near import PAIR_COLUMNS, NearRule, find_near_duplicates
+from pipeline.clean.near import PAIR_COLUMNS, find_near_duplicates
 from pipeline.clean.near_report import near_section, near_warnings
+from tests.support.near import near_rule
 from tests.support.scenes import brightness, scene, small
 
-RULE = NearRule("drop", correlation=0.997, turns=False, task="classification")
+RULE = near_rule("drop", correlation=0.997, turns=False, task="classification")
 
 
 def table(*rows):
@@ -19,7 +20,7 @@ def table(*rows):
                 "path": path,
                 "split": split,
                 "label": "x",
-                "thumbnail": small(brightness(factor)(scene(seed))).tobytes(),
+                "sketch": small(brightness(factor)(scene(seed))).tobytes(),
             }
             for path, split, seed, factor in rows
         ]
@@ -104,10 +105,10 @@ def test_a_chain_is_one_cluster_and_its_far_end_goes_too():
             "path": ["a", "b", "c"],
             "split": ["train", "train", "test"],
             "label": "x",
-            "thumbnail": [each.tobytes() for each in steps],
+            "sketch": [each.tobytes() for each in steps],
         }
     )
-    rule = NearRule("drop", correlation=0.995, turns=False, task="classification")
+    rule = near_rule("drop", correlation=0.995, turns=False, task="classification")
     near = find(rows, rule=rule)
     assert [(a, b) for a, b in zip(near.pairs["path_a"], near.pairs["path_b"], strict=True)] == [
         ("a", "b"),
@@ -125,7 +126,7 @@ def test_of_several_the_closest_is_named():
 
 def test_report_only_drops_nothing_and_counts_what_leaks():
     rows = table(("a", "train", 1, 1.0), ("b", "test", 1, 0.9))
-    rule = NearRule("report", correlation=0.997, turns=False, task="classification")
+    rule = near_rule("report", correlation=0.997, turns=False, task="classification")
     near = find(rows, rule=rule)
     assert (dropped(near), near.leaks_left, list(near.pairs["dropped"])) == ({}, 1, ["none"])
     assert near_warnings(near) == [
@@ -135,17 +136,17 @@ def test_report_only_drops_nothing_and_counts_what_leaks():
 
 
 def test_off_looks_at_nothing():
-    rule = NearRule("off", correlation=0.997, turns=False, task="classification")
+    rule = near_rule("off", correlation=0.997, turns=False, task="classification")
     near = find(table(("a", "train", 1, 1.0), ("b", "test", 1, 0.9)), rule=rule)
     assert (len(near.pairs), near.compared, near.leaks_left) == (0, 0, 0)
 
 
 def test_turned_copies_leak_only_where_turns_are_compared():
     rows = table(("a", "train", 1, 1.0), ("b", "test", 2, 1.0))
-    turned = np.rot90(np.frombuffer(rows["thumbnail"][0], np.uint8).reshape(32, 32))
-    rows.loc[1, "thumbnail"] = np.ascontiguousarray(turned).tobytes()
+    turned = np.rot90(np.frombuffer(rows["sketch"][0], np.uint8).reshape(32, 32))
+    rows.loc[1, "sketch"] = np.ascontiguousarray(turned).tobytes()
     assert dropped(find(rows)) == {}
-    near = find(rows, rule=NearRule("drop", correlation=0.997, turns=True, task="classification"))
+    near = find(rows, rule=near_rule("drop", correlation=0.997, turns=True, task="classification"))
     assert dropped(near) == {"a": "alike to b in test"}
     assert list(near.pairs["turn"]) == ["left turn"]
 
@@ -191,7 +192,7 @@ def test_a_search_that_was_cut_short_goes_on_until_nothing_leaks(monkeypatch):
             "path": [f"{number:02}" for number in range(60)],
             "split": ["train", "val", "test"] * 20,
             "label": "x",
-            "thumbnail": [each.astype(np.uint8).tobytes() for each in crowd],
+            "sketch": [each.astype(np.uint8).tobytes() for each in crowd],
         }
     )
     near = find(rows)

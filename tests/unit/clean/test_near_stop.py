@@ -7,13 +7,14 @@ import pandas as pd
 import pytest
 from PIL import Image, ImageDraw
 
-from pipeline.clean.near import NearRule, find_near_duplicates
+from pipeline.clean.near import find_near_duplicates
 from pipeline.clean.near_report import PROOF, near_warnings, refuse_many_near
 from pipeline.ground.errors import DataError
+from tests.support.near import near_rule
 from tests.support.rawfolder import by_path, clean_folder, write_labels
 from tests.support.scenes import brightness, scene, small
 
-RULE = NearRule("drop", correlation=0.997, turns=False, task="classification")
+RULE = near_rule("drop", correlation=0.997, turns=False, task="classification")
 
 
 def table(*rows):
@@ -28,7 +29,7 @@ def table(*rows):
             "path": [f"{at:03}" for at in range(len(each))],
             "split": [row[0] for row in each],
             "label": [row[1] for row in each],
-            "thumbnail": [small(brightness(row[3])(scene(row[2]))).tobytes() for row in each],
+            "sketch": [small(brightness(row[3])(scene(row[2]))).tobytes() for row in each],
         }
     )
 
@@ -39,7 +40,7 @@ def find(rows, rule=RULE):
 
 def test_pairs_of_two_labels_across_splits_stay_and_are_told():
     rows = table(("train", "good", 1, 3), ("test", "scratched", 1, 2))
-    rows["thumbnail"] = [*rows["thumbnail"][:3], *table(("", "", 1, 8))["thumbnail"][6:]]
+    rows["sketch"] = [*rows["sketch"][:3], *table(("", "", 1, 8))["sketch"][6:]]
     near = find(rows)
     assert (list(near.dropped), len(near.leaks), near.leaks_left) == ([], 0, 0)
     assert len(near.doubtful) == 6
@@ -61,10 +62,10 @@ def test_another_label_in_between_makes_no_cluster():
             "path": ["a", "b", "c", "d"],
             "split": ["train", "train", "test", "train"],
             "label": ["x", "y", "x", "x"],
-            "thumbnail": [each.tobytes() for each in [*steps, small(scene(9))]],
+            "sketch": [each.tobytes() for each in [*steps, small(scene(9))]],
         }
     )
-    rule = NearRule("drop", correlation=0.995, turns=False, task="classification")
+    rule = near_rule("drop", correlation=0.995, turns=False, task="classification")
     assert list(find(rows, rule).dropped) == []
     assert [each.path for each in find(rows.assign(label="x"), rule).dropped] == ["a", "b"]
 
@@ -89,7 +90,7 @@ def test_in_a_crowd_of_two_labels_nothing_of_one_label_leaks():
             "path": [f"{at:03}" for at in range(240)],
             "split": ["train", "train", "val", "test"] * 60,
             "label": [*"xxyyy"] * 48,
-            "thumbnail": [each.astype(np.uint8).tobytes() for each in crowd],
+            "sketch": [each.astype(np.uint8).tobytes() for each in crowd],
         }
     )
     lone = table(("train", "x", 2, 1), ("train", "y", 3, 1)).assign(path=["x", "y"])
@@ -115,7 +116,7 @@ def test_a_class_keeps_what_it_has_in_train_and_loses_the_rest():
     ],
 )
 def test_numbers_that_lie_far_apart_are_two_labels(numbers, dropped):
-    rule = NearRule("drop", correlation=0.997, turns=False, task="regression")
+    rule = near_rule("drop", correlation=0.997, turns=False, task="regression")
     rows = table(("train", "5", 1, 1), ("test", "5", 1, 1), *(("train", "5", s, 1) for s in (2, 3)))
     rows["label"] = [str(numbers[0]), str(numbers[1]), "0.0", "10.0"]
     near = find(rows, rule)
@@ -239,7 +240,7 @@ def test_numbers_of_one_view_stop_too(tmp_path, monkeypatch):
     raw = one_view(tmp_path / "raw", belt)
     rows = [f"{label}/{at:02}.png,{at}" for label in ("bad", "good") for at in range(15)]
     write_labels(raw, rows, header="path,score")
-    with pytest.raises(DataError, match="near-duplicates of pictures in other splits would take"):
+    with pytest.raises(DataError, match="near-duplicates of items in other splits would take"):
         clean_folder(raw, task="regression", target="score")
 
 

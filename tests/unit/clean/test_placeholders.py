@@ -34,7 +34,7 @@ def test_a_picture_of_one_color_is_kept_and_told_of(tmp_path, caplog, image, nam
     image.save(tmp_path / "cat" / name, **options)
     with caplog.at_level(logging.INFO, "pipeline"):
         cleaned = clean_folder(tmp_path)
-    line = "constant: 1 pictures; all its pixels have one color, or nearly"
+    line = "constant: 1 items; all its pixels have one color, or nearly"
     assert by_path(cleaned)[f"cat/{name}"]["status"] == "kept"
     assert cleaned.report["notes"]["constant"] == {"n": 1, "first": f"cat/{name}"}
     assert [each.startswith(line) for each in cleaned.report["warnings"]] == [True]
@@ -66,7 +66,7 @@ def test_dark_pictures_of_16_bits_are_told_of_by_clean_itself(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "pipeline"):
         cleaned = clean_folder(tmp_path)
     (line,) = cleaned.report["warnings"]
-    assert line.startswith("gray16_dark: 12 pictures; 16-bit values that all lie below 16384")
+    assert line.startswith("gray16_dark: 12 items; 16-bit values that all lie below 16384")
     assert "`transform.white16`" in line
     assert line.endswith("first: 'cat/dark00.png'")
     assert line in caplog.text
@@ -82,7 +82,7 @@ def test_harmless_notes_are_in_the_log_too(tmp_path, caplog):
     with caplog.at_level(logging.INFO, "pipeline"):
         cleaned = clean_folder(tmp_path)
     assert (
-        "animated: 1 pictures; the first of several frames or pages was taken; "
+        "animated: 1 items; the first of several frames or pages was taken; "
         "first: 'cat/pages.tif'" in caplog.text
     )
     assert cleaned.report["warnings"] == []
@@ -105,7 +105,7 @@ def test_the_same_picture_in_many_places_is_told_of(tmp_path, paths, words):
     class_folders(tmp_path)
     copies(tmp_path, *paths)
     (line,) = clean_folder(tmp_path).report["warnings"]
-    assert line.startswith(f"the same picture appears {words}")
+    assert line.startswith(f"the same item appears {words}")
     assert "placeholder" in line
     assert line.endswith(f"first: {paths[0]!r}")
 
@@ -132,7 +132,7 @@ def test_of_many_repeated_pictures_the_most_frequent_are_told_of(tmp_path):
             shutil.copy(first, tmp_path / path)
     warnings = clean_folder(tmp_path).report["warnings"]
     assert len(warnings) == 6
-    assert warnings[-1] == "2 more pictures appear so often"
+    assert warnings[-1] == "2 more items appear so often"
 
 
 def test_they_are_told_of_where_the_stage_stops(tmp_path, caplog):
@@ -140,7 +140,7 @@ def test_they_are_told_of_where_the_stage_stops(tmp_path, caplog):
     copies(tmp_path, "cat/a.png", "cat/b.png", "dog/a.png", "dog/b.png")
     with pytest.raises(DataError, match="4 of 52 items are bad: conflict 4"):
         clean_folder(tmp_path, max_bad_frac=0.01)
-    assert "the same picture appears 4 times, under 2 labels" in caplog.text
+    assert "the same item appears 4 times, under 2 labels" in caplog.text
 
 
 def test_stacks_whose_first_pages_are_blank_are_told_of_where_the_stage_stops(tmp_path, caplog):
@@ -153,9 +153,5 @@ def test_stacks_whose_first_pages_are_blank_are_told_of_where_the_stage_stops(tm
             )
     with pytest.raises(DataError, match="12 of 60 items are bad: conflict 12"):
         clean_folder(tmp_path, max_bad_frac=0.01)
-    for line in (
-        "animated: 12 pictures",
-        "constant: 12 pictures",
-        "appears 12 times, under 2 labels",
-    ):
+    for line in ("animated: 12 items", "constant: 12 items", "appears 12 times, under 2 labels"):
         assert line in caplog.text

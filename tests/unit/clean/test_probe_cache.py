@@ -9,10 +9,12 @@ from PIL import Image
 from pipeline.clean import probe_all as module
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import known_probes, made_from, read_probes, write_probes
+from pipeline.clean.probe_item import probe_item
 from pipeline.compute.engine import MachineParams
-from pipeline.picture.read.probe import Limits, Probe, named, probe_file
+from pipeline.modality.probe import Probe
+from pipeline.picture.read.probe import Limits
 from pipeline.store.spill import Spill
-from tests.support.rawfolder import save_picture
+from tests.support.rawfolder import clean_params, save_picture
 
 LIMITS = Limits(max_pixels=10_000, animated="first")
 ONE = MachineParams(workers=1, progress="none")
@@ -40,18 +42,18 @@ def fresh(raw):
 
 def test_probes_are_read_back_as_they_were(tmp_path, raw):
     seen = fresh(raw)
-    write_probes(tmp_path / "probes", seen)
-    known = read_probes(tmp_path / "probes")
+    write_probes(tmp_path / "probes", seen, "picture")
+    known = read_probes(tmp_path / "probes", "picture")
     assert len(known) == 7
     for name, each in zip(names(raw), seen, strict=True):
         wanted = known[each.id]
-        assert named(wanted, name) == each
-    assert known[probe_file(raw, LIMITS, "flat.jpg").id].notes == ("constant",)
+        assert LIMITS.named(wanted, name) == each
+    assert known[probe_item(raw, LIMITS, "flat.jpg").id].notes == ("constant",)
 
 
 def test_only_what_is_new_is_decoded_and_all_comes_out_the_same(tmp_path, raw, monkeypatch):
-    write_probes(tmp_path / "probes", fresh(raw))
-    known = read_probes(tmp_path / "probes")
+    write_probes(tmp_path / "probes", fresh(raw), "picture")
+    known = read_probes(tmp_path / "probes", "picture")
     save_picture(raw / "9.png", 9)
     (raw / "flat.jpg").rename(raw / "flat.png")
     (raw / "2.png").unlink()
@@ -70,36 +72,36 @@ def test_only_what_is_new_is_decoded_and_all_comes_out_the_same(tmp_path, raw, m
 
 def test_the_bytes_of_the_table_follow_from_the_files_alone(tmp_path, raw):
     seen = fresh(raw)
-    write_probes(tmp_path / "one", seen)
-    write_probes(tmp_path / "two", [*reversed(seen), seen[0]])
+    write_probes(tmp_path / "one", seen, "picture")
+    write_probes(tmp_path / "two", [*reversed(seen), seen[0]], "picture")
     assert (tmp_path / "one").read_bytes() == (tmp_path / "two").read_bytes()
 
 
 @pytest.mark.parametrize("reason", ["decoder_crashed", "decoder_hung"])
 def test_what_another_moment_might_not_give_is_not_kept(tmp_path, reason):
-    write_probes(tmp_path / "probes", [Probe(id="a" * 64, reason=reason), Probe(id=None)])
-    assert read_probes(tmp_path / "probes") == {}
+    write_probes(tmp_path / "probes", [Probe("a" * 64, reason=reason), Probe()], "picture")
+    assert read_probes(tmp_path / "probes", "picture") == {}
 
 
 def test_a_damaged_table_costs_time_and_nothing_else(tmp_path, caplog):
     (tmp_path / "probes").write_bytes(b"x")
-    assert known_probes(tmp_path / "probes").probes == {}
+    assert known_probes(tmp_path / "probes", "picture").probes == {}
     assert "the last build cannot be used" in caplog.text
-    assert known_probes(None).probes == {}
+    assert known_probes(None, "picture").probes == {}
 
 
 def test_thumbnails_on_disk_are_those_in_memory(tmp_path, raw):
-    write_probes(tmp_path / "probes", fresh(raw))
+    write_probes(tmp_path / "probes", fresh(raw), "picture")
     before = sorted(tmp_path.iterdir())
     with Spill(tmp_path) as spill:
-        known = read_probes(tmp_path / "probes", spill)
-        again = read_probes(tmp_path / "probes", spill)
-        pieces = [each.thumbnail for each in known.values() if each.thumbnail is not None]
+        known = read_probes(tmp_path / "probes", "picture", spill)
+        again = read_probes(tmp_path / "probes", "picture", spill)
+        pieces = [each.sketch for each in known.values() if each.sketch is not None]
         laid = spill.lay(pieces, (32, 32))
         with pytest.raises(TypeError):
             pieces[0][0] = 1
         assert sorted(tmp_path.iterdir()) == before
-    assert known == again == read_probes(tmp_path / "probes")
+    assert known == again == read_probes(tmp_path / "probes", "picture")
     assert laid.tobytes() == b"".join(pieces)
     assert all(isinstance(each, memoryview) for each in pieces)
 
@@ -115,13 +117,13 @@ def test_pieces_larger_than_a_part_and_many_small_ones_are_all_there(tmp_path, m
 
 
 def test_the_key_changes_with_the_limits():
-    assert made_from(LIMITS) != made_from(Limits(max_pixels=9_999, animated="first"))
-    assert made_from(LIMITS) == made_from(Limits(max_pixels=10_000, animated="first"))
+    assert made_from("picture", clean_params()) != made_from("picture", clean_params(max_pixels=9))
+    assert made_from("picture", clean_params()) == made_from("picture", clean_params())
 
 
 def test_the_thumbnail_is_kept(tmp_path, raw):
-    write_probes(tmp_path / "probes", fresh(raw))
-    known = read_probes(Path(tmp_path / "probes"))
-    kept = [each.thumbnail for each in known.values() if each.reason is None]
+    write_probes(tmp_path / "probes", fresh(raw), "picture")
+    known = read_probes(Path(tmp_path / "probes"), "picture")
+    kept = [each.sketch for each in known.values() if each.reason is None]
     assert all(len(each) == 1024 for each in kept)
     assert len({np.frombuffer(each, np.uint8).sum() for each in kept}) > 1

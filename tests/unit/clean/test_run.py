@@ -10,12 +10,12 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.clean.checks import refuse_unusable
+from pipeline.clean.judges import Rules
 from pipeline.clean.leaks import COLUMNS as LEAK_COLUMNS
 from pipeline.clean.leaks import PROOF, refuse_leaks
 from pipeline.clean.near import PAIR_COLUMNS
 from pipeline.clean.page.plots import write_plots
-from pipeline.clean.run import Rules
+from pipeline.clean.stops import refuse_unusable
 from pipeline.ground.errors import DataError
 from pipeline.ground.files import write_json
 from pipeline.ground.tables import read_table
@@ -34,6 +34,7 @@ from tests.support.rawfolder import (
     write_labels,
 )
 from tests.support.scenes import brightness, save_scene
+from tests.support.unchecked import unchecked
 
 
 def reasons(cleaned):
@@ -181,7 +182,7 @@ def test_pictures_in_two_given_splits_stop_with_a_proof(tmp_path, monkeypatch):
     with pytest.raises(DataError) as caught:
         clean_folder(raw)
     assert str(caught.value) == (
-        ".rootstock/proofs/leaks.csv: no picture may be in two of the given splits, and 2 pairs "
+        ".rootstock/proofs/leaks.csv: no item may be in two of the given splits, and 2 pairs "
         "do; first: cat/23.png in test and cat/00.png in train, identical (give both one split, "
         "remove one, or set clean.leaks to drop; if they only look alike (one camera, forms), set "
         "clean.near_duplicates to report, or raise clean.near_correlation)"
@@ -419,7 +420,7 @@ def run_stage(folder, raw):
     main(
         "classification",
         DataParams(path="r", labels="r", target="label", layout="auto"),
-        clean_params(),
+        unchecked(clean_params(), "clean"),
         SPLIT,
         MACHINE,
         raw=raw,

@@ -310,7 +310,10 @@ def loaded(names, module):
 """
 
 
-@pytest.mark.parametrize("module", ["pipeline.store.encoded_shard", "pipeline.picture.read.probe"])
+@pytest.mark.parametrize(
+    "module",
+    ["pipeline.store.encoded_shard", "pipeline.clean.probe_item", "pipeline.picture.read.probe"],
+)
 def test_workers_load_their_function_and_not_the_main_module(tmp_path, module):
     """`transform` and `clean` load tables, plots and params; what decodes for them does not."""
     (tmp_path / "light.py").write_text(LIGHT)

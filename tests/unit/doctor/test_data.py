@@ -317,8 +317,7 @@ def test_the_doctor_warns_of_what_clean_reports(raw, look, case):
         if note in ALARMS:
             continue
         assert any(
-            f"{seen['n']} pictures: {NOTES[note]}; first: {seen['first']!r}" in line
-            for line in told
+            f"{seen['n']} items: {NOTES[note]}; first: {seen['first']!r}" in line for line in told
         )
 
 
@@ -353,8 +352,8 @@ def test_what_decisions_on_unopened_items_may_settle_is_a_warning(raw, look, tmp
 def test_what_the_last_build_saw_is_not_opened_again(raw, look, tmp_path, monkeypatch):
     cleaned = clean_folder(Path(RAW))
     (tmp_path / "artifacts/clean").mkdir(parents=True)
-    write_probes(tmp_path / "artifacts/clean/probes.parquet", cleaned.probes)
-    write_json(tmp_path / "artifacts/clean/key.json", made_from(clean_params().limits()))
+    write_probes(tmp_path / "artifacts/clean/probes.parquet", cleaned.probes, "picture")
+    write_json(tmp_path / "artifacts/clean/key.json", made_from("picture", clean_params()))
 
     def decode(_raw, paths, *_):
         assert paths == []

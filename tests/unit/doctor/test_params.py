@@ -12,6 +12,7 @@ from pipeline.doctor.shapes import draw_outline
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import gather
 from pipeline.ground.params import SECTIONS, Unchecked, read_params
+from pipeline.modality.reading import reader
 from pipeline.modality.scaling import scaling
 from pipeline.modality.shelving import shelf
 from pipeline.model.params import FeaturesParams
@@ -50,7 +51,11 @@ def test_the_committed_params_are_right():
     assert set(params.sections) == set(SECTIONS) - {"task"}
 
 
-OF_PICTURES = {"transform": shelf("picture").params, "normalize": scaling("picture").params}
+OF_PICTURES = {
+    "clean": reader("picture").params,
+    "transform": shelf("picture").params,
+    "normalize": scaling("picture").params,
+}
 """Sections that stages check once they know the modality."""
 
 

@@ -6,14 +6,15 @@ import pytest
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.manifest.manifest import (
     COLUMNS,
-    REASONS,
     class_names,
     kept,
     read_manifest,
+    reasons,
     typed_manifest,
     validate,
     write_manifest,
 )
+from pipeline.modality.facts import facts
 
 KEPT_ROW = {
     "path": "b/1.png",
@@ -50,12 +51,12 @@ def table(*rows):
 def test_a_manifest_comes_back_sorted_with_its_types(tmp_path):
     write_manifest(tmp_path / "m.parquet", table(KEPT_ROW, LOST_ROW))
     back = read_manifest(tmp_path / "m.parquet")
-    assert tuple(back.columns) == (*COLUMNS, "meta.site")
+    assert tuple(back.columns) == (*COLUMNS, *facts("picture").columns, "meta.site")
     assert list(back["path"]) == ["a/2.png", "b/1.png"]
     assert list(back["label"].isna()) == [True, False]
     assert back["width"].tolist() == [pd.NA, 12]
     assert {name: str(kind) for name, kind in back.dtypes.items()} == {
-        **dict.fromkeys([*COLUMNS, "meta.site"], "str"),
+        **dict.fromkeys(back.columns, "str"),
         "weight": "float64",
         "width": "Int64",
         "height": "Int64",
@@ -128,7 +129,7 @@ def test_foreign_tables_are_refused(tmp_path):
 
 
 def test_reasons_are_codes_with_a_sentence():
-    for code, sentence in REASONS.items():
+    for code, sentence in reasons("picture").items():
         assert code == code.lower().replace(" ", "_")
         assert " " in sentence
         assert not sentence.endswith(".")

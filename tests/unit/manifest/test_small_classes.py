@@ -5,7 +5,8 @@ import hashlib
 import pandas as pd
 import pytest
 
-from pipeline.clean.run import Rules, clean_items
+from pipeline.clean.judges import Rules
+from pipeline.clean.run import clean_items
 from pipeline.cli import main
 from pipeline.ground.errors import DataError
 from pipeline.ground.files import write_json
@@ -33,7 +34,7 @@ def tail(sizes, *, groups=None, given=None):
             "id": f"{at}/{n}",
             "label": f"class {at}",
             "status": "kept",
-            "pixel_hash": hashlib.sha256(f"{at}/{n}".encode()).hexdigest(),
+            "content_hash": hashlib.sha256(f"{at}/{n}".encode()).hexdigest(),
             "group": groups(at, n) if groups else None,
             "split": given(at, n) if given else None,
         }
@@ -124,7 +125,7 @@ def long_tail(raw, sizes=(20, 20, 1, 1, 2, 2)):
 def judged(raw, pins=None, **split):
     rules = Rules("classification", clean_params(), SPLIT.model_copy(update=split), pins or {})
     found = find_items(raw, raw, target="label")
-    return clean_items(raw, found, decisions={}, rules=rules, machine=MACHINE)
+    return clean_items(raw, found, rules, MACHINE)
 
 
 def splits(cleaned):

@@ -24,7 +24,7 @@ SHARES = {"train": 0.6, "val": 0.15, "test": 0.25}
 
 
 def table(*rows):
-    return pd.DataFrame(rows, columns=["path", "split", "group", "pixel_hash"]).astype("str")
+    return pd.DataFrame(rows, columns=["path", "split", "group", "content_hash"]).astype("str")
 
 
 def hashes(n):

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import pytest
 
+from pipeline.clean.probe_item import probe_item
 from pipeline.ground.errors import DataError
 from pipeline.picture.read.limits import item_limits
-from pipeline.picture.read.probe import Limits, probe_file
+from pipeline.picture.read.probe import Limits
 from pipeline.raw.source import RawFault, expect, read_raw, split_path
 from tests.support.packed import pack_folder, packed, tar
 from tests.support.rawfolder import save_picture
@@ -120,8 +121,8 @@ def test_the_same_bytes_have_the_same_probe_wherever_they_lie(tmp_path, kind):
     (tmp_path / "loose/bad.png").write_bytes(b"<html>")
     pack_folder(tmp_path / "loose", tmp_path / f"raw/a.{kind}")
     for name in ("1.png", "deep/2.jpg", "3.webp", "bad.png"):
-        loose = probe_file(tmp_path / "loose", limits, name)
-        assert probe_file(tmp_path / "raw", limits, f"a.{kind}/{name}") == loose
+        loose = probe_item(tmp_path / "loose", limits, name)
+        assert probe_item(tmp_path / "raw", limits, f"a.{kind}/{name}") == loose
         assert len(loose.id) == 64
 
 

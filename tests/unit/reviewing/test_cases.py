@@ -8,7 +8,7 @@ from pipeline.clean.near import PAIR_COLUMNS
 from pipeline.cli import main
 from pipeline.ground.files import sha256_file
 from pipeline.ground.tables import write_table
-from pipeline.manifest.manifest import REASONS
+from pipeline.manifest.manifest import reasons
 from pipeline.picture.read.probe import Limits
 from pipeline.reviewing import cases
 from pipeline.reviewing.app import Decide, Desk
@@ -23,6 +23,8 @@ from tests.support.packed import packed
 from tests.support.rawfolder import class_folders, save_picture
 from tests.support.reviewing import make_project
 from tests.support.trainable import make_sources
+
+REASONS = reasons("picture")
 
 LIMITS = Limits(max_pixels=1_000_000, animated="first")
 
@@ -72,7 +74,7 @@ def ask(items, *, near=(), suspects=None, seen=(), task="classification", predic
             task=task,
             manifest=pd.DataFrame(items),
             details={},
-            seen=pd.DataFrame(seen, columns=["id", "pixel_hash", "reason", "detail"]).set_index(
+            seen=pd.DataFrame(seen, columns=["id", "content_hash", "reason", "detail"]).set_index(
                 "id"
             ),
             near=pd.DataFrame(near, columns=PAIR_COLUMNS),

@@ -4,10 +4,10 @@ import hashlib
 from dataclasses import dataclass
 from typing import Any
 
-from pipeline.modality.probe import Probe
 from pipeline.numbers.read.parse import LIMITS, parse
 
 from pipeline.ground.limits import ItemLimits
+from pipeline.modality.probe import Probe
 
 
 @dataclass(frozen=True)

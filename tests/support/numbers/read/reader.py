@@ -6,12 +6,12 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from pipeline.modality.alike import Alike
-from pipeline.modality.probe import Probe
 from pipeline.numbers import files
 from pipeline.numbers.read import parse, probe
 from pipeline.numbers.read.params import NumberCleanParams
 
+from pipeline.modality.alike import Alike
+from pipeline.modality.probe import Probe
 from pipeline.modality.protocols import RawFolder
 from pipeline.store.previous_build import code_digest
 from pipeline.store.spill import Piece, Place

@@ -12,11 +12,11 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from pipeline.clean.judges import Rules
 from pipeline.clean.page.render import write_page
 from pipeline.clean.page.samples import choose
-from pipeline.clean.run import Rules
 from pipeline.compute.engine import MachineParams
-from pipeline.manifest.manifest import REASONS
+from pipeline.manifest.manifest import all_reasons
 from pipeline.picture.show.report import PictureReport
 from tests.support.rawfolder import (
     MACHINE,
@@ -115,7 +115,7 @@ def test_every_trouble_is_told_with_its_pictures(tmp_path):
     found = page(tmp_path, troubled(tmp_path / "small/raw"))
     for code in ("too_small", "aspect", "not_image", "duplicate", "conflict", "no_label"):
         assert code in found.text
-        assert REASONS[code][1:].replace("`", "") in found.text
+        assert all_reasons()[code][1:].replace("`", "") in found.text
     assert "3 unfit files" in found.text
     assert "it is an HTML page" in found.text, "a tile says why it has no picture"
     assert "'cat' here, 'dog' at dog/also.png" in found.text

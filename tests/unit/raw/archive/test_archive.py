@@ -13,9 +13,11 @@ import numpy as np
 import pytest
 
 from pipeline.ground.errors import DataError
-from pipeline.manifest.manifest import REASONS
+from pipeline.manifest.manifest import reasons
 from pipeline.raw.archive.archive import Archive, RawFault, is_archive
 from tests.support.packed import packed, tar, tar_of_kind
+
+REASONS = reasons("picture")
 
 LIMIT = 1 << 20
 LONG = "/".join(["folder" * 5] * 6) + "/" + "n" * 120 + ".jpg"

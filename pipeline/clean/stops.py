@@ -1,4 +1,4 @@
-"""Is a picture fit to learn from, and is what remains enough to learn from?"""
+"""Is too much bad, and is what remains enough to learn from? Else the stage stops."""
 
 import pandas as pd
 
@@ -7,22 +7,10 @@ from pipeline.ground.errors import DataError
 from pipeline.manifest.manifest import DROPPED, KEPT, QUARANTINED, SPLITS
 
 
-def size_fault(
-    width: int, height: int, *, min_side_px: int, max_aspect: float
-) -> tuple[str, str] | None:
-    """Return the reason code and detail of a size that is refused, or None."""
-    shorter, longer = sorted((width, height))
-    if shorter < min_side_px:
-        return "too_small", f"{width} x {height} pixels, a side under {min_side_px}"
-    if longer > max_aspect * shorter:
-        return "aspect", f"{width} x {height} pixels, sides over {max_aspect:g} : 1"
-    return None
-
-
 def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str) -> None:
     """Stop where so many items are quarantined that something general must be wrong.
 
-    All of them are then listed in `badlist.BAD_ITEMS`.
+    All of them are then listed in `bad_items.BAD_ITEMS`.
 
     Args:
         table: Columns path, status, reason, detail, sorted by path.
