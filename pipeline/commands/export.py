@@ -66,15 +66,14 @@ def add(commands: Commands) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from pipeline.ground.files import canonical_json, read_json  # slow to import
+    from pipeline.ground.files import canonical_json  # slow to import
     from pipeline.modality.exporting import exporter
-    from pipeline.modality.table import read_modality
     from pipeline.version.fetch import fetch_model
 
     start_logging(sys.stderr)
     with signals(_NAME, remedy="run the same command again"):
         model = fetch_model(arguments.model)
-        run = exporter(read_modality(read_json(model.bundle)))
+        run = exporter(model.modality)
         name = f"{model.name}-{model.version}" if model.name else model.folder.resolve().name
         target = arguments.output or _HOME / f"{name}-{arguments.format}"
         record = run.export(

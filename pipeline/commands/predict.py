@@ -15,7 +15,7 @@ _BROKEN_PIPE = 141
 
 def add(commands: Commands) -> None:
     """Add it to the command line."""
-    predict = commands.add_parser("predict", help="predict pictures: a table with a row for each")
+    predict = commands.add_parser("predict", help="predict files: a table with a row for each")
     predict.add_argument(
         "model",
         metavar="MODEL",
@@ -50,6 +50,7 @@ def add(commands: Commands) -> None:
     )
     predict.add_argument(
         "--max-pixels",
+        dest="most",
         type=_positive_int,
         metavar="N",
         help="larger pictures get an error (default: 178956970)",
@@ -65,9 +66,7 @@ def add(commands: Commands) -> None:
 
 
 def _predict(arguments: argparse.Namespace) -> int:
-    from pipeline.compute.engine import MachineParams
-    from pipeline.picture.read.decode import MAX_PIXELS  # slow to import, all
-    from pipeline.picture.read.limits import SECONDS
+    from pipeline.compute.engine import MachineParams  # slow to import, all
     from pipeline.predict.run import Options, predict
 
     options = Options(
@@ -75,8 +74,8 @@ def _predict(arguments: argparse.Namespace) -> int:
         overwrite=arguments.overwrite,
         machine=MachineParams(workers=arguments.workers, progress=arguments.progress),
         device=arguments.device,
-        max_pixels=arguments.max_pixels or MAX_PIXELS,
-        seconds=float(arguments.seconds or SECONDS),
+        most=arguments.most,
+        seconds=float(arguments.seconds) if arguments.seconds else None,
     )
     start_logging(sys.stderr)
     try:

@@ -9,6 +9,9 @@ from pathlib import Path
 from pipeline.commands.output import Commands, say
 from pipeline.ground.stage import start_logging
 
+_OWN_NAMES = {"max-pictures": "max_items", "max-pixels": "max_size"}
+"""Of options that are named after one modality, and hold for the items of all."""
+
 
 def add(commands: Commands) -> None:
     """Add it to the command line."""
@@ -47,14 +50,15 @@ def add(commands: Commands) -> None:
         ("max-bytes", _count(1_000), 32_000_000, "of a request; more: 413"),
         ("max-pictures", _count(1), 64, "in one request, and not over --queue; more: 413"),
         ("max-pixels", _count(1), 50_000_000, "of a picture; more: 422"),
-        ("decode-timeout", _seconds, 10.0, "seconds for decoding one picture; more: 422"),
+        ("decode-timeout", _seconds, 10.0, "seconds for reading one item; more: 422"),
         ("timeout", _seconds, 30.0, "seconds for a request; more: 504"),
-        ("queue", _count(1), 256, "pictures that may wait; more: 429"),
+        ("queue", _count(1), 256, "items that may wait; more: 429"),
         ("poll", _seconds, 10.0, "seconds between two looks at where the alias leads"),
     )
     for name, kind, default, text in options:
         shown = f"{text} (default: {default:g})" if default is not None else text
-        serve.add_argument(f"--{name}", type=kind, default=default, help=shown)
+        own = _OWN_NAMES.get(name, name.replace("-", "_"))
+        serve.add_argument(f"--{name}", dest=own, type=kind, default=default, help=shown)
     serve.set_defaults(run=_serve)
 
 
@@ -91,14 +95,14 @@ def _serve(arguments: argparse.Namespace) -> int:
     access = read_access(arguments.token_file, arguments.cors_origin)
     limits = Limits(
         max_bytes=arguments.max_bytes,
-        max_pictures=min(arguments.max_pictures, arguments.queue),
-        max_pixels=arguments.max_pixels,
+        max_items=min(arguments.max_items, arguments.queue),
+        max_size=arguments.max_size,
         timeout_s=arguments.timeout,
         queue=arguments.queue,
     )
     options = ResidentOptions(
         decoders=arguments.decoders or len(os.sched_getaffinity(0)),
-        max_pixels=limits.max_pixels,
+        most=limits.max_size,
         seconds=arguments.decode_timeout,
     )
     loader = Loader(arguments.model, options, queue=limits.queue, timeout_s=limits.timeout_s)

@@ -9,7 +9,7 @@ from pipeline.judge.metrics import shown
 METRICS = Path("artifacts/evaluate/metrics.json")
 PUBLISHED = Path(".rootstock/published.json")
 PAGE = Path("artifacts/clean/report.html")
-PICTURES = (
+PLOTS = (
     Path("artifacts/evaluate/plots/confusion.png"),
     Path("artifacts/evaluate/plots/worst.png"),
     Path("artifacts/evaluate/plots/reliability.png"),
@@ -27,9 +27,9 @@ def summarize(*, elapsed_s: float) -> str:
         lines += _published(read_json(PUBLISHED))
     if PAGE.exists():
         lines += [f"  data       {PAGE}"]
-    pictures = [str(path) for path in PICTURES if path.exists()]
-    if pictures:
-        lines += ["  pictures   " + "\n             ".join(pictures)]
+    plots = [str(path) for path in PLOTS if path.exists()]
+    if plots:
+        lines += ["  pictures   " + "\n             ".join(plots)]
     lines += [
         "  next       make ui                                  compare runs in the browser",
         "             dvc exp run -S optim.lr=0.003            try another setting",

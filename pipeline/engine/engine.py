@@ -1,7 +1,7 @@
-"""A model at work: encoded pictures in, rows out, as many and as long as one likes.
+"""A model at work: items in, rows out, as many and as long as one likes.
 
-While the network computes one batch, confined processes decode the next. This file ships with a
-registered model, so a version decodes and predicts with its own code.
+While the network computes one batch, confined processes read the next. This file ships with a
+registered model, so a version reads and predicts with its own code.
 """
 
 import threading
@@ -9,6 +9,7 @@ from collections.abc import Generator, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, TypeAlias
@@ -16,51 +17,54 @@ from typing import Any, TypeAlias
 import torch
 
 from pipeline.compute.prefetch import ahead
+from pipeline.engine.encoders import Encoders
 from pipeline.engine.rows import Row, predict_table, to_rows
 from pipeline.ground.errors import DataError
+from pipeline.modality.explaining import explainer, explains
+from pipeline.modality.inputs import Encoded, item_input
 from pipeline.model.bundle import Bundle, Predictor
-from pipeline.picture.explain.gradcam import explain_pixels
-from pipeline.picture.read.decoders import Decoded, Decoders
-from pipeline.picture.read.limits import MAX_PIXELS, SECONDS
 
-_Batch: TypeAlias = list[Decoded | str]
+_Batch: TypeAlias = list[Encoded | str]
 
 _BATCHES_AHEAD = 2
-"""Decoded and waiting for the network."""
+"""Read, and waiting for the network."""
 
 
 @dataclass(frozen=True)
-class DecodeLimits:
-    """What one picture may take.
+class Limits:
+    """What reading one item may take.
 
     Attributes:
-        max_pixels: Larger ones are refused by their header.
+        most: That it may measure, in the unit of its modality.
         seconds: On the clock.
     """
 
-    max_pixels: int = MAX_PIXELS
-    seconds: float = SECONDS
+    most: int
+    seconds: float
 
 
 class Engine:
-    """A model and its decoders; several threads may use it, and wait for each other.
+    """A model and what reads its items; several threads may use it, and wait for each other.
 
     Args:
         predictor: The model.
         decoders: Number of processes.
-        limits: Of each picture.
+        limits: Of each item.
     """
 
     def __init__(
-        self, predictor: Predictor, *, decoders: int, limits: DecodeLimits | None = None
+        self, predictor: Predictor, *, decoders: int, limits: Limits | None = None
     ) -> None:
-        limits = limits or DecodeLimits()
         self.predictor = predictor
-        self._decoders = Decoders(
-            predictor.bundle.decode, decoders, max_pixels=limits.max_pixels, seconds=limits.seconds
+        item = item_input(predictor.bundle.modality)
+        limits = limits or Limits(item.most, item.seconds)
+        self._encoders = Encoders(
+            partial(item.encode, spec=predictor.bundle.decode, most=limits.most),
+            decoders,
+            item.limits(limits.most, limits.seconds),
         )
         self._lock = threading.Lock()
-        self._thread = ThreadPoolExecutor(1, "decoders")  # one, for all its life: see `Pool`
+        self._thread = ThreadPoolExecutor(1, "encoders")  # one, for all its life: see `Pool`
 
     @classmethod
     def load(
@@ -70,16 +74,16 @@ class Engine:
         *,
         decoders: int,
         device: str | None = None,
-        limits: DecodeLimits | None = None,
+        limits: Limits | None = None,
     ) -> "Engine":
         """Load a model; sets torch's threads and deterministic mode in this process.
 
         Args:
             model: The model.safetensors.
             bundle: The bundle.json.
-            decoders: Number of processes that decode.
+            decoders: Number of processes that read items.
             device: `cpu`, `cuda` or `mps`; None: the kind it was trained on, where there is one.
-            limits: Of each picture.
+            limits: Of each item.
 
         Raises:
             DataError: A file is missing.
@@ -90,24 +94,24 @@ class Engine:
         return cls(predictor, decoders=decoders, limits=limits)
 
     def predict(self, files: Sequence[bytes], *, pad: bool = True) -> list[Row]:
-        """Return a row for each picture, in their order, as `pipeline.engine.rows` describes it.
+        """Return a row for each item, in their order, as `pipeline.engine.rows` describes it.
 
         Args:
-            files: Encoded pictures.
+            files: Items.
             pad: Compute in batches of the bundle's size, as `evaluate` does, to the same bits; else
                 in batches no larger than needed, to slightly other ones.
         """
         return [row for rows in self.stream(files, pad=pad) for row in rows]
 
     def stream(self, files: Iterable[bytes], *, pad: bool = True) -> Iterator[list[Row]]:
-        """Yield rows batch by batch, of any number of pictures; memory does not grow with it.
+        """Yield rows batch by batch, of any number of items; memory does not grow with it.
 
         Args:
             files: Taken by another thread, some batches ahead.
             pad: As in `predict`.
 
         Raises:
-            MachineError: A decoder could not start.
+            MachineError: A process that reads could not start.
             Exception: What `files` raised.
         """
         with (
@@ -118,17 +122,20 @@ class Engine:
                 yield _rows(self.predictor, batch, pad=pad)
 
     def explain(self, file: bytes) -> dict[str, Any]:
-        """Return what a model answers to one picture and where it looked; see `explain_pixels`.
+        """Return what a model answers to one item, and why, as its modality has it.
 
         Raises:
-            DataError: The file is not a usable picture.
-            MachineError: A decoder could not start.
+            DataError: The file is not a usable item.
+            MachineError: A process that reads could not start.
+            ParamsError: The modality has no explanations.
         """
+        modality = self.predictor.bundle.modality
+        item, explain = item_input(modality), explainer(modality)
         with self._lock:
-            (decoded,) = self._thread.submit(lambda: list(self._decoders.decode([file]))).result()
-            if isinstance(decoded, str):
-                raise DataError("image", f"must be a usable picture: {decoded}")
-            return explain_pixels(self.predictor, decoded.pixels)
+            (encoded,) = self._thread.submit(lambda: list(self._encoders.encode([file]))).result()
+            if isinstance(encoded, str):
+                raise DataError(item.column, f"must be a usable {item.one}: {encoded}")
+            return explain.one(self.predictor, encoded.row)
 
     def describe(self) -> dict[str, Any]:
         """Return what the model answers, and what decides the bits; plain values."""
@@ -138,27 +145,27 @@ class Engine:
             "classes": list(bundle.classes),
             "target": bundle.target,
             "architecture": bundle.architecture,
-            "size_px": bundle.decode.size_px,
             "batch_size": bundle.batch_size,
             "views": list(bundle.views),
             "fingerprint": self.predictor.runtime.fingerprint(),
             "trained_on": bundle.fingerprint,
+            "explains": explains(bundle.modality),
         }
 
     def close(self) -> None:
-        """End the decoders."""
-        self._thread.submit(self._decoders.close).result()
+        """End the processes that read."""
+        self._thread.submit(self._encoders.close).result()
         self._thread.shutdown()
 
     def _batches(self, files: Iterable[bytes]) -> Generator[_Batch, None, None]:
-        with closing(self._decoders.decode(files)) as decoded:
-            while batch := list(islice(decoded, self.predictor.bundle.batch_size)):
+        with closing(self._encoders.encode(files)) as encoded:
+            while batch := list(islice(encoded, self.predictor.bundle.batch_size)):
                 yield batch
 
 
 def _rows(predictor: Predictor, batch: _Batch, *, pad: bool) -> list[Row]:
-    pictures = [each if isinstance(each, str) else each.pixels for each in batch]
-    rows = to_rows(predict_table(predictor, pictures, pad=pad))
+    encoded = [each if isinstance(each, str) else each.row for each in batch]
+    rows = to_rows(predict_table(predictor, encoded, pad=pad))
     return [
         row | {"notes": [] if isinstance(each, str) else list(each.notes)}
         for row, each in zip(rows, batch, strict=True)

@@ -1,8 +1,8 @@
-"""Decoded pictures to rows: what a registered model answers, whoever runs it.
+"""Rows of the store to rows of answers: what a registered model answers, whoever runs it.
 
 A row has `label`, `confidence` and one `p_<class>` for each class, or `value` for a regression; and
-`error`, which is null. Of a picture that could not be decoded, `error` says why and everything else
-is null. Where the engine answers, `notes` lists what else there is to know of the picture, each as
+`error`, which is null. Of an item that could not be read, `error` says why and everything else
+is null. Where the engine answers, `notes` lists what else there is to know of the item, each as
 `<code>: <meaning>`: that it is the first of several pages, for one.
 """
 
@@ -12,32 +12,33 @@ from typing import Any, TypeAlias
 import numpy as np
 import pandas as pd
 
+from pipeline.modality.shelving import shelf
 from pipeline.model.bundle import Predictor
-from pipeline.picture.read.spec import Pixels
+from pipeline.store.shards import Array
 
 Row: TypeAlias = dict[str, Any]
 
 
 def predict_table(
-    predictor: Predictor, decoded: Sequence[Pixels | str], *, pad: bool = True
+    predictor: Predictor, encoded: Sequence[Array | str], *, pad: bool = True
 ) -> pd.DataFrame:
-    """Predict pictures, a row for each in their order.
+    """Predict items, a row for each in their order.
 
     Args:
         predictor: The model.
-        decoded: Of each picture, uint8 [3, size, size], or its error.
+        encoded: Of each item, its row of the store, or its error.
         pad: As in `Predictor.outputs_images`.
     """
-    good = [number for number, each in enumerate(decoded) if not isinstance(each, str)]
-    errors = [each if isinstance(each, str) else None for each in decoded]
-    size = predictor.bundle.decode.size_px
-    images = np.empty((len(good), 3, size, size), dtype=np.uint8)
+    good = [number for number, each in enumerate(encoded) if not isinstance(each, str)]
+    errors = [each if isinstance(each, str) else None for each in encoded]
+    shape, dtype = shelf(predictor.bundle.modality).row(predictor.bundle.decode)
+    rows = np.empty((len(good), *shape), dtype=dtype)
     for place, number in enumerate(good):
-        images[place] = decoded[number]
-    table = predictor.table(predictor.predict(images, pad=pad))
-    if len(good) < len(decoded):
+        rows[place] = encoded[number]
+    table = predictor.table(predictor.predict(rows, pad=pad))
+    if len(good) < len(encoded):
         # objects, for None: NaN is no JSON, and MLflow's server would send it
-        table = table.astype(object).set_axis(good, axis=0).reindex(range(len(decoded)))
+        table = table.astype(object).set_axis(good, axis=0).reindex(range(len(encoded)))
         table = table.where(table.notna(), None)
     return table.assign(error=pd.Series(errors, index=table.index, dtype="object"))
 

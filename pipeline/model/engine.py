@@ -4,6 +4,13 @@
 docs/decisions/0020.
 """
 
-from pipeline.engine.engine import DecodeLimits, Engine, choose_device
+from pipeline.engine.engine import Engine, Limits, choose_device
 
 __all__ = ["DecodeLimits", "Engine", "choose_device"]
+
+
+class DecodeLimits(Limits):
+    """What reading one item may take, with the names that all commits have."""
+
+    def __init__(self, max_pixels: int, seconds: float) -> None:
+        super().__init__(max_pixels, seconds)

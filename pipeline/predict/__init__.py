@@ -1,1 +1,1 @@
-"""Files and folders of pictures in, a table of predictions out."""
+"""Files and folders in, a table of predictions out."""

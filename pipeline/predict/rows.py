@@ -26,7 +26,7 @@ def schema_of(description: Mapping[str, Any]) -> pa.Schema:
 
     Returns:
         `path`, `id`; `label`, `confidence` and one `p_<class>` for each class, or `value`; `error`;
-        and `note`, which joins what was noted of the picture.
+        and `note`, which joins what was noted of the item.
     """
     own = answer_columns(description["classes"])
     return pa.schema(

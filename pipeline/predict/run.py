@@ -10,7 +10,7 @@ import sys
 from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 from typing import Any, Never, TypeAlias
@@ -21,7 +21,6 @@ from tqdm import tqdm
 from pipeline.compute.engine import MachineParams, progress
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import sha256_file, sha256_json, target_fault
-from pipeline.picture.read.limits import item_limits
 from pipeline.predict.chunks import Chunks, kept_in
 from pipeline.predict.inputs import Input, find_inputs
 from pipeline.predict.rows import FORMATS, csv_header, csv_lines, schema_of, to_table, write_output
@@ -46,18 +45,18 @@ class Options:
     Attributes:
         output: A .csv or .parquet file; None: CSV on standard output.
         overwrite: Replace an output that is there.
-        machine: Decoders and progress.
+        machine: Processes that read items, and progress.
         device: `cpu`, `cuda` or `mps`; None: the kind the model was trained on.
-        max_pixels: Larger pictures are refused by their header.
-        seconds: For the decoding of one picture.
+        most: That an item may measure, as `ResidentOptions` has it.
+        seconds: For reading one item, likewise.
     """
 
     output: Path | None
     overwrite: bool
     machine: MachineParams
     device: str | None
-    max_pixels: int
-    seconds: float
+    most: int | None = None
+    seconds: float | None = None
 
 
 def predict(model: str, given: Sequence[str], options: Options) -> str:
@@ -65,7 +64,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
 
     Args:
         model: What `fetch_model` takes.
-        given: Paths of pictures, folders, archives and label files.
+        given: Paths of files, folders, archives and label files.
         options: How.
 
     Raises:
@@ -85,7 +84,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
             Resident(
                 folder,
                 ResidentOptions(
-                    decoders, options.device, options.max_pixels, options.seconds, threads_spin=True
+                    decoders, options.device, options.most, options.seconds, threads_spin=True
                 ),
             )
         ) as resident:
@@ -164,7 +163,7 @@ def _key(resident: Resident, files: Sequence[Input], options: Options) -> str:
         "bundle": sha256_file(resident.folder.bundle),
         "code": code,
         "fingerprint": resident.describe()["fingerprint"],
-        "limits": [options.max_pixels, options.seconds],
+        "limits": asdict(resident.limits),
         "columns": schema_of(resident.describe()).names,
         "files": [[file.path, str(file.root.resolve())] for file in files],
     }
@@ -196,7 +195,7 @@ def _rows(
     resident: Resident, files: Sequence[Input], options: Options
 ) -> Generator[Row, None, None]:
     """Yield the row of every file, in their order."""
-    reader = _Reader(files, item_limits(options.max_pixels).bytes)
+    reader = _Reader(files, resident.limits.bytes)
     bar: tqdm[Never] = progress(
         (), options.machine, total=len(files), title="predict", unit="files"
     )
@@ -216,7 +215,7 @@ class _Reader:
 
     Args:
         files: What is read.
-        max_bytes: Of a file that could be a picture.
+        max_bytes: Of a file that could be an item.
     """
 
     def __init__(self, files: Sequence[Input], max_bytes: int) -> None:

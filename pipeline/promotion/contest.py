@@ -21,6 +21,7 @@ from pipeline.ground.files import sha256_json
 from pipeline.judge import paired
 from pipeline.judge.paired import Items
 from pipeline.judge.resampling import Bootstrap
+from pipeline.modality.table import read_modality
 from pipeline.promotion.contender import (
     Contender,
     Unfit,
@@ -191,7 +192,8 @@ class Contest:
 
     def _own_files(self, table: pd.DataFrame, folder: Path) -> list[str]:
         try:
-            return own_files(table, self._arena.raw, folder)
+            modality = read_modality(self._candidate.bundle)
+            return own_files(table, self._arena.raw, folder, modality)
         except (DataError, IntegrityError) as error:
             raise type(error)(
                 self._arena.raw,

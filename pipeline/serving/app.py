@@ -5,7 +5,7 @@ from typing import Any
 from urllib.parse import quote
 
 from fastapi import APIRouter, Depends, FastAPI, Request, Response
-from fastapi.responses import JSONResponse
+from fastapi.responses import JSONResponse, RedirectResponse
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect
@@ -20,6 +20,7 @@ from pipeline.serving.replicas.limits import Limits
 from pipeline.serving.replicas.metrics import CONTENT_TYPE, Metrics
 from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.serving.replicas.service import Service
+from pipeline.serving.replicas.words import words_of
 from pipeline.serving.request import contract
 from pipeline.serving.request.handler import Handler
 from pipeline.serving.request.protocols import (
@@ -29,6 +30,7 @@ from pipeline.serving.request.protocols import (
     named,
     refusal_in_form,
 )
+from pipeline.serving.request.schemas import facts_of
 
 _ALIVE = ("/healthz", "/livez")
 _READY = ("/ready", "/readyz", "/ping")
@@ -130,14 +132,16 @@ def _add_model(router: APIRouter, service: Service, limits: Limits, metrics: Met
     @router.get("/model", **contract.MODEL)
     async def model() -> Response:
         replica = service.replica
-        facts = {name: replica.facts.get(name) for name in contract.FACTS}
+        facts = {name: replica.facts.get(name) for name in facts_of(replica.input)}
         more = {
             "waiting": replica.waiting,
-            "pictures_per_second": replica.speed,
+            f"{replica.input.many}_per_second": replica.speed,
             "restarts": replica.restarts,
             "swaps": service.swaps,
         }
-        return JSONResponse({**service.status(), **facts, **more, "limits": contract.told(limits)})
+        return JSONResponse(
+            {**service.status(), **facts, **more, "limits": limits.told(replica.input)}
+        )
 
     @router.get("/metrics", **contract.METRICS)
     async def show_metrics() -> Response:
@@ -146,15 +150,15 @@ def _add_model(router: APIRouter, service: Service, limits: Limits, metrics: Met
         now = {
             "rootstock_ready": (
                 "gauge",
-                "1 where a picture would be predicted now.",
+                "1 where a <one> would be predicted now.",
                 status["status"] == "ready",
             ),
-            "rootstock_queue_pictures": (
+            "rootstock_queue_<many>": (
                 "gauge",
-                "Pictures that wait.",
+                "<Many> that wait.",
                 service.replica.waiting if is_loaded else 0,
             ),
-            "rootstock_queue_limit": ("gauge", "Pictures that may wait.", limits.queue),
+            "rootstock_queue_limit": ("gauge", "<Many> that may wait.", limits.queue),
             "rootstock_restarts_total": (
                 "counter",
                 "New starts of the process that predicts.",
@@ -167,12 +171,15 @@ def _add_model(router: APIRouter, service: Service, limits: Limits, metrics: Met
             ),
         }
         info = {key: status[key] for key in ("model", "version")} if is_loaded else {}
-        return Response(metrics.write(now, info), headers={"content-type": CONTENT_TYPE})
+        return Response(
+            metrics.write(now, info, words_of(service.input)),
+            headers={"content-type": CONTENT_TYPE},
+        )
 
 
 def _add_pages(app: FastAPI, service: Service, access: Access) -> None:
     def document() -> dict[str, Any]:
-        return contract.describe(app, has_tokens=bool(access.tokens))
+        return contract.describe(app, service.input, has_tokens=bool(access.tokens))
 
     def model_name() -> str:
         return service.identity.model if service.identity else "NAME"
@@ -184,11 +191,13 @@ def _add_pages(app: FastAPI, service: Service, access: Access) -> None:
     @app.get("/docs", include_in_schema=False)
     async def docs(request: Request) -> Response:
         base = str(request.base_url).rstrip("/")
-        return docs_page(document(), base=base, model=quote(model_name()))
+        names = {"base": base, "model": quote(model_name())}
+        return docs_page(document(), names, words_of(service.input))
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        return predict_page()
+        path = service.input.page
+        return predict_page(path) if path else RedirectResponse("docs")
 
 
 def _add_refusals(app: FastAPI, service: Service, metrics: Metrics) -> None:

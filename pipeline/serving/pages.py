@@ -8,6 +8,7 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Mapping
 from functools import cache, partial
 from pathlib import Path
 from typing import Any
@@ -15,37 +16,37 @@ from typing import Any
 from starlette.responses import HTMLResponse
 
 from pipeline.pages.template import render
+from pipeline.serving.replicas.words import fill
 
-_PAGE = Path(__file__).with_name("page.html")
 _SCRIPT = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 _EXAMPLES = {
     "/predict": """
-curl -F file=@cell.png {base}/predict
-curl -F file=@cell.png -F file=@other.png {base}/predict
-curl --data-binary @cell.png {base}/predict
-echo '{{"images": ["'$(base64 < cell.png)'"]}}' | curl -d @- {base}/predict
+curl -F file=@<example> {base}/predict
+curl -F file=@<example> -F file=@<other> {base}/predict
+curl --data-binary @<example> {base}/predict
+echo '{{"<key>": ["'$(base64 < <example>)'"]}}' | curl -d @- {base}/predict
 """,
     "/explain": """
-curl -F file=@cell.png {base}/explain
+curl -F file=@<example> {base}/explain
 """,
     "/invocations": """
-echo '{{"instances": ["'$(base64 < cell.png)'"]}}' | curl -d @- {base}/invocations
+echo '{{"instances": ["'$(base64 < <example>)'"]}}' | curl -d @- {base}/invocations
 """,
     "/v1/models/{name}:predict": """
-echo '{{"instances": [{{"b64": "'$(base64 < cell.png)'"}}]}}' \\
+echo '{{"instances": [{{"b64": "'$(base64 < <example>)'"}}]}}' \\
   | curl -d @- {base}/v1/models/{model}:predict
 """,
     "/v2/models/{name}/infer": """
-echo '{{"inputs": [{{"name": "image", "datatype": "BYTES", "shape": [1],' \\
-     '"data": ["'$(base64 < cell.png)'"]}}]}}' | curl -d @- {base}/v2/models/{model}/infer
+echo '{{"inputs": [{{"name": "<column>", "datatype": "BYTES", "shape": [1],' \\
+     '"data": ["'$(base64 < <example>)'"]}}]}}' | curl -d @- {base}/v2/models/{model}/infer
 """,
 }
 """Commands as they are typed."""
 
 
 @cache
-def _predict_page() -> tuple[str, str]:
-    text = _PAGE.read_text(encoding="utf-8")
+def _read_page(path: Path) -> tuple[str, str]:
+    text = path.read_text(encoding="utf-8")
     scripts = " ".join(f"'sha256-{_digest(each)}'" for each in _SCRIPT.findall(text))
     policy = (
         f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
@@ -55,9 +56,9 @@ def _predict_page() -> tuple[str, str]:
     return text, policy
 
 
-def predict_page() -> HTMLResponse:
+def predict_page(path: Path) -> HTMLResponse:
     """Return the page on which a person tries the model."""
-    text, policy = _predict_page()
+    text, policy = _read_page(path)
     return HTMLResponse(text, headers={"content-security-policy": policy})
 
 
@@ -65,14 +66,17 @@ def _digest(script: str) -> str:
     return base64.b64encode(hashlib.sha256(script.encode()).digest()).decode()
 
 
-def docs_page(openapi: dict[str, Any], **names: str) -> HTMLResponse:
+def docs_page(
+    openapi: dict[str, Any], names: Mapping[str, str], words: Mapping[str, str]
+) -> HTMLResponse:
     """Return the page that shows the OpenAPI document.
 
     Args:
         openapi: The document.
         names: Of the examples: `base`, where the server is, and `model`.
+        words: Of the examples; see `words_of`.
     """
-    examples = {path: text.strip().format(**names) for path, text in _EXAMPLES.items()}
+    examples = {path: text.strip().format(**names) for path, text in fill(_EXAMPLES, words).items()}
     text = render(
         "serving/docs.html",
         openapi=openapi,

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 import pipeline
 from pipeline.ground.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.ground.files import md5_file, read_json, replacing_folder, sha256_file, write_json
+from pipeline.modality.table import read_modality
 from pipeline.repo.state import scratch_folder
 from pipeline.track.connection import redact, tracking_uri, translated_errors
 from pipeline.version.lookup import Lookup
@@ -76,6 +77,11 @@ class ModelFolder(Resolved):
     model: Path
     bundle: Path
     code: Path
+
+    @property
+    def modality(self) -> str:
+        """What its items are."""
+        return read_modality(read_json(self.bundle))
 
 
 def resolve(what: str) -> Resolved:

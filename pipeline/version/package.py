@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING, Any
 import pipeline
 from pipeline.ground.files import link_file, read_json
 from pipeline.ground.tasks import answer_columns
+from pipeline.modality.inputs import item_input
+from pipeline.modality.table import read_modality
 from pipeline.track.connection import Tracking
 
 if TYPE_CHECKING:
@@ -155,7 +157,7 @@ def requirements() -> list[str]:
 def signature(bundle: dict[str, Any]) -> "ModelSignature":
     """Return the input and output columns of the model that a bundle describes.
 
-    Pictures are text by the signature, and may be bytes too: MLflow's server would decode base64 of
+    Items are text by the signature, and may be bytes too: MLflow's server would decode base64 of
     binary columns in two of its forms alone, and damage what it does not know, as `data:` URLs.
     """
     from mlflow.models import ModelSignature
@@ -167,7 +169,8 @@ def signature(bundle: dict[str, Any]) -> "ModelSignature":
         )
         for name in (*answer_columns(bundle["classes"]), "error")
     ]
-    return ModelSignature(Schema([ColSpec(DataType.string, "image")]), Schema(columns))
+    item = ColSpec(DataType.string, item_input(read_modality(bundle)).column)
+    return ModelSignature(Schema([item]), Schema(columns))
 
 
 @contextmanager

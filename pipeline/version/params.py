@@ -48,7 +48,7 @@ class GateParams(Section):
     """Largest size of model.safetensors, bytes."""
 
     max_latency_ms: float | None = Field(gt=0.0)
-    """Longest median time for one picture alone, milliseconds."""
+    """Longest median time for one item alone, milliseconds."""
 
     @field_validator("metric")
     @classmethod

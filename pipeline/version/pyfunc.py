@@ -1,7 +1,7 @@
 """A registered model of before there was an engine, behind an engine's interface.
 
 Such a version brings no `pipeline/model/engine.py`. MLflow loads it and it predicts, all in one
-process: pictures are decoded one after another, and a decoder that crashes takes the process along.
+process: items are read one after another, and a decoder that crashes takes the process along.
 A resident loads this file by its path, so it imports nothing of `pipeline`.
 """
 
@@ -25,6 +25,7 @@ class PyfuncEngine:
 
         self._bundle = json.loads(bundle.read_text(encoding="utf-8"))
         self._model = mlflow.pyfunc.load_model(str(folder))
+        (self._column,) = self._model.metadata.get_input_schema().input_names()
 
     def stream(self, files: Iterable[bytes], *, pad: bool = True) -> Iterator[list[dict[str, Any]]]:
         """Yield rows batch by batch; it fills up each, whatever `pad` says."""
@@ -33,7 +34,7 @@ class PyfuncEngine:
         del pad
         files = iter(files)
         while batch := list(islice(files, self._bundle["batch_size"])):
-            table = self._model.predict(pd.DataFrame({"image": batch}))
+            table = self._model.predict(pd.DataFrame({self._column: batch}))
             yield table.astype(object).where(table.notna(), None).to_dict("records")
 
     def describe(self) -> dict[str, Any]:
@@ -43,7 +44,6 @@ class PyfuncEngine:
             for name in ("task", "classes", "target", "architecture", "batch_size")
         }
         return kept | {
-            "size_px": self._bundle["decode"]["size_px"],
             "views": self._bundle.get("views", [0]),
             "fingerprint": self._model.unwrap_python_model().fingerprint(),
             "trained_on": self._bundle["fingerprint"],

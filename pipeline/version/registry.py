@@ -104,8 +104,7 @@ def _create_registered_model(tracking: Tracking, name: str) -> None:
 
     try:
         tracking.client.create_registered_model(
-            name,
-            description="Encoded pictures in, labels and probabilities out; made by Rootstock.",
+            name, description="Items in, labels and probabilities out; made by Rootstock."
         )
     except MlflowException as error:
         if error.error_code not in ("RESOURCE_ALREADY_EXISTS", "ALREADY_EXISTS"):

@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, BinaryIO, cast
 
 from pipeline.ground.errors import again
+from pipeline.ground.files import read_json
 from pipeline.ground.processes import QUIET
-from pipeline.picture.read.decode import MAX_PIXELS
-from pipeline.picture.read.limits import SECONDS
+from pipeline.modality.inputs import item_input
+from pipeline.modality.table import read_modality, write_modality
 from pipeline.track.connection import configure
 from pipeline.version import frames
 from pipeline.version.fetch import ModelFolder
@@ -36,7 +37,7 @@ _PATIENCE_S = 5.0
 
 _SLEEPING_THREADS = {"OMP_WAIT_POLICY": "passive"}
 """Torch's threads sleep while they wait for each other. Where they spin, and others want the cores
-too, a picture takes many times as long; where nobody does, sleeping costs a tenth."""
+too, an item takes many times as long; where nobody does, sleeping costs a tenth."""
 
 
 class ResidentDied(Exception):
@@ -48,18 +49,18 @@ class ResidentOptions:
     """How a version is run.
 
     Attributes:
-        decoders: Processes that decode, at least 1.
+        decoders: Processes that read items, at least 1.
         device: `cpu`, `cuda` or `mps`; None: the kind it was trained on, where there is one.
-        max_pixels: Larger pictures are refused by their header.
-        seconds: For the decoding of one picture.
+        most: That an item may measure, in the unit of its modality; None: what that reads at most.
+        seconds: For reading one item; None: what its modality says.
         threads_spin: Torch's threads keep their cores while they wait for each other: for one long
             job that has the machine to itself.
     """
 
     decoders: int
     device: str | None = None
-    max_pixels: int = MAX_PIXELS
-    seconds: float = SECONDS
+    most: int | None = None
+    seconds: float | None = None
     threads_spin: bool = False
 
 
@@ -76,7 +77,14 @@ class Resident:
     """
 
     def __init__(self, folder: ModelFolder, options: ResidentOptions) -> None:
+        bundle = read_json(folder.bundle)
+        modality = read_modality(bundle)
+        item = item_input(modality)
+        most, seconds = options.most or item.most, options.seconds or item.seconds
         self.folder = folder
+        self.limits = item.limits(most, seconds)
+        """Of one item."""
+
         self._lock = threading.Lock()
         self._is_closed = False
         self._told: deque[str] = deque(maxlen=_KEPT_LINES)
@@ -104,11 +112,14 @@ class Resident:
                 for name in ("folder", "code", "model", "bundle")
             },
             **vars(options),
+            "most": most,
+            "seconds": seconds,
         }
         try:
             with self._watched():
                 frames.send(self._stream, request)
-                self._description: dict[str, Any] = self._receive()["description"]
+                told: dict[str, Any] = self._receive()["description"]
+            self._description = told | item.row_facts(bundle["decode"]) | write_modality(modality)
         except BaseException:
             self.close()
             raise
@@ -128,7 +139,7 @@ class Resident:
         return dict(self._description)
 
     def predict(self, files: Sequence[bytes], *, pad: bool = True) -> list[Row]:
-        """Return a row for each encoded picture, in their order: `Engine.predict`.
+        """Return a row for each item, in their order: `Engine.predict`.
 
         Raises:
             ResidentDied: The process ended.
@@ -136,7 +147,7 @@ class Resident:
         return list(self.stream(files, pad=pad))
 
     def stream(self, files: Iterable[bytes], *, pad: bool = True) -> Generator[Row, None, None]:
-        """Yield rows of any number of pictures as they come; some batches are under way.
+        """Yield rows of any number of items as they come; some batches are under way.
 
         Nobody else is answered before the last row, or before it is closed.
 
@@ -179,7 +190,7 @@ class Resident:
 
         Raises:
             ParamsError: The version has no explanations.
-            DataError: The file is not a usable picture.
+            DataError: The file is not a usable item.
             ResidentDied: The process ended.
         """
         with self._lock, self._watched():
@@ -246,11 +257,11 @@ class Resident:
 
 
 class _Sender(threading.Thread):
-    """Sends pictures: a thread of its own, for the answers are read at the same time.
+    """Sends items: a thread of its own, for the answers are read at the same time.
 
     Args:
         stream: To the process.
-        files: The pictures.
+        files: The items.
     """
 
     def __init__(self, stream: BinaryIO, files: Iterable[bytes]) -> None:
@@ -263,7 +274,7 @@ class _Sender(threading.Thread):
         self._files = files
 
     def run(self) -> None:
-        """Send all, or what there is until somebody leaves or the pictures fail; and an end."""
+        """Send all, or what there is until somebody leaves or the items fail; and an end."""
         with suppress(OSError, ValueError):  # the process is gone; who reads the answers tells it
             for file in self._taken():
                 frames.send(self._stream, {}, [file])

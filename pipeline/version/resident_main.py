@@ -10,10 +10,10 @@ Messages (`frames.py`), asked and answered one at a time:
 
     {"op": "load", ...}                      {"description": {...}}
     {"op": "predict", "pad": ...}, then      {"rows": [...]} for each batch, then {"done": true}
-      {} with pictures, then {"end": true}
-    {"op": "explain"} with a picture         {"answer": {...}}
+      {} with items, then {"end": true}
+    {"op": "explain"} with an item           {"answer": {...}}
 
-Instead of an answer there may be {"error": ..., "exit_code": ...}: what a user can mend. A picture
+Instead of an answer there may be {"error": ..., "exit_code": ...}: what a user can mend. An item
 that cannot be explained is one; with every other error the process ends, and with our own bugs it
 leaves a traceback.
 """
@@ -37,7 +37,7 @@ def main(stream: BinaryIO) -> None:
     with suppress(EOFError), _telling(stream):
         asked, _ = frames["receive"](stream)
         engine = load(asked)
-        description = engine.describe() | {"explains": hasattr(engine, "explain")}
+        description = {"explains": hasattr(engine, "explain")} | engine.describe()
         frames["send"](stream, {"description": description})
         while True:
             message, parts = frames["receive"](stream)
@@ -74,7 +74,7 @@ def load(asked: dict[str, Any]) -> Any:
 
     from pipeline.model.engine import DecodeLimits, Engine
 
-    limits = DecodeLimits(max_pixels=asked["max_pixels"], seconds=asked["seconds"])
+    limits = DecodeLimits(asked["most"], asked["seconds"])
     return Engine.load(
         model, bundle, decoders=asked["decoders"], device=asked["device"], limits=limits
     )

@@ -1,11 +1,10 @@
-"""The registered model as MLflow runs it: encoded pictures in, labels and probabilities out.
+"""The registered model as MLflow runs it: items in, labels and probabilities out.
 
 MLflow executes this file when it loads the model; `pipeline` is then the copy that was logged with
-it. The input has one column, `image`: a cell is an encoded picture, as bytes or as text (base64, or
-a `data:` URL), which is what JSON and csv hold. The output has a row for each picture: `label`,
-`confidence` and one `p_<class>` for each class, or `value` for a regression; and `error`, which is
-null. A picture that cannot be decoded costs its own row only: its `error` says why, and everything
-else in the row is null.
+it. The input has one column, which its modality names: a cell is an item, as bytes or as text,
+which is what JSON and csv hold. The output has a row for each item: `label`, `confidence` and one
+`p_<class>` for each class, or `value` for a regression; and `error`, which is null. An item that
+cannot be read costs its own row only: its `error` says why, and everything else in the row is null.
 """
 
 import ast
@@ -21,10 +20,9 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.engine.engine import choose_device
 from pipeline.engine.rows import predict_table
+from pipeline.modality.inputs import Input, ItemTextError, from_cell, item_input
 from pipeline.model.bundle import Bundle, Predictor
-from pipeline.picture.read.decoders import try_decode
-from pipeline.picture.read.spec import DecodeSpec, Pixels
-from pipeline.picture.read.text_form import PictureTextError, from_cell
+from pipeline.store.shards import Array
 
 _HOLDER = re.compile(r"\{'b64': '[^']*'\}")
 """TensorFlow's `{"b64": ...}`, as MLflow's server hands it on: as Python shows it."""
@@ -42,9 +40,10 @@ class ServedModel(PythonModel):
     def predict(
         self, context: PythonModelContext, model_input: pd.DataFrame, params: Any = None
     ) -> pd.DataFrame:
-        """Return a row for each picture, in their order."""
+        """Return a row for each item, in their order."""
         del context, params
-        return predict_rows(self._predictor, list(model_input["image"]))
+        column = item_input(self._predictor.bundle.modality).column
+        return predict_rows(self._predictor, list(model_input[column]))
 
     def fingerprint(self) -> dict[str, str | int]:
         """Name what decides the bits of the predictions in this process."""
@@ -52,19 +51,21 @@ class ServedModel(PythonModel):
 
 
 def predict_rows(predictor: Predictor, cells: Sequence[Any]) -> pd.DataFrame:
-    """Predict encoded pictures; rows of those that cannot be decoded are null but for `error`."""
-    return predict_table(predictor, [_decode(predictor.bundle.decode, cell) for cell in cells])
+    """Predict items; rows of those that cannot be read are null but for `error`."""
+    item, spec = item_input(predictor.bundle.modality), predictor.bundle.decode
+    return predict_table(predictor, [_encode(item, spec, cell) for cell in cells])
 
 
-def _decode(spec: DecodeSpec, cell: Any) -> Pixels | str:
+def _encode(item: Input, spec: Any, cell: Any) -> Array | str:
     if isinstance(cell, float) and math.isnan(cell):  # as pandas reads null
         cell = None
     if isinstance(cell, str) and _HOLDER.fullmatch(cell):
         cell = ast.literal_eval(cell)["b64"]
     try:
-        return try_decode(spec, from_cell(cell))
-    except PictureTextError as error:
+        found = item.encode(from_cell(item, cell), spec, most=item.most)
+    except ItemTextError as error:
         return str(error)
+    return found if isinstance(found, str) else found.row
 
 
 set_model(ServedModel())

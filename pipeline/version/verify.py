@@ -25,7 +25,8 @@ from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.tables import read_table
 from pipeline.ground.tasks import number_columns
 from pipeline.judge.tolerance import tolerance
-from pipeline.picture.read.limits import item_limits
+from pipeline.modality.inputs import item_input
+from pipeline.modality.table import read_modality
 from pipeline.raw.source import RawFault, read_raw
 from pipeline.version import isolation
 from pipeline.version import load_alone as fresh
@@ -83,7 +84,7 @@ def verify(
     table = choose_items(read_table(evaluated.predictions), items)
     with tempfile.TemporaryDirectory(prefix="rootstock-verify-") as name:
         folder = Path(name).resolve()
-        paths = own_files(table, evaluated.raw, folder)
+        paths = own_files(table, evaluated.raw, folder, read_modality(evaluated.bundle))
         answer = ask(uri, paths, environment, folder)
     is_exact = answer["fingerprint"] == evaluated.bundle["fingerprint"]
     comparison = compare(table, answer["rows"], evaluated.bundle, is_exact=is_exact)
@@ -122,7 +123,7 @@ def compare(
     difference = np.abs(got - expected) / unit
     limit = 0.0 if is_exact else tolerance(bundle)
     sense = "equal to the bit" if is_exact else f"within {limit:g}"
-    is_wrong = ~(difference <= limit).all(axis=1)  # NaN, from a picture not decoded, is wrong
+    is_wrong = ~(difference <= limit).all(axis=1)  # NaN, from an item not read, is wrong
     if bundle["task"] == "classification":
         labels = np.array([row.get("label") for row in rows], dtype=object)
         is_other = labels != table["predicted"].to_numpy(object)
@@ -143,7 +144,7 @@ def _number(value: float | None) -> float:
     return np.nan if value is None else value
 
 
-def own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
+def own_files(table: pd.DataFrame, raw: Path, folder: Path, modality: str) -> list[str]:
     """Check raw files, and copy them: a fresh process knows nothing of archives.
 
     They are read in the order of their paths, as containers are fastest.
@@ -152,16 +153,19 @@ def own_files(table: pd.DataFrame, raw: Path, folder: Path) -> list[str]:
         table: `path` and `id` of each.
         raw: The raw folder.
         folder: Where the copies go; gets a folder `items`.
+        modality: Of the items.
 
     Raises:
         DataError: One is not there.
         IntegrityError: One has another digest than its `id`.
     """
+    item = item_input(modality)
+    max_bytes = item.limits(item.most, item.seconds).bytes
     (folder / "items").mkdir()
     copies = [folder / "items" / str(number) for number in range(len(table))]
     for path, digest, copy in sorted(zip(table["path"], table["id"], copies, strict=True)):
         try:
-            content = read_raw(raw, path, item_limits().bytes)
+            content = read_raw(raw, path, max_bytes)
         except RawFault as fault:
             raise DataError(
                 raw / path, fault.detail, remedy="run `dvc pull --with-deps publish`"
@@ -181,10 +185,10 @@ def ask(
 
     Args:
         uri: `models:/<name>/<version>`.
-        paths: Of encoded pictures.
+        paths: Of items.
         environment: Further environment variables: where the registry is.
         folder: An empty one.
-        alone: So many pictures are predicted once more, each alone, to time it.
+        alone: So many items are predicted once more, each alone, to time it.
 
     Raises:
         IntegrityError: The version does not load, or does not predict.

@@ -97,7 +97,7 @@ def _test_items(folder: Path, items: int) -> Pictures:
     if table.empty:
         raise DataError(PREDICTIONS, "must have items of the test split")
     raw = Path(load_section(read_params(_PARAMS), "data", DataParams, path=_PARAMS).path)
-    paths = tuple(map(Path, own_files(table, raw, folder)))
+    paths = tuple(map(Path, own_files(table, raw, folder, "picture")))
     return Pictures("test items", paths, tuple(f"{raw / path}" for path in table["path"]))
 
 

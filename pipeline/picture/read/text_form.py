@@ -7,9 +7,10 @@ import base64
 import re
 import string
 from contextlib import suppress
-from typing import Any, NoReturn
+from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
+from pipeline.modality.inputs import ItemTextError
 from pipeline.picture.files import picture_format, unread_format
 from pipeline.raw.sniff import HEAD_BYTES
 
@@ -27,20 +28,6 @@ _HEAD = 64
 """First bytes that nearly always tell a picture from text."""
 
 
-class PictureTextError(ValueError):
-    """A text that does not stand for bytes.
-
-    Args:
-        code: `base64`, `data_url` or `address`.
-        detail: What is wrong, as words to follow the name of the text.
-    """
-
-    def __init__(self, code: str, detail: str) -> None:
-        super().__init__(f"{code}: it {detail}")
-        self.code = code
-        self.detail = detail
-
-
 def from_text(text: str) -> bytes:
     """Return the bytes that a text stands for.
 
@@ -48,25 +35,25 @@ def from_text(text: str) -> bytes:
     `data:` URLs, whose data are base64 or percent-encoded.
 
     Raises:
-        PictureTextError: It is neither.
+        ItemTextError: It is neither.
     """
     text = text.strip("\ufeff \t\r\n\f\v")
     if text[:5].lower() == "data:":
         return _from_data_url(text)
     if found := _ADDRESS.match(text):
-        raise PictureTextError(
+        raise ItemTextError(
             "address", f"is an address ({found[0]}...): nothing is fetched, send the picture itself"
         )
     if _BYTES_REPR.match(text):
-        raise PictureTextError(
+        raise ItemTextError(
             "base64", f"begins with {text[:2]}, as Python shows bytes: send what .decode() returns"
         )
     if _OBJECT.match(text):
-        raise PictureTextError(
+        raise ItemTextError(
             "base64", f"is {text[:40]!r}, the name of a program's object: send its bytes"
         )
     if _FILE_NAME.match(text) and (text[0] == "@" or _FILE_NAME.fullmatch(text)):
-        raise PictureTextError("base64", "is the name of a file: send what the file holds")
+        raise ItemTextError("base64", "is the name of a file: send what the file holds")
     return _from_base64(text)
 
 
@@ -88,27 +75,14 @@ def _is_picture(raw: bytes) -> bool:
     return bool(picture_format(head) or unread_format(head))
 
 
-def from_cell(cell: Any) -> Any:
-    """Return the bytes of a table's cell, which may be text; other things as they are.
-
-    Raises:
-        PictureTextError: It is text that stands for no bytes.
-    """
-    if isinstance(cell, str):
-        return from_text(cell)
-    if isinstance(cell, bytes | bytearray | memoryview):
-        return from_bytes(bytes(cell))
-    return cell
-
-
 def _from_data_url(text: str) -> bytes:
     head, comma, data = text[5:].partition(",")
     if not comma:
-        raise PictureTextError("data_url", "has a data: prefix, and no comma after it")
+        raise ItemTextError("data_url", "has a data: prefix, and no comma after it")
     kind, *more = (each.strip().lower() for each in head.split(";"))
     is_base64 = "base64" in (kind, *more)
     if not (kind in ("", "base64", "application/octet-stream") or kind.startswith("image/")):
-        raise PictureTextError(
+        raise ItemTextError(
             "data_url", f"has a data: prefix of type {kind[:80]}, and must be a picture"
         )
     if not is_base64:
@@ -124,7 +98,7 @@ def _from_base64(text: str) -> bytes:
     if core.translate(None, _BASE64):
         _refuse_character(text)
     if len(core) % 4 == 1:
-        raise PictureTextError(
+        raise ItemTextError(
             "base64", f"is cut off: {len(core)} characters of base64 stand for no whole bytes"
         )
     return base64.b64decode(core.translate(_TO_USUAL) + b"=" * (-len(core) % 4))
@@ -135,5 +109,5 @@ def _refuse_character(text: str) -> NoReturn:
     known = set((_BASE64 + _BLANKS).decode())
     at = next(number for number, each in enumerate(text) if each not in known)
     if text[at] == "=":
-        raise PictureTextError("base64", f"has '=' at byte {at}, before its end")
-    raise PictureTextError("base64", f"has a character outside base64 at byte {at}: {text[at]!r}")
+        raise ItemTextError("base64", f"has '=' at byte {at}, before its end")
+    raise ItemTextError("base64", f"has a character outside base64 at byte {at}: {text[at]!r}")

@@ -1,4 +1,4 @@
-"""What waits for a resident: pictures of all requests, in the order in which they came."""
+"""What waits for a resident: items of all requests, in the order in which they came."""
 
 import asyncio
 import math
@@ -19,7 +19,7 @@ _WEIGHT = 0.2
 
 @dataclass(eq=False)
 class Job:
-    """One picture that waits for its answer."""
+    """One item that waits for its answer."""
 
     raw: bytes
     answer: "asyncio.Future[Row]"
@@ -47,7 +47,7 @@ class Queue:
     most_wait_s: float
     batch_size: int
     speed: float | None = None
-    """Pictures in a second, smoothed; None before the first batch."""
+    """Items in a second, smoothed; None before the first batch."""
 
     is_closed: bool = False
     """Whether nothing comes any more."""
@@ -60,7 +60,7 @@ class Queue:
         return len(self._jobs) + len(self._again)
 
     def put(self, files: list[bytes], kind: Literal["predict", "explain"]) -> list[Job]:
-        """Add pictures, all or none.
+        """Add items, all or none.
 
         Raises:
             Refusal: So many may not wait; it says when to come again, by the measured speed.
@@ -68,11 +68,11 @@ class Queue:
         self._forget_unwanted()
         waiting = len(self)
         if waiting + len(files) > self.most:
-            raise self._refusal(f"{waiting} pictures wait, and {self.most} may")
+            raise self._refusal(f"{waiting} items wait, and {self.most} may")
         # Work on what will be too late would make everything late. With nothing waiting, the speed
         # is measured anew, so that a slow moment does not shut the door for ever.
         if waiting and self.speed and (waiting + len(files)) / self.speed > self.most_wait_s:
-            raise self._refusal(f"{waiting} pictures wait, and take too long")
+            raise self._refusal(f"{waiting} items wait, and take too long")
         loop = asyncio.get_running_loop()
         jobs = [Job(raw, loop.create_future(), kind) for raw in files]
         self._jobs.extend(jobs)
@@ -92,13 +92,13 @@ class Queue:
         self._again.extend(jobs)
         self._news.set()
 
-    def delay_s(self, pictures: int) -> int:
-        """Return the whole seconds that so many pictures take, at least 1."""
-        return max(1, math.ceil(pictures / self.speed)) if self.speed else 1
+    def delay_s(self, items: int) -> int:
+        """Return the whole seconds that so many items take, at least 1."""
+        return max(1, math.ceil(items / self.speed)) if self.speed else 1
 
-    def measure(self, pictures: int, seconds: float) -> None:
+    def measure(self, items: int, seconds: float) -> None:
         """Learn from a batch how fast it goes."""
-        now = pictures / max(seconds, 1e-6)
+        now = items / max(seconds, 1e-6)
         self.speed = now if self.speed is None else self.speed + _WEIGHT * (now - self.speed)
 
     def close(self) -> None:
@@ -116,7 +116,7 @@ class Queue:
     async def next_batch(self, patience_s: float) -> list[Job] | None:
         """Wait for jobs and take the next ones of one kind.
 
-        Explanations and pictures that a resident died with are given one by one.
+        Explanations and items that a resident died with are given one by one.
 
         Returns:
             Nothing when closed and empty; None when none came so long.

@@ -48,12 +48,12 @@ def too_many_bytes(most: int) -> Refusal:
     )
 
 
-def too_many_pictures(most: int, got: int) -> Refusal:
-    """Return the refusal of a body with more pictures than the limit."""
+def too_many(items: str, most: int, got: int) -> Refusal:
+    """Return the refusal of a body with more items than the limit."""
     return Refusal(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
-        "too_many_pictures",
-        f"a request may have {most} pictures, got {got}",
+        f"too_many_{items}",
+        f"a request may have {most} {items}, got {got}",
     )
 
 

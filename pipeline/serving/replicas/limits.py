@@ -2,6 +2,8 @@
 
 from dataclasses import dataclass
 
+from pipeline.modality.inputs import Input
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -10,22 +12,32 @@ class Limits:
     max_bytes: int
     """Of a request's body."""
 
-    max_pictures: int
+    max_items: int
     """In one request."""
 
-    max_pixels: int
-    """Of a picture, by its header."""
+    max_size: int
+    """That an item may measure, in the unit of its modality."""
 
     timeout_s: float
     """From the first byte of a request's head to its answer."""
 
     queue: int
-    """Pictures that wait, of all requests."""
+    """Items that wait, of all requests."""
 
     @property
     def max_bytes_held(self) -> int:
         """Bytes of bodies in memory, of all requests that are being read or wait."""
         return _BODIES * self.max_bytes
+
+    def told(self, item: Input) -> dict[str, float]:
+        """Return the limits as `/model` shows them."""
+        return {
+            "max_bytes": self.max_bytes,
+            f"max_{item.many}": self.max_items,
+            item.size: self.max_size,
+            "timeout_s": self.timeout_s,
+            "queue": self.queue,
+        }
 
 
 _BODIES = 16

@@ -2,11 +2,13 @@
 
 import asyncio
 import logging
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import IntegrityError, MachineError, PipelineError
 from pipeline.ground.files import md5_file
+from pipeline.modality.inputs import item_input
 from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.version.fetch import ModelFolder, Resolved, fetch, resolve
 from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
@@ -27,7 +29,7 @@ class Loader:
     Args:
         what: As `fetch_model` takes it.
         options: How versions are run.
-        queue: Pictures that may wait for one.
+        queue: Items that may wait for one.
         timeout_s: Of a request.
     """
 
@@ -77,7 +79,7 @@ class Loader:
             start,
             queue=self._queue,
             timeout_s=self._timeout_s,
-            stuck_s=self._stuck_s,
+            stuck_s=partial(self._stuck_s, self._options.seconds or _seconds(folder)),
             died=ResidentDied,
         )
         try:
@@ -89,9 +91,14 @@ class Loader:
         replica.facts |= await asyncio.to_thread(_facts, folder)
         return replica
 
-    def _stuck_s(self, batch_size: int) -> float:
-        """Return how long a batch takes at most: each picture may be decoded twice."""
-        return _FORWARD_S + 2 * self._options.seconds * batch_size / self._options.decoders
+    def _stuck_s(self, seconds: float, batch_size: int) -> float:
+        """Return how long a batch takes at most: each item may be read twice."""
+        return _FORWARD_S + 2 * seconds * batch_size / self._options.decoders
+
+
+def _seconds(folder: ModelFolder) -> float:
+    """Return the seconds for reading one item, where nobody said less."""
+    return item_input(folder.modality).seconds
 
 
 def _md5(path: Path) -> str | None:

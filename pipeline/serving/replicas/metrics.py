@@ -10,10 +10,12 @@ from bisect import bisect_left
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from pipeline.serving.replicas.words import fill
+
 CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 _SECONDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
-_PICTURES = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
+_ITEMS = (1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0)
 _CODE = re.compile(r"[a-z][a-z0-9_]{0,39}")
 _ESCAPES = str.maketrans({"\\": r"\\", "\n": r"\n", '"': r"\""})
 
@@ -92,15 +94,13 @@ class Metrics:
             "Requests that were refused, by the code of the reason.",
             ("reason",),
         )
-        self.pictures = Counter("rootstock_pictures_total", "Pictures that were predicted.")
+        self.items = Counter("rootstock_<many>_total", "<Many> that were predicted.")
         self.errors = Counter(
-            "rootstock_picture_errors_total",
-            "Pictures that could not be predicted, by the code of the reason.",
+            "rootstock_<one>_errors_total",
+            "<Many> that could not be predicted, by the code of the reason.",
             ("reason",),
         )
-        self.batch_pictures = Histogram(
-            "rootstock_batch_pictures", "Pictures in a batch.", _PICTURES
-        )
+        self.batch_items = Histogram("rootstock_batch_<many>", "<Many> in a batch.", _ITEMS)
         self.batch_seconds = Histogram(
             "rootstock_batch_seconds", "Seconds that a batch took, with its decoding.", _SECONDS
         )
@@ -108,9 +108,9 @@ class Metrics:
             self.requests,
             self.seconds,
             self.refusals,
-            self.pictures,
+            self.items,
             self.errors,
-            self.batch_pictures,
+            self.batch_items,
             self.batch_seconds,
         )
 
@@ -118,28 +118,35 @@ class Metrics:
         """Count a refusal."""
         self.refusals.add(_code(code))
 
-    def picture(self, error: str | None) -> None:
-        """Count a picture, by the `error` of its row."""
+    def item(self, error: str | None) -> None:
+        """Count an item, by the `error` of its row."""
         if error is None:
-            self.pictures.add()
+            self.items.add()
         else:
             self.errors.add(_code(error.partition(": ")[0]))
 
-    def batch(self, pictures: int, seconds: float) -> None:
+    def batch(self, items: int, seconds: float) -> None:
         """Count a batch."""
-        self.batch_pictures.observe(pictures)
+        self.batch_items.observe(items)
         self.batch_seconds.observe(seconds)
 
-    def write(self, now: Mapping[str, tuple[str, str, float]], info: Mapping[str, str]) -> str:
+    def write(
+        self,
+        now: Mapping[str, tuple[str, str, float]],
+        info: Mapping[str, str],
+        words: Mapping[str, str],
+    ) -> str:
         """Return the text that Prometheus reads.
 
         Args:
             now: Values of this moment by their names, each with its type and meaning.
             info: Labels that name the model.
+            words: Fill names and meanings; see `words_of`.
         """
         lines = [line for each in self._all for line in each.lines()]
         for name, (kind, meaning, value) in now.items():
             lines += [*_head(name, meaning, kind), _line(name, (), value)]
+        lines = fill(lines, words)
         lines += _head("rootstock_model_info", "The version that is served; always 1.", "gauge")
         if info:
             lines.append(_line("rootstock_model_info", info.items(), 1))

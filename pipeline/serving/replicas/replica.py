@@ -18,9 +18,11 @@ from urllib.parse import quote
 
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.tasks import answer_columns
+from pipeline.modality.inputs import Input, item_input
+from pipeline.modality.table import read_modality
 from pipeline.serving.replicas.batch_queue import Job, Queue, Row
 from pipeline.serving.replicas.http_errors import Refusal
-from pipeline.serving.replicas.warmup import TOLERANCE, largest_difference, sample_pictures
+from pipeline.serving.replicas.warmup import TOLERANCE, largest_difference
 
 log = logging.getLogger(__name__)
 
@@ -33,13 +35,13 @@ _LOOK_S = 1.0
 """Between two looks at a resident that is not asked anything."""
 
 _SHARE = 0.7
-"""Of a request's time, that its pictures may wait; the rest is for being read and predicted."""
+"""Of a request's time, that its items may wait; the rest is for being read and predicted."""
 
 _SAMPLES = 3
-"""Pictures that a version predicts before it takes requests."""
+"""Items that a version predicts before it takes requests."""
 
 _DEATHS = 2
-"""Of residents, with a picture, after which the picture is given up."""
+"""Of residents, with an item, after which the item is given up."""
 
 
 class Resident(Protocol):
@@ -50,10 +52,10 @@ class Resident(Protocol):
         """Return whether it can answer."""
 
     def predict(self, files: list[bytes], *, pad: bool) -> list[Row]:
-        """Return a row for each picture."""
+        """Return a row for each item."""
 
     def explain(self, raw: bytes) -> Row:
-        """Explain the prediction of one picture."""
+        """Explain the prediction of one item."""
 
     def describe(self) -> dict[str, Any]:
         """Return what it serves."""
@@ -81,7 +83,7 @@ class Replica:
     Args:
         identity: Of the version.
         start: Starts a resident, in a thread; raises PipelineError where it cannot be loaded.
-        queue: Pictures that may wait.
+        queue: Items that may wait.
         timeout_s: Of a request.
         stuck_s: Gives, for the size of a batch, the seconds after which a resident is taken to
             hang; it is ended and started anew.
@@ -102,7 +104,7 @@ class Replica:
         self.facts: dict[str, Any] = {}
         self.restarts = 0
         self.on_batch: Callable[[int, float], None] = _pass
-        """Called after each batch with its pictures and the seconds that it took."""
+        """Called after each batch with its items and the seconds that it took."""
 
         self._start_resident = start
         self._find_stuck_s = stuck_s
@@ -116,7 +118,7 @@ class Replica:
 
     @property
     def is_answering(self) -> bool:
-        """Return whether a picture would be worked on now."""
+        """Return whether an item would be worked on now."""
         return self._resident is not None and self._resident.alive
 
     @property
@@ -125,13 +127,18 @@ class Replica:
         return answer_columns(self.facts["classes"])
 
     @property
+    def input(self) -> Input:
+        """How items are handed to it."""
+        return item_input(read_modality(self.facts))
+
+    @property
     def waiting(self) -> int:
-        """Pictures that wait."""
+        """Items that wait."""
         return len(self._queue)
 
     @property
     def speed(self) -> float | None:
-        """Pictures in a second, as measured lately."""
+        """Items in a second, as measured lately."""
         return self._queue.speed
 
     async def open(self) -> None:
@@ -154,10 +161,10 @@ class Replica:
 
     async def _choose_padding(self, resident: Resident) -> None:
         """Compute no more than is asked, where that gives the answers of full batches."""
-        pictures = sample_pictures(min(_SAMPLES, self._queue.batch_size))
-        full = await self._call(lambda: resident.predict(pictures, pad=True))
-        for size in range(1, len(pictures) + 1):
-            rows = await self._call(partial(resident.predict, pictures[:size], pad=False))
+        items = self.input.samples(min(_SAMPLES, self._queue.batch_size))
+        full = await self._call(lambda: resident.predict(items, pad=True))
+        for size in range(1, len(items) + 1):
+            rows = await self._call(partial(resident.predict, items[:size], pad=False))
             if largest_difference(rows, full[:size]) > TOLERANCE:
                 log.info("%s: batches are filled up, as their answers depend on it", self._name)
                 self._pad = True
@@ -186,7 +193,7 @@ class Replica:
         self._thread.shutdown(wait=False)
 
     def submit(self, files: list[bytes], kind: Literal["predict", "explain"]) -> list[Job]:
-        """Let pictures wait for their answers.
+        """Let items wait for their answers.
 
         Raises:
             Refusal: Too many wait.
@@ -240,12 +247,12 @@ class Replica:
 
     def _bury(self, batch: list[Job], error: Exception) -> None:
         """Keep the jobs of a resident that ended, but for those that it ended with twice."""
-        log.warning("%s: its process ended with %d pictures: %s", self._name, len(batch), error)
+        log.warning("%s: its process ended with %d items: %s", self._name, len(batch), error)
         for job in batch:
             job.deaths += 1
             if not job.is_wanted or job.deaths < _DEATHS:
                 continue
-            if isinstance(error, PipelineError):  # not the picture's fault
+            if isinstance(error, PipelineError):  # not the item's fault
                 job.answer.set_exception(_not_starting())
             else:
                 job.answer.set_result(self._lost_row())
@@ -291,7 +298,7 @@ class Replica:
         return f"{self.identity.model} version {self.identity.version}"
 
 
-def _pass(pictures: int, seconds: float) -> None:
+def _pass(items: int, seconds: float) -> None:
     """Count nothing."""
 
 

@@ -11,6 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.ground.errors import PipelineError
+from pipeline.modality.inputs import Input, item_input
+from pipeline.modality.table import MODALITIES
 from pipeline.serving.replicas.http_errors import not_ready
 from pipeline.serving.replicas.loader import Loader
 from pipeline.serving.replicas.metrics import Metrics
@@ -71,6 +73,11 @@ class Service:
     def identity(self) -> Identity | None:
         """What takes new requests; None while the first version is loaded."""
         return self._replica.identity if self._replica else None
+
+    @property
+    def input(self) -> Input:
+        """How items are handed over; while nothing is served, the first modality's."""
+        return self._replica.input if self._replica else item_input(MODALITIES[0])
 
     @property
     def restarts(self) -> int:

@@ -1,4 +1,4 @@
-"""From a request to rows: its body is read, its pictures wait for the version, and are counted."""
+"""From a request to rows: its body is read, its items wait for the version, and are counted."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Sequence
@@ -15,17 +15,18 @@ from pipeline.serving.replicas.replica import Replica
 from pipeline.serving.replicas.service import Service
 from pipeline.serving.request.body import Held, read_body
 from pipeline.serving.request.parse import Parsed, parse_body
+from pipeline.serving.request.shapes import Shapes
 
 
-class HasPictures(Protocol):
+class HasItems(Protocol):
     """What is read out of a body."""
 
     @property
-    def pictures(self) -> Sequence[bytes]:
-        """Encoded pictures."""
+    def items(self) -> Sequence[bytes]:
+        """As they were in files."""
 
 
-T = TypeVar("T", bound=HasPictures)
+T = TypeVar("T", bound=HasItems)
 
 
 class Handler:
@@ -34,7 +35,7 @@ class Handler:
     Args:
         service: What is served.
         limits: Of requests.
-        metrics: Counts pictures.
+        metrics: Counts items.
     """
 
     def __init__(self, service: Service, limits: Limits, metrics: Metrics) -> None:
@@ -52,36 +53,39 @@ class Handler:
             Refusal: It is not answered.
         """
 
-        async def read(body: bytes, most: int) -> Parsed:
-            return await parse_body(body, request.headers.get("content-type", ""), most)
+        async def read(body: bytes, shapes: Shapes) -> Parsed:
+            return await parse_body(body, request.headers.get("content-type", ""), shapes)
 
         return await self.answer_as(request, read, kind)
 
     async def answer_as(
         self,
         request: Request,
-        read: Callable[[bytes, int], Awaitable[T]],
+        read: Callable[[bytes, Shapes], Awaitable[T]],
         kind: Literal["predict", "explain"] = "predict",
     ) -> tuple[Replica, list[Row], T]:
         """Answer a body in a form of its own.
 
         Args:
             request: The request.
-            read: Takes the pictures out of a body; there may be so many.
+            read: Takes the items out of a body.
             kind: What is done with them.
 
         Returns:
-            What answered, a row for each picture in their order, and what was read.
+            What answered, a row for each item in their order, and what was read.
 
         Raises:
             Refusal: It is not answered.
         """
         ends = asyncio.get_running_loop().time() + self._limits.timeout_s
         async with read_body(request, self._limits, self._held) as body:
-            parsed = await read(body, self._limits.max_pictures)
-            files = list(parsed.pictures)
+            item = self._service.input
+            parsed = await read(body, Shapes(item, self._limits.max_items))
+            files = list(parsed.items)
             if kind == "explain" and len(files) > 1:
-                raise unprocessable("too_many_pictures", "one picture is explained at a time")
+                raise unprocessable(
+                    f"too_many_{item.many}", f"one {item.one} is explained at a time"
+                )
             replica = self._service.replica  # of now: until here another version may have come
             if kind == "explain" and not replica.facts.get("explains"):
                 raise Refusal(
@@ -89,7 +93,7 @@ class Handler:
                 )
             rows = await _wait(request, replica.submit(files, kind), ends, self._limits.timeout_s)
         for row in rows:
-            self._metrics.picture(row.get("error"))
+            self._metrics.item(row.get("error"))
         return replica, rows, parsed
 
 

@@ -2,9 +2,9 @@
 
 https://github.com/kserve/open-inference-protocol/blob/main/specification/protocol/inference_rest.md
 
-A picture is an element of a tensor of type BYTES: base64 or a `data:` URL in JSON, or its own bytes
+An item is an element of a tensor of type BYTES: base64 or a `data:` URL in JSON, or its own bytes
 after the JSON, as the extension for binary data has it. An answer has a tensor for each column of a
-row. No tensor can say that one picture of several is bad, so one that is refuses the request.
+row. No tensor can say that one item of several is bad, so one that is refuses the request.
 """
 
 import math
@@ -14,9 +14,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.serving.replicas.batch_queue import Row
-from pipeline.serving.replicas.http_errors import malformed, too_many_pictures, unprocessable
-from pipeline.serving.replicas.replica import Identity
-from pipeline.serving.request.shapes import COLUMN, choose_column, parse_json, read_cells
+from pipeline.serving.replicas.http_errors import malformed, too_many, unprocessable
+from pipeline.serving.replicas.replica import Replica
+from pipeline.serving.request.shapes import Shapes, parse_json
 
 HEADER_LENGTH = "inference-header-content-length"
 """Header with the length of the JSON, where tensors' bytes follow it."""
@@ -29,26 +29,26 @@ class Infer:
     """An inference request.
 
     Attributes:
-        pictures: Encoded.
+        items: As they were in files.
         id: To be repeated in the answer.
         outputs: Names of the tensors that are asked for; None: all.
     """
 
-    pictures: list[bytes]
+    items: list[bytes]
     id: str | None
     outputs: list[str] | None
 
 
-def read_infer(body: bytes, header_length: str, most: int) -> Infer:
+def read_infer(body: bytes, header_length: str, shapes: Shapes) -> Infer:
     """Read a request.
 
     Args:
         body: JSON, perhaps with tensors' bytes after it.
         header_length: Length of the JSON in bytes; empty: all is JSON.
-        most: Pictures that it may have.
+        shapes: Reads JSON; knows what an item is, and how many there may be.
 
     Raises:
-        Refusal: It is no such request, or has too many pictures.
+        Refusal: It is no such request, or has too many items.
     """
     size = int(header_length) if header_length.isdecimal() else len(body)
     content = parse_json(body[:size])
@@ -56,15 +56,16 @@ def read_infer(body: bytes, header_length: str, most: int) -> Infer:
     if not isinstance(inputs, list) or not all(isinstance(each, Mapping) for each in inputs):
         raise unprocessable("infer_form", 'the body must be {"inputs": [{"name": ..., ...}]}')
     names = [each.get("name") for each in inputs]
-    at = names.index(choose_column("inputs", names))
+    at = names.index(shapes.choose_column("inputs", names))
+    _refuse_other_types(f"inputs[{at}]", inputs[at], shapes.item.many)
     elements = _elements(f"inputs[{at}]", inputs[at], _binary(inputs, at, body[size:]))
-    if len(elements) > most:
-        raise too_many_pictures(most, len(elements))
+    if len(elements) > shapes.most:
+        raise too_many(shapes.item.many, shapes.most, len(elements))
     texts = [(place, each) for place, each in elements if not isinstance(each, bytes)]
-    decoded = iter(read_cells(texts, most) if texts or not elements else [])
-    pictures = [each if isinstance(each, bytes) else next(decoded) for _, each in elements]
+    decoded = iter(shapes.read_cells(texts) if texts or not elements else [])
+    items = [each if isinstance(each, bytes) else next(decoded) for _, each in elements]
     given = content.get("id")
-    return Infer(pictures, None if given is None else str(given), _wanted(content.get("outputs")))
+    return Infer(items, None if given is None else str(given), _wanted(content.get("outputs")))
 
 
 def _wanted(outputs: Any) -> list[str] | None:
@@ -91,12 +92,15 @@ def _binary(inputs: Sequence[Mapping[str, Any]], at: int, rest: bytes) -> bytes 
     return None
 
 
-def _elements(place: str, tensor: Mapping[str, Any], binary: bytes | None) -> list[tuple[str, Any]]:
-    kind, shape = tensor.get("datatype"), tensor.get("shape")
-    if kind != "BYTES":
+def _refuse_other_types(place: str, tensor: Mapping[str, Any], items: str) -> None:
+    if (kind := tensor.get("datatype")) != "BYTES":
         raise unprocessable(
-            "infer_form", f'{place}.datatype must be "BYTES", of encoded pictures, got {kind!r}'
+            "infer_form", f'{place}.datatype must be "BYTES", of encoded {items}, got {kind!r}'
         )
+
+
+def _elements(place: str, tensor: Mapping[str, Any], binary: bytes | None) -> list[tuple[str, Any]]:
+    shape = tensor.get("shape")
     found = list(_flat(tensor.get("data")) if binary is None else _split(place, binary))
     if not isinstance(shape, list) or not all(_is_size(each) for each in shape):
         raise unprocessable(
@@ -134,26 +138,25 @@ def _split(place: str, raw: bytes) -> Iterator[bytes]:
         at = end
 
 
-def write_infer(
-    identity: Identity, columns: Sequence[str], rows: Sequence[Row], infer: Infer
-) -> Any:
+def write_infer(replica: Replica, rows: Sequence[Row], infer: Infer) -> Any:
     """Return the answer to a request.
 
     Raises:
-        Refusal: A picture cannot be used, or an output is asked for that there is not.
+        Refusal: An item cannot be used, or an output is asked for that there is not.
     """
     for number, row in enumerate(rows):
         if row["error"] is not None:
             code, _, detail = row["error"].partition(": ")
-            raise unprocessable(code, f"picture {number}: {detail}")
+            raise unprocessable(code, f"{replica.input.one} {number}: {detail}")
+    columns = replica.columns
     unknown = [name for name in infer.outputs or () if name not in columns]
     if unknown:
         raise unprocessable(
             "infer_form", f"there is no output {unknown[0][:80]!r}, but {', '.join(columns)}"
         )
     return {
-        "model_name": identity.model,
-        "model_version": identity.version,
+        "model_name": replica.identity.model,
+        "model_version": replica.identity.version,
         **({} if infer.id is None else {"id": infer.id}),
         "outputs": [
             {**tensor, "shape": [len(rows)], "data": [row[tensor["name"]] for row in rows]}
@@ -162,14 +165,14 @@ def write_infer(
     }
 
 
-def describe_model(identity: Identity, columns: Sequence[str]) -> dict[str, Any]:
+def describe_model(replica: Replica) -> dict[str, Any]:
     """Return the metadata of the version."""
     return {
-        "name": identity.model,
-        "versions": [identity.version],
+        "name": replica.identity.model,
+        "versions": [replica.identity.version],
         "platform": "rootstock",
-        "inputs": [{"name": COLUMN, "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{**each, "shape": [-1]} for each in _tensors(columns)],
+        "inputs": [{"name": replica.input.column, "datatype": "BYTES", "shape": [-1]}],
+        "outputs": [{**each, "shape": [-1]} for each in _tensors(replica.columns)],
     }
 
 

@@ -23,6 +23,7 @@ from pipeline.serving.request.infer import (
     read_infer,
     write_infer,
 )
+from pipeline.serving.request.shapes import Shapes
 
 MLFLOW = "/invocations"
 _OTHERS = ("/v1/", "/v2/")
@@ -61,12 +62,12 @@ def add_predictions(router: APIRouter, service: Service, handler: Handler) -> No
     @router.post("/v2/models/{name}/infer", **contract.V2_INFER)
     @router.post("/v2/models/{name}/versions/{version}/infer", include_in_schema=False)
     async def v2(request: Request) -> Response:
-        async def read(body: bytes, most: int) -> Infer:
-            return read_infer(body, request.headers.get(HEADER_LENGTH, ""), most)
+        async def read(body: bytes, shapes: Shapes) -> Infer:
+            return read_infer(body, request.headers.get(HEADER_LENGTH, ""), shapes)
 
         _find(service, request)
         replica, rows, infer = await handler.answer_as(request, read)
-        content = write_infer(replica.identity, replica.columns, rows, infer)
+        content = write_infer(replica, rows, infer)
         return JSONResponse(content, headers=named(replica.identity))
 
 
@@ -94,7 +95,7 @@ def add_models(router: APIRouter, service: Service) -> None:
     @router.get("/v2/models/{name}/versions/{version}", include_in_schema=False)
     async def v2_model(request: Request) -> Response:
         replica = _find(service, request)
-        return JSONResponse(describe_model(replica.identity, replica.columns))
+        return JSONResponse(describe_model(replica))
 
 
 def add_states(router: APIRouter, service: Service) -> None:

@@ -1,35 +1,18 @@
-"""The shapes of JSON in which clients send pictures: a table, and how each is read.
+"""The shapes of JSON in which clients send items: a table, and how each is read.
 
 They are those of this server, of MLflow, TensorFlow Serving, KServe, SageMaker and Vertex AI. A
-picture is text (base64 or a `data:` URL), or an object that holds such text.
+n item is text (base64 or a `data:` URL), or an object that holds such text.
 """
 
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from pipeline.picture.read.text_form import PictureTextError, from_text
-from pipeline.serving.replicas.http_errors import malformed, too_many_pictures, unprocessable
+from pipeline.modality.inputs import Input, ItemTextError
+from pipeline.serving.replicas.http_errors import malformed, too_many, unprocessable
 
 Cells: TypeAlias = list[tuple[str, Any]]
-"""Where each picture stands in the body, and what stands there."""
-
-COLUMN = "image"
-HOLDERS = (
-    "b64",
-    COLUMN,
-    "image_bytes",
-    "image_base64",
-    "base64",
-    "image_url",
-    "url",
-    "file",
-    "picture",
-    "content",
-    "data",
-    "bytes",
-)
-"""Keys of an object that holds a picture, beside others; an object's only key may be any."""
+"""Where each item stands in the body, and what stands there."""
 
 _MOST_NESTED = 4
 _IDLE: Mapping[str, tuple[Any, ...]] = {
@@ -40,18 +23,140 @@ _IDLE: Mapping[str, tuple[Any, ...]] = {
 """Keys that other servers take, and their values that ask for nothing: the model has no params."""
 
 
-def read_json(body: bytes, most: int) -> tuple[list[bytes], bool]:
-    """Return the pictures in a JSON body, and whether they are a list, of one or more.
+class Shapes:
+    """Reads items out of JSON.
 
     Args:
-        body: JSON in UTF-8, UTF-16 or UTF-32.
-        most: Pictures that it may have.
-
-    Raises:
-        Refusal: It is no JSON, has another shape, or too many pictures.
+        item: How an item is handed over.
+        most: Items that there may be.
     """
-    cells, is_list = _find_cells(parse_json(body))
-    return read_cells(cells, most), is_list
+
+    def __init__(self, item: Input, most: int) -> None:
+        self.item = item
+        self.most = most
+        self._shapes: Mapping[str, Callable[[str, Any], Cells]] = {
+            item.key: _listed,
+            item.column: _one,
+            "instances": _listed,
+            "inputs": self._columns,
+            "dataframe_split": self._split,
+            "dataframe_records": _listed,
+        }
+
+    def read_json(self, body: bytes) -> tuple[list[bytes], bool]:
+        """Return the items in a JSON body, and whether they are a list, of one or more.
+
+        Args:
+            body: JSON in UTF-8, UTF-16 or UTF-32.
+
+        Raises:
+            Refusal: It is no JSON, has another shape, or too many items.
+        """
+        cells, is_list = self._find_cells(parse_json(body))
+        return self.read_cells(cells), is_list
+
+    def read_cells(self, cells: Cells) -> list[bytes]:
+        """Return the items that stand in some places.
+
+        Raises:
+            Refusal: There are none or too many, or one is no text that stands for bytes.
+        """
+        if len(cells) > self.most:
+            raise too_many(self.item.many, self.most, len(cells))
+        if not cells:
+            raise unprocessable("json_form", f"the list of {self.item.many} must not be empty")
+        return [self._read_cell(place, value) for place, value in cells]
+
+    def _read_cell(self, place: str, value: Any) -> bytes:
+        for _ in range(_MOST_NESTED):
+            if isinstance(value, str):
+                return self.read_text(place, value)
+            if isinstance(value, Mapping) and value:
+                key = self._holder(place, value)
+                place, value = f"{place}.{key}", value[key]
+            elif isinstance(value, list) and len(value) == 1:
+                place, value = f"{place}[0]", value[0]
+            else:
+                break
+        detail = f"{place} must be text, got {_noun(value)}"
+        if isinstance(value, list) and value:
+            detail += " (send the file itself in base64, no lists of its bytes or values)"
+        raise unprocessable("base64", detail)
+
+    def read_text(self, place: str, text: str) -> bytes:
+        """Return the item that a text stands for.
+
+        Raises:
+            Refusal: It stands for none; its place is named.
+        """
+        try:
+            return self.item.from_text(text)
+        except ItemTextError as error:
+            raise unprocessable(error.code, f"{place} {error.detail}") from None
+
+    def _holder(self, place: str, value: Mapping[str, Any]) -> str:
+        if len(value) == 1:
+            return next(iter(value))
+        found = next((key for key in self.item.holders if key in value), None)
+        if found is None:
+            raise unprocessable(
+                "json_form",
+                f'{place} must have a key "{self.item.column}" or "b64", got {_names(value)}',
+            )
+        return found
+
+    def _find_cells(self, content: Any) -> tuple[Cells, bool]:
+        if isinstance(content, str):
+            return [("the text", content)], False
+        if isinstance(content, list):
+            return _listed("", content), True
+        item = self.item
+        keys = [key for key in self._shapes if isinstance(content, Mapping) and key in content]
+        if (
+            not keys
+            and isinstance(content, Mapping)
+            and any(key in content for key in item.holders)
+        ):
+            return [("the body", content)], False
+        if not keys:
+            raise unprocessable(
+                "json_form",
+                f'the body must be {{"{item.key}": ["<base64>", ...]}}, or have one of the keys '
+                + ", ".join(f'"{key}"' for key in self._shapes if key != item.key),
+            )
+        _refuse_others(content, keys[0])
+        return self._shapes[keys[0]](keys[0], content[keys[0]]), keys[0] != item.column
+
+    def _columns(self, place: str, value: Any) -> Cells:
+        """Read a table by its columns, `{"<column>": [...]}`, or a plain list."""
+        if not isinstance(value, Mapping):
+            return _listed(place, value)
+        name = self.choose_column(place, list(value))
+        return _listed(f"{place}.{name}", value[name])
+
+    def _split(self, place: str, value: Any) -> Cells:
+        """Read a table as pandas writes it with `orient="split"`."""
+        if not isinstance(value, Mapping) or not isinstance(value.get("data"), list):
+            raise unprocessable("json_form", f'"{place}" must have a list "data", and "columns"')
+        columns = value.get("columns", [self.item.column])
+        if not isinstance(columns, list):
+            raise unprocessable("json_form", f'"{place}.columns" must be a list')
+        at = columns.index(self.choose_column(place, columns))
+        rows = value["data"]
+        if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
+            raise unprocessable("json_form", f'"{place}.data" must be rows of {len(columns)} cells')
+        return [(f"{place}.data[{number}][{at}]", row[at]) for number, row in enumerate(rows)]
+
+    def choose_column(self, place: str, names: list[Any]) -> Any:
+        """Return the column that holds the items: by its name, or the only one.
+
+        Raises:
+            Refusal: There is neither.
+        """
+        own = self.item.column
+        if own in names or len(names) == 1:
+            return own if own in names else names[0]
+        raise unprocessable("json_form", f'{place} must have a column "{own}", got {_names(names)}')
 
 
 def parse_json(body: bytes) -> Any:
@@ -70,77 +175,6 @@ def _where(body: bytes, error: Exception) -> str:
     if body.startswith(b"--"):
         return ", but a form (do not set Content-Type: your client writes it)"
     return f": {error}" if isinstance(error, json.JSONDecodeError) else ""
-
-
-def read_cells(cells: Cells, most: int) -> list[bytes]:
-    """Return the pictures that stand in some places.
-
-    Raises:
-        Refusal: There are none or too many, or one is no text that stands for bytes.
-    """
-    if len(cells) > most:
-        raise too_many_pictures(most, len(cells))
-    if not cells:
-        raise unprocessable("json_form", "the list of pictures must not be empty")
-    return [_read_cell(place, value) for place, value in cells]
-
-
-def _read_cell(place: str, value: Any) -> bytes:
-    for _ in range(_MOST_NESTED):
-        if isinstance(value, str):
-            return read_text(place, value)
-        if isinstance(value, Mapping) and value:
-            key = _holder(place, value)
-            place, value = f"{place}.{key}", value[key]
-        elif isinstance(value, list) and len(value) == 1:
-            place, value = f"{place}[0]", value[0]
-        else:
-            break
-    detail = f"{place} must be text, got {_noun(value)}"
-    if isinstance(value, list) and value:
-        detail += " (send the file itself in base64, no lists of its bytes or pixels)"
-    raise unprocessable("base64", detail)
-
-
-def read_text(place: str, text: str) -> bytes:
-    """Return the picture that a text stands for.
-
-    Raises:
-        Refusal: It stands for none; its place is named.
-    """
-    try:
-        return from_text(text)
-    except PictureTextError as error:
-        raise unprocessable(error.code, f"{place} {error.detail}") from None
-
-
-def _holder(place: str, value: Mapping[str, Any]) -> str:
-    if len(value) == 1:
-        return next(iter(value))
-    found = next((key for key in HOLDERS if key in value), None)
-    if found is None:
-        raise unprocessable(
-            "json_form", f'{place} must have a key "{COLUMN}" or "b64", got {_names(value)}'
-        )
-    return found
-
-
-def _find_cells(content: Any) -> tuple[Cells, bool]:
-    if isinstance(content, str):
-        return [("the text", content)], False
-    if isinstance(content, list):
-        return _listed("", content), True
-    keys = [key for key in _SHAPES if isinstance(content, Mapping) and key in content]
-    if not keys and isinstance(content, Mapping) and any(key in content for key in HOLDERS):
-        return [("the body", content)], False
-    if not keys:
-        raise unprocessable(
-            "json_form",
-            'the body must be {"images": ["<base64>", ...]}, or have one of the keys '
-            + ", ".join(f'"{key}"' for key in _SHAPES if key != "images"),
-        )
-    _refuse_others(content, keys[0])
-    return _SHAPES[keys[0]](keys[0], content[keys[0]]), keys[0] != COLUMN
 
 
 def _refuse_others(content: Mapping[str, Any], key: str) -> None:
@@ -162,49 +196,6 @@ def _listed(place: str, value: Any) -> Cells:
     if not isinstance(value, list):
         raise unprocessable("json_form", f'"{place}" must be a list, got {_noun(value)}')
     return [(f"{place}[{number}]", each) for number, each in enumerate(value)]
-
-
-def _columns(place: str, value: Any) -> Cells:
-    """Read a table by its columns, `{"image": [...]}`, or a plain list."""
-    if not isinstance(value, Mapping):
-        return _listed(place, value)
-    name = choose_column(place, list(value))
-    return _listed(f"{place}.{name}", value[name])
-
-
-def _split(place: str, value: Any) -> Cells:
-    """Read a table as pandas writes it with `orient="split"`."""
-    if not isinstance(value, Mapping) or not isinstance(value.get("data"), list):
-        raise unprocessable("json_form", f'"{place}" must have a list "data", and "columns"')
-    columns = value.get("columns", [COLUMN])
-    if not isinstance(columns, list):
-        raise unprocessable("json_form", f'"{place}.columns" must be a list')
-    at = columns.index(choose_column(place, columns))
-    rows = value["data"]
-    if not all(isinstance(row, list) and len(row) == len(columns) for row in rows):
-        raise unprocessable("json_form", f'"{place}.data" must be rows of {len(columns)} cells')
-    return [(f"{place}.data[{number}][{at}]", row[at]) for number, row in enumerate(rows)]
-
-
-def choose_column(place: str, names: list[Any]) -> Any:
-    """Return the column that holds the pictures: the one named `image`, or the only one.
-
-    Raises:
-        Refusal: There is neither.
-    """
-    if COLUMN in names or len(names) == 1:
-        return COLUMN if COLUMN in names else names[0]
-    raise unprocessable("json_form", f'{place} must have a column "{COLUMN}", got {_names(names)}')
-
-
-_SHAPES: Mapping[str, Callable[[str, Any], Cells]] = {
-    "images": _listed,
-    COLUMN: _one,
-    "instances": _listed,
-    "inputs": _columns,
-    "dataframe_split": _split,
-    "dataframe_records": _listed,
-}
 
 
 def _names(names: Any) -> str:
