@@ -37,7 +37,8 @@ def main(stream: BinaryIO) -> None:
     with suppress(EOFError), _telling(stream):
         asked, _ = frames["receive"](stream)
         engine = load(asked)
-        description = {"explains": hasattr(engine, "explain")} | engine.describe()
+        description = {"explains": True} | engine.describe()
+        description["explains"] = description["explains"] and hasattr(engine, "explain")
         frames["send"](stream, {"description": description})
         while True:
             message, parts = frames["receive"](stream)

@@ -136,7 +136,7 @@ def test_versions_change_and_processes_die_under_load_and_no_request_is_lost(rep
 def code_without_explanations(folder):
     """Give the package as it might have been: a version runs its own."""
     package = shutil.copytree(ROOT / "pipeline", folder / "pipeline")
-    engine = package / "model/engine.py"
+    engine = package / "engine/engine.py"
     engine.write_text(engine.read_text().replace("def explain(", "def explain_later("))
     return package
 

@@ -217,9 +217,9 @@ Engine.explain = explain
 
 def other_code(folder):
     """Decode pictures to their negatives, and say another architecture."""
-    path = folder / "code/pipeline/picture/read/decoders.py"
-    old = "return Decoded(*decode_noted(raw, spec, max_pixels=max_pixels))"
-    new = "p, n = decode_noted(raw, spec, max_pixels=max_pixels); return Decoded(255 - p, n)"
+    path = folder / "code/pipeline/picture/show/input.py"
+    old = "return Encoded(*decode_noted(content, spec, max_pixels=most))"
+    new = "p, n = decode_noted(content, spec, max_pixels=most); return Encoded(255 - p, n)"
     assert old in path.read_text()
     path.write_text(path.read_text().replace(old, new))
     path = folder / "code/pipeline/engine/engine.py"

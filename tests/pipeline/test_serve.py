@@ -300,7 +300,7 @@ def test_a_full_queue_is_told_when_to_come_again_and_nothing_that_waits_is_lost(
             resident.resume()
         assert (answer.status_code, promise.check(answer)["error"]) == (
             429,
-            f"queue_full: {QUEUE} pictures wait, and {QUEUE} may",
+            f"queue_full: {QUEUE} items wait, and {QUEUE} may",
         )
         speed = server.client.get("/model").json()["pictures_per_second"]
         assert int(answer.headers["retry-after"]) == max(1, math.ceil(QUEUE / speed))

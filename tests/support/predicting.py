@@ -16,7 +16,7 @@ def tiny_resident(folder, *, task="classification", items=8, max_pixels=MAX_PIXE
     """Make a model with its evaluated pictures in a folder, and start it by the present code."""
     project = use_real_model(Project(folder), task=task, items=items)
     model = fetch_model(str((project.folder / RESULTS.model).parent))
-    options = ResidentOptions(decoders=1, max_pixels=max_pixels, seconds=20.0)
+    options = ResidentOptions(decoders=1, most=max_pixels, seconds=20.0)
     with closing(Resident(model, options)) as resident:
         yield resident, project
 
@@ -27,7 +27,7 @@ def options(output, *, max_pixels=MAX_PIXELS, progress="none"):
         overwrite=False,
         machine=MachineParams(workers=1, progress=progress),
         device=None,
-        max_pixels=max_pixels,
+        most=max_pixels,
         seconds=20.0,
     )
 

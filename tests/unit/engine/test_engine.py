@@ -2,15 +2,19 @@
 
 import io
 from contextlib import closing, suppress
+from functools import partial
 
 import numpy as np
 import psutil
 import pytest
 from PIL import Image
 
-from pipeline.engine.engine import DecodeLimits, Engine
+from pipeline.engine.encoders import Encoders
+from pipeline.engine.engine import Engine
+from pipeline.ground.limits import ItemLimits
 from pipeline.model.bundle import Predictor, save_model
-from pipeline.picture.read.decoders import Decoders
+from pipeline.model.engine import DecodeLimits
+from pipeline.picture.show.input import INPUT
 from tests.support.published import predict_bytes, small_bundle, small_network, write_pictures
 
 
@@ -84,11 +88,13 @@ def test_a_picture_that_takes_too_long_or_is_too_large_costs_its_row(made, files
         stream, "PNG"
     )
     spec = small_bundle("classification").decode
-    with closing(Decoders(spec, 1, max_pixels=4_000_000, seconds=0.004)) as decoders:
-        assert list(decoders.decode([stream.getvalue()])) == [
+    limits = ItemLimits(bytes=1 << 30, seconds=0.004, memory=1 << 30)
+    with closing(Encoders(partial(INPUT.encode, spec=spec), 1, limits)) as encoders:
+        assert list(encoders.encode([stream.getvalue()])) == [
             "decoder_hung: no answer within 0.004 s"
         ]
-    with closing(Engine.load(*made, decoders=1, limits=DecodeLimits(max_pixels=2999))) as engine:
+    few = DecodeLimits(max_pixels=2999, seconds=60.0)
+    with closing(Engine.load(*made, decoders=1, limits=few)) as engine:
         (row,) = engine.predict(files[:1])  # 60 x 50
         assert row["error"].startswith("too_large: 50 x 60 pixels, over 2999 (`clean.max_pixels`, ")
 

@@ -4,10 +4,10 @@ import base64
 import textwrap
 from urllib.parse import quote
 
-import numpy as np
 import pytest
 
-from pipeline.picture.read.text_form import PictureTextError, from_bytes, from_cell, from_text
+from pipeline.modality.inputs import ItemTextError
+from pipeline.picture.read.text_form import from_bytes, from_text
 
 RAW = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + b"\xfb\xff\xfe?>"  # has + and / in base64
 TEXT = base64.b64encode(RAW).decode()
@@ -38,15 +38,12 @@ SPELLINGS = {
 @pytest.mark.parametrize("text", SPELLINGS.values(), ids=SPELLINGS)
 def test_every_spelling_gives_the_same_bytes(text):
     assert from_text(text) == RAW
-    assert from_cell(np.str_(text)) == RAW
 
 
 @pytest.mark.parametrize("text", SPELLINGS.values(), ids=SPELLINGS)
 def test_bytes_of_the_text_do_too(text):
     if text.isascii():
         assert from_bytes(text.encode()) == RAW
-        assert from_cell(np.bytes_(text.encode())) == RAW
-        assert from_cell(memoryview(text.encode())) == RAW
 
 
 WRONG = {
@@ -74,7 +71,7 @@ WRONG = {
 
 @pytest.mark.parametrize(("text", "error"), WRONG.values(), ids=WRONG)
 def test_what_is_wrong_is_said_with_its_place(text, error):
-    with pytest.raises(PictureTextError) as raised:
+    with pytest.raises(ItemTextError) as raised:
         from_text(text)
     assert str(raised.value).startswith(error)
 
@@ -95,8 +92,3 @@ def test_what_is_wrong_is_said_with_its_place(text, error):
 )
 def test_bytes_that_hold_no_text_of_a_picture_are_left_as_they_are(raw):
     assert from_bytes(raw) is raw
-
-
-@pytest.mark.parametrize("cell", [None, 1.5, ["x"]])
-def test_other_cells_are_left_to_the_decoder(cell):
-    assert from_cell(cell) is cell

@@ -46,7 +46,7 @@ async def test_explanations_go_alone_in_their_place():
 async def test_a_request_waits_whole_or_is_refused_whole():
     queue = Queue(3, 10.0, batch_size=3)
     queue.put([b"1", b"2"], "predict")
-    with pytest.raises(Refusal, match="queue_full: 2 pictures wait, and 3 may") as refused:
+    with pytest.raises(Refusal, match="queue_full: 2 items wait, and 3 may") as refused:
         queue.put([b"3", b"4"], "predict")
     assert (refused.value.status, refused.value.headers) == (429, {"retry-after": "1"})
     queue.measure(10, seconds=20.0)
@@ -61,7 +61,7 @@ async def test_what_would_be_too_late_is_refused_at_once():
     queue = Queue(100, 10.0, batch_size=3)
     queue.measure(1, seconds=2.0)
     queue.put([b"first"] * 30, "predict")  # nothing waits: it is how the speed is measured anew
-    with pytest.raises(Refusal, match="queue_full: 30 pictures wait, and take too") as refused:
+    with pytest.raises(Refusal, match="queue_full: 30 items wait, and take too") as refused:
         queue.put([b"1"], "predict")
     assert refused.value.headers == {"retry-after": "60"}
     queue.speed = 3.1

@@ -1,20 +1,8 @@
-"""What a version predicts first are pictures, and a difference in any number is seen."""
+"""A difference in any number of a version's first predictions is seen."""
 
-import numpy as np
 import pytest
 
-from pipeline.picture.read.decode import open_picture
-from pipeline.serving.replicas.warmup import largest_difference, sample_pictures
-
-
-def test_the_samples_are_pictures_that_differ():
-    shown = [
-        open_picture(raw, background=(0, 0, 0), max_pixels=10**6, animated="reject")
-        for raw in sample_pictures(3)
-    ]
-    assert sample_pictures(3) == sample_pictures(3)
-    assert len({each.pixel_hash for each in shown}) == 3
-    assert all(np.std(each.pixels) > 60 and each.notes == () for each in shown)
+from pipeline.serving.replicas.warmup import largest_difference
 
 
 @pytest.mark.parametrize(
