@@ -19,9 +19,10 @@ import torch
 from pipeline.compute.prefetch import ahead
 from pipeline.engine.encoders import Encoders
 from pipeline.engine.rows import Row, predict_table, to_rows
-from pipeline.ground.errors import DataError
-from pipeline.modality.explaining import explainer, explains
-from pipeline.modality.inputs import Encoded, item_input
+from pipeline.ground.errors import DataError, ParamsError
+from pipeline.modality.explaining import explainer
+from pipeline.modality.inputs import item_input
+from pipeline.modality.items import Encoded
 from pipeline.model.bundle import Bundle, Predictor
 
 _Batch: TypeAlias = list[Encoded | str]
@@ -131,6 +132,8 @@ class Engine:
         """
         modality = self.predictor.bundle.modality
         item, explain = item_input(modality), explainer(modality)
+        if explain is None:
+            raise ParamsError("explain", "has no way for items of this modality", got=modality)
         with self._lock:
             (encoded,) = self._thread.submit(lambda: list(self._encoders.encode([file]))).result()
             if isinstance(encoded, str):
@@ -149,7 +152,7 @@ class Engine:
             "views": list(bundle.views),
             "fingerprint": self.predictor.runtime.fingerprint(),
             "trained_on": bundle.fingerprint,
-            "explains": explains(bundle.modality),
+            "explains": explainer(bundle.modality) is not None,
         }
 
     def close(self) -> None:

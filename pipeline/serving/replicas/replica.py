@@ -18,7 +18,8 @@ from urllib.parse import quote
 
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.tasks import answer_columns
-from pipeline.modality.inputs import Input, item_input
+from pipeline.modality.inputs import item_input
+from pipeline.modality.items import Input
 from pipeline.modality.table import read_modality
 from pipeline.serving.replicas.batch_queue import Job, Queue, Row
 from pipeline.serving.replicas.http_errors import Refusal

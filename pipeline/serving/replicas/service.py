@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.ground.errors import PipelineError
-from pipeline.modality.inputs import Input, item_input
+from pipeline.modality.inputs import item_input
+from pipeline.modality.items import Input
 from pipeline.modality.table import MODALITIES
 from pipeline.serving.replicas.http_errors import not_ready
 from pipeline.serving.replicas.loader import Loader

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.modality.inputs import Input
+from pipeline.modality.items import Input
 
 REF = "#/components/schemas/"
 _FACTS = (
