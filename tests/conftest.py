@@ -9,6 +9,8 @@ from unittest import mock
 import hypothesis
 import pytest
 
+from tests.support.prepared import Prepared, empty_database
+
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fixed" if "ROOTSTOCK_FUZZ" not in os.environ else "default")
 
@@ -29,19 +31,17 @@ def clean_environment():
         yield
 
 
-@pytest.fixture(scope="session")
-def mlflow_template(tmp_path_factory):
-    """Give an empty MLflow database; to make one takes ten seconds, to copy it none."""
-    from pipeline.track.connection import configure, ensure_schema
-
+@pytest.fixture(scope="session", autouse=True)
+def prepared_folder(tmp_path_factory):
+    """Say where what is prepared once for all workers lies."""
     shared = tmp_path_factory.getbasetemp()
-    if os.environ.get("PYTEST_XDIST_WORKER"):
-        shared = shared.parent  # one for all workers; `ensure_schema` takes a lock
-    path = shared / "mlflow-template.db"
-    with mock.patch.dict(os.environ, {"DVC_ROOT": str(shared)}):
-        configure()
-        ensure_schema(f"sqlite:///{path}")
-    return path
+    Prepared.folder = shared.parent if os.environ.get("PYTEST_XDIST_WORKER") else shared
+
+
+@pytest.fixture(scope="session")
+def mlflow_template():
+    """Give an empty MLflow database; to make one takes ten seconds, to copy it none."""
+    return empty_database()
 
 
 @pytest.fixture

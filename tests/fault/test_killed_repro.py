@@ -72,11 +72,11 @@ def name_of(process):
 
 
 def test_kills_at_random_moments_cost_nothing_but_time(tmp_path):
-    undisturbed = small_project(tmp_path / "undisturbed", items=60)
+    undisturbed = small_project(tmp_path / "undisturbed", fresh=True)
     start = time.monotonic()
     run(undisturbed, "dvc", "repro")
     whole_s = time.monotonic() - start
-    disturbed = small_project(tmp_path / "disturbed", items=60)
+    disturbed = small_project(tmp_path / "disturbed", fresh=True)
     seed = random.SystemRandom().randrange(1 << 32)
     chance = random.Random(seed)
     told = []

@@ -39,7 +39,7 @@ def published(project):
 def project(tmp_path_factory):
     """One project with spaces and non-ASCII letters in its path, built once."""
     folder = tmp_path_factory.mktemp("own dätä")
-    small_project(folder)
+    small_project(folder, fresh=True)
     done = run(folder, "rootstock", "repro")
     commit(folder, "results")
     folder.joinpath("repro.log").write_text(done.stdout + done.stderr, encoding="utf-8")

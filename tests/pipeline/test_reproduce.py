@@ -27,7 +27,7 @@ def project(tmp_path_factory):
     base = tmp_path_factory.mktemp("re produce")
     (base / "mono/web").mkdir(parents=True)
     (base / "mono/web/.env.example").write_text("TOKEN=\n")
-    folder = small_project(base / "mono/ml", items=60, top=base / "mono")
+    folder = small_project(base / "mono/ml", top=base / "mono")
     (folder / "crossval" / "dvc.yaml").unlink()  # no side branch is pushed or pulled
     run(folder, "dvc", "remote", "add", "--default", "store", "../../remote")
     (base / "remote").mkdir()

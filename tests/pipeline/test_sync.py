@@ -97,7 +97,7 @@ def sync(project, *arguments):
 @pytest.fixture(scope="module")
 def project(tmp_path_factory):
     """Three committed results and an experiment, a cross-validation, and a search."""
-    folder = small_project(tmp_path_factory.mktemp("sync") / "p", items=60)
+    folder = small_project(tmp_path_factory.mktemp("sync") / "p")
     set_params(
         folder,
         train={"batch_size": 8},

@@ -12,6 +12,7 @@ import yaml
 from data.elpv.fetch import PACKAGE
 from pipeline.ground.processes import QUIET
 from tests.support.closure import ROOT
+from tests.support.prepared import empty_database, finished_cache
 
 ENVIRONMENT = {
     key: value
@@ -26,6 +27,9 @@ ENVIRONMENT = {
     "GIT_COMMITTER_EMAIL": "a@example.org",
     "GIT_CONFIG_GLOBAL": os.devnull,
 }
+
+FINISHED = 60
+"""Pictures of the small project that one test makes for all."""
 
 _LEFT = ("artifacts/", "audit/", "tests/", "docs/", "bench/")
 
@@ -110,8 +114,12 @@ def commit(folder, message):
     run(folder, "git", "commit", "--quiet", "--message", message)
 
 
-def small_project(folder, *, items=120, top=None):
-    """Make a clone with small data and short training, committed; `top` as for `clone`."""
+def small_project(folder, *, items=FINISHED, top=None, fresh=False):
+    """Make a clone with small data and short training, committed; `top` as for `clone`.
+
+    It has an empty MLflow database. With `FINISHED` items it also has the run cache of a finished
+    project: its first `dvc repro` computes nothing but `publish`. With `fresh` it has neither.
+    """
     clone(folder, top=top)
     add_small_data(folder, items=items)
     set_params(
@@ -124,4 +132,13 @@ def small_project(folder, *, items=120, top=None):
         registry={"verify_items": 16},
     )
     commit(folder, "a small project")
+    if not fresh:
+        shutil.copy(empty_database(), folder / "mlflow.db")
+    if not fresh and items == FINISHED:
+        shutil.copytree(finished_cache(_finish), folder / ".dvc" / "cache", dirs_exist_ok=True)
     return folder
+
+
+def _finish(folder):
+    small_project(folder, fresh=True)
+    run(folder, "dvc", "repro", "--quiet", "evaluate")
