@@ -6,7 +6,8 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ground.plots import SHEET_LIMIT, contact_sheet
+from pipeline.ground.limits import SHEET_LIMIT
+from pipeline.ground.plots import contact_sheet
 from pipeline.picture.read.probe import Limits
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.show.tile import picture_tile

@@ -1,6 +1,9 @@
-"""What one item of data may take."""
+"""What one item of data may take, and how many stand on one sheet."""
 
 from dataclasses import dataclass
+
+SHEET_LIMIT = 96
+"""Items on one contact sheet; its title counts those left out."""
 
 
 @dataclass(frozen=True)

@@ -3,7 +3,7 @@
 Figures are drawn off screen, without pyplot and its list of open figures. The style is set for the
 time of one drawing; a user's own matplotlibrc changes nothing. Equal arguments give equal bytes.
 
-Axes: K classes, H and W pixels.
+Axes: K classes, H = height, W = width.
 """
 
 import math
@@ -20,14 +20,13 @@ from matplotlib.figure import Figure
 from matplotlib.font_manager import FontProperties, findfont, get_font
 
 from pipeline.ground.files import replacing
+from pipeline.ground.limits import SHEET_LIMIT
 
 Curve = tuple[np.ndarray, np.ndarray]
 """The x and y values of a line, of equal length."""
 
 INK, PALE, GRID = "#2f3640", "#8a939e", "#e4e7eb"
 COLORS = ("#2f6db3", "#d9822b", "#3f9a68", "#b8434e", "#7a5ba6", "#3fa3b5", "#8c6d46", "#cf6fa3")
-SHEET_LIMIT = 96
-"""Pictures on one contact sheet; the title counts those left out."""
 
 _SHEET_COLUMNS = 8
 _CAPTION_CHARS = 23
@@ -65,20 +64,20 @@ _STYLE: dict[str, Any] = {
 
 
 def contact_sheet(
-    path: Path, pictures: Sequence[tuple[np.ndarray, str]], *, title: str, empty: str = "none"
+    path: Path, tiles: Sequence[tuple[np.ndarray, str]], *, title: str, empty: str = "none"
 ) -> None:
-    """Draw pictures in a grid, each with its caption.
+    """Draw tiles in a grid, each with its caption.
 
     Args:
         path: The PNG to write.
-        pictures: uint8 [H, W, 3] or [H, W] of any size, and a caption of up to three lines. After
+        tiles: uint8 [H, W, 3] or [H, W] of any size, and a caption of up to three lines. After
             `SHEET_LIMIT` of them the rest is only counted.
         title: Above the sheet.
-        empty: The text if there are no pictures.
+        empty: The text if there are none.
     """
-    shown = pictures[:SHEET_LIMIT]
-    if len(shown) < len(pictures):
-        title += f" (the first {len(shown)} of {len(pictures)})"
+    shown = tiles[:SHEET_LIMIT]
+    if len(shown) < len(tiles):
+        title += f" (the first {len(shown)} of {len(tiles)})"
     columns = min(_SHEET_COLUMNS, max(4, len(shown)))
     rows = max(1, math.ceil(len(shown) / columns))
     lines = max([1, *(caption.count("\n") + 1 for _, caption in shown)])
@@ -87,9 +86,9 @@ def contact_sheet(
         figure.suptitle(printable(title), x=0.02, ha="left", fontsize=12, fontweight="bold")
         if not shown:
             figure.text(0.5, 0.4, empty, ha="center", color=PALE)
-        for place, (pixels, caption) in enumerate(shown):
+        for place, (tile, caption) in enumerate(shown):
             axes = figure.add_subplot(rows, columns, place + 1)
-            axes.imshow(as_rgb(pixels), interpolation="antialiased", aspect="equal")
+            axes.imshow(as_rgb(tile), interpolation="antialiased", aspect="equal")
             axes.set_title(
                 _caption(caption), fontsize=7.5, fontweight="normal", loc="center", pad=4
             )
@@ -111,8 +110,8 @@ def confusion_matrix(
     share_KK = counts_KK / np.maximum(counts_KK.sum(axis=1, keepdims=True), 1)
     with figure_file(path, (size_in + 0.9, size_in)) as figure:
         axes = figure.add_subplot()
-        image = axes.imshow(share_KK, cmap="Blues", vmin=0.0, vmax=1.0)
-        figure.colorbar(image, ax=axes, label="share of the actual class", shrink=0.85)
+        drawn = axes.imshow(share_KK, cmap="Blues", vmin=0.0, vmax=1.0)
+        figure.colorbar(drawn, ax=axes, label="share of the actual class", shrink=0.85)
         axes.grid(visible=False)
         axes.set(xlabel="predicted", ylabel="actual")
         axes.set_title(printable(title))
@@ -278,9 +277,9 @@ def colors() -> Iterator[str]:
         yield from COLORS
 
 
-def as_rgb(pixels: np.ndarray) -> np.ndarray:
-    """Return a picture with three channels, also of a gray one."""
-    return pixels if pixels.ndim == 3 else np.repeat(pixels[:, :, np.newaxis], 3, axis=2)
+def as_rgb(tile: np.ndarray) -> np.ndarray:
+    """Return a tile with three channels, also of a gray one."""
+    return tile if tile.ndim == 3 else np.repeat(tile[:, :, np.newaxis], 3, axis=2)
 
 
 def _caption(text: str) -> str:

@@ -88,12 +88,11 @@ def open_subject(
         DataError: A file is missing.
         IntegrityError: A file is damaged, or they do not belong together.
     """
-    pictures = Store.open(store)
-    pictures.verify()
+    rows = Store.open(store)
+    rows.verify()
     predictor = Predictor.load(model, bundle, device=str(device))
-    return Subject(
-        read_answers(predictions, pictures, predictor.bundle), pictures, predictor, model
-    )
+    answers = read_answers(predictions, rows, predictor.bundle)
+    return Subject(answers, rows, predictor, model)
 
 
 def read_answers(predictions: Path, store: Store, bundle: Bundle) -> Answers:

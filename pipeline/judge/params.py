@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from pipeline.ground import plots
+from pipeline.ground.limits import SHEET_LIMIT
 from pipeline.ground.params import Section
 
 
@@ -15,8 +15,8 @@ class EvaluateParams(Section):
     ece_bins: int = Field(ge=2, le=1000)
     """Bins of equal width behind the calibration error."""
 
-    worst: int = Field(ge=0, le=plots.SHEET_LIMIT)
-    """Mistakes on the picture sheet."""
+    worst: int = Field(ge=0, le=SHEET_LIMIT)
+    """Mistakes on the sheet of the worst."""
 
     seed: int = Field(ge=0, lt=2**63)
     """Of the resamples."""

@@ -308,3 +308,33 @@ class Report(Protocol):
             report: The counts of the cleaning report.
             table: Rows of the manifest.
         """
+
+
+@dataclass(frozen=True)
+class Poor:
+    """An item that holds little to learn from."""
+
+    row: int
+    """Of the store."""
+
+    kind: str
+    score: float
+    """In [0, 1], 1 the poorest; comparable within a kind."""
+
+    detail: str
+
+
+class Quality(Protocol):
+    """What rows alone say of their items."""
+
+    def poor(self, store: Any, machine: Any, *, beyond: float) -> Sequence[Poor]:
+        """Return the items of a store that hold little, poorest first.
+
+        Args:
+            store: An open `Store`.
+            machine: Progress, as `MachineParams`.
+            beyond: Robust deviations from the median from which an item is told.
+        """
+
+    def difference(self, row: Array, other: Array) -> str:
+        """Say how far two rows differ."""

@@ -1,1 +1,1 @@
-"""What a person should look at again: wrong labels, outliers, poor pictures, look-alikes."""
+"""What a person should look at again: wrong labels, outliers, poor items, look-alikes."""

@@ -1,4 +1,4 @@
-"""All suspects of a data set: what is found, in a table, in numbers, and in pictures.
+"""All suspects of a data set: what is found, in a table and in numbers.
 
 Axes: N = rows of the store.
 """
@@ -12,22 +12,20 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from pipeline.compute.engine import MachineParams
+from pipeline.ground.robust import robust_deviations
 from pipeline.manifest.manifest import SPLITS
+from pipeline.modality.quality import quality
 from pipeline.store.store import Store
 from pipeline.suspects.heldout import HeldOut, Setting, predict_held_out
 from pipeline.suspects.labels import LabelVerdicts, judge_classes, judge_values
 from pipeline.suspects.neighbors import Neighbors, find_neighbors
 from pipeline.suspects.params import SuspectsParams
-from pipeline.suspects.pictures import find_poor, measure_pictures
 from pipeline.suspects.reasons import REASONS
-from pipeline.suspects.robust import robust_deviations
 from pipeline.suspects.table import TEST, Suspect, tabulate
 
 log = logging.getLogger(__name__)
 
 _DIGITS = 6
-_SMALL_PX = 32
 _TEST_NOTE = (
     "suspects of the test split are ranked apart: look at them, and decide by the picture alone; "
     "to relabel test items as a model advises biases every test metric in that model's favor"
@@ -46,7 +44,7 @@ class Found:
 
 
 def find_suspects(setting: Setting) -> Found:
-    """Look for wrong labels, look-alikes across splits, poor pictures and outliers.
+    """Look for wrong labels, look-alikes across splits, poor items and outliers.
 
     Raises:
         ParamsError: There are no pooled features, or a class is too small for the folds.
@@ -63,7 +61,7 @@ def find_suspects(setting: Setting) -> Found:
     suspects = [
         *_wrong_labels(store, held_out, verdicts),
         *_look_alikes(store, near, params),
-        *_poor_pictures(store, params, setting.machine),
+        *_poor(setting),
         *_outliers(near, params),
     ]
     table = tabulate(store.index, suspects, most=params.most)
@@ -120,33 +118,23 @@ def _look_alikes(store: Store, near: Neighbors, params: SuspectsParams) -> list[
         both = (int(place), int(near.twins_N[place]))
         pair = min(both, both[::-1], key=lambda rows: SPLITS.index(index["split"].iloc[rows[0]]))
         pairs[pair] = float(near.cosines_N[place])
-    suspects = []
+    suspects, own = [], quality(store.modality)
     for (row, other), cosine in pairs.items():
-        difference = np.abs(_small(store, row) - _small(store, other)).mean()
         twin = index.iloc[other]
-        detail = (
-            f"cosine {cosine:.3f} with {twin['path']} ({twin['split']}, {twin['label']}); "
-            f"small gray pictures differ by {difference:.1f} of 255"
-        )
+        detail = f"cosine {cosine:.3f} with {twin['path']} ({twin['split']}, {twin['label']})"
+        if own:
+            detail += f"; {own.difference(*store.read(np.array([row, other])))}"
         suspects.append(Suspect(row, "look_alike", cosine, detail, other=other))
     return suspects
 
 
-def _small(store: Store, row: int) -> np.ndarray:
-    """Return a picture in gray and small, so that a shift of a pixel is no difference: float64."""
-    gray = store.read(np.array([row]))[0].mean(axis=0)
-    side = store.spec.size_px
-    edges = np.linspace(0, side, min(_SMALL_PX, side) + 1).astype(int)[:-1]
-    sums = np.add.reduceat(np.add.reduceat(gray, edges, axis=0), edges, axis=1)
-    sizes = np.diff([*edges, side])
-    return np.asarray(sums / np.outer(sizes, sizes))
-
-
-def _poor_pictures(store: Store, params: SuspectsParams, machine: MachineParams) -> list[Suspect]:
-    measures = measure_pictures(store, machine)
+def _poor(setting: Setting) -> list[Suspect]:
+    store = setting.parts.store
+    own = quality(store.modality)
+    found = own.poor(store, setting.machine, beyond=setting.params.deviation) if own else ()
     return [
         Suspect(each.row, "low_information", each.score, f"{each.kind}: {each.detail}")
-        for each in find_poor(measures, beyond=params.deviation)
+        for each in found
     ]
 
 

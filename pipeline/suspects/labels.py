@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from pipeline.suspects.robust import robust_deviations
+from pipeline.ground.robust import robust_deviations
 
 
 @dataclass(frozen=True)

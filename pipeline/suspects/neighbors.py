@@ -48,7 +48,7 @@ def find_neighbors(
 ) -> Neighbors:
     """Find each item's nearest items, and its nearest item of another split.
 
-    Features are centered first: what all pictures share says nothing of their likeness.
+    Features are centered first: what all items share says nothing of their likeness.
 
     Args:
         pooled: Of all items.

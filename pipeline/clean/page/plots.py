@@ -7,7 +7,8 @@ from pipeline.clean.page.samples import rows_of
 from pipeline.clean.report import balance
 from pipeline.clean.run import Cleaned
 from pipeline.ground.files import replacing_folder, write_rows
-from pipeline.ground.plots import SHEET_LIMIT, contact_sheet
+from pipeline.ground.limits import SHEET_LIMIT
+from pipeline.ground.plots import contact_sheet
 from pipeline.manifest.manifest import KEPT, QUARANTINED
 from pipeline.modality.reading import reader
 from pipeline.modality.reporting import report

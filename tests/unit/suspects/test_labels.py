@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
+from pipeline.ground.robust import robust_deviations
 from pipeline.suspects.labels import judge_classes, judge_values
-from pipeline.suspects.robust import robust_deviations
 
 FLIPPED = [3, 50, 120, 121, 200]
 

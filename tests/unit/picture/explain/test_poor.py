@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch.nn import functional
 
-from pipeline.suspects.pictures import Measures, find_poor, measure_pictures
+from pipeline.picture.explain.poor import Measures, find_poor, measure_pictures
 from tests.support.inmemory import store_of
 from tests.support.trainable import QUIET
 

@@ -10,8 +10,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from pipeline.compute.engine import MachineParams, progress
+from pipeline.ground.robust import robust_deviations
+from pipeline.modality.protocols import Poor
 from pipeline.store.store import Store
-from pipeline.suspects.robust import robust_deviations
 
 _CHUNK = 64
 _CONSTANT_STD, _FLAT_STD = 1.0, 10.0
@@ -19,6 +20,7 @@ _DARK, _BRIGHT = 50.0, 215.0
 _LOW_ENTROPY_BITS = 2.0
 _GRAY = np.array([0.299, 0.587, 0.114], dtype=np.float32)
 _MIN_SHARPNESS = 1e-3
+_SMALL_PX = 32
 
 
 @dataclass(frozen=True)
@@ -37,18 +39,6 @@ class Measures:
 
     sharpness: np.ndarray
     """Variance of the Laplacian, at least 0."""
-
-
-@dataclass(frozen=True)
-class Poor:
-    """A picture that holds little to learn from."""
-
-    row: int
-    kind: str
-    score: float
-    """In [0, 1], 1 the poorest; comparable within a kind."""
-
-    detail: str
 
 
 def measure_pictures(store: Store, machine: MachineParams) -> Measures:
@@ -162,3 +152,28 @@ def _entropy(flat: np.ndarray) -> np.ndarray:
     shares = counts.reshape(len(values), 256) / values.shape[1]
     logs = np.log2(shares, out=np.zeros_like(shares), where=shares > 0)
     return np.asarray(-(shares * logs).sum(axis=1))
+
+
+def small_gray(pixels: np.ndarray) -> np.ndarray:
+    """Return a picture in gray and small, so that a shift of a pixel is no difference: float64."""
+    gray, side = pixels.mean(axis=0), pixels.shape[-1]
+    edges = np.linspace(0, side, min(_SMALL_PX, side) + 1).astype(int)[:-1]
+    sums = np.add.reduceat(np.add.reduceat(gray, edges, axis=0), edges, axis=1)
+    sizes = np.diff([*edges, side])
+    return np.asarray(sums / np.outer(sizes, sizes))
+
+
+class PictureQuality:
+    """Pictures behind the protocol `Quality`."""
+
+    def poor(self, store: Store, machine: MachineParams, *, beyond: float) -> list[Poor]:
+        """Return the pictures that hold little, poorest first."""
+        return find_poor(measure_pictures(store, machine), beyond=beyond)
+
+    def difference(self, row: np.ndarray, other: np.ndarray) -> str:
+        """Say how far two pictures differ."""
+        mean = np.abs(small_gray(row) - small_gray(other)).mean()
+        return f"small gray pictures differ by {mean:.1f} of 255"
+
+
+QUALITY = PictureQuality()
