@@ -23,7 +23,8 @@ import timm
 import torch
 from torch import nn
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
+from pipeline.compute.params import RuntimeParams
 from pipeline.model.network import Trunk
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.shelf.normalization import Normalization

@@ -9,8 +9,9 @@ Beside them, not versioned: finished folds and checkpoints, until all is written
 
 from pathlib import Path
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.crossval.params import CrossvalParams
 from pipeline.crossval.run import Setting, clear, run_folds, write
 from pipeline.ground.beside import beside

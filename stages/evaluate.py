@@ -10,8 +10,9 @@ Writes  --metrics         numbers, intervals and baselines
 import logging
 from pathlib import Path
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.files import replacing_folder, write_json
 from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table

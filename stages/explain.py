@@ -11,8 +11,9 @@ Writes  --report --heat  what was found, in numbers; a row for each item with a 
 
 from pathlib import Path
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.explain.card_text import read_card_text
 from pipeline.explain.params import ExplainParams
 from pipeline.explain.run import draw, explain_answers

@@ -11,8 +11,9 @@ Writes  --out            pooled features and activations at a cut; empty if not 
 import logging
 from pathlib import Path
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.files import write_json
 from pipeline.ground.params import Unchecked
 from pipeline.ground.stage import run_stage

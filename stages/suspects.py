@@ -10,8 +10,9 @@ Writes  --table      one row for each suspect, for programs
 
 from pathlib import Path
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.files import write_json
 from pipeline.ground.params import Task
 from pipeline.ground.stage import run_stage

@@ -10,8 +10,9 @@ Beside them, not versioned: a journal and checkpoints, named by the training's k
 
 from pathlib import Path
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.beside import beside
 from pipeline.ground.params import Task, Unchecked
 from pipeline.ground.stage import run_stage

@@ -8,10 +8,9 @@ from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import torch
-from pydantic import Field
 
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.errors import MachineError
-from pipeline.ground.params import Section
 from pipeline.ground.seeds import derive
 
 Precision = Literal["fp32", "bf16"]
@@ -30,25 +29,6 @@ _LIMITS = (
 """Settings by which the libraries below torch choose other kernels, and torch does not say so.
 
 oneDNN held to AVX2 gives other bits in bf16 on a processor with AVX512."""
-
-
-class RuntimeParams(Section):
-    """`runtime`: what a result depends on besides data, weights and recipe."""
-
-    seed: int = Field(ge=0, lt=2**63)
-    """The one seed; every random stream is derived from it by name."""
-
-    threads: int = Field(ge=1, le=1024)
-    """CPU threads of one operation; part of the numeric fingerprint, so fixed here."""
-
-    device: Literal["auto", "cpu", "cuda", "mps"]
-    """Where tensors live; `auto` takes a GPU where there is one."""
-
-    precision: Literal["auto", "fp32", "bf16"]
-    """Of the backbone's operations; `auto` takes bf16 where the processor computes in it."""
-
-    compile: bool
-    """Compile what is trained with torch.compile; on a CPU that needs a C++ compiler."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ from pipeline.modality.files import files
 from pipeline.modality.params import CleanParams
 from pipeline.modality.probe import Probe
 from pipeline.modality.reading import reader
-from pipeline.modality.table import MODALITIES
+from pipeline.modality.sections import modality_meant, sections
 from pipeline.raw.item import RawItems
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
@@ -290,10 +290,11 @@ def expectations() -> Expectations | None:
     """Read what the check needs of params.yaml; None where some of it is wrong."""
     try:
         params = read_params(PARAMS)
+        own = sections(modality_meant(params))
         return Expectations(
             task=load_value(params, "task", Task, path=PARAMS),
             data=load_section(params, "data", DataParams, path=PARAMS),
-            clean=load_section(params, "clean", reader(MODALITIES[0]).params, path=PARAMS),
+            clean=load_section(params, "clean", own["clean"], path=PARAMS),
             split=load_section(params, "split", SplitParams, path=PARAMS),
             machine=load_section(params, "machine", MachineParams, path=PARAMS),
         )

@@ -9,8 +9,9 @@ from pathlib import Path
 import psutil
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.errors import MachineError
 from pipeline.ground.findings import Finding, ok, warn
 from pipeline.train.params import TrainParams

@@ -9,9 +9,10 @@ from pipeline.doctor.preflight import dvc_file, graph_file
 from pipeline.doctor.shapes import Outline
 from pipeline.ground.errors import MachineError
 from pipeline.ground.findings import Finding, ok
+from pipeline.modality.encoding import encoder
+from pipeline.modality.params import ShelfParams
 from pipeline.model.features import features_bytes
 from pipeline.model.params import FeaturesParams
-from pipeline.picture.shelf.params import TransformParams
 from pipeline.store.shard_writer import COPIES
 from pipeline.store.store import layout
 
@@ -26,7 +27,8 @@ def check_disk(
     found: RawFolder,
     outline: Outline,
     *,
-    transform: TransformParams,
+    modality: str,
+    transform: ShelfParams,
     features: FeaturesParams,
 ) -> Generator[Finding, None, None]:
     """Compare the free space with what a first run writes, less what lies there already.
@@ -34,7 +36,7 @@ def check_disk(
     Raises:
         MachineError: There is too little.
     """
-    store = found.items * layout("picture", transform.spec()).row_bytes
+    store = found.items * layout(modality, transform.spec()).row_bytes
     cached = features_bytes(found.items, features, outline.pooled_dim, outline.shape)
     present = sum(map(_size, (_STORE, _FEATURES)))
     needed = max(0, COPIES * (store + cached) - present) + _SLACK_BYTES
@@ -47,7 +49,8 @@ def check_disk(
         raise MachineError(
             "free space",
             f"a run needs {_mb(needed)} ({parts}), and {_mb(free)} are free",
-            remedy="free space, lower features.views or transform.size_px, or raise features.cut",
+            remedy=f"free space, lower features.views, {encoder(modality).less_room}, or raise "
+            "features.cut",
         )
     yield ok("free space", f"a run needs {_mb(needed)} ({parts}), {_mb(free)} are free")
 

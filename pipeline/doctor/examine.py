@@ -4,8 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.compute.device import RuntimeParams
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.doctor.data_process import DataFindings, RawFolder
 from pipeline.doctor.device import check_device, check_packages
 from pipeline.doctor.disk import check_disk
@@ -20,8 +20,8 @@ from pipeline.doctor.weights import check_weights
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import Finding, fault, gather, warn
 from pipeline.ground.stage import PARAMS
+from pipeline.modality.params import ShelfParams
 from pipeline.model.params import FeaturesParams
-from pipeline.picture.shelf.params import NormalizeParams, TransformParams
 from pipeline.raw.params import DataParams
 from pipeline.track.connection import configure
 from pipeline.track.params import TrackingParams
@@ -73,12 +73,14 @@ def _examine_machine(params: Params | None, options: Options) -> Iterator[Findin
     """Look at what params.yaml asks of weights, device and tracking."""
     if params is None:
         return
-    weights, transform = params.find(WeightsParams), params.find(TransformParams)
-    normalize, machine = params.find(NormalizeParams), params.find(MachineParams)
+    weights, transform = params.find(WeightsParams), params.find(ShelfParams)
+    machine = params.find(MachineParams)
     runtime, train = params.find(RuntimeParams), params.find(TrainParams)
     tracking = params.find(TrackingParams)
+    normalize = params.sections.get("normalize")
     if weights and transform and normalize:
-        yield from gather("weights", check_weights(weights, transform, normalize))[0]
+        mode = getattr(normalize, "mode", None)
+        yield from gather("weights", check_weights(weights, transform, mode))[0]
     if runtime and train and machine:
         yield from gather("device", check_device(runtime, train, machine))[0]
     if tracking:
@@ -129,7 +131,7 @@ def _is_name_of_other_data(name: str, raw: Path) -> bool:
 
 
 def _disk(params: Params, raw: RawFolder | None) -> list[Finding]:
-    data, transform = params.find(DataParams), params.find(TransformParams)
+    data, transform = params.find(DataParams), params.find(ShelfParams)
     features, weights = params.find(FeaturesParams), params.find(WeightsParams)
     if not (raw and data and transform and features and weights):
         return []
@@ -137,5 +139,12 @@ def _disk(params: Params, raw: RawFolder | None) -> list[Finding]:
         outline = draw_outline(weights.architecture, features, transform)
     except ParamsError:  # told by the check of params.yaml
         return []
-    checked = check_disk(Path(data.path), raw, outline, transform=transform, features=features)
+    checked = check_disk(
+        Path(data.path),
+        raw,
+        outline,
+        modality=params.modality,
+        transform=transform,
+        features=features,
+    )
     return gather("disk", checked)[0]

@@ -9,10 +9,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from pipeline.clean.labels import check_policy
-from pipeline.compute.device import RuntimeParams
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.crossval.params import CrossvalParams
-from pipeline.doctor.shapes import draw_outline
 from pipeline.explain.params import ExplainParams
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import Finding, fault, ok
@@ -28,12 +27,9 @@ from pipeline.ground.params import (
 from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
-from pipeline.modality.params import CleanParams
-from pipeline.modality.reading import reader
-from pipeline.modality.table import MODALITIES
+from pipeline.modality.params import AugmentSection, CleanParams, ShelfParams
+from pipeline.modality.sections import modality_meant, sections
 from pipeline.model.params import FeaturesParams
-from pipeline.picture.net.params import AugmentParams
-from pipeline.picture.shelf.params import NormalizeParams, TransformParams
 from pipeline.raw.labels.columns import OWN_COLUMNS
 from pipeline.raw.params import DataParams
 from pipeline.suspects.params import SuspectsParams
@@ -50,17 +46,13 @@ S = TypeVar("S", bound=Section)
 
 CLASSES: dict[str, type[Section]] = {
     "data": DataParams,
-    "clean": reader(MODALITIES[0]).params,
     "split": SplitParams,
-    "transform": TransformParams,
-    "normalize": NormalizeParams,
     "weights": WeightsParams,
     "features": FeaturesParams,
     "train": TrainParams,
     "optim": OptimParams,
     "schedule": ScheduleParams,
     "loss": LossParams,
-    "augment": AugmentParams,
     "evaluate": EvaluateParams,
     "crossval": CrossvalParams,
     "runtime": RuntimeParams,
@@ -71,7 +63,7 @@ CLASSES: dict[str, type[Section]] = {
     "explain": ExplainParams,
     "tune": TuneParams,
 }
-"""Every section and what it must be."""
+"""What each section must be that is the same for every modality."""
 
 _FILE = "params.yaml"
 
@@ -81,6 +73,9 @@ class Params:
     """What params.yaml holds: plain, and those of its sections that are right by themselves."""
 
     raw: Mapping[str, Any]
+    modality: str
+    """That it is written for."""
+
     task: Task | None
     sections: Mapping[str, Section]
 
@@ -111,19 +106,21 @@ def examine_params(path: Path) -> tuple[Params, list[ParamsError]]:
     raw = read_params(path)
     errors: list[ParamsError] = []
     task: Task | None = None
-    sections: dict[str, Section] = {}
+    right: dict[str, Section] = {}
+    modality = modality_meant(raw)
+    classes = CLASSES | sections(modality)
     for key in raw:
         errors += _refusals(refuse_unknown_sections, {key: raw[key]}, path=path)
     try:
         task = load_value(raw, "task", Task, path=path)
     except ParamsError as error:
         errors.append(error)
-    for name, kind in CLASSES.items():
+    for name in filter(classes.__contains__, SECTIONS):
         try:
-            sections[name] = load_section(raw, name, kind, path=path)
+            right[name] = load_section(raw, name, classes[name], path=path)
         except ParamsError as error:
             errors.append(error)
-    params = Params(raw, task, sections)
+    params = Params(raw, modality, task, right)
     for rule in RULES:
         errors += _refusals(rule, params)
     return params, errors
@@ -169,8 +166,10 @@ def _random_start(params: Params) -> None:
 
 def _architecture(params: Params) -> None:
     weights, features = params.find(WeightsParams), params.find(FeaturesParams)
-    transform = params.find(TransformParams)
+    transform = params.find(ShelfParams)
     if weights and features and transform:
+        from pipeline.doctor.shapes import draw_outline  # slow to import
+
         draw_outline(weights.architecture, features, transform)
 
 
@@ -210,13 +209,13 @@ def _monitor(params: Params) -> None:
 
 def _recipe(params: Params) -> None:
     train, optim = params.find(TrainParams), params.find(OptimParams)
-    augment = params.find(AugmentParams)
+    augment = params.find(AugmentSection)
     if train and optim and augment:
         check_recipe(train, optim, augment)
 
 
 def _views(params: Params) -> None:
-    train, augment = params.find(TrainParams), params.find(AugmentParams)
+    train, augment = params.find(TrainParams), params.find(AugmentSection)
     if train and augment:
         prediction_views(augment, train.test_views)
 
@@ -237,7 +236,9 @@ def _metric(params: Params) -> None:
 
 def _space(params: Params) -> None:
     tune = params.find(TuneParams)
-    if tune and set(CLASSES) == set(params.sections):  # ranges are tried in their own sections
+    if tune and {"task", *params.sections} == set(
+        SECTIONS
+    ):  # ranges are tried in their own sections
         check_space(dict(params.raw), tune)
 
 

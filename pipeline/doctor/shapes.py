@@ -5,8 +5,8 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.modality.nets import modality_for, net
+from pipeline.modality.params import ShelfParams
 from pipeline.model.params import FeaturesParams
-from pipeline.picture.shelf.params import TransformParams
 
 
 @dataclass(frozen=True)
@@ -24,9 +24,7 @@ class Outline:
     shape: tuple[int, ...] | None
 
 
-def draw_outline(
-    architecture: str, features: FeaturesParams, transform: TransformParams
-) -> Outline:
+def draw_outline(architecture: str, features: FeaturesParams, transform: ShelfParams) -> Outline:
     """Build an architecture without values, and send one item without values through it.
 
     Raises:

@@ -11,8 +11,8 @@ from pipeline.ground.errors import DataError, IntegrityError, MachineError, Para
 from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, ok, warn
 from pipeline.modality.nets import Net, modality_for, net
+from pipeline.modality.params import ShelfParams
 from pipeline.modality.pretrained import Doubt, Expected, Remote
-from pipeline.picture.shelf.params import NormalizeParams, TransformParams
 from pipeline.track.connection import redact, tracking_uri
 from pipeline.weights.files import check_file, read_state_dict
 from pipeline.weights.matching import match_tensors, rename_in_order
@@ -27,9 +27,14 @@ _TIMEOUT_S = 5.0
 
 
 def check_weights(
-    weights: WeightsParams, transform: TransformParams, normalize: NormalizeParams
+    weights: WeightsParams, transform: ShelfParams, mode: str | None
 ) -> Generator[Finding, None, None]:
     """Find the source, and check what lies on this machine as the stage will.
+
+    Args:
+        weights: What is asked for.
+        transform: The rows that they will be fed with.
+        mode: `normalize.mode`; None where the modality has none.
 
     Raises:
         ParamsError: The source does not exist, or is another architecture's.
@@ -49,7 +54,7 @@ def check_weights(
     else:
         expected = yield from _local(weights, own)
     spec, size = transform.spec(), expected.input_size
-    yield from _fit(weights, normalize, own.doubt(spec, weights.architecture, input_size=size))
+    yield from _fit(weights, mode, own.doubt(spec, weights.architecture, input_size=size))
 
 
 def _local(weights: WeightsParams, net: Net) -> Generator[Finding, None, Expected]:
@@ -125,17 +130,15 @@ def _registered(weights: WeightsParams, uri: str) -> Finding:
     return ok(weights.source, f"will be asked for at {redact(tracking_uri())}")
 
 
-def _fit(
-    weights: WeightsParams, normalize: NormalizeParams, doubt: Doubt | None
-) -> Iterator[Finding]:
+def _fit(weights: WeightsParams, mode: str | None, doubt: Doubt | None) -> Iterator[Finding]:
     """Yield where items will not be as the weights are used to."""
     if weights.source == "none":
         return
     if doubt:
         yield warn("params.yaml", doubt.text, doubt.remedy)
-    if normalize.mode != "pretrained":
+    if mode not in (None, "pretrained"):
         yield warn(
             "params.yaml",
-            f"normalize.mode: {normalize.mode} is not what the weights were trained with",
+            f"normalize.mode: {mode} is not what the weights were trained with",
             "fine if intended; else set it to pretrained",
         )

@@ -8,7 +8,8 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.errors import DataError, Interrupted, ParamsError
 from pipeline.ground.files import replacing, sha256_json
 from pipeline.ground.params import (
@@ -21,7 +22,7 @@ from pipeline.ground.params import (
     replace_values,
 )
 from pipeline.keys.keys import train_key
-from pipeline.picture.net.params import AugmentParams
+from pipeline.modality.sections import modality_meant, sections
 from pipeline.raw.params import DataParams
 from pipeline.repo.lock import LOCK, Lock
 from pipeline.repo.state import state_folder
@@ -173,7 +174,7 @@ def build_plan(raw: dict[str, Any]) -> tuple[Plan, RuntimeParams]:
         load_section(raw, "data", DataParams, path=PARAMS).target,
         recipe,
         load_section(raw, "loss", LossParams, path=PARAMS),
-        load_section(raw, "augment", AugmentParams, path=PARAMS),
+        load_section(raw, "augment", sections(modality_meant(raw))["augment"], path=PARAMS),
     )
     return plan, runtime
 

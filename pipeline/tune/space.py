@@ -12,17 +12,16 @@ from typing import Annotated, Any, Union, get_args, get_origin
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import SECTIONS, Section, load_section
-from pipeline.picture.net.params import AugmentParams
+from pipeline.modality.sections import modality_meant, sections
 from pipeline.train.params import TrainParams
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.tune.params import TuneParams
 
-SEARCHABLE: dict[str, type[Section]] = {
+_SEARCHABLE: dict[str, type[Section]] = {
     "train": TrainParams,
     "optim": OptimParams,
     "schedule": ScheduleParams,
     "loss": LossParams,
-    "augment": AugmentParams,
 }
 
 _YARDSTICKS = {("loss", "class_weights"), ("loss", "sample_weights")}
@@ -112,8 +111,13 @@ def _dimension(raw: dict[str, Any], path: str, spec: dict[str, Any]) -> Dimensio
         raise _error(f"{path}.high", f"must be above low, which is {low}", high)
     if is_log and low <= 0:
         raise _error(f"{path}.low", "must be above 0 on a logarithmic scale", low)
-    is_whole = _is_whole(SEARCHABLE[section].model_fields[key].annotation)
+    is_whole = _is_whole(_searchable(raw)[section].model_fields[key].annotation)
     return Dimension(section, key, low, high, is_log, is_whole)
+
+
+def _searchable(raw: dict[str, Any]) -> dict[str, type[Section]]:
+    """Return the sections with params that can be searched."""
+    return _SEARCHABLE | {"augment": sections(modality_meant(raw))["augment"]}
 
 
 def _is_whole(annotation: Any) -> bool:
@@ -132,15 +136,15 @@ def _choices(raw: dict[str, Any], section: str, key: str, choices: Any) -> Dimen
 
 
 def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> None:
-    if section not in SEARCHABLE:
+    if section not in _searchable(raw):
         if section in SECTIONS:
             raise _error(
                 path,
                 f"`{section}` cannot be searched: trials share the cached features, "
-                f"and differ in {', '.join(SEARCHABLE)} alone",
+                f"and differ in {', '.join(_searchable(raw))} alone",
                 path,
             )
-        raise _error(path, f"must be a param of {', '.join(SEARCHABLE)}", path)
+        raise _error(path, f"must be a param of {', '.join(_searchable(raw))}", path)
     if (section, key) == ("train", "monitor"):
         raise _error(path, "is what trials are compared by, and must be one for all", path)
     if (section, key) == ("train", "test_views"):
@@ -159,7 +163,7 @@ def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> N
             "activations are made by `features`",
             path,
         )
-    known = list(SEARCHABLE[section].model_fields)
+    known = list(_searchable(raw)[section].model_fields)
     if key not in known:
         close = difflib.get_close_matches(key, known, n=1)
         hint = f" (did you mean {section}.{close[0]}?)" if close else ""
@@ -186,7 +190,7 @@ def _refuse_idle(raw: dict[str, Any], path: str, dimensions: list[Dimension]) ->
 def _refuse_outside(raw: dict[str, Any], section: str, key: str, field: str, value: Any) -> None:
     changed = with_values(raw, {f"{section}.{key}": value})
     try:
-        load_section(changed, section, SEARCHABLE[section], path=_FILE)
+        load_section(changed, section, _searchable(raw)[section], path=_FILE)
     except ParamsError as error:
         rule = str(error).removeprefix(f"{_FILE}: ").removeprefix(f"{section}.{key}: ")
         raise ParamsError(_FILE, rule, field=f"tune.space.{field}") from error

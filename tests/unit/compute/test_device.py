@@ -7,7 +7,8 @@ import sys
 import pytest
 import torch
 
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.errors import MachineError
 from tests.support.closure import ROOT
 from tests.support.project import ENVIRONMENT
@@ -88,7 +89,8 @@ def test_an_absent_device_is_one_line_with_exit_code_4(device):
 
 ALLOCATE = """
 import resource, torch
-from pipeline.compute.device import RuntimeParams, open_runtime
+from pipeline.compute.device import open_runtime
+from pipeline.compute.params import RuntimeParams
 if {opened}:
     open_runtime(RuntimeParams(seed=1, threads=1, device="cpu", precision="fp32", compile=False))
 for _ in range(3):

@@ -19,6 +19,7 @@ from pipeline.doctor.shapes import Outline
 from pipeline.ground.errors import DataError
 from pipeline.ground.files import sha256_file, write_json
 from pipeline.ground.findings import gather
+from pipeline.modality.params import ShelfParams
 from pipeline.picture.read.probe import ALARMS, NOTES
 from pipeline.raw.params import DataParams
 from tests.support.closure import ROOT
@@ -416,9 +417,9 @@ def test_a_registered_name_of_other_data_is_told(params, tmp_path, monkeypatch):
 
 def test_the_disk_must_hold_every_output_twice(raw, look, params):
     _, seen = look()
-    transform, features = params.find(CLASSES["transform"]), params.find(CLASSES["features"])
+    transform, features = params.find(ShelfParams), params.find(CLASSES["features"])
     outline = Outline(2560, "blocks.4", (80, 14, 14))
-    sizes = {"transform": transform, "features": features}
+    sizes = {"modality": "picture", "transform": transform, "features": features}
     found, _ = gather("disk", check_disk(raw, seen, outline, **sizes))
     store = 48 * 3 * 224 * 224
     cached = 48 * (2560 * 4 + 8 * 80 * 14 * 14 * 2)

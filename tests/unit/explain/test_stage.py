@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.compute.device import RuntimeParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.explain.params import ExplainParams
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.judge.params import EvaluateParams

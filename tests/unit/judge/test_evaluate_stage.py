@@ -5,7 +5,7 @@ import json
 import pandas as pd
 import pytest
 
-from pipeline.compute.device import RuntimeParams
+from pipeline.compute.params import RuntimeParams
 from pipeline.ground.errors import IntegrityError
 from pipeline.judge.params import EvaluateParams
 from pipeline.train.checkpoint import Checkpoints

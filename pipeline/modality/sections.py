@@ -1,0 +1,29 @@
+"""Find the sections of params.yaml whose keys depend on the modality; nothing heavy is imported."""
+
+from collections.abc import Mapping
+from importlib import import_module
+from typing import Any
+
+from pipeline.modality import table
+
+PART = "params"
+"""The module of every modality that holds them; tests read this too, for the imports of stages."""
+
+
+def sections(modality: str) -> dict[str, type[Any]]:
+    """Return the classes of a modality of `MODALITIES`, by section."""
+    found: dict[str, type[Any]] = import_module(f"pipeline.{modality}.{PART}").SECTIONS
+    return found
+
+
+def modality_meant(raw: Mapping[str, Any]) -> str:
+    """Return the modality that params.yaml is written for: whose keys it has most of."""
+
+    def known(modality: str) -> int:
+        return sum(
+            len(set(raw[name]) & set(kind.model_fields))
+            for name, kind in sections(modality).items()
+            if isinstance(raw.get(name), dict)
+        )
+
+    return max(table.MODALITIES, key=known)
