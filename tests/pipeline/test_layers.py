@@ -28,6 +28,7 @@ ROOMS = (
     "picture.shelf",
     "picture.net.cpu",
     "picture.net",
+    "picture.params",
     "picture.show",
     "weights",
     "model",
