@@ -25,9 +25,9 @@ from pipeline.ground.files import md5_file, read_json
 from pipeline.ground.git import ask_git, has_commit
 from pipeline.ground.tables import read_table
 from pipeline.manifest.manifest import KEPT, read_manifest
-from pipeline.picture.read.limits import item_limits
 from pipeline.raw.archive.archive import RawFault
 from pipeline.raw.containers import Container, open_container
+from pipeline.raw.source import MOST_BYTES
 from pipeline.repo.cache import cache_folder, object_path, read_listing
 from pipeline.repo.history import show
 from pipeline.repo.lock import LOCK, Lock
@@ -55,7 +55,7 @@ class CachedFiles:
             for parent in map(str, PurePosixPath(path).parents):
                 if parent in self.listing:
                     holder = _opened(object_path(self.cache, self.listing[parent]), parent)
-                    return holder.read(path[len(parent) + 1 :], item_limits().bytes)
+                    return holder.read(path[len(parent) + 1 :], MOST_BYTES)
         except (OSError, PipelineError, RawFault):
             return None
         return None
@@ -220,7 +220,7 @@ def _read_by_clean(lock: Lock) -> dict[str, str]:
 
 
 def _listing(cache: Path, lock: Lock, settings: Mapping[str, Any]) -> Mapping[str, str]:
-    """Return the raw files of a lock; none where they are unknown: only pictures need them."""
+    """Return the raw files of a lock; none where they are unknown: only a sheet needs them."""
     md5 = _read_by_clean(lock).get(str(settings.get("data", {}).get("path")))
     try:
         return read_listing(cache, md5) if md5 else {}

@@ -14,7 +14,6 @@ from pipeline.ground.errors import DataError, MachineError, PipelineError
 from pipeline.ground.files import copy_file, md5_file
 from pipeline.ground.git import ask_git
 from pipeline.ground.tables import read_table
-from pipeline.picture.read.limits import item_limits
 from pipeline.raw.source import RawFault, read_raw
 from pipeline.repo.cache import cache_folder, object_path, read_listing
 from pipeline.repo.history import LockFile, show
@@ -130,7 +129,7 @@ def lay_out_raw(
 
 def _read_present(raw: Path, path: str) -> bytes | None:
     try:
-        return read_raw(raw, path, item_limits().bytes)
+        return read_raw(raw, path)
     except (OSError, PipelineError, RawFault):
         return None
 

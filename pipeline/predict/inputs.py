@@ -1,8 +1,8 @@
-"""What a person points at, as a list of files: pictures, folders, archives, label files.
+"""What a person points at, as a list of files: items, folders, archives, label files.
 
 Folders and archives are looked through as `clean` looks through a raw folder: hidden and system
-files do not count, a label file in a folder itself is no picture, and what nobody may open is in
-the list with the reason. A label file names pictures by its column `path`, or by one that `clean`
+files do not count, a label file in a folder itself is no item, and what nobody may open is in
+the list with the reason. A label file names items by its column `path`, or by one that `clean`
 takes for it; its paths are read as `clean` reads them.
 """
 
@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.ground.errors import ParamsError
 from pipeline.raw.containers import is_container
 from pipeline.raw.folder import Folder, is_ignored, look_at, look_into
+from pipeline.raw.item_names import item_nouns
 from pipeline.raw.labels.choice import LABEL_NAMES
 from pipeline.raw.labels.columns import find_path_column
 from pipeline.raw.labels.path_matching import FileNames, Matched, Written, inside, match_paths
@@ -59,7 +60,7 @@ def find_inputs(given: Sequence[str], *, but: Path | None = None) -> list[Input]
     """List the files, sorted by their paths; one that was reached twice is there once.
 
     Args:
-        given: Paths of pictures, folders, archives and label files.
+        given: Paths of items, folders, archives and label files.
         but: A file that is none of them, wherever it lies: the output.
 
     Raises:
@@ -77,7 +78,7 @@ def find_inputs(given: Sequence[str], *, but: Path | None = None) -> list[Input]
         raise ParamsError(
             ", ".join(given) or "rootstock predict",
             "there is no file to predict",
-            remedy="name pictures, folders, .tar or .zip archives, or a label file",
+            remedy=f"name {item_nouns()}, folders, .tar or .zip archives, or a label file",
         )
     return [found[path] for path in sorted(found)]
 
@@ -98,7 +99,7 @@ def _look(given: str) -> Iterable[Input]:
             "rootstock predict",
             "must be a path; standard input is not read",
             got=given,
-            remedy="name pictures, folders, archives or a label file",
+            remedy=f"name {item_nouns()}, folders, archives or a label file",
         )
     if path.is_dir():
         return _from_folder(path, look_at(path))

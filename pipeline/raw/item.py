@@ -5,7 +5,7 @@ from typing import Literal
 
 from pipeline.modality.table import MODALITIES
 
-Layout = Literal["label file", "class folders", "split folders", "picture tables", "samples"]
+Layout = Literal["label file", "class folders", "split folders", "item tables", "samples"]
 
 
 @dataclass(frozen=True, slots=True)

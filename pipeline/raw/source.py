@@ -23,11 +23,14 @@ _REFUSALS = (
     errno.ENAMETOOLONG,
 )
 _FETCHED = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC | os.O_NOFOLLOW
+MOST_BYTES = 3 << 30
+"""More than any item has that `clean` keeps."""
+
 _OPEN_CONTAINERS = 8
 """In each process; paths come sorted, so that one would nearly do."""
 
 
-def read_raw(raw: Path, path: str, max_bytes: int) -> bytes:
+def read_raw(raw: Path, path: str, max_bytes: int = MOST_BYTES) -> bytes:
     """Read an item whole.
 
     Args:

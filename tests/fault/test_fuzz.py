@@ -268,7 +268,7 @@ def open_table(place, name, content):
 
 def test_tables_of_pictures(tmp_path):
     outcomes = fuzz(open_table, tmp_path, TABLES_OF_PICTURES, 100)
-    assert {"picture tables", "refused with 3"} <= outcomes
+    assert {"item tables", "refused with 3"} <= outcomes
 
 
 def read_samples(place, name, content):

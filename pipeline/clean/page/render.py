@@ -28,7 +28,7 @@ from pipeline.pages.template import render
 _LAYOUTS = {
     "label file": "a label file",
     "class folders": "one folder for each class",
-    "picture tables": "Parquet tables with a picture column",
+    "item tables": "Parquet tables with a picture column",
     "samples": "WebDataset samples, of several files each",
     "split folders": "one folder for each class in each split",
 }

@@ -5,7 +5,6 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.ground.errors import PipelineError
-from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.probe import Limits
 from pipeline.picture.read.spec import Pixels, UndecodableImage
 from pipeline.picture.show.preview import shrink
@@ -36,6 +35,6 @@ def pixels_of(content: bytes | None, limits: Limits) -> Pixels | None:
 def read_item(raw: Path, path: str) -> bytes | None:
     """Read an item that was probed and found decodable; None where it is gone since."""
     try:
-        return read_raw(raw, path, item_limits().bytes)
+        return read_raw(raw, path)
     except (OSError, RawFault, PipelineError):
         return None

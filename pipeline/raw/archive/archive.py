@@ -183,7 +183,7 @@ def _refuse_compressed(path: Path) -> NoReturn:
     raise DataError(
         path,
         "must not be compressed as a whole: its members could not be read in place",
-        remedy="unpack it to a plain .tar; pictures are compressed already",
+        remedy="unpack it to a plain .tar",
     )
 
 

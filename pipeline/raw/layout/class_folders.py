@@ -10,11 +10,12 @@ from pipeline.ground.errors import DataError
 from pipeline.raw.archive.archive import SUFFIXES
 from pipeline.raw.folder import Folder
 from pipeline.raw.item import Item, RawItems
+from pipeline.raw.item_names import item_noun, item_nouns
 from pipeline.raw.layout.doubts import folders_in_all, ignore_line, named
 from pipeline.raw.layout.layout import AUTO, find_roots
 from pipeline.raw.layout.names_with_classes import ClassNames, describe_class_names
 from pipeline.raw.layout.split_words import (
-    is_beside_pictures,
+    is_beside_items,
     is_filler,
     read_split_folders,
     split_of_folder,
@@ -166,7 +167,7 @@ def _by_parts(counts: Mapping[str, int], parts: Mapping[str, Parts]) -> Counter[
 
 
 def _refuse_flat(raw: Path, folder: Folder, top: Node, layout: str) -> None:
-    """Refuse pictures that lie in no class folder; say if their names begin with classes.
+    """Refuse items that lie in no class folder; say if their names begin with classes.
 
     Raises:
         DataError: There are no folders, splits without class folders, or one folder of files whose
@@ -198,7 +199,7 @@ def _refuse_flat(raw: Path, folder: Folder, top: Node, layout: str) -> None:
                 f"{raw / _stem(first) / Path(first).name}; or {remedy}"
             )
     elif node.folders:
-        fault = f"the pictures in {named(plain)}, named as splits, are in no class folder"
+        fault = f"the {item_nouns()} in {named(plain)}, named as splits, are in no class folder"
         remedy += ", or write data.layout: class if these folders are the classes"
     elif hint:
         fault = f"{'/'.join(node.path)!r} is the only folder, and would be the only class"
@@ -218,7 +219,7 @@ def _class_names(raw: Path, place: Path, folder: Folder) -> ClassNames | None:
 
 
 def _unlabeled(top: Node, roots: Sequence[Root]) -> list[Root]:
-    """Return the roots of splits but train whose pictures lie in no folder that names a class."""
+    """Return the roots of splits but train whose items lie in no folder that names a class."""
     trains = [root for root in roots if root.split == "train"]
     known = {name for root in trains for name in class_names(top, root)}
     return [
@@ -291,7 +292,7 @@ def _without_labels(
 
 
 def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
-    """Warn of folders of classes and splits that have no picture."""
+    """Warn of folders of classes and splits that have no item."""
     classes, splits = [], []
     depths = {(root.path, len(root.path) + root.levels.index(CLASS) + 1) for root in roots}
     above = {root.path[:-1] for root in roots if root.split}
@@ -305,8 +306,9 @@ def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
             splits.append(path)
     for kind, paths in (("split", splits), ("class", classes)):
         if paths:
+            verb = "has" if len(paths) == 1 else "have"
             which = f"the {kind} folder" if len(paths) == 1 else f"{len(paths)} {kind} folders"
-            yield f"{which} {named(paths)} {'has' if len(paths) == 1 else 'have'} no picture"
+            yield f"{which} {named(paths)} {verb} no {item_noun()}"
 
 
 def _odd_classes(top: Node) -> Iterator[str]:
@@ -314,7 +316,7 @@ def _odd_classes(top: Node) -> Iterator[str]:
     splits = [
         name for name, each in read_split_folders(sorted(top.folders)).items() if not each.rest
     ]
-    others = [name for name in sorted(top.folders) if is_beside_pictures(name) or is_filler(name)]
+    others = [name for name in sorted(top.folders) if is_beside_items(name) or is_filler(name)]
     inner = folders_in_all(top)
     if inner:
         yield (

@@ -7,13 +7,14 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.layout.split_words import is_beside_pictures, is_filler, read_split_folders
+from pipeline.raw.item_names import item_nouns
+from pipeline.raw.layout.split_words import is_beside_items, is_filler, read_split_folders
 from pipeline.raw.layout.tree import ANY, CLASS, Node, Root, class_names, folders_beside, only_way
 
 _SHOWN = 5
 """Folders that a message names."""
 
-_LABELS = "name each picture's class and split in a labels.csv"
+_LABELS = "name each item's class and split in a labels.csv"
 
 
 def named(names: Collection[str]) -> str:
@@ -72,13 +73,13 @@ def refuse_half_split_classes(raw: Path, node: Node, holders: Sequence[str]) -> 
     raise DataError(
         raw,
         f"{named(holders)} {_verb(holders, 'holds', 'hold')} folders that are named as splits, and "
-        f"{named(without or loose)} {'none' if without else 'pictures beside them'}",
+        f"{named(without or loose)} {'none' if without else f'{item_nouns()} beside them'}",
         remedy=f"leave out what is no class with {ignore_line(places)}, or write "
         f"data.layout: {levels}, which deals all items by `split`",
     )
 
 
-def refuse_lost_pictures(raw: Path, top: Node, roots: Sequence[Root]) -> None:
+def refuse_lost_items(raw: Path, top: Node, roots: Sequence[Root]) -> None:
     """Refuse to leave out folders beside the splits that seem to belong to them.
 
     Raises:
@@ -198,7 +199,7 @@ def _refuse_siblings_inside(raw: Path, top: Node) -> None:
 
 def _refuse_names_without_classes(raw: Path, top: Node) -> None:
     """Refuse folders whose names say nothing of classes, or all but one that holds the classes."""
-    beside = [name for name in top.folders if is_beside_pictures(name)]
+    beside = [name for name in top.folders if is_beside_items(name)]
     others = [name for name in top.folders if name not in beside]
     holds_all = [
         name

@@ -14,7 +14,7 @@ from pipeline.raw.layout.doubts import (
     refuse_classes_of_splits,
     refuse_doubt,
     refuse_half_split_classes,
-    refuse_lost_pictures,
+    refuse_lost_items,
     refuse_missing_train,
     refuse_one_folder,
     refuse_several,
@@ -44,7 +44,7 @@ def find_roots(raw: Path, top: Node, layout: str) -> list[Root]:
         return _given_roots(raw, top, tuple(layout.split("/")))
     roots = _split_roots(top, is_top=True) or _deeper_roots(raw, top)
     if roots:
-        refuse_lost_pictures(raw, top, roots)
+        refuse_lost_items(raw, top, roots)
         refuse_strange_classes(raw, top, roots)
         return roots
     refuse_classes_of_splits(raw, only_way(top))
@@ -142,7 +142,7 @@ def _labels(node: Node, roots: Iterable[Root]) -> set[str]:
 
 
 def _agree(node: Node, others: Collection[Root], classes: set[str], *, by_classes: bool) -> bool:
-    """Return whether a second split holds the classes of train, or pictures without a class.
+    """Return whether a second split holds the classes of train, or items without a class.
 
     Args:
         node: The folder above the splits.

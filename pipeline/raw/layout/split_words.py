@@ -37,7 +37,7 @@ _BESIDE = (
     "predictions pred preds output outputs result results doc docs documentation metadata meta "
     "submission submissions"
 )
-"""Words of folders that lie beside pictures, and are seldom classes."""
+"""Words of folders that lie beside items, and are seldom classes."""
 
 _PARTS = re.compile(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|[^\W\d_A-Za-z]+|\d+")
 _NUMBER = r"(?:v ?)?\d+(?: ?x ?\d+)?"
@@ -137,8 +137,8 @@ def is_filler(name: str) -> bool:
     return _NOTHING.fullmatch(_plain(name)) is not None
 
 
-def is_beside_pictures(name: str) -> bool:
-    """Return whether a folder is named as what lies beside pictures: `annotations`, `masks`."""
+def is_beside_items(name: str) -> bool:
+    """Return whether a folder is named as what lies beside items: `annotations`, `masks`."""
     return _ASIDE.fullmatch(_plain(name)) is not None
 
 

@@ -1,1 +1,1 @@
-"""Files that hold many samples: shards of archives, and tables with pictures."""
+"""Files that hold many samples: shards of archives, and item tables."""

@@ -10,7 +10,7 @@ from pipeline.raw.item import Item, RawItems
 from pipeline.raw.shards.samples import from_samples
 from pipeline.raw.shards.table_items import from_tables
 
-SHARDED = ("picture tables", "samples")
+SHARDED = ("item tables", "samples")
 """Layouts in which names of files may say the split."""
 
 

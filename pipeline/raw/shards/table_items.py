@@ -53,7 +53,7 @@ def from_tables(raw: Path, files: Sequence[str], *, target: str) -> RawItems:
             f"columns of the tables that are not read: {named}; the {item_nouns()} are "
             f"those of {first.table.column.name!r}"
         )
-    return RawItems(items, "picture tables", meta_names, 0, tuple(warnings))
+    return RawItems(items, "item tables", meta_names, 0, tuple(warnings))
 
 
 def items_of_shards(

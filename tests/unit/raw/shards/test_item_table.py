@@ -40,7 +40,7 @@ def test_a_hubs_files_are_items_with_names_and_splits(tmp_path):
         hub_table(tmp_path / f"data/{name}.parquet", n, first=100 * n)
     (tmp_path / "README.md").write_text("x")
     found = find(tmp_path)
-    assert found.layout == "picture tables"
+    assert found.layout == "item tables"
     assert [(item.path, item.label, item.split) for item in found.items][:4] == [
         ("README.md", None, None),
         ("data/test-00000-of-00001.parquet/00000000", "cat", "test"),
@@ -382,7 +382,7 @@ def test_the_same_pictures_are_cleaned_alike_in_a_table_and_in_folders(tmp_path)
     columns = ["id", "label", "split", "status", "width", "mode", "format"]
     loose, table = (clean_folder(tmp_path / name) for name in ("loose", "packed"))
     assert loose.manifest[columns].equals(table.manifest[columns])
-    assert table.report["layout"] == "picture tables"
+    assert table.report["layout"] == "item tables"
 
 
 def test_prediction_takes_the_rows_of_a_table_and_of_a_folder(tmp_path):
