@@ -24,7 +24,7 @@ from pipeline.version.verify import choose_items, compare
 from tests.support.published import REGISTRY, RESULTS, TRACKING, Project, read_note, use_real_model
 
 CLASSES = {"task": "classification", "classes": ["a", "b"], "precision": "fp32"}
-VALUES = {"task": "regression", "target_std": 10.0, "precision": "fp32"}
+VALUES = {"task": "regression", "classes": [], "target_std": 10.0, "precision": "fp32"}
 
 
 @pytest.fixture
