@@ -1,1 +1,1 @@
-"""`rootstock doctor`: what is wrong, told before any work; a module for each concern."""
+"""`rootstock doctor`: what is wrong, reported before any work; a module for each concern."""

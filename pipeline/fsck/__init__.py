@@ -1,1 +1,1 @@
-"""`rootstock fsck`: are the bytes those that the lock files record."""
+"""`rootstock fsck`: compares bytes with what the lock files record."""

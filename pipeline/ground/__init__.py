@@ -1,1 +1,1 @@
-"""What everything stands on: errors, params, files, tables, git, locks, stages."""
+"""What everything uses: errors, params, files, tables, git, locks, stages."""

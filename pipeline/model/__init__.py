@@ -1,1 +1,1 @@
-"""Pretrained weights, backbones, features, and the bundle that ships."""
+"""Backbone and head, features, and the bundle that ships."""

@@ -1,1 +1,1 @@
-"""Who is champion, and the audit of every decision."""
+"""Which version is champion, and the audit of every decision."""

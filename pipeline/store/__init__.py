@@ -1,1 +1,1 @@
-"""Rows on disk, made anew only where they must be."""
+"""Rows on disk; only what changed is written again."""

@@ -1,1 +1,1 @@
-"""What is minimized, how weights move, and how well the result does."""
+"""The training loop, its strategies and its checkpoints."""

@@ -212,17 +212,6 @@ def test_the_index_names_each_page():
     assert set(decisions.parent.glob("0*.md")) == listed
 
 
-def test_the_page_on_architecture_has_the_rooms_in_their_order():
-    text = (ROOT / "docs/architecture.md").read_text(encoding="utf-8")
-    table = text.partition("## Rooms")[2].partition("## Laws")[0]
-    rooms = [each for each in ROOMS if "." not in each or is_folder(each)]
-    assert re.findall(r"^\| `([a-z_.]+)` \|", table, re.MULTILINE) == rooms
-
-
-def is_folder(room):
-    return (ROOT / "pipeline" / room.replace(".", "/")).is_dir()
-
-
 def test_the_generated_pages_have_each_param_and_each_subcommand():
     page = params_page(ROOT / "params.yaml")
     for section, values in read_params(ROOT / "params.yaml").items():

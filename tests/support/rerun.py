@@ -1,5 +1,6 @@
-"""The table "What re-runs after an edit" of docs/architecture.md: by room, from the imports."""
+"""The table of rooms in docs/architecture.md: what each is, and what runs after an edit of it."""
 
+import ast
 from functools import cache
 
 from tests.pipeline.test_layers import FILES, ROOMS, layer, name_of
@@ -34,13 +35,21 @@ def rows():
         yield room, file, stages_of(file)
 
 
+def purpose(room):
+    """Return the first sentence of the docstring of a room, or of a file of one."""
+    path = ROOT / "pipeline" / room.replace(".", "/")
+    file = path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+    docstring = ast.get_docstring(ast.parse(file.read_text(encoding="utf-8"))) or ""
+    return " ".join(docstring.split("\n\n")[0].split()).split(". ")[0].rstrip(".")
+
+
 def table():
     """Return the table as Markdown."""
-    lines = ["| room | the file that most stages import | runs |", "|---|---|---|"]
+    lines = ["| room | what it is | the file that most stages import | runs |", "|---|---|---|---|"]
     for room, file, stages in rows():
         name = file.removeprefix("pipeline/") if stages else ""
         told = ", ".join(f"`{each}`" for each in stages) or "`publish` alone, as always"
-        lines.append(f"| `{room}` | {f'`{name}`' if name else 'any'} | {told} |")
+        lines.append(f"| `{room}` | {purpose(room)} | {f'`{name}`' if name else 'any'} | {told} |")
     return "\n".join([*lines, ""])
 
 

@@ -1,1 +1,1 @@
-"""Raw folders of pictures that are sets for other tasks, or lie in files that are not read."""
+"""Refuse sets of pictures that are for other tasks, or in files that are not read."""
