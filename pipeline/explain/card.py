@@ -11,10 +11,12 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from pipeline.explain.card_text import CardText
-from pipeline.explain.findings import findings, number
-from pipeline.explain.sheets import Sheet
 from pipeline.explain.slices import Slice
+from pipeline.explain.words import count_views, number
 from pipeline.judge.metrics import METRICS, main, shown
+from pipeline.modality.evidence import Explain, Legend, Sheet
+from pipeline.modality.explaining import explainer
+from pipeline.modality.files import files
 from pipeline.model.bundle import Bundle
 from pipeline.weights.weights import BackboneRecord
 
@@ -51,7 +53,7 @@ class Table:
 
 @dataclass(frozen=True)
 class Chart:
-    """A picture among the plots."""
+    """An image among the plots."""
 
     kind: ClassVar = "chart"
     file: Path
@@ -60,11 +62,12 @@ class Chart:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Examples: on the page as pictures; in Markdown their sheets are named."""
+    """Examples: shown on the page; in Markdown their sheets are named."""
 
     kind: ClassVar = "gallery"
-    sheets: Sequence[Sheet]
+    sheets: Sequence[Sheet[Any]]
     files: Sequence[Path]
+    legend: Legend
 
 
 Block = Words | Table | Chart | Gallery
@@ -122,13 +125,14 @@ class Facts:
     text: CardText
     digests: Mapping[str, str]
     plots: Path
-    sheets: Sequence[Sheet]
+    sheets: Sequence[Sheet[Any]]
     slices: Sequence[Slice]
 
 
 def make_card(facts: Facts) -> Card:
     """Put the card together."""
     bundle = facts.bundle
+    one, explain = files(bundle.modality).NOUN[0], explainer(bundle.modality)
     what = (
         " or ".join(bundle.classes)
         if 0 < len(bundle.classes) <= 4
@@ -140,7 +144,7 @@ def make_card(facts: Facts) -> Card:
         _people(facts, "Out of scope"),
         _people(facts, "Limits"),
         _worth(facts),
-        _looks(facts),
+        *([_looks(facts, explain)] if explain else []),
         *([_calibration(facts), _abstention(facts)] if bundle.classes else [_values(facts)]),
         _slices(facts),
         _data(facts),
@@ -150,14 +154,14 @@ def make_card(facts: Facts) -> Card:
     ]
     return Card(
         facts.data_name,
-        f"A picture in, its {bundle.target} out: {what}. {bundle.architecture}, fine-tuned.",
-        _tiles(facts),
+        f"A {one} in, its {bundle.target} out: {what}. {bundle.architecture}, fine-tuned.",
+        _tiles(facts, explain),
         warnings,
         parts,
     )
 
 
-def _tiles(facts: Facts) -> list[tuple[str, str]]:
+def _tiles(facts: Facts, explain: Explain | None) -> list[tuple[str, str]]:
     metrics, report = facts.metrics, facts.report
     name = main(metrics)
     interval = metrics["ci95"].get(name)
@@ -170,10 +174,7 @@ def _tiles(facts: Facts) -> list[tuple[str, str]]:
     if "abstention" in report:
         most = report["abstention"]["at"]["0.8"]
         tiles.append((number(most["accuracy"]), "accuracy where the surest 80 % are answered"))
-    density = report["looking"]["border"].get("density")
-    if density is not None:
-        tiles.append((f"{density:.2f}", "heat at the border over its share of the area"))
-    return tiles
+    return [*tiles, *(explain.tiles(report) if explain else [])]
 
 
 def _people(facts: Facts, title: str) -> Part:
@@ -216,18 +217,15 @@ def _worth(facts: Facts) -> Part:
     return Part("What it is worth", blocks)
 
 
-def _looks(facts: Facts) -> Part:
-    blocks: list[Block] = [
-        Words(findings(facts.report)),
-        Gallery(facts.sheets, _files(facts.plots, "sheet-*.jpg")),
-    ]
-    looking = facts.report["looking"]
-    words = (
-        f"{looking['method']} on the {looking['layer']}, mean over {_views(looking['views'])} of "
-        f"each picture, for the answer that was given; {looking['items']:,} maps, "
-        f"{looking['without_heat']:,} of them without any heat."
+def _looks(facts: Facts, explain: Explain) -> Part:
+    return Part(
+        explain.title,
+        [
+            Words([explain.about(facts.report)], soft=True),
+            Words(explain.findings(facts.report)),
+            Gallery(facts.sheets, _files(facts.plots, "sheet-*.jpg"), explain.legend()),
+        ],
     )
-    return Part("Where it looks", [Words([words], soft=True), *blocks])
 
 
 def _calibration(facts: Facts) -> Part:
@@ -276,7 +274,7 @@ def _abstention(facts: Facts) -> Part:
         ],
     )
     return Part(
-        "What is gained by leaving unsure pictures to a person",
+        f"What is gained by leaving unsure {files(facts.bundle.modality).NOUN[1]} to a person",
         [
             Table(["answered", "accuracy", "95 % interval", "from a confidence of"], rows),
             Chart(facts.plots / "abstention.png", "accuracy over the share that is answered"),
@@ -328,7 +326,7 @@ def _data(facts: Facts) -> Part:
     grouped = (
         f"{facts.groups:,} items share a group with another one; groups are never split."
         if facts.groups
-        else "No item has a group: the split is by picture."
+        else f"No item has a group: the split is by {files(facts.bundle.modality).NOUN[0]}."
     )
     license_ = " ".join(facts.text.sections.get("Data license", (NOT_STATED,)))
     return Part(
@@ -353,7 +351,7 @@ def _model(facts: Facts) -> Part:
         ["license of these weights", record.expected.license or NOT_STATED],
         ["sha256 of these weights", record.sha256 or "none: a random start"],
         ["input", f"{spec.size_px} x {spec.size_px} pixels, {spec.resize}, {spec.interpolation}"],
-        ["a prediction", f"mean over {_views(len(bundle.views))}, {bundle.precision}"],
+        ["a prediction", f"mean over {count_views(len(bundle.views))}, {bundle.precision}"],
     ]
     params = [
         [f"{section}.{name}", _param(value)]
@@ -372,10 +370,6 @@ def _digests(facts: Facts) -> Part:
     return Part(
         "Digests", [Words([words], soft=True), Table(["file", "sha256"], rows, numeric=False)]
     )
-
-
-def _views(count: int) -> str:
-    return "1 view" if count == 1 else f"{count} views"
 
 
 def _files(folder: Path, pattern: str) -> list[Path]:

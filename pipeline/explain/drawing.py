@@ -1,7 +1,4 @@
-"""The pictures of the side branch: curves, slices, and sheets of pictures with heat on them.
-
-Axes: H and W pixels.
-"""
+"""The curves of the side branch."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -10,17 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from pipeline.ground.plots import (
-    COLORS,
-    INK,
-    PALE,
-    add_legend,
-    as_rgb,
-    drawn,
-    figure_file,
-    printable,
-    shorten,
-)
+from pipeline.ground.plots import COLORS, INK, PALE, add_legend, figure_file, printable, shorten
 
 
 def reliabilities(
@@ -54,7 +41,12 @@ def reliabilities(
 
 
 def answered_curve(
-    path: Path, curve: Sequence[Mapping[str, float]], *, told: Sequence[float], title: str
+    path: Path,
+    curve: Sequence[Mapping[str, float]],
+    *,
+    told: Sequence[float],
+    items: str,
+    title: str,
 ) -> None:
     """Draw accuracy over the share of items that is answered, with its band.
 
@@ -62,6 +54,7 @@ def answered_curve(
         path: The PNG to write.
         curve: `share`, `accuracy`, and where there is a band `low` and `high`.
         told: Shares that get a mark and a number.
+        items: What people call them.
         title: Above.
     """
     with figure_file(path, (6.6, 4.6)) as figure:
@@ -89,7 +82,7 @@ def answered_curve(
         bottom = min(each.get("low", each["accuracy"]) for each in curve)
         axes.set(xlim=(1.05, 0.0), ylim=(max(0.0, bottom - 0.05), 1.02))
         axes.set(
-            xlabel="share of pictures that is answered, the surest first",
+            xlabel=f"share of {items} that is answered, the surest first",
             ylabel="share of right answers",
         )
         axes.set_title(printable(title))
@@ -145,51 +138,3 @@ def residuals(
         left.set_title(printable(title))
         right.hist(error, bins=30, orientation="horizontal", color=COLORS[0], alpha=0.8)
         right.set_xlabel("items")
-
-
-def heat_sheet(
-    parts: Sequence[tuple[str, Sequence[tuple[np.ndarray, np.ndarray, str]]]],
-    *,
-    title: str,
-    legend: tuple[np.ndarray, str],
-) -> np.ndarray:
-    """Draw pictures beside the same with heat on them, in titled parts: uint8 [H, W, 3].
-
-    Args:
-        parts: A title, and for each picture: it, it with heat, and a caption of up to two lines.
-        title: Above the sheet.
-        legend: A strip of colors from cold to hot, uint8 [H, W, 3], and what it means.
-    """
-    columns = 4
-    rows = [max(1, math.ceil(len(pairs) / columns)) for _, pairs in parts]
-    heights = [height for count in rows for height in (0.34, *[1.72] * count)]
-    with drawn((2.62 * columns, 0.5 + sum(heights) + 0.5)) as figure:
-        figure.suptitle(printable(title), x=0.01, ha="left", fontsize=13, fontweight="bold")
-        grid = figure.add_gridspec(len(heights) + 1, columns, height_ratios=[*heights, 0.34])
-        line = 0
-        for (name, pairs), count in zip(parts, rows, strict=True):
-            head = figure.add_subplot(grid[line, :])
-            head.set_axis_off()
-            head.text(0.0, 0.35, printable(name), fontsize=11, fontweight="bold", va="center")
-            if not pairs:
-                body = figure.add_subplot(grid[line + 1, :])
-                body.set_axis_off()
-                body.text(0.0, 0.9, "none", color=PALE, va="top")
-            for place, (plain, hot, caption) in enumerate(pairs):
-                axes = figure.add_subplot(grid[line + 1 + place // columns, place % columns])
-                gap = np.full((len(plain), max(2, len(plain) // 40), 3), 255, dtype=np.uint8)
-                axes.imshow(np.concatenate([as_rgb(plain), gap, hot], axis=1))
-                axes.set_axis_off()
-                axes.set_title(
-                    printable(caption), fontsize=8, fontweight="normal", loc="left", pad=3
-                )
-            line += count + 1
-        foot = figure.add_subplot(grid[line, 0])
-        foot.imshow(legend[0], aspect="auto")
-        foot.set_axis_off()
-        text = figure.add_subplot(grid[line, 1:])
-        text.set_axis_off()
-        text.text(0.0, 0.5, printable(legend[1]), fontsize=9, va="center")
-        canvas: Any = figure.canvas
-        canvas.draw()
-        return np.asarray(canvas.buffer_rgba())[:, :, :3].copy()

@@ -8,10 +8,10 @@ from pipeline.ground.params import Section
 
 
 class ExplainParams(Section):
-    """`explain`: which pictures get a heat map, and how the test split is cut in parts."""
+    """`explain`: which items are looked at closely, and how the test split is cut in parts."""
 
     items: int = Field(ge=1, le=1_000_000)
-    """Most test items with a heat map, chosen by their ids; all else is of the whole split."""
+    """Most test items that are looked at, chosen by their ids; all else is of the whole split."""
 
     checked: int = Field(ge=1, le=100_000)
     """Of these, how many are in the two checks of the maps, which take some passes each."""
@@ -23,10 +23,10 @@ class ExplainParams(Section):
     """Rank correlation with the maps of shuffled weights above which the stage warns."""
 
     border_frac: float = Field(gt=0.0, lt=0.5)
-    """Width of the border whose heat is counted, over the side of the picture."""
+    """Width of the border whose heat is counted, over the side of an item."""
 
     covered_frac: float = Field(gt=0.0, lt=1.0)
-    """Share of a picture's area that is covered, where it is hottest, to see what that changes."""
+    """Share of an item's area that is covered, where it is hottest, to see what that changes."""
 
     shown: int = Field(ge=1, le=24)
     """Examples of each class on its sheet: so many right ones, and so many wrong ones."""

@@ -1,4 +1,4 @@
-"""Why a model answers as it does, and how far it can be trusted: in numbers and in pictures.
+"""Why a model answers as it does, and how far it can be trusted: in numbers and by examples.
 
 Axes: N = items of the test split.
 """
@@ -16,19 +16,21 @@ from pipeline.compute.engine import MachineParams
 from pipeline.explain.abstention import TOLD, judge_abstention
 from pipeline.explain.calibration import judge_calibration
 from pipeline.explain.drawing import answered_curve, reliabilities, residuals, slice_scores
-from pipeline.explain.findings import findings, warnings
-from pipeline.explain.heat_maps import Look, describe_look, look
 from pipeline.explain.params import ExplainParams
-from pipeline.explain.sanity import LEVELS, Checks, check_maps, describe_checks
-from pipeline.explain.sheets import Sheet, choose_examples, write_sheets
 from pipeline.explain.slices import Slice, goodness, judge_slices, slice_columns, worst_slice
 from pipeline.ground.files import replacing_folder, write_rows
 from pipeline.ground.plots import regression_scatter
 from pipeline.judge.answers import Answers, Subject
 from pipeline.judge.params import EvaluateParams
 from pipeline.judge.resampling import Bootstrap
+from pipeline.modality.evidence import Evidence, Sheet
+from pipeline.modality.explaining import explainer
+from pipeline.modality.files import files
 
 log = logging.getLogger(__name__)
+
+_NOTHING = Evidence({}, np.array([], dtype=np.int64), {}, ())
+"""Found where a modality explains no answers."""
 
 _LEFT_OUT = {
     "calibration": "a value has no confidence",
@@ -42,7 +44,7 @@ class Explained:
 
     Attributes:
         report: What report.json holds.
-        table: A row for each item with a map: what was asked, answered and measured.
+        table: A row for each item that was looked at: what was asked, answered and measured.
         sheets: Examples.
         curve: Accuracy over the share that is answered; empty for regression.
         bins: By `before` and `after`, the bins of the calibration; empty for regression.
@@ -51,7 +53,7 @@ class Explained:
 
     report: dict[str, Any]
     table: pd.DataFrame
-    sheets: Sequence[Sheet]
+    sheets: Sequence[Sheet[Any]]
     curve: Sequence[Mapping[str, float]]
     bins: Mapping[str, Sequence[Mapping[str, float]]]
     slices: Sequence[Slice]
@@ -74,13 +76,9 @@ def explain_answers(
     answers = subject.answers
     bootstrap = Bootstrap(evaluate.bootstrap, evaluate.seed, answers.groups_N)
     columns = slice_columns(answers.index, params.slices)
-    found = look(subject, params, machine)
-    checks = check_maps(subject, found, params)
-    report: dict[str, Any] = {
-        "items": len(answers),
-        "looking": describe_look(answers, found, bootstrap),
-        **describe_checks(answers, found, checks, params, bootstrap),
-    }
+    explain = explainer(answers.bundle.modality)
+    found = explain.look(subject, params, machine, bootstrap) if explain else _NOTHING
+    report: dict[str, Any] = {"items": len(answers), **found.report}
     curve: Sequence[Mapping[str, float]] = []
     bins: dict[str, Sequence[Mapping[str, float]]] = {}
     if answers.is_classes:
@@ -92,22 +90,22 @@ def explain_answers(
         report["left_out"] = _LEFT_OUT
     slices = judge_slices(answers, columns, least=params.min_slice, bootstrap=bootstrap)
     report["slices"] = _describe_slices(slices, params, is_error=not answers.is_classes)
-    report["warnings"] = warnings(report)
-    report["findings"] = findings(report)
+    report["warnings"] = explain.warnings(report) if explain else []
+    report["findings"] = explain.findings(report) if explain else []
     for text in report["findings"]:
         log.info(text)
     for text in report["warnings"]:
         log.warning(text)
-    sheets = choose_examples(answers, found, subject.store, params.shown)
-    return Explained(report, _table(answers, found, checks), sheets, curve, bins, slices)
+    return Explained(report, _table(answers, found), found.sheets, curve, bins, slices)
 
 
 def draw(explained: Explained, answers: Answers, plots: Path) -> None:
     """Write the sheets, and curves as PNG and CSV, into a folder that is replaced."""
     with replacing_folder(plots) as folder:
-        write_sheets(folder, explained.sheets)
+        if explain := explainer(answers.bundle.modality):
+            explain.write_sheets(folder, explained.sheets)
         if answers.is_classes:
-            _draw_classes(explained, folder, len(answers))
+            _draw_classes(explained, folder, answers)
         else:
             _draw_values(answers, folder)
         _draw_slices(explained, answers, folder)
@@ -126,7 +124,7 @@ def _draw_slices(explained: Explained, answers: Answers, folder: Path) -> None:
         )
 
 
-def _draw_classes(explained: Explained, folder: Path, items: int) -> None:
+def _draw_classes(explained: Explained, folder: Path, answers: Answers) -> None:
     found = explained.report["calibration"]
     reliabilities(
         folder / "reliability.png",
@@ -143,7 +141,8 @@ def _draw_classes(explained: Explained, folder: Path, items: int) -> None:
         folder / "abstention.png",
         explained.curve,
         told=TOLD,
-        title=f"Leaving the unsure to a person ({items:,} items)",
+        items=files(answers.bundle.modality).NOUN[1],
+        title=f"Leaving the unsure to a person ({len(answers):,} items)",
     )
     write_rows(folder / "abstention.csv", explained.curve, columns=list(explained.curve[0]))
 
@@ -216,7 +215,7 @@ def _followers(slices: Sequence[Slice]) -> str:
     )
 
 
-def _table(answers: Answers, found: Look, checks: Checks) -> pd.DataFrame:
+def _table(answers: Answers, found: Evidence) -> pd.DataFrame:
     own = [
         "path",
         "id",
@@ -224,13 +223,4 @@ def _table(answers: Answers, found: Look, checks: Checks) -> pd.DataFrame:
         *(["predicted", "confidence"] if answers.is_classes else ["value"]),
     ]
     table = answers.table[own].iloc[found.places_N].reset_index(drop=True)
-    table["border"] = found.border_N
-    measured = {
-        **{f"correlation_{level}": checks.correlations[level] for level in LEVELS},
-        "lost_hottest": checks.lost_N,
-        "lost_elsewhere": checks.control_N,
-    }
-    for name, values in measured.items():
-        table[name] = np.nan
-        table.loc[checks.places_N, name] = values
-    return table
+    return table.assign(**found.columns)

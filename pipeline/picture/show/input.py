@@ -10,6 +10,7 @@ from typing import Any
 
 from pipeline.ground.limits import ItemLimits
 from pipeline.modality.items import Encoded, Explanation
+from pipeline.picture.files import FILES
 from pipeline.picture.read import text_form
 from pipeline.picture.read.decode import decode_noted
 from pipeline.picture.read.limits import MAX_PIXELS, SECONDS, item_limits
@@ -24,7 +25,7 @@ _BASE64 = {"type": "string"}
 class PictureInput:
     """Pictures behind the protocol `Input`."""
 
-    one, many = "picture", "pictures"
+    one, many = FILES.NOUN
     column, key, media = "image", "images", "image"
     fields = frozenset({"image", "images", "images[]", "picture"})
     holders = (

@@ -11,9 +11,10 @@ from pipeline.explain.card import Facts, make_card
 from pipeline.explain.card_markdown import card_markdown
 from pipeline.explain.card_page import card_page
 from pipeline.explain.card_text import CardText, read_card_text
-from pipeline.explain.sheets import Example, Part, Sheet
 from pipeline.explain.slices import Slice
+from pipeline.modality.evidence import Part, Sheet
 from pipeline.modality.pretrained import Expected
+from pipeline.picture.explain.sheets import Example
 from pipeline.weights.weights import BackboneRecord
 from tests.support.closure import ROOT
 from tests.support.planted import bundle_of

@@ -20,6 +20,7 @@ from pipeline.train.trainer import open_training
 from stages import evaluate as evaluate_stage
 from stages import explain as explain_stage
 from tests.support.trainable import QUIET, SECTIONS, cpu, make_sources, plan
+from tests.support.unchecked import unchecked
 
 EVALUATE = EvaluateParams(bootstrap=40, ece_bins=10, worst=3, seed=1)
 RUNTIME = RuntimeParams.model_validate(SECTIONS["runtime"])
@@ -76,7 +77,7 @@ def run(project, out, *, data="data/cells/raw", changed=None, **params):
         given.recipe.train,
         given.recipe.optim,
         given.loss,
-        given.augment,
+        unchecked(given.augment),
         EVALUATE,
         ExplainParams.model_validate(EXPLAIN | params),
         RUNTIME,

@@ -8,18 +8,20 @@ Axes: N = items with a map, S = size of a picture.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.explain.drawing import heat_sheet
-from pipeline.explain.heat_maps import Look
 from pipeline.judge.answers import Answers
+from pipeline.modality.evidence import Legend, Part, Sheet, spread_evenly
+from pipeline.pages.sources import inline
+from pipeline.picture.explain.drawing import heat_sheet
+from pipeline.picture.explain.heat_maps import Look
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.show.heat_colors import heat_colors, lay_over
-from pipeline.picture.show.preview import encode_jpeg
+from pipeline.picture.show.preview import encode_jpeg, shrink
 from pipeline.raw.visible import visible
 from pipeline.store.store import Store
 
@@ -27,6 +29,10 @@ MOST_CLASSES = 24
 """Classes with a sheet; with more these are the ones with the most wrong answers."""
 
 _MAX_BYTES = 480_000
+_SIDE_PX = 176
+_SHOT_BYTES = 12_000
+"""Of a picture on a page."""
+
 _NAME_CHARS = 30
 _LEGEND = "heat, from little to most: what spoke for the answer that the model gave (Grad-CAM)"
 
@@ -43,38 +49,29 @@ class Example:
 
     name: str
     told: str
-    """What it is, what it was taken for, and how surely."""
+
+    def shots(self) -> list[tuple[str, str]]:
+        """Return sources of images for a page, and what they show."""
+        return [
+            (_jpeg(shrink(self.picture, _SIDE_PX)), "as it is"),
+            (_jpeg(shrink(self.hot, _SIDE_PX)), "with heat"),
+        ]
 
 
-@dataclass(frozen=True)
-class Sheet:
-    """Examples that belong together: of one class, or of all values."""
-
-    title: str
-    parts: Sequence["Part"]
+Shown = Sheet[Example]
 
 
-@dataclass(frozen=True)
-class Part:
-    """Examples in the order of `order`, of so many in all."""
-
-    name: str
-    total: int
-    order: str
-    examples: Sequence[Example]
-
-    def title(self) -> str:
-        """Return what is shown."""
-        return f"{self.name}: {len(self.examples)} of {self.total:,}, {self.order}"
-
-    def some(self, count: int) -> "Part":
-        """Return fewer of them, spread evenly."""
-        return replace(
-            self, examples=[self.examples[at] for at in _evenly(len(self.examples), count)]
-        )
+def legend() -> Legend:
+    """Return what the colors mean."""
+    told = "from little to much of what spoke for the answer that the model gave"
+    return Legend(_jpeg(legend_strip()), told)
 
 
-def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> list[Sheet]:
+def _jpeg(pixels: Pixels) -> str:
+    return inline("image/jpeg", encode_jpeg(pixels, _SHOT_BYTES))
+
+
+def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> list[Shown]:
     """Choose examples of each class, right and wrong; for values the smallest and largest errors.
 
     Args:
@@ -100,7 +97,7 @@ def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> 
     return [_class_sheet(answers, found, store, count, number) for number in _shown(answers)]
 
 
-def write_sheets(folder: Path, sheets: Sequence[Sheet]) -> None:
+def write_sheets(folder: Path, sheets: Sequence[Shown]) -> None:
     """Write a JPEG for each sheet, below 500 kB."""
     strip = legend_strip()
     for number, sheet in enumerate(sheets, start=1):
@@ -132,7 +129,7 @@ def legend_strip(width_px: int = 256, height_px: int = 16) -> Pixels:
     return np.asarray(colors.round(), dtype=np.uint8)
 
 
-def _class_sheet(answers: Answers, found: Look, store: Store, count: int, number: int) -> Sheet:
+def _class_sheet(answers: Answers, found: Look, store: Store, count: int, number: int) -> Shown:
     name = answers.bundle.classes[number]
     mine = answers.targets_N[found.places_N] == number
     right = answers.right[found.places_N]
@@ -154,14 +151,7 @@ def _shown(answers: Answers) -> list[int]:
 def _spread(confidence_N: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
     """Return some of the places, evenly along their confidence, the surest first."""
     ranked = places[np.argsort(-confidence_N[places], kind="stable")]
-    return np.asarray(ranked[_evenly(len(ranked), count)])
-
-
-def _evenly(length: int, count: int) -> list[int]:
-    """Return at most `count` of the places below `length`, both ends among them."""
-    if length <= count:
-        return list(range(length))
-    return [int(each) for each in np.linspace(0, length - 1, count).round()]
+    return np.asarray(ranked[spread_evenly(len(ranked), count)])
 
 
 def _example(answers: Answers, found: Look, store: Store, number: int) -> Example:

@@ -3,12 +3,9 @@
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.explain.words import number
+
 _FEW = 6
-
-
-def number(value: float) -> str:
-    """Return a number as people read it: three digits after the point, more where it is small."""
-    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0095 else f"{value:.2g}"
 
 
 def findings(report: Mapping[str, Any]) -> list[str]:

@@ -26,13 +26,13 @@ from torch import nn
 from torch.nn import functional
 
 from pipeline.compute.device import torch_generator
-from pipeline.explain.heat_maps import Look, mean_with_interval
 from pipeline.explain.params import ExplainParams
 from pipeline.judge.answers import Answers, Subject
 from pipeline.judge.resampling import Bootstrap
 from pipeline.model.bundle import Predictor, load_network
 from pipeline.model.network import Network
 from pipeline.picture.explain.gradcam import Maps, evidence
+from pipeline.picture.explain.heat_maps import Look, mean_with_interval
 from pipeline.picture.read.spec import Pixels
 
 _SHADES = 6

@@ -1,0 +1,11 @@
+"""Numbers and counts as people read them."""
+
+
+def number(value: float) -> str:
+    """Return a number as people read it: three digits after the point, more where it is small."""
+    return f"{value:.3f}" if value == 0 or abs(value) >= 0.0095 else f"{value:.2g}"
+
+
+def count_views(count: int) -> str:
+    """Return a number of views in words."""
+    return "1 view" if count == 1 else f"{count} views"
