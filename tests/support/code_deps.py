@@ -32,24 +32,7 @@ def links(module):
     }
 
 
-def strip(graph):
-    """Drop lists of code deps that a merge with an older branch brought back."""
-    path = ROOT / graph
-    lines: list[str] = []
-    name = ""
-    for line in path.read_text(encoding="utf-8").splitlines(keepends=True):
-        if found := COMMAND.search(line):
-            name = found[1].split(".")[-1]
-        if not line.endswith(".py\n") and "      - imports/" not in line:
-            lines.append(line)
-        if line == "    deps:\n":
-            lines.append(f"      - imports/{name}\n")
-    path.write_text("".join(lines), encoding="utf-8")
-
-
 if __name__ == "__main__":
-    for graph in GRAPHS:
-        strip(graph)
     shutil.rmtree(ROOT / "imports", ignore_errors=True)
     for module in modules():
         for path, target in links(module).items():
