@@ -10,7 +10,7 @@ Writes  --manifest         one row for every raw item, kept or not, with the rea
 
 from pathlib import Path
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.page.plots import write_plots
 from pipeline.clean.page.render import write_page
 from pipeline.clean.probe_cache import known_probes, made_from, write_probes
@@ -22,8 +22,6 @@ from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.manifest.manifest import write_manifest
 from pipeline.manifest.params import SplitParams
-from pipeline.manifest.pins import read_pins
-from pipeline.manifest.review import read_review
 from pipeline.modality.params import IgnoreParams
 from pipeline.modality.reading import reader
 from pipeline.raw.items import find_items
@@ -54,7 +52,7 @@ def main(
     ignore = clean.check_keys(IgnoreParams).ignore
     found = find_items(raw, labels, target=data.target, layout=data.layout, ignore=ignore)
     params = clean.check(reader(found.modality).params)
-    rules = Rules(task, params, split, read_pins(review, raw), read_review(review, raw))
+    rules = Rules.read(task, params, split, review=review, raw=raw)
     source = made_from(found.modality, params)
     with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
         known = known_probes(old, found.modality, spill)

@@ -6,119 +6,28 @@ it. A judge returns verdicts on kept rows; some learn what a later one needs, or
 
 import logging
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
+from pipeline.clean.case import Case, Verdict
 from pipeline.clean.duplicates import find_duplicates
 from pipeline.clean.labels import check_labels, fill_labels
 from pipeline.clean.leaks import PROOF, identical_leaks, refuse_leaks
 from pipeline.clean.near import NearDuplicates, NearRule, find_near_duplicates
 from pipeline.clean.near_report import near_warnings, refuse_many_near
 from pipeline.clean.stops import refuse_too_many_bad, refuse_unusable
-from pipeline.ground.params import Task
 from pipeline.manifest.manifest import DROPPED, KEPT, QUARANTINED
-from pipeline.manifest.params import SplitParams
-from pipeline.manifest.pins import Pin
 from pipeline.manifest.review import Decision
-from pipeline.manifest.small_classes import Placed, place_small_classes
-from pipeline.manifest.split import NOT_GIVEN, Dealing, assign_splits, plan_splits
+from pipeline.manifest.small_classes import place_small_classes
+from pipeline.manifest.split import NOT_GIVEN, assign_splits, plan_splits
 from pipeline.modality.facts import facts
-from pipeline.modality.params import CleanParams
-from pipeline.modality.protocols import Reader
-from pipeline.modality.reading import reader
 from pipeline.raw.visible import visible
-from pipeline.store.spill import MEMORY, Place
 
 log = logging.getLogger(__name__)
 
 _LOGGED = 20
-
-
-@dataclass(frozen=True)
-class Rules:
-    """What decides what is kept, and where: sections of params.yaml, and what people wrote."""
-
-    task: Task
-    clean: CleanParams
-    split: SplitParams
-    pins: Mapping[str, Pin] = field(default_factory=dict)
-    """By item id: `pins.read_pins`."""
-    decisions: Mapping[str, Decision] = field(default_factory=dict)
-    """By item id: `review.read_review`."""
-
-
-class Verdict(NamedTuple):
-    """Why a row of the table, by its index, is not kept."""
-
-    row: Any
-    status: str
-    reason: str
-    detail: str = ""
-
-
-@dataclass
-class Case:
-    """A table of items on its way through the judges, and what they learn.
-
-    Attributes:
-        table: From `tabulate`; written into.
-        rules: What is kept, and where.
-        modality: Of the items.
-        where: The data folder.
-        spill: Where sketches lie meanwhile.
-        warnings: What people should be told.
-        dealing: How splits are dealt.
-        filled: The labels that were filled in, by the table's index.
-        identical: Pairs of equal items in two given splits.
-        placed: What became of the classes that have no item in train.
-        compared: Label and split of what was searched for near-duplicates.
-        near: What was found there.
-    """
-
-    table: pd.DataFrame
-    rules: Rules
-    modality: str
-    where: str
-    spill: Place = MEMORY
-    warnings: list[str] = field(default_factory=list)
-    dealing: Dealing = field(init=False)
-    filled: pd.Series = field(init=False)
-    identical: pd.DataFrame = field(init=False)
-    placed: Placed = field(init=False)
-    compared: pd.DataFrame = field(init=False)
-    near: NearDuplicates = field(init=False)
-
-    @property
-    def reader(self) -> Reader:
-        """Return the Reader of the items."""
-        return reader(self.modality)
-
-    @property
-    def kept(self) -> pd.DataFrame:
-        """Return the rows that no judge has set aside."""
-        return self.table[self.table["status"] == KEPT]
-
-    @property
-    def is_classification(self) -> bool:
-        """Return whether labels are class names."""
-        return self.rules.task == "classification"
-
-    @property
-    def near_rule(self) -> NearRule:
-        """Return what decides which items are nearly the same."""
-        params = self.rules.clean
-        search = self.reader.search(params)
-        return NearRule(
-            params.near_duplicates, params.near_correlation, search, self.reader, self.rules.task
-        )
-
-    def decided(self, action: str) -> set[str]:
-        """Return the ids of items on which people decided so."""
-        every = self.rules.decisions.items()
-        return {each for each, decision in every if decision.action == action}
 
 
 def by_review(case: Case) -> Iterable[Verdict]:

@@ -10,7 +10,8 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.clean.judges import Case, Rules, hear
+from pipeline.clean.case import Case, Rules
+from pipeline.clean.judges import hear
 from pipeline.clean.near_report import near_section
 from pipeline.clean.placeholders import causes, doubts
 from pipeline.clean.probe_all import probe_all

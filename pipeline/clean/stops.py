@@ -1,16 +1,24 @@
 """Is too much bad, and is what remains enough to learn from? Else the stage stops."""
 
+from pathlib import Path
+
 import pandas as pd
 
-from pipeline.clean.bad_items import remove_bad_items, write_bad_items
 from pipeline.ground.errors import DataError
+from pipeline.ground.files import write_rows
 from pipeline.manifest.manifest import DROPPED, KEPT, QUARANTINED, SPLITS
+from pipeline.raw.visible import safe_cell
+
+BAD_ITEMS = Path(".rootstock") / "proofs" / "bad_items.csv"
+"""Relative to the repository; it is there if, and only if, the last cleaning stopped for it."""
+
+_COLUMNS = ("path", "reason", "detail")
 
 
 def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str) -> None:
     """Stop where so many items are quarantined that something general must be wrong.
 
-    All of them are then listed in `bad_items.BAD_ITEMS`.
+    All of them are then listed in `BAD_ITEMS`.
 
     Args:
         table: Columns path, status, reason, detail, sorted by path.
@@ -22,7 +30,7 @@ def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str)
     """
     bad = table[table["status"] == QUARANTINED]
     if len(bad) <= max_bad_frac * len(table):
-        remove_bad_items()
+        BAD_ITEMS.unlink(missing_ok=True)
         return
     counts = bad["reason"].value_counts().sort_index().sort_values(ascending=False, kind="stable")
     named = ", ".join(
@@ -33,9 +41,21 @@ def refuse_too_many_bad(table: pd.DataFrame, max_bad_frac: float, *, where: str)
         where,
         f"{len(bad)} of {len(table)} items are bad: {named}; clean.max_bad_frac allows a share of "
         f"{max_bad_frac:g}, got {len(bad) / len(table):.3g}",
-        remedy=f"all are listed in {write_bad_items(bad)}; mend or remove them, or raise "
+        remedy=f"all are listed in {_write_bad_items(bad)}; mend or remove them, or raise "
         "clean.max_bad_frac",
     )
+
+
+def _write_bad_items(bad: pd.DataFrame) -> Path:
+    """Write one row for each bad item, and return the file.
+
+    Args:
+        bad: Columns path, reason, detail.
+    """
+    cells = bad[list(_COLUMNS)].itertuples(index=False)
+    rows = [dict(zip(_COLUMNS, map(safe_cell, row), strict=True)) for row in cells]
+    write_rows(BAD_ITEMS, rows, columns=_COLUMNS)
+    return BAD_ITEMS
 
 
 def refuse_unusable(

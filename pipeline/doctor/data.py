@@ -18,7 +18,7 @@ from heapq import nsmallest
 from pathlib import Path
 from typing import Any
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.placeholders import causes
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import known_probes, made_from

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import numpy.typing as npt
 
-Pixels = npt.NDArray[np.uint8]
+Bytes = npt.NDArray[np.uint8]
 Piece = bytes | memoryview
 """Read-only bytes."""
 
@@ -27,7 +27,7 @@ class Memory:
         """Return the piece back."""
         return piece
 
-    def lay(self, pieces: Sequence[Piece], shape: tuple[int, ...]) -> Pixels:
+    def lay(self, pieces: Sequence[Piece], shape: tuple[int, ...]) -> Bytes:
         """Lay pieces of one size behind one another: uint8 [N, *shape]."""
         return np.frombuffer(b"".join(pieces), dtype=np.uint8).reshape(-1, *shape)
 
@@ -72,7 +72,7 @@ class Spill(AbstractContextManager["Spill"]):
         start, self._used = self._used, self._used + len(piece)
         return self._part[start : self._used]
 
-    def lay(self, pieces: Sequence[Piece], shape: tuple[int, ...]) -> Pixels:
+    def lay(self, pieces: Sequence[Piece], shape: tuple[int, ...]) -> Bytes:
         """Lay pieces of one size behind one another in a file of their own: uint8 [N, *shape].
 
         Raises:

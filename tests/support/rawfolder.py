@@ -3,7 +3,7 @@
 import numpy as np
 from PIL import Image
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.run import clean_items
 from pipeline.compute.engine import MachineParams
 from pipeline.manifest.params import SplitParams

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.page.samples import rows_of
 from pipeline.clean.report import balance
 from pipeline.clean.run import Cleaned

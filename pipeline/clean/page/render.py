@@ -11,7 +11,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.page.charts import find_balance
 from pipeline.clean.page.previews import make_previews
 from pipeline.clean.page.samples import Showcase, choose

@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.leaks import COLUMNS as LEAK_COLUMNS
 from pipeline.clean.leaks import PROOF, refuse_leaks
 from pipeline.clean.near import PAIR_COLUMNS

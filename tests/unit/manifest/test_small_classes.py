@@ -5,7 +5,7 @@ import hashlib
 import pandas as pd
 import pytest
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.run import clean_items
 from pipeline.cli import main
 from pipeline.ground.errors import DataError

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from pipeline.clean.judges import Rules
+from pipeline.clean.case import Rules
 from pipeline.clean.page.render import write_page
 from pipeline.clean.page.samples import choose
 from pipeline.compute.engine import MachineParams

@@ -1,0 +1,116 @@
+"""What judges are given: rules, and a table of items on its way through them."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pandas as pd
+
+from pipeline.clean.near import NearDuplicates, NearRule
+from pipeline.ground.params import Task
+from pipeline.manifest.manifest import KEPT
+from pipeline.manifest.params import SplitParams
+from pipeline.manifest.pins import Pin, read_pins
+from pipeline.manifest.review import Decision, read_review
+from pipeline.manifest.small_classes import Placed
+from pipeline.manifest.split import Dealing
+from pipeline.modality.params import CleanParams
+from pipeline.modality.protocols import Reader
+from pipeline.modality.reading import reader
+from pipeline.store.spill import MEMORY, Place
+
+
+@dataclass(frozen=True)
+class Rules:
+    """What decides what is kept, and where: sections of params.yaml, and what people wrote."""
+
+    task: Task
+    clean: CleanParams
+    split: SplitParams
+    pins: Mapping[str, Pin] = field(default_factory=dict)
+    """By item id: `pins.read_pins`."""
+    decisions: Mapping[str, Decision] = field(default_factory=dict)
+    """By item id: `review.read_review`."""
+
+    @classmethod
+    def read(
+        cls, task: Task, clean: CleanParams, split: SplitParams, *, review: Path, raw: Path
+    ) -> "Rules":
+        """Join params with what the folder of reviews says of the items of a raw folder.
+
+        Raises:
+            DataError: A file of reviews is wrong.
+        """
+        return cls(task, clean, split, read_pins(review, raw), read_review(review, raw))
+
+
+class Verdict(NamedTuple):
+    """Why a row of the table, by its index, is not kept."""
+
+    row: Any
+    status: str
+    reason: str
+    detail: str = ""
+
+
+@dataclass
+class Case:
+    """A table of items on its way through the judges, and what they learn.
+
+    Attributes:
+        table: From `tabulate`; written into.
+        rules: What is kept, and where.
+        modality: Of the items.
+        where: The data folder.
+        spill: Where sketches lie meanwhile.
+        warnings: What people should be told.
+        dealing: How splits are dealt.
+        filled: The labels that were filled in, by the table's index.
+        identical: Pairs of equal items in two given splits.
+        placed: What became of the classes that have no item in train.
+        compared: Label and split of what was searched for near-duplicates.
+        near: What was found there.
+    """
+
+    table: pd.DataFrame
+    rules: Rules
+    modality: str
+    where: str
+    spill: Place = MEMORY
+    warnings: list[str] = field(default_factory=list)
+    dealing: Dealing = field(init=False)
+    filled: pd.Series = field(init=False)
+    identical: pd.DataFrame = field(init=False)
+    placed: Placed = field(init=False)
+    compared: pd.DataFrame = field(init=False)
+    near: NearDuplicates = field(init=False)
+
+    @property
+    def reader(self) -> Reader:
+        """Return the Reader of the items."""
+        return reader(self.modality)
+
+    @property
+    def kept(self) -> pd.DataFrame:
+        """Return the rows that no judge has set aside."""
+        return self.table[self.table["status"] == KEPT]
+
+    @property
+    def is_classification(self) -> bool:
+        """Return whether labels are class names."""
+        return self.rules.task == "classification"
+
+    @property
+    def near_rule(self) -> NearRule:
+        """Return what decides which items are nearly the same."""
+        params = self.rules.clean
+        search = self.reader.search(params)
+        return NearRule(
+            params.near_duplicates, params.near_correlation, search, self.reader, self.rules.task
+        )
+
+    def decided(self, action: str) -> set[str]:
+        """Return the ids of items on which people decided so."""
+        every = self.rules.decisions.items()
+        return {each for each, decision in every if decision.action == action}
