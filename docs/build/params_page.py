@@ -10,6 +10,8 @@ from typing import Any
 
 from pipeline.doctor.params import CLASSES
 from pipeline.ground.params import Section, read_params
+from pipeline.modality.sections import sections
+from pipeline.modality.table import MODALITIES
 
 _HEAD = """# Params
 
@@ -26,7 +28,10 @@ _BOUNDS = {"minimum": "≥", "exclusiveMinimum": ">", "maximum": "≤", "exclusi
 def params_page(path: Path = Path("params.yaml")) -> str:
     """Return the page in Markdown."""
     values = read_params(path)
-    return _HEAD + "".join(_section(name, CLASSES[name], values[name]) for name in CLASSES)
+    classes = CLASSES | sections(MODALITIES[0])
+    return _HEAD + "".join(
+        _section(name, classes[name], values[name]) for name in values if name in classes
+    )
 
 
 def _section(name: str, kind: type[Section], values: Mapping[str, Any]) -> str:
