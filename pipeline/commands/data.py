@@ -164,15 +164,11 @@ def _review_rows(options: argparse.Namespace, raw: Path) -> int:
 
 
 def _review_page(options: argparse.Namespace, params: dict[str, Any], raw: Path) -> int:
-    from pipeline.modality.reading import reader
-    from pipeline.modality.table import MODALITIES
     from pipeline.reviewing.decisions import reviewer
     from pipeline.reviewing.run import Data, run
 
     start_logging(sys.stderr)
-    part = reader(MODALITIES[0])
-    limits = part.look(load_section(params, "clean", part.params, path=PARAMS))
-    data = Data(raw, REVIEW, load_value(params, "task", Task, path=PARAMS), limits)
+    data = Data(raw, REVIEW, load_value(params, "task", Task, path=PARAMS), params)
     return run(
         data,
         by=options.by or reviewer(),

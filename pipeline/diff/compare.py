@@ -10,9 +10,10 @@ from pipeline.diff.snapshots import read_current, read_recorded
 from pipeline.diff.text import moved_line, render_diff
 from pipeline.ground.errors import DataError
 from pipeline.ground.params import load_section, read_params
+from pipeline.modality.facts import modality_of
+from pipeline.modality.files import files
 from pipeline.modality.reading import reader
-from pipeline.modality.table import MODALITIES
-from pipeline.picture.show.tile import read_item
+from pipeline.raw.source import read_kept
 
 _PARAMS = "params.yaml"
 
@@ -36,8 +37,9 @@ def compare_data(
     old, old_files = read_recorded(root, revision)
     new, raw = read_current(root)
     diff = compare_snapshots(old, new)
+    modality = modality_of(new.manifest.columns)
     if sheet is not None:
-        part = reader(MODALITIES[0])
+        part = reader(modality)
         params = load_section(
             read_params(root / _PARAMS), "clean", part.params, path=root / _PARAMS
         )
@@ -45,12 +47,13 @@ def compare_data(
             sheet,
             diff,
             read_old=old_files.read,
-            read_new=lambda path: read_item(raw, path),
-            limits=part.look(params),
+            read_new=lambda path: read_kept(raw, path),
+            modality=modality,
+            look=part.look(params),
         )
     if as_json:
         return json.dumps(diff, indent=2, sort_keys=True, allow_nan=False) + "\n", diff
-    drawn = f"\n  pictures: {sheet}\n" if sheet is not None else ""
+    drawn = f"\n  {files(modality).NOUN[1]}: {sheet}\n" if sheet is not None else ""
     return render_diff(diff) + drawn, diff
 
 

@@ -14,11 +14,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.manifest.manifest import DROPPED, KEPT, META, QUARANTINED, SPLITS, STATUSES
+from pipeline.modality.facts import facts, modality_of
 
 REPEATS = ("duplicate", "near_duplicate_of")
 """Reasons of dropped rows that another item makes superfluous."""
 
-_SHOWN = ("path", "id", "label", "split", "status", "reason", "mode")
+_SHOWN = ("path", "id", "label", "split", "status", "reason")
+"""Columns that are told of an item, and after them the facts of its modality."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +59,7 @@ def compare_snapshots(old: Snapshot, new: Snapshot) -> dict[str, Any]:
     matched = _match(before, after)
     params = _changed_settings(old.settings, new.settings)
     moved = _moved(before, after, params)
+    own = tuple(facts(modality_of(after.columns)).columns)
     return {
         "from": {"name": old.name, "commit": old.commit},
         "to": {"name": new.name, "commit": new.commit},
@@ -65,11 +68,11 @@ def compare_snapshots(old: Snapshot, new: Snapshot) -> dict[str, Any]:
         "splits": {name: _both(before, after, "split", name) for name in SPLITS},
         "classes": _classes(before, after) if _has_classes(old, new) else {},
         "params": params,
-        "added": _records(matched.added),
-        "removed": _records(matched.removed),
-        "changed": _changed(matched.pairs),
+        "added": _records(matched.added, (*_SHOWN, *own)),
+        "removed": _records(matched.removed, (*_SHOWN, *own)),
+        "changed": _changed(matched.pairs, (*_SHOWN[1:], *own)),
         "renamed": _renamed(matched.pairs),
-        "relabeled": _relabeled(matched.pairs),
+        "relabeled": _relabeled(matched.pairs, own),
         "status_changed": _status_changed(matched.pairs),
         "quarantined": _new_quarantines(matched),
         "repeats": _repeats(matched, before, after, new.originals),
@@ -128,25 +131,23 @@ def _differ(old: pd.Series, new: pd.Series) -> pd.Series:
 
 
 def _plain(value: Any) -> Any:
-    return None if pd.isna(value) else value
+    if pd.isna(value):
+        return None
+    return value.item() if isinstance(value, np.generic) else value
 
 
-def _records(table: pd.DataFrame) -> list[dict[str, Any]]:
-    rows = table[list(_SHOWN)].sort_values("path").itertuples(index=False, name=None)
-    return [dict(zip(_SHOWN, map(_plain, row), strict=True)) for row in rows]
+def _records(table: pd.DataFrame, names: tuple[str, ...]) -> list[dict[str, Any]]:
+    rows = table[list(names)].sort_values("path").itertuples(index=False, name=None)
+    return [dict(zip(names, map(_plain, row), strict=True)) for row in rows]
 
 
 def _side(row: Mapping[Any, Any], side: str, names: tuple[str, ...]) -> dict[str, Any]:
     return {name: _plain(row[f"{name}_{side}"]) for name in names}
 
 
-def _changed(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+def _changed(pairs: pd.DataFrame, names: tuple[str, ...]) -> list[dict[str, Any]]:
     return [
-        {
-            "path": row["path_new"],
-            "old": _side(row, "old", _SHOWN[1:]),
-            "new": _side(row, "new", _SHOWN[1:]),
-        }
+        {"path": row["path_new"], "old": _side(row, "old", names), "new": _side(row, "new", names)}
         for row in pairs[pairs["how"] == "changed"].to_dict("records")
     ]
 
@@ -158,7 +159,7 @@ def _renamed(pairs: pd.DataFrame) -> list[dict[str, Any]]:
     ]
 
 
-def _relabeled(pairs: pd.DataFrame) -> list[dict[str, Any]]:
+def _relabeled(pairs: pd.DataFrame, own: tuple[str, ...]) -> list[dict[str, Any]]:
     rows = pairs[_differ(pairs["label_old"], pairs["label_new"])]
     return [
         {
@@ -167,9 +168,9 @@ def _relabeled(pairs: pd.DataFrame) -> list[dict[str, Any]]:
             "old": _plain(row["label_old"]),
             "new": _plain(row["label_new"]),
             "split": _plain(row["split_new"]),
-            "mode": _plain(row["mode_new"]),
             "bytes": row["how"],
         }
+        | _side(row, "new", own)
         for row in rows.to_dict("records")
     ]
 

@@ -1,4 +1,4 @@
-"""A comparison of two manifests as one sheet of pictures: added, removed, relabeled, replaced."""
+"""A comparison of two manifests as one sheet of tiles: added, removed, relabeled, replaced."""
 
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
@@ -8,9 +8,11 @@ import numpy as np
 
 from pipeline.ground.limits import SHEET_LIMIT
 from pipeline.ground.plots import contact_sheet
-from pipeline.picture.read.probe import Limits
-from pipeline.picture.read.spec import Pixels
-from pipeline.picture.show.tile import picture_tile
+from pipeline.modality.facts import facts
+from pipeline.modality.files import files
+from pipeline.modality.protocols import Look
+from pipeline.modality.viewing import viewer
+from pipeline.store.shards import Array
 
 _SIDE_PX = 224
 _GAP_PX = 12
@@ -21,61 +23,67 @@ Read = Callable[[str], bytes | None]
 Row = Mapping[str, Any]
 
 
-def write_sheet(path: Path, diff: Row, *, read_old: Read, read_new: Read, limits: Limits) -> None:
-    """Draw what changed, at most `SHEET_LIMIT` pictures; each kind of change gets a share.
+def write_sheet(
+    path: Path, diff: Row, *, read_old: Read, read_new: Read, modality: str, look: Look
+) -> None:
+    """Draw what changed, at most `SHEET_LIMIT` items; each kind of change gets a share.
 
     Args:
         path: The PNG to write.
         diff: From `pipeline.diff.diff.compare`.
         read_old: Returns the bytes of a raw file as it was, or None: then a gray tile is drawn.
         read_new: Likewise, as it is.
-        limits: What is not decoded.
+        modality: Of the items.
+        look: What is not decoded.
     """
+    own = facts(modality).columns
 
-    def tile(read: Read, name: str, mode: str | None) -> Pixels:
-        # What could not be decoded is not tried again: it has no mode.
-        content = read(name) if mode else None
-        return picture_tile(content, limits, side_px=_SIDE_PX)
+    def tile(read: Read, name: str, row: Row) -> Array:
+        # What could not be decoded is not tried again: nothing is known of it.
+        is_read = all(row[each] is not None for each in own)
+        return view.tile(read(name) if is_read else None, look, side_px=_SIDE_PX)
 
-    kinds: list[tuple[Sequence[Row], Callable[[Row], Pixels], Callable[[Row], str]]] = [
+    view = viewer(modality)
+    kinds: list[tuple[Sequence[Row], Callable[[Row], Array], Callable[[Row], str]]] = [
         (
             diff["moved"],
-            lambda row: tile(read_new, row["path"], "kept"),
+            lambda row: view.tile(read_new(row["path"]), look, side_px=_SIDE_PX),
             lambda row: f"MOVED {row['old']} to {row['new']}",
         ),
         (
             diff["relabeled"],
-            lambda row: tile(read_new, row["path"], row["mode"]),
+            lambda row: tile(read_new, row["path"], row),
             lambda row: f"label {_label(row['old'])} to\n{_label(row['new'])}",
         ),
         (
             diff["changed"],
             lambda row: _beside(
-                tile(read_old, row["path"], row["old"]["mode"]),
-                tile(read_new, row["path"], row["new"]["mode"]),
+                tile(read_old, row["path"], row["old"]), tile(read_new, row["path"], row["new"])
             ),
             lambda _: "changed: before, now",
         ),
         (
             diff["added"],
-            lambda row: tile(read_new, row["path"], row["mode"]),
+            lambda row: tile(read_new, row["path"], row),
             lambda row: f"added {_fate(row)}",
         ),
         (
             diff["removed"],
-            lambda row: tile(read_old, row["path"], row["mode"]),
+            lambda row: tile(read_old, row["path"], row),
             lambda row: f"removed {_fate(row)}",
         ),
     ]
     quotas = _quotas([len(rows) for rows, _, _ in kinds], SHEET_LIMIT)
-    pictures = [
+    tiles = [
         (draw(row), f"{Path(row['path']).name[-_NAME_CHARS:]}\n{tell(row)}")
         for (rows, draw, tell), quota in zip(kinds, quotas, strict=True)
         for row in rows[:quota]
     ]
     total = sum(len(rows) for rows, _, _ in kinds)
-    shown = f", shown are {len(pictures)} of {total}" if len(pictures) < total else ""
-    contact_sheet(path, pictures, title=_title(diff) + shown, empty="no picture changed")
+    shown = f", shown are {len(tiles)} of {total}" if len(tiles) < total else ""
+    contact_sheet(
+        path, tiles, title=_title(diff) + shown, empty=f"no {files(modality).NOUN[0]} changed"
+    )
 
 
 def _title(diff: Row) -> str:
@@ -92,7 +100,7 @@ def _fate(row: Row) -> str:
     return f"{_label(row['label'])}\n{row['reason'] or row['split']}"
 
 
-def _beside(left: Pixels, right: Pixels) -> Pixels:
+def _beside(left: Array, right: Array) -> Array:
     """Put two tiles side by side on white, at the top."""
     height = max(left.shape[0], right.shape[0])
     width = left.shape[1] + _GAP_PX + right.shape[1]

@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any, Literal, Protocol
 
 import numpy as np
 import numpy.typing as npt
@@ -308,6 +308,38 @@ class Report(Protocol):
             report: The counts of the cleaning report.
             table: Rows of the manifest.
         """
+
+
+ViewSize = Literal["thumb", "view", "full"]
+"""A small one for strips; one that fills a screen; all of it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An item as a browser shows it."""
+
+    content: bytes
+    media_type: str
+    """Of an image, or of plain text."""
+
+
+class Viewer(Protocol):
+    """Single items for people who decide on them."""
+
+    inverse_turns: Sequence[int]
+    """By place in `Reader.turns`: the place of the turn that undoes it."""
+
+    refused: Mapping[str, str]
+    """A short title for each reason of the modality by which a good item is set aside."""
+
+    unread: Mapping[str, str]
+    """Likewise for each reason by which an item cannot be read."""
+
+    def tile(self, content: bytes | None, look: Any, *, side_px: int) -> Array:
+        """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
+
+    def view(self, content: bytes, look: Any, size: ViewSize) -> View | str:
+        """Return an item as a browser shows it, or in words why there is none."""
 
 
 @dataclass(frozen=True)

@@ -8,6 +8,7 @@ from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 
+from pipeline.ground.errors import PipelineError
 from pipeline.ground.files import sha256_file
 from pipeline.raw.archive.archive import RawFault as RawFault
 from pipeline.raw.containers import SUFFIXES, Container, open_container
@@ -56,6 +57,14 @@ def read_raw(raw: Path, path: str, max_bytes: int = MOST_BYTES) -> bytes:
         if error.errno not in _REFUSALS:
             raise
         raise RawFault("unreadable", os.strerror(error.errno or 0)) from error
+
+
+def read_kept(raw: Path, path: str) -> bytes | None:
+    """Read an item that `clean` has read; None where it is gone since."""
+    try:
+        return read_raw(raw, path)
+    except (OSError, RawFault, PipelineError):
+        return None
 
 
 def _leaves(path: str) -> bool:

@@ -1,11 +1,11 @@
-"""The page and what it asks for: cases, decisions, pictures, neighbors."""
+"""The page and what it asks for: cases, decisions, items, neighbors."""
 
 import asyncio
 import logging
 import math
 from http import HTTPStatus
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import pandas as pd
 from fastapi import FastAPI, Request, Response
@@ -18,16 +18,20 @@ from pipeline.clean.labels import parse_number
 from pipeline.ground.errors import DataError, PipelineError
 from pipeline.manifest.manifest import SPLITS
 from pipeline.manifest.review import parse_decision
-from pipeline.reviewing.cases import TITLES, Case, Queue
+from pipeline.modality.facts import facts
+from pipeline.modality.files import files
+from pipeline.modality.protocols import ViewSize
+from pipeline.reviewing.cases import Case, Queue, titles
 from pipeline.reviewing.decisions import Change, Decisions, Disagreement
 from pipeline.reviewing.neighbors import Nearest
-from pipeline.reviewing.pictures import Pictures, Size, Wanted
+from pipeline.reviewing.views import Views, Wanted
 
 log = logging.getLogger(__name__)
 
 _HERE = Path(__file__).parent
 _FILES = {"/": "page.html", "/page.css": "page.css", "/page.js": "page.js"}
 _MOST_SAID = 6
+_COLUMNS = ("path", "id", "label", "split", "group", "status", "reason")
 _UNDECODED = ("decoder_crashed", "decoder_hung")
 
 
@@ -67,15 +71,15 @@ class Desk:
         name: Of the data set.
         queue: What is asked.
         decisions: What was answered.
-        pictures: Of the items.
+        views: Of the items.
         nearest: Of the items.
     """
 
     def __init__(
-        self, name: str, queue: Queue, decisions: Decisions, pictures: Pictures, nearest: Nearest
+        self, name: str, queue: Queue, decisions: Decisions, views: Views, nearest: Nearest
     ) -> None:
         self.name, self.queue, self.decisions = name, queue, decisions
-        self.pictures, self.nearest = pictures, nearest
+        self.views, self.nearest = views, nearest
         table = queue.sources.predictions
         self._predicted: dict[str, dict[Any, Any]] = {}
         if table is not None:
@@ -86,6 +90,7 @@ class Desk:
     def describe(self) -> dict[str, Any]:
         """Return all cases and the items in them: JSON."""
         rows = sorted({row for case in self.queue.cases for row in case.rows})
+        modality = self.queue.sources.modality
         codes = {code for case in self.queue.cases for code, _ in case.reasons}
         return {
             "name": self.name,
@@ -93,7 +98,8 @@ class Desk:
             "by": self.decisions.by,
             "file": str(self.decisions.path),
             "classes": self.queue.classes,
-            "titles": {code: title for code, title in TITLES.items() if code in codes},
+            "noun": files(modality).NOUN[0],
+            "titles": {code: each for code, each in titles(modality).items() if code in codes},
             "notes": self.queue.notes,
             "cases": [self._case(case) for case in self.queue.cases],
             "items": {row: self.item(row) for row in rows},
@@ -113,26 +119,13 @@ class Desk:
     def item(self, row: int) -> dict[str, Any]:
         """Return what is known of an item: JSON."""
         item = self.queue.sources.manifest.iloc[row]
-        known = {
-            name: _plain(item[name])
-            for name in (
-                "path",
-                "id",
-                "label",
-                "split",
-                "group",
-                "status",
-                "reason",
-                "width",
-                "height",
-                "format",
-            )
-        }
+        own = facts(self.queue.sources.modality).columns
+        known = {name: _plain(item[name]) for name in (*_COLUMNS, *own)}
         return known | {
             "row": row,
             "actions": self.queue.actions(row),
             "test": item["split"] == SPLITS[-1],
-            "pictured": known["width"] is not None,
+            "is_read": all(known[name] is not None for name in own),
             "says": self._says(known),
         }
 
@@ -156,8 +149,8 @@ class Desk:
             if each is not None
         ]
 
-    def wanted(self, row: int, size: Size) -> Wanted | None:
-        """Return the picture of a row; None where there is nothing to decode."""
+    def wanted(self, row: int, size: ViewSize) -> Wanted | None:
+        """Return the view of a row; None where there is nothing to decode."""
         manifest = self.queue.sources.manifest
         if not 0 <= row < len(manifest):
             return None
@@ -231,7 +224,7 @@ def make_app(desk: Desk) -> FastAPI:
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)
     _add_files(app)
     _add_questions(app, desk)
-    _add_pictures(app, desk)
+    _add_views(app, desk)
     _add_refusals(app)
     return app
 
@@ -268,18 +261,17 @@ def _add_questions(app: FastAPI, desk: Desk) -> None:
         return JSONResponse(desk.undo(body))
 
 
-def _add_pictures(app: FastAPI, desk: Desk) -> None:
-    @app.get("/api/picture/{row}/{size}")
-    async def picture(row: int, size: Literal["thumb", "view", "full"]) -> Response:
+def _add_views(app: FastAPI, desk: Desk) -> None:
+    @app.get("/api/view/{row}/{size}")
+    async def view(row: int, size: ViewSize) -> Response:
         if (wanted := desk.wanted(row, size)) is None:
             return JSONResponse({"error": "it is not decoded again here"})
         found = await asyncio.get_running_loop().run_in_executor(
-            desk.pictures.threads, desk.pictures.get, wanted
+            desk.views.threads, desk.views.get, wanted
         )
         if isinstance(found, str):
-            return JSONResponse({"error": found})  # the page shows it in the picture's place
-        kind = "image/png" if found.startswith(b"\x89PNG") else "image/jpeg"
-        return Response(found, media_type=kind)
+            return JSONResponse({"error": found})  # the page shows it in the item's place
+        return Response(found.content, media_type=found.media_type)
 
     @app.get("/api/neighbors/{row}")
     def neighbors(row: int) -> Response:

@@ -1,7 +1,7 @@
 """What a person is asked: one case for each item, pair or group that something speaks against.
 
 A case is settled as soon as one of its items has a decision. Cases with items of the test split
-come last: a person decides on those by the picture alone.
+come last: a person decides on those by the item alone.
 """
 
 import re
@@ -10,14 +10,16 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from pipeline.manifest.manifest import KEPT, SPLITS, all_reasons
-from pipeline.picture.read.thumbnail_match import INVERSE_TURNS, TURNS
+from pipeline.modality.files import files
+from pipeline.modality.reading import reader
+from pipeline.modality.viewing import viewer
 from pipeline.reviewing.sources import SUSPECTS_COMMAND, Sources
 from pipeline.reviewing.template import note_line, suspect_note
 
 MOST = 2000
 """Cases of one reason; the others come when these are settled and the stages ran again."""
 
-TITLES = {
+_FIRST = {
     "conflict": "Conflicting labels",
     "near_labels": "Near-duplicates, two labels",
     "label": "Wrong label?",
@@ -25,25 +27,19 @@ TITLES = {
     "near_across": "Near-duplicate across splits",
     "near_dropped": "Near-duplicate, left out",
     "no_label": "No label",
-    "too_small": "Too small",
-    "aspect": "Too long and thin",
+}
+_FURTHER = {
     "outlier": "Unlike all others",
-    "low_information": "Poor picture",
+    "low_information": "Poor {noun}",
     "untrained": "Class too small",
-    "transparent": "Nothing to see",
-    "truncated": "Cut off",
-    "damaged": "Damaged",
-    "not_image": "Not a picture",
-    "format_not_allowed": "Kind not allowed",
-    "unsupported_mode": "Colors not supported",
-    "too_large": "Too large",
-    "animated": "Several frames",
+}
+_LAST = {
     "empty": "Empty file",
     "unreadable": "Not readable",
     "decoder_crashed": "Crashed the decoder",
     "decoder_hung": "Hung the decoder",
 }
-"""The reasons in the order in which they are asked, and what the page calls them."""
+"""Reasons and what the page calls them; those of the modality come between: see `titles`."""
 
 _SETTLED = ("duplicate", "review", "conflict", "near_duplicate_of")
 """Reasons of the manifest that are no cases of their own."""
@@ -62,17 +58,24 @@ _ACTIONS = {
 _TWIN = re.compile(r"^cosine [-0-9.]+ with (.*) \((?:train|val|test), .*\); small gray", re.DOTALL)
 
 
+def titles(modality: str) -> dict[str, str]:
+    """Return the reasons in the order in which they are asked, and what the page calls them."""
+    own, (noun, _) = viewer(modality), files(modality).NOUN
+    further = {code: title.format(noun=noun) for code, title in _FURTHER.items()}
+    return {**_FIRST, **own.refused, **further, **own.unread, **_LAST}
+
+
 @dataclass(frozen=True)
 class Case:
     """One question.
 
     Attributes:
-        reasons: Codes of `TITLES`, the first one first in their order, each with its words.
+        reasons: Codes of `titles`, the first one first in their order, each with its words.
         rows: Of the manifest: the item in question first, then what it is shown with.
         suggested: The label that a model expects.
         says: Probabilities by label, as far as the suspects' own models told.
         candidates: The labels that are in conflict.
-        turn: Code of what is done to the first picture to get the second.
+        turn: Code of what is done to the first item to get the second.
         is_joint: One decision is written for all items.
         note: What the file's column `note` says of the first item; empty: the usual.
     """
@@ -164,14 +167,14 @@ class _Finder:
         self._cut = 0
 
     def conflicts(self) -> Iterator[Case]:
-        """Items with equal pixels, or one item, under several labels: one case for each group."""
+        """Items of equal content, or one item, under several labels: one case for each group."""
         mine = self._manifest[self._manifest["reason"] == "conflict"]
         mine = mine[mine["id"].notna()]
         known = self._sources.seen["content_hash"].dropna().to_dict()
         same = [known.get(each, each) for each in mine["id"]]
         for _, group in mine.groupby(same, sort=False):
             labels = tuple(dict.fromkeys(group["label"].dropna()))
-            text = self._detail(group.iloc[0]) or "the same picture has different labels"
+            text = self._detail(group.iloc[0]) or "the same item has different labels"
             yield Case((("conflict", text),), tuple(group.index), candidates=labels, is_joint=True)
 
     def near(self) -> Iterator[Case]:
@@ -202,7 +205,7 @@ class _Finder:
         """Put the item in question first."""
         is_b = _is_second_asked(code, pair)
         one, other = ("b", "a") if is_b else ("a", "b")
-        turn = TURNS.index(pair["turn"])
+        turn = reader(self._sources.modality).turns.index(pair["turn"])
         turned = "" if turn == 0 else f", {pair['turn']}"
         text = (
             f"{pair['correlation']:.4f} alike{turned}; this one in {pair[f'split_{one}']}, "
@@ -214,7 +217,7 @@ class _Finder:
             ((code, text),),
             rows,
             candidates=labels if code == "near_labels" else (),
-            turn=INVERSE_TURNS[turn] if is_b else turn,
+            turn=viewer(self._sources.modality).inverse_turns[turn] if is_b else turn,
         )
 
     def suspects(self) -> Iterator[Case]:
@@ -257,7 +260,7 @@ class _Finder:
 
     def ordered(self, cases: Iterable[Case]) -> list[Case]:
         """Sort by reason, items of the test split last; cut what is too much for one sitting."""
-        order = {code: place for place, code in enumerate(TITLES)}
+        order = {code: place for place, code in enumerate(titles(self._sources.modality))}
         splits = self._manifest["split"]
         counts: dict[tuple[bool, str], int] = {}
         chosen = []
@@ -275,7 +278,7 @@ class _Finder:
         lost = self._manifest[self._manifest["id"].isna() & self._manifest["reason"].notna()]
         if self._sources.suspects is None:
             yield (
-                "Nobody has looked for wrong labels, outliers and poor pictures yet: "
+                "Nobody has looked for wrong labels, outliers and poor items yet: "
                 f"run `{SUSPECTS_COMMAND}`."
             )
         if self._stale:

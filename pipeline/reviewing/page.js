@@ -8,8 +8,8 @@ const make = (tag, text, kind) => {
 };
 
 const QUESTIONS = {
-  conflict: "One picture, several labels. Which is right?",
-  near_labels: "Nearly the same picture, two labels. Is this one right?",
+  conflict: "One {noun}, several labels. Which is right?",
+  near_labels: "Nearly the same {noun}, two labels. Is this one right?",
   label: "Is the label right?",
   look_alike: "Do both belong into the data?",
   near_across: "Do both belong into the data?",
@@ -24,7 +24,7 @@ const QUESTIONS = {
 const UNUSABLE = "It cannot be used. Drop it for good, or mend the file.";
 const QUICK = 9;
 const AHEAD = 4;
-const MOST_PICTURES = 90;
+const MOST_VIEWS = 90;
 const POLL_MS = 2500;
 const RETRY_MS = 1500;
 const DIFFERENCE_PX = 700;
@@ -176,7 +176,7 @@ function move(step) {
 
 function decide(decision, seen) {
   if (at < 0 || isOffline) return undefined;
-  if (!seen && !isDrawn()) return toast("The picture is still on its way");
+  if (!seen && !isDrawn()) return toast("It is still on its way");
   const number = at, item = subjectOf(number), kase = desk.cases[number];
   const [action] = decision.split(":", 1);
   if (!item.actions.includes(action)) {
@@ -282,29 +282,30 @@ function quick(number) {
 
 const suggestion = () => (at >= 0 && !swapped && !isHidden(at) ? desk.cases[at].suggested : null);
 
-/* Pictures: fetched with the token, kept for a while, the next ones beforehand. */
+/* Items: fetched with the token, kept for a while, the next ones beforehand. */
 
-const pictures = new Map();
+const views = new Map();
 
-function picture(row, size) {
+function viewOf(row, size) {
   const key = `${row}/${size}`;
-  let found = pictures.get(key);
-  pictures.delete(key);
-  found ||= ask(`api/picture/${key}`).then(async (response) => {
-    const isPicture = (response.headers.get("content-type") || "").startsWith("image/");
-    if (response.ok && isPicture) return { url: URL.createObjectURL(await response.blob()) };
+  let found = views.get(key);
+  views.delete(key);
+  found ||= ask(`api/view/${key}`).then(async (response) => {
+    const kind = response.headers.get("content-type") || "";
+    if (response.ok && kind.startsWith("text/")) return { error: await response.text() };
+    if (response.ok && kind.startsWith("image/")) return { url: URL.createObjectURL(await response.blob()) };
     return { error: (await response.json()).error };
-  }).catch(() => { pictures.delete(key); return { error: "the server does not answer" }; });
-  pictures.set(key, found);
-  while (pictures.size > MOST_PICTURES) {
-    const [oldest, gone] = pictures.entries().next().value;
-    pictures.delete(oldest);
+  }).catch(() => { views.delete(key); return { error: "the server does not answer" }; });
+  views.set(key, found);
+  while (views.size > MOST_VIEWS) {
+    const [oldest, gone] = views.entries().next().value;
+    views.delete(oldest);
     gone.then(({ url }) => url && URL.revokeObjectURL(url));
   }
   return found;
 }
 
-/* An older picture never stands beside a newer question: it goes at once, and until the new one is
+/* An older item never stands beside a newer question: it goes at once, and until the new one is
    there nothing is decided. */
 
 async function draw(frame, item, size) {
@@ -317,7 +318,7 @@ async function draw(frame, item, size) {
     frame.dataset.drawn = none.textContent = "";
     image.hidden = true;
   }
-  const { url, error } = await picture(item.row, size);
+  const { url, error } = await viewOf(item.row, size);
   if (frame.dataset.key !== key) return;
   let trouble = error || "";
   if (url) {
@@ -337,7 +338,7 @@ const isDrawn = () => [...document.querySelectorAll(".frame:not([hidden])")].eve
 function prefetch() {
   const numbers = list().filter((number) => number > at && undecided(number)).slice(0, AHEAD);
   for (const number of numbers) {
-    for (const row of desk.cases[number].rows.slice(0, 2)) if (desk.items[row].pictured) picture(row, "view");
+    for (const row of desk.cases[number].rows.slice(0, 2)) if (desk.items[row].is_read) viewOf(row, "view");
   }
 }
 
@@ -433,7 +434,7 @@ function tellFrames(kase, item) {
 function tellPanel(kase, item) {
   const hidden = isHidden(at);
   get("reasons").replaceChildren(...kase.reasons.map(({ code }) => make("span", desk.titles[code])));
-  get("question").textContent = QUESTIONS[kase.reasons[0].code] || UNUSABLE;
+  get("question").textContent = (QUESTIONS[kase.reasons[0].code] || UNUSABLE).replace("{noun}", desk.noun);
   const secret = (code) => hidden && (code === "label" || code === "look_alike");
   get("detail").textContent = kase.reasons.filter(({ code, text }) => text && !secret(code) && !(code === "label" && kase.says.length)).map(({ text }) => text).join("; ");
   get("blind").hidden = !(isTest(at) && !revealed && (kase.suggested || item.says.length));
@@ -503,7 +504,7 @@ async function tellNeighbors(item) {
     image.hidden = true;
     figure.title = `${each.path}\n${each.label}, ${each.split}, cosine ${each.cosine}`;
     figure.append(image, make("span", undefined, "empty"), make("figcaption", each.label));
-    picture(each.row, "thumb").then(({ url }) => {
+    viewOf(each.row, "thumb").then(({ url }) => {
       if (!url) return;
       image.src = url;
       image.hidden = false;

@@ -12,22 +12,24 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import FrameType
+from typing import Any
 
 import uvicorn
 
 from pipeline.ground.errors import MachineError
-from pipeline.ground.params import Task
+from pipeline.ground.params import Task, load_section
+from pipeline.ground.stage import PARAMS
 from pipeline.manifest.manifest import KEPT
 from pipeline.manifest.review import review_file
-from pipeline.picture.read.probe import Limits
+from pipeline.modality.reading import reader
 from pipeline.raw.visible import safe_line
 from pipeline.reviewing.app import Desk, make_app
 from pipeline.reviewing.cases import Queue, find_cases
 from pipeline.reviewing.decisions import Decisions
 from pipeline.reviewing.gate import Gate
 from pipeline.reviewing.neighbors import Nearest
-from pipeline.reviewing.pictures import Pictures
 from pipeline.reviewing.sources import ARTIFACTS, read_sources
+from pipeline.reviewing.views import Views
 
 USUAL_PORT = 8700
 _HOST = "127.0.0.1"
@@ -45,13 +47,13 @@ class Data:
         raw: The data folder.
         review: The folder of decisions.
         task: What labels are.
-        limits: What is not decoded.
+        params: All of params.yaml.
     """
 
     raw: Path
     review: Path
     task: Task
-    limits: Limits
+    params: dict[str, Any]
 
 
 def run(
@@ -81,15 +83,17 @@ def run(
             + "\n"
         )
         return 0
-    pictures = Pictures(data.raw, data.limits)
-    desk = Desk(decisions.path.stem, queue, decisions, pictures, Nearest(ARTIFACTS))
+    part = reader(queue.sources.modality)
+    look = part.look(load_section(data.params, "clean", part.params, path=PARAMS))
+    views = Views(data.raw, queue.sources.modality, look)
+    desk = Desk(decisions.path.stem, queue, decisions, views, Nearest(ARTIFACTS))
     try:
         with _listen(port) as taken:
             return _show(
                 desk, taken, opens_browser=opens_browser, open_now=_left(queue, known), say=say
             )
     finally:
-        pictures.close()
+        views.close()
 
 
 def _left(queue: Queue, decided: Container[str]) -> int:

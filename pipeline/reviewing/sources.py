@@ -39,6 +39,11 @@ class Sources:
     suspects: pd.DataFrame | None
     predictions: pd.DataFrame | None
 
+    @property
+    def modality(self) -> str:
+        """Return the modality of the items."""
+        return modality_of(self.manifest.columns)
+
 
 def read_sources(task: Task, folder: Path = ARTIFACTS) -> Sources:
     """Read all that is there.

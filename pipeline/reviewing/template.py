@@ -58,7 +58,7 @@ def review_template(
 
 
 _WARNING = (
-    "# Test items: decide by the picture alone. Relabeling them as the model advises makes its\n"
+    "# Test items: decide by the item alone. Relabeling them as the model advises makes its\n"
     "# own errors right, and every test metric too good.\n"
 )
 

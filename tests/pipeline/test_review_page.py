@@ -135,7 +135,7 @@ def test_a_picture_is_shown_with_what_the_model_says(page):
 
 def test_nothing_is_decided_before_the_picture_is_there(page, server, file):
     held = []
-    page.route("**/api/picture/**", lambda each: held.append(each))
+    page.route("**/api/view/**", lambda each: held.append(each))
     page.reload()
     page.wait_for_selector(WORK)
     page.click("#chips button:has-text('Wrong label?')")
@@ -144,7 +144,7 @@ def test_nothing_is_decided_before_the_picture_is_there(page, server, file):
     assert page.is_hidden(".view img")
     while held:
         held.pop().continue_()
-    page.unroute("**/api/picture/**")
+    page.unroute("**/api/view/**")
     press(page, "d")
     is_saved(page, 1)
     assert len(rows(file)) == 1

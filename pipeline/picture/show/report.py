@@ -13,7 +13,8 @@ from pipeline.modality.protocols import ReportWords
 from pipeline.picture.read.probe import NOTES, Limits
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.show.preview import encode_jpeg, shrink
-from pipeline.picture.show.tile import picture_tile, pixels_of, read_item
+from pipeline.picture.show.tile import picture_tile, pixels_of
+from pipeline.raw.source import read_kept
 
 _SIDE_PX = 160
 _TILE_PX = 256
@@ -67,7 +68,7 @@ class PictureReport:
 
     def preview(self, raw: Path, path: str, limits: Limits) -> str | None:
         """Return a small picture as an address; None where it is no longer what was probed."""
-        pixels = pixels_of(read_item(raw, path), limits)
+        pixels = pixels_of(read_kept(raw, path), limits)
         if pixels is None:
             return None
         # A strip of 2 x 4000 pixels shows nothing when it is shrunk as a whole: show its middle.
@@ -81,7 +82,7 @@ class PictureReport:
 
     def tile(self, raw: Path, path: str | None, limits: Limits) -> Pixels:
         """Return the tile of an item on a sheet; gray where there is no picture."""
-        return picture_tile(read_item(raw, path) if path else None, limits, side_px=_TILE_PX)
+        return picture_tile(read_kept(raw, path) if path else None, limits, side_px=_TILE_PX)
 
     def kept(self, report: Mapping[str, Any], table: pd.DataFrame) -> Sizes:
         """Return what the template shows of the pictures that are kept."""

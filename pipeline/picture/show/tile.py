@@ -1,14 +1,10 @@
 """The tile that stands for an item where people look at it: its picture, small, or plain gray."""
 
-from pathlib import Path
-
 import numpy as np
 
-from pipeline.ground.errors import PipelineError
 from pipeline.picture.read.probe import Limits
 from pipeline.picture.read.spec import Pixels, UndecodableImage
 from pipeline.picture.show.preview import shrink
-from pipeline.raw.source import RawFault, read_raw
 
 _GRAY = 190
 
@@ -29,12 +25,4 @@ def pixels_of(content: bytes | None, limits: Limits) -> Pixels | None:
     try:
         return None if content is None else limits.open(content).pixels
     except UndecodableImage:
-        return None
-
-
-def read_item(raw: Path, path: str) -> bytes | None:
-    """Read an item that was probed and found decodable; None where it is gone since."""
-    try:
-        return read_raw(raw, path)
-    except (OSError, RawFault, PipelineError):
         return None

@@ -124,6 +124,7 @@ def test_what_is_listed_of_each():
         row("d.png", "d", None, reason="no_label"),
     )
     diff = compare_snapshots(snapshot(*OLD), new)
+    facts = {"width": 10, "height": 10, "mode": "RGB", "format": "PNG"}
     gone = {
         "path": "b.png",
         "id": "b" * 64,
@@ -131,7 +132,7 @@ def test_what_is_listed_of_each():
         "split": "val",
         "status": "kept",
         "reason": None,
-        "mode": "RGB",
+        **facts,
     }
     come = {
         "path": "d.png",
@@ -140,7 +141,7 @@ def test_what_is_listed_of_each():
         "split": None,
         "status": "quarantined",
         "reason": "no_label",
-        "mode": "RGB",
+        **facts,
     }
     assert diff["removed"] == [gone]
     assert diff["added"] == [come]
@@ -152,7 +153,7 @@ def test_what_is_listed_of_each():
             "old": "cat",
             "new": "dog",
             "split": "val",
-            "mode": "RGB",
+            **facts,
             "bytes": "changed",
         }
     ]

@@ -10,13 +10,14 @@ from pipeline.ground.files import sha256_file
 from pipeline.ground.tables import write_table
 from pipeline.manifest.manifest import reasons
 from pipeline.picture.read.probe import Limits
+from pipeline.picture.read.reader import READER
 from pipeline.reviewing import cases
 from pipeline.reviewing.app import Decide, Desk
 from pipeline.reviewing.cases import find_cases
 from pipeline.reviewing.decisions import Decisions
 from pipeline.reviewing.neighbors import Nearest
-from pipeline.reviewing.pictures import Pictures, Wanted, render
 from pipeline.reviewing.sources import Sources, read_sources
+from pipeline.reviewing.views import Views, Wanted, render
 from pipeline.suspects.reasons import REASONS as SUSPICIONS
 from tests.support.closure import ROOT
 from tests.support.packed import packed
@@ -167,7 +168,7 @@ def test_pairs_of_one_split_and_label_are_no_question():
 def test_the_turn_is_that_from_the_item_in_question_to_the_other():
     near = [pair("a", "b", turn="right turn", dropped="b", splits=("test", "train"))]
     case = ask([item("a"), item("b")], near=near).cases[0]
-    assert cases.TURNS[case.turn] == "left turn"
+    assert READER.turns[case.turn] == "left turn"
 
 
 STALE = {
@@ -338,15 +339,15 @@ def test_pictures_come_from_archives_too_and_only_as_they_were(tmp_path):
     (tmp_path / "raw").mkdir()
     (tmp_path / "raw/part.zip").write_bytes(packed([("cat/0.png", content)]))
     digest = sha256_file(raw / "cat/00.png")
-    pictures = Pictures(tmp_path / "raw", LIMITS)
+    views = Views(tmp_path / "raw", "picture", LIMITS)
     try:
-        shown = pictures.threads.submit(
-            pictures.get, Wanted("part.zip/cat/0.png", digest, "view")
+        shown = views.threads.submit(
+            views.get, Wanted("part.zip/cat/0.png", digest, "view")
         ).result()
-        assert isinstance(shown, bytes)
-        assert shown.startswith(b"\x89PNG")
+        assert shown.media_type == "image/png"
+        assert shown.content.startswith(b"\x89PNG")
     finally:
-        pictures.close()
+        views.close()
 
 
 REFUSED = {
@@ -360,7 +361,7 @@ REFUSED = {
 def test_why_there_is_no_picture_is_told_in_words(tmp_path, path, digest, why):
     raw = class_folders(tmp_path / "raw", cats=1, dogs=1)
     save_picture(tmp_path / "secret.png", 1)
-    answer = render(raw, LIMITS, Wanted(path, digest, "view"))
+    answer = render(raw, "picture", LIMITS, Wanted(path, digest, "view"))
     assert isinstance(answer, str)
     assert why in answer
 
@@ -382,4 +383,6 @@ def test_what_the_stages_write_is_read(tmp_path):
 
 def test_every_reason_has_a_name_on_the_page():
     known = {*REASONS, *SUSPICIONS} - set(cases._SETTLED)
-    assert known - set(cases.TITLES) == {"unsafe_path", "missing_file"}, "which have no bytes"
+    assert known - set(cases.titles("picture")) == {"unsafe_path", "missing_file"}, (
+        "which have no bytes"
+    )
