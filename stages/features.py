@@ -47,7 +47,7 @@ def main(
         write_json(key, {})
         return
     rows = Store.open(store)
-    built, facts = load_backbone(backbone, record)
+    built, facts = load_backbone(backbone, record, rows.modality)
     own = net(rows.modality)
     if doubt := own.doubt(rows.spec, facts.architecture, input_size=facts.expected.input_size):
         log.warning("features: %s (%s)", doubt.text, doubt.remedy)

@@ -80,7 +80,7 @@ def main() -> None:
 
 def _features(raw: dict[str, Any], artifacts: Path, out: Path) -> None:
     _, runtime = build_plan(raw)
-    backbone, _ = load_backbone(*_weights(artifacts))
+    backbone, _ = load_backbone(*_weights(artifacts), "picture")
     params = load_section(raw, "features", FeaturesParams, path=PARAMS)
     normalization = Normalization.load(artifacts / "normalize/normalization.json")
     trunk = Trunk(backbone, normalization=normalization, pooling=params.pooling)

@@ -14,6 +14,7 @@ import pandas as pd
 
 from pipeline.ground.robust import robust_deviations
 from pipeline.manifest.manifest import SPLITS
+from pipeline.modality.files import files
 from pipeline.modality.quality import quality
 from pipeline.store.store import Store
 from pipeline.suspects.heldout import HeldOut, Setting, predict_held_out
@@ -27,7 +28,7 @@ log = logging.getLogger(__name__)
 
 _DIGITS = 6
 _TEST_NOTE = (
-    "suspects of the test split are ranked apart: look at them, and decide by the picture alone; "
+    "suspects of the test split are ranked apart: look at them, and decide by the {} alone; "
     "to relabel test items as a model advises biases every test metric in that model's favor"
 )
 
@@ -174,7 +175,7 @@ def _report(
                 ).items()
             )
         ),
-        "note": _TEST_NOTE,
+        "note": _TEST_NOTE.format(files(store.modality).NOUN[0]),
     }
     labels = store.index["label"]
     if verdicts.noise_KK is None:

@@ -8,6 +8,7 @@ import pandas as pd
 
 from pipeline.ground.files import replacing_folder
 from pipeline.ground.plots import contact_sheet
+from pipeline.modality.files import files
 from pipeline.modality.showing import show
 from pipeline.store.shards import Array
 from pipeline.store.store import Store
@@ -19,7 +20,7 @@ _GAP_PX = 4
 _TITLES = {
     "label": "labels to look at again: given > expected",
     "look_alike": "look-alikes in different splits",
-    "low_information": "pictures that hold little",
+    "low_information": "{} that hold little",
     "outlier": "items unlike all others",
 }
 
@@ -32,6 +33,7 @@ def draw_sheets(folder: Path, table: pd.DataFrame, store: Store) -> None:
         table: From `table.tabulate`.
         store: The pictures.
     """
+    _, many = files(store.modality).NOUN
     with replacing_folder(folder) as scratch:
         for reason in REASONS:
             mine = table[table["reason"] == reason]
@@ -45,7 +47,7 @@ def draw_sheets(folder: Path, table: pd.DataFrame, store: Store) -> None:
                         (_drawn(store, each), _caption(store, each))
                         for each in rows[:_SHOWN].to_dict("records")
                     ],
-                    title=f"{where}{_TITLES[reason]}{listed}",
+                    title=where + _TITLES[reason].format(many) + listed,
                 )
 
 

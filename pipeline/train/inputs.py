@@ -63,8 +63,8 @@ def open_parts(sources: Sources) -> Parts:
         IntegrityError: A file is damaged.
         ParamsError: The backbone takes other rows.
     """
-    backbone, record = load_backbone(sources.backbone, sources.record)
     store = Store.open(sources.store)
+    backbone, record = load_backbone(sources.backbone, sources.record, store.modality)
     normalization = net(store.modality).load_normalization(sources.normalization)
     backbone.check(store.spec)
     return Parts(Features.open(sources.features), store, normalization, backbone, record)

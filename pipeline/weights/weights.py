@@ -132,14 +132,27 @@ def save_backbone(
     write_json(record, facts.to_dict())
 
 
-def load_backbone(backbone: Path, record: Path) -> tuple[Backbone, BackboneRecord]:
+def load_backbone(backbone: Path, record: Path, modality: str) -> tuple[Backbone, BackboneRecord]:
     """Read what `save_backbone` wrote: the backbone in eval mode on the CPU, and its record.
 
+    Args:
+        backbone: The tensors.
+        record: What they are.
+        modality: Of the items that they are for.
+
     Raises:
+        ParamsError: They are for other items.
         DataError: A file is missing.
         IntegrityError: They are damaged, or do not belong together.
     """
     facts = BackboneRecord.load(record)
+    if facts.modality != modality:
+        raise ParamsError(
+            "params.yaml",
+            f"must be an architecture for items of the modality {modality!r}",
+            field="weights.architecture",
+            got=facts.architecture,
+        )
     state, meta = load_tensors(backbone)
     if canonical_json(meta) != canonical_json(facts.to_dict()):
         told = f"{meta.get('architecture')} from {meta.get('source')}"

@@ -168,7 +168,7 @@ def make_sources(
     )
     augment = AugmentParams.model_validate(SECTIONS["augment"])
     if not features.is_empty:
-        backbone, _ = load_backbone(sources.backbone, sources.record)
+        backbone, _ = load_backbone(sources.backbone, sources.record, "picture")
         trunk = Trunk(backbone, normalization=normalization, pooling="mean+max")
         work = Extraction(Store.open(sources.store), trunk, features, augment, cpu())
         extract(work, machine=QUIET, out=sources.features)

@@ -17,7 +17,7 @@ from pipeline.train.plan import Recipe
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.optim import build_optimizer
 from pipeline.train.recipe.params import OptimParams, ScheduleParams
-from pipeline.train.step import Learner, count_batches
+from pipeline.train.step import Learner, Method, count_batches, mean_step
 from tests.support.trainable import OFF
 
 TRAIN = {
@@ -270,3 +270,22 @@ def test_a_model_that_dies_in_the_last_step_is_caught_on_validation():
 def test_values_out_of_range_are_refused(changes, tmp_path):
     with pytest.raises(ParamsError, match=f"train.{next(iter(changes))}"):
         load_section({"train": TRAIN | changes}, "train", TrainParams, path=tmp_path / "p.yaml")
+
+
+def test_batches_and_steps_can_be_replaced():
+    seen = []
+
+    def batches(order, recipe):
+        return [order[:3], order[3:5]]
+
+    def step(learner, batch, recipe):
+        seen.append(len(batch.targets_B))
+        return mean_step(learner, batch, recipe)
+
+    plan = recipe(epochs=2)
+    model, method = linear(), Method(batches, step)
+    data = examples(5)
+    reports = list(fit(learner(model, plan), data, data, recipe=plan, method=method))
+    assert seen == [3, 2, 3, 2]
+    assert len(reports) == 2
+    assert model.weight.any()

@@ -92,7 +92,7 @@ def test_lite0_from_its_package_is_recorded_as_what_it_is(tmp_path):
     )
     assert sum("num_batches_tracked" not in name for name in state) == 245
     save_backbone(tmp_path / "b", tmp_path / "r", state=state, facts=record)
-    backbone, loaded = load_backbone(tmp_path / "b", tmp_path / "r")
+    backbone, loaded = load_backbone(tmp_path / "b", tmp_path / "r", "picture")
     assert loaded == record
     assert torch.equal(backbone.model.conv_head.weight, state["conv_head.weight"])
     assert list(load_pretrained(tmp_path / "r").mean) == record.expected.facts["mean"]
@@ -375,13 +375,17 @@ def test_timm_without_pretrained_weights_is_told(tmp_path):
 def test_files_that_do_not_belong_together_are_refused(tmp_path):
     state, record = fetch(tmp_path, "none")
     save_backbone(tmp_path / "b", tmp_path / "r", state=state, facts=record)
+    with pytest.raises(
+        ParamsError, match="must be an architecture for items of the modality 'sound'"
+    ):
+        load_backbone(tmp_path / "b", tmp_path / "r", "sound")
     tensors, _ = load_tensors(tmp_path / "b")
     save_tensors(tmp_path / "b", tensors, {"architecture": "resnet18", "source": "none"})
     with pytest.raises(IntegrityError, match=r"must belong to .*, got 'resnet18 from none'"):
-        load_backbone(tmp_path / "b", tmp_path / "r")
+        load_backbone(tmp_path / "b", tmp_path / "r", "picture")
     (tmp_path / "r").write_text('{"architecture": "resnet18"}')
     with pytest.raises(IntegrityError, match="is no backbone record"):
-        load_backbone(tmp_path / "b", tmp_path / "r")
+        load_backbone(tmp_path / "b", tmp_path / "r", "picture")
 
 
 @pytest.mark.parametrize(
