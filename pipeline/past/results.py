@@ -20,6 +20,7 @@ from pipeline.track.main_result import STAGES, MainResult
 from pipeline.track.result import Past
 from pipeline.track.result_run import add_key, settle_run
 from pipeline.track.runs import confirmed_tag, move_commit
+from pipeline.version.package import served_of
 from pipeline.version.registry import FAILED, UNVERIFIED, VERIFIED, find_version, set_version_tag
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ class ResultSync:
             time_ms=each.time_ms,
             experiment=each.experiment,
             is_committed=each.is_committed,
-            code=code if (code / "track" / "served.py").exists() else None,
+            code=code if served_of(code).exists() else None,
         )
         return MainResult(files, past)
 

@@ -145,7 +145,13 @@ def put_code(folder: Path, code: Path) -> None:
     package = folder / "code" / code.name
     shutil.rmtree(package)
     shutil.copytree(code, package, ignore=shutil.ignore_patterns("__pycache__"))
-    shutil.copyfile(code / "track" / SERVED.name, folder / SERVED.name)
+    shutil.copyfile(served_of(code), folder / SERVED.name)
+
+
+def served_of(code: Path) -> Path:
+    """Return the file that an MLflow model runs, in a `pipeline` package of any age."""
+    now, before = code / "version" / SERVED.name, code / "track" / SERVED.name
+    return now if now.exists() else before
 
 
 def requirements() -> list[str]:
