@@ -1,7 +1,7 @@
 """The raw folder, before `dvc add` or a stage meets it: what is in it, and what `clean` will say.
 
 The judges are `clean`'s own. What the last build saw of a file stands, the other files are opened
-while time allows; one that is left is taken for a good picture of its own.
+while time allows; one that is left is taken for a good item of its own.
 
 `python -m pipeline.doctor.data` prints the findings as JSON: this takes as long as all else that
 the doctor looks at, and runs beside it.
@@ -75,7 +75,7 @@ class Expectations:
 
 
 def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | None]:
-    """Check the folder, its layout and labels, and what `clean` makes of its pictures.
+    """Check the folder, its layout and labels, and what `clean` makes of its items.
 
     Returns:
         What lies there, or what DVC recorded of it; None where nobody knows.

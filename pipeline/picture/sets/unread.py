@@ -10,7 +10,7 @@ from pathlib import Path
 from pipeline.ground.errors import DataError
 from pipeline.modality.protocols import RawFolder
 from pipeline.picture.files import picture_format
-from pipeline.raw.heads import read_ends
+from pipeline.picture.sets.heads import read_ends
 
 _PICKLE = "never opened here, since a pickle can run any code: load it where you trust it"
 _SIGNATURES: tuple[tuple[str, str, str], ...] = (
