@@ -32,7 +32,7 @@ from pipeline.predict.inputs import find_inputs
 from pipeline.predict.run import Options, predict_files
 from pipeline.store.store import Store
 from pipeline.version.fetch import fetch_model
-from pipeline.version.resident import Resident, ResidentOptions
+from pipeline.version.process.resident import Resident, ResidentOptions
 
 TRAINED, STORE, RAW = Path("artifacts/train"), Path("artifacts/transform/store"), "data/elpv/raw"
 IMAGES, ROUNDS = 4096, 3

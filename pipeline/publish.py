@@ -10,10 +10,10 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.ground.errors import IntegrityError, ParamsError, TrackingError
 from pipeline.ground.files import write_json
-from pipeline.ground.git import has_commit
 from pipeline.judge.metrics import METRICS
 from pipeline.promotion.contest import Arena
 from pipeline.promotion.promotion import decide_published
+from pipeline.repo.git import has_commit
 from pipeline.repo.imports import refuse_copied_links
 from pipeline.repo.state import state_folder
 from pipeline.track.connection import Tracking, probe, publish_to, redact

@@ -22,8 +22,8 @@ from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.manifest.manifest import write_manifest
 from pipeline.manifest.params import SplitParams
-from pipeline.modality.params import IgnoreParams
 from pipeline.modality.reading import reader
+from pipeline.modality.types.params import IgnoreParams
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
 from pipeline.store.previous_build import earlier_build

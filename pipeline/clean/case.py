@@ -15,9 +15,9 @@ from pipeline.manifest.pins import Pin, read_pins
 from pipeline.manifest.review import Decision, read_review
 from pipeline.manifest.small_classes import Placed
 from pipeline.manifest.split import Dealing
-from pipeline.modality.params import CleanParams
-from pipeline.modality.protocols import Reader
 from pipeline.modality.reading import reader
+from pipeline.modality.types.params import CleanParams
+from pipeline.modality.types.protocols import Reader
 from pipeline.store.spill import MEMORY, Place
 
 

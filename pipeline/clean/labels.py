@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.params import Task
 from pipeline.manifest.manifest import TEXT
-from pipeline.modality.params import MissingLabel
+from pipeline.modality.types.params import MissingLabel
 from pipeline.raw.labels.missing_words import is_placeholder
 
 _NUMBER = re.compile(r"[+-]?(?:\d+\.?\d*|\.\d+)(?:e[+-]?\d+)?", re.IGNORECASE | re.ASCII)

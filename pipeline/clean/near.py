@@ -20,9 +20,9 @@ import pandas as pd
 
 from pipeline.ground.params import Task
 from pipeline.manifest.manifest import SPLITS, TEXT
-from pipeline.modality.alike import Alike, join_pairs
-from pipeline.modality.params import NearPolicy
-from pipeline.modality.protocols import Reader, Sketches
+from pipeline.modality.types.alike import Alike, join_pairs
+from pipeline.modality.types.params import NearPolicy
+from pipeline.modality.types.protocols import Reader, Sketches
 from pipeline.store.spill import MEMORY, Place
 
 PAIR_COLUMNS = (

@@ -9,7 +9,7 @@ from collections.abc import Collection
 import pandas as pd
 
 from pipeline.manifest.manifest import KEPT
-from pipeline.modality.protocols import Reader
+from pipeline.modality.types.protocols import Reader
 
 _COPIES_UNDER_LABELS = 3
 _COPIES = 10

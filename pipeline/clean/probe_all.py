@@ -9,8 +9,8 @@ from pathlib import Path
 
 from pipeline.clean.probe_item import probe_item
 from pipeline.compute.engine import Lost, MachineParams, map_in_order
-from pipeline.modality.probe import Probe
-from pipeline.modality.protocols import Look
+from pipeline.modality.types.probe import Probe
+from pipeline.modality.types.protocols import Look
 from pipeline.raw.source import RawFault, expect, read_raw
 
 log = logging.getLogger(__name__)

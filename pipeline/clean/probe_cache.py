@@ -18,9 +18,9 @@ from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.ground.files import replacing
 from pipeline.ground.tables import reading_parquet
 from pipeline.modality.facts import facts
-from pipeline.modality.params import CleanParams
-from pipeline.modality.probe import Probe
 from pipeline.modality.reading import reader
+from pipeline.modality.types.params import CleanParams
+from pipeline.modality.types.probe import Probe
 from pipeline.store.spill import MEMORY, Piece, Place
 
 log = logging.getLogger(__name__)

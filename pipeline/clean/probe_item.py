@@ -7,8 +7,8 @@ import hashlib
 from dataclasses import replace
 from pathlib import Path
 
-from pipeline.modality.probe import Probe
-from pipeline.modality.protocols import Look
+from pipeline.modality.types.probe import Probe
+from pipeline.modality.types.protocols import Look
 from pipeline.raw.source import RawFault, read_raw
 
 

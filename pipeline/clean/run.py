@@ -23,9 +23,9 @@ from pipeline.manifest.manifest import KEPT, META, QUARANTINED, TEXT, column_typ
 from pipeline.manifest.review import describe_decisions
 from pipeline.manifest.split import expected_shares
 from pipeline.modality.facts import facts
-from pipeline.modality.probe import Probe
-from pipeline.modality.protocols import Reader
 from pipeline.modality.reading import reader
+from pipeline.modality.types.probe import Probe
+from pipeline.modality.types.protocols import Reader
 from pipeline.raw.item import RawItems
 from pipeline.store.spill import MEMORY, Place
 

@@ -67,7 +67,7 @@ def add(commands: Commands) -> None:
 
 def _export(arguments: argparse.Namespace) -> int:
     from pipeline.ground.files import canonical_json  # slow to import
-    from pipeline.modality.exporting import exporter
+    from pipeline.modality.shown.exporting import exporter
     from pipeline.version.fetch import fetch_model
 
     start_logging(sys.stderr)

@@ -89,7 +89,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from pipeline.serving.replicas.loader import Loader
     from pipeline.serving.run import run
     from pipeline.serving.server import Address
-    from pipeline.version.resident import ResidentOptions
+    from pipeline.version.process.resident import ResidentOptions
 
     start_logging(sys.stderr)
     access = read_access(arguments.token_file, arguments.cors_origin)

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
-from pipeline.ground.git import ask_git, ask_line, has_commit
 from pipeline.judge.metrics import METRICS, better, shown
+from pipeline.repo.git import ask_git, ask_line, has_commit
 from pipeline.track.runs import flatten
 
 TEST = Path("artifacts/evaluate/metrics.json")

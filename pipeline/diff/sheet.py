@@ -10,8 +10,8 @@ from pipeline.ground.limits import SHEET_LIMIT
 from pipeline.ground.plots import contact_sheet
 from pipeline.modality.facts import facts
 from pipeline.modality.files import files
-from pipeline.modality.protocols import Look
-from pipeline.modality.viewing import viewer
+from pipeline.modality.shown.viewing import viewer
+from pipeline.modality.types.protocols import Look
 from pipeline.store.shards import Array
 
 _SIDE_PX = 224

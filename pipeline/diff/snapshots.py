@@ -22,13 +22,13 @@ from pipeline.ground.errors import (
     PipelineError,
 )
 from pipeline.ground.files import md5_file, read_json
-from pipeline.ground.git import ask_git, has_commit
 from pipeline.ground.tables import read_table
 from pipeline.manifest.manifest import KEPT, read_manifest
 from pipeline.raw.archive.archive import RawFault
 from pipeline.raw.containers import Container, open_container
 from pipeline.raw.source import MOST_BYTES
 from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.git import ask_git, has_commit
 from pipeline.repo.history import show
 from pipeline.repo.lock import LOCK, Lock
 from pipeline.repo.recorded_outs import read_outs

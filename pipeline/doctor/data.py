@@ -29,7 +29,6 @@ from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, demoted, gather, ok, warn
-from pipeline.ground.git import ask_git
 from pipeline.ground.params import Task, load_section, load_value, read_params
 from pipeline.ground.stage import PARAMS
 from pipeline.manifest.manifest import KEPT, SPLITS, reasons
@@ -38,14 +37,15 @@ from pipeline.manifest.pins import read_pins
 from pipeline.manifest.review import read_review
 from pipeline.manifest.split import count_splits
 from pipeline.modality.files import files
-from pipeline.modality.params import CleanParams
-from pipeline.modality.probe import Probe
 from pipeline.modality.reading import reader
 from pipeline.modality.sections import modality_meant, sections
+from pipeline.modality.types.params import CleanParams
+from pipeline.modality.types.probe import Probe
 from pipeline.raw.item import RawItems
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
 from pipeline.raw.unsafe_entries import refuse_unsafe_entries, walk
+from pipeline.repo.git import ask_git
 from pipeline.repo.recorded_outs import read_outs
 
 _REVIEW = Path("review")

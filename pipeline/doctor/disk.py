@@ -10,7 +10,7 @@ from pipeline.doctor.shapes import Outline
 from pipeline.ground.errors import MachineError
 from pipeline.ground.findings import Finding, ok
 from pipeline.modality.encoding import encoder
-from pipeline.modality.params import ShelfParams
+from pipeline.modality.types.params import ShelfParams
 from pipeline.model.features import features_bytes
 from pipeline.model.params import FeaturesParams
 from pipeline.store.shard_writer import COPIES

@@ -20,7 +20,7 @@ from pipeline.doctor.weights import check_weights
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import Finding, fault, gather, warn
 from pipeline.ground.stage import PARAMS
-from pipeline.modality.params import ShelfParams
+from pipeline.modality.types.params import ShelfParams
 from pipeline.model.params import FeaturesParams
 from pipeline.raw.params import DataParams
 from pipeline.track.connection import configure

@@ -27,8 +27,8 @@ from pipeline.ground.params import (
 from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
-from pipeline.modality.params import AugmentSection, CleanParams, ShelfParams
 from pipeline.modality.sections import modality_meant, sections
+from pipeline.modality.types.params import AugmentSection, CleanParams, ShelfParams
 from pipeline.model.params import FeaturesParams
 from pipeline.raw.labels.columns import OWN_COLUMNS
 from pipeline.raw.params import DataParams

@@ -6,11 +6,11 @@ from pathlib import Path
 
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import write_text
-from pipeline.ground.git import has_commit
 from pipeline.ground.params import load_section, read_params, refuse_unknown_sections
 from pipeline.ground.stage import PARAMS
 from pipeline.raw.params import DataParams
 from pipeline.raw.unsafe_entries import refuse_unsafe_entries
+from pipeline.repo.git import has_commit
 from pipeline.track.connection import refuse_percent_sign, tracking_uri
 
 STATE = Path(".rootstock")

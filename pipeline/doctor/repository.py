@@ -14,8 +14,8 @@ from pipeline.doctor.preflight import backup_of, check_lock, lock_files
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import write_text
 from pipeline.ground.findings import Finding, fault, fixed, ok, warn
-from pipeline.ground.git import GitError, ask_git, find_repository, has_commit
 from pipeline.repo.cache import dvc_folder
+from pipeline.repo.git import GitError, ask_git, find_repository, has_commit
 
 _RWLOCK = Path("tmp") / "rwlock"
 _LEFTOVERS = ".*.tmp"

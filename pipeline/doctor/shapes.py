@@ -5,7 +5,7 @@ from dataclasses import dataclass
 import torch
 
 from pipeline.modality.nets import modality_for, net
-from pipeline.modality.params import ShelfParams
+from pipeline.modality.types.params import ShelfParams
 from pipeline.model.params import FeaturesParams
 
 

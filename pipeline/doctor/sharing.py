@@ -9,7 +9,7 @@ from typing import Any
 
 from pipeline.doctor.remote import explain
 from pipeline.ground.findings import Finding, ok, warn
-from pipeline.ground.git import ask_git, has_commit
+from pipeline.repo.git import ask_git, has_commit
 from pipeline.track.commits import changed_files
 
 _TIMEOUT_S = 300

@@ -11,8 +11,8 @@ from pipeline.ground.errors import DataError, IntegrityError, MachineError, Para
 from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, ok, warn
 from pipeline.modality.nets import Net, modality_for, net
-from pipeline.modality.params import ShelfParams
-from pipeline.modality.pretrained import Doubt, Expected, Remote
+from pipeline.modality.types.params import ShelfParams
+from pipeline.modality.types.pretrained import Doubt, Expected, Remote
 from pipeline.track.connection import redact, tracking_uri
 from pipeline.weights.files import check_file, read_state_dict
 from pipeline.weights.matching import match_tensors, rename_in_order

@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterable
 
 from pipeline.compute.pool import Lost, Pool
 from pipeline.ground.limits import ItemLimits
-from pipeline.modality.items import Encoded
+from pipeline.modality.types.items import Encoded
 
 _CHUNK = 2
 """Items sent to a process at once."""

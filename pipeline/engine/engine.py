@@ -20,9 +20,9 @@ from pipeline.compute.prefetch import ahead
 from pipeline.engine.encoders import Encoders
 from pipeline.engine.rows import Row, predict_table, to_rows
 from pipeline.ground.errors import DataError, ParamsError
-from pipeline.modality.explaining import explainer
-from pipeline.modality.inputs import item_input
-from pipeline.modality.items import Encoded
+from pipeline.modality.shown.explaining import explainer
+from pipeline.modality.shown.inputs import item_input
+from pipeline.modality.types.items import Encoded
 from pipeline.model.bundle import Bundle, Predictor
 
 _Batch: TypeAlias = list[Encoded | str]

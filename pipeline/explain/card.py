@@ -14,9 +14,9 @@ from pipeline.explain.card_text import CardText
 from pipeline.explain.slices import Slice
 from pipeline.explain.words import count_views, number
 from pipeline.judge.metrics import METRICS, main, shown
-from pipeline.modality.evidence import Explain, Legend, Sheet
-from pipeline.modality.explaining import explainer
 from pipeline.modality.files import files
+from pipeline.modality.shown.explaining import explainer
+from pipeline.modality.types.evidence import Explain, Legend, Sheet
 from pipeline.model.bundle import Bundle
 from pipeline.weights.weights import BackboneRecord
 

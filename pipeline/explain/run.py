@@ -23,9 +23,9 @@ from pipeline.ground.plots import regression_scatter
 from pipeline.judge.answers import Answers, Subject
 from pipeline.judge.params import EvaluateParams
 from pipeline.judge.resampling import Bootstrap
-from pipeline.modality.evidence import Evidence, Sheet
-from pipeline.modality.explaining import explainer
 from pipeline.modality.files import files
+from pipeline.modality.shown.explaining import explainer
+from pipeline.modality.types.evidence import Evidence, Sheet
 
 log = logging.getLogger(__name__)
 

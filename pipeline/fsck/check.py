@@ -11,11 +11,11 @@ from pipeline.fsck.experiments import check_experiments
 from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.ground.files import md5_file
 from pipeline.ground.findings import Finding, fault, fixed, ok, warn
-from pipeline.ground.git import ask_git, has_commit
 from pipeline.ground.params import load_section, read_params
 from pipeline.ground.stage import PARAMS
 from pipeline.promotion.audit_check import read_sound_audit
 from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.git import ask_git, has_commit
 from pipeline.repo.lock import AUDIT
 from pipeline.repo.recorded_outs import Named, dvc_files, named_anywhere, named_here
 

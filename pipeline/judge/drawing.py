@@ -10,7 +10,7 @@ from pipeline.judge import curves
 from pipeline.judge.calibration import reliability_bins
 from pipeline.judge.evaluation import Evaluation
 from pipeline.judge.params import EvaluateParams
-from pipeline.modality.showing import show
+from pipeline.modality.shown.showing import show
 from pipeline.store.store import Store
 
 

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from pipeline.modality.protocols import Encoder
+from pipeline.modality.types.protocols import Encoder
 
 PART = "shelf.encoder"
 """The module of every modality that holds it; tests read this too, for the imports of stages."""

@@ -3,8 +3,8 @@
 from collections.abc import Iterable
 from importlib import import_module
 
-from pipeline.modality.protocols import Facts
 from pipeline.modality.table import MODALITIES
+from pipeline.modality.types.protocols import Facts
 
 PART = "read.facts"
 """The module of every modality that holds it; tests read this too, for the imports of stages."""

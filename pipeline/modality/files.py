@@ -3,7 +3,7 @@
 from importlib import import_module
 
 from pipeline.modality import table
-from pipeline.modality.protocols import Files
+from pipeline.modality.types.protocols import Files
 
 PART = "files"
 """The module of every modality that holds it; tests read this too, for the imports of stages."""

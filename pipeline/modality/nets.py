@@ -10,10 +10,10 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
-from pipeline.modality.backbone import Backbone
-from pipeline.modality.params import AugmentSection
-from pipeline.modality.pretrained import Doubt, Expected, Package, Shapes, Source
 from pipeline.modality.table import MODALITIES
+from pipeline.modality.types.backbone import Backbone
+from pipeline.modality.types.params import AugmentSection
+from pipeline.modality.types.pretrained import Doubt, Expected, Package, Shapes, Source
 
 PART = "net.net"
 """The module of every modality that holds it; tests read this too, for the imports of stages."""

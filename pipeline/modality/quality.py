@@ -3,7 +3,7 @@
 from importlib import import_module
 from importlib.util import find_spec
 
-from pipeline.modality.protocols import Quality
+from pipeline.modality.types.protocols import Quality
 
 PART = "explain.poor"
 """The module of every modality that has one; a modality need not."""

@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from pipeline.modality.protocols import Scaling
+from pipeline.modality.types.protocols import Scaling
 
 PART = "shelf.scaling"
 """The module of every modality that holds it; tests read this too, for the imports of stages."""

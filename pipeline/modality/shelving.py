@@ -2,7 +2,7 @@
 
 from importlib import import_module
 
-from pipeline.modality.protocols import Shelf
+from pipeline.modality.types.protocols import Shelf
 
 PART = "shelf.shelf"
 """The module of every modality that holds it; tests read this too, for the imports of stages."""

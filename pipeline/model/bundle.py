@@ -21,9 +21,9 @@ from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json, write_json
 from pipeline.ground.params import Task
 from pipeline.modality.nets import net
-from pipeline.modality.params import Pooling
 from pipeline.modality.shelving import shelf
 from pipeline.modality.table import read_modality, write_modality
+from pipeline.modality.types.params import Pooling
 from pipeline.model.head import Head
 from pipeline.model.network import Network
 from pipeline.store.shards import Array

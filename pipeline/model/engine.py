@@ -1,6 +1,6 @@
 """The engine at the path where every registered version has it: an interface that stays.
 
-`version/resident_main.py` loads a version by this path, whatever commit the version is from; see
+`version/process/resident_main.py` loads a version by this path, of whatever commit it is; see
 docs/decisions/0020.
 """
 

@@ -26,10 +26,10 @@ from pipeline.ground.errors import DataError, IntegrityError, PipelineError
 from pipeline.ground.files import replacing_folder, sha256_file, write_json
 from pipeline.ground.seeds import derive
 from pipeline.ground.tables import read_table, write_table
-from pipeline.modality import backbone as backbone_module
 from pipeline.modality.nets import Net, net
-from pipeline.modality.params import AugmentSection
 from pipeline.modality.table import write_modality
+from pipeline.modality.types import backbone as backbone_module
+from pipeline.modality.types.params import AugmentSection
 from pipeline.model import activations as activations_module
 from pipeline.model import network
 from pipeline.model.activations import to_halves

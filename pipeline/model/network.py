@@ -6,9 +6,9 @@ Axes: B = items of a batch, D = pooled features, K = outputs (classes, or 1).
 import torch
 from torch import Tensor, nn
 
-from pipeline.modality.backbone import Backbone
 from pipeline.modality.nets import Normalization
-from pipeline.modality.params import Pooling
+from pipeline.modality.types.backbone import Backbone
+from pipeline.modality.types.params import Pooling
 from pipeline.model.head import Head
 
 

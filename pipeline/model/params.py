@@ -5,7 +5,7 @@ from typing import Self
 from pydantic import Field, model_validator
 
 from pipeline.ground.params import Section
-from pipeline.modality.params import Pooling
+from pipeline.modality.types.params import Pooling
 
 
 class FeaturesParams(Section):

@@ -12,10 +12,10 @@ from pathlib import Path
 from pipeline.diff.snapshots import CachedFiles
 from pipeline.ground.errors import DataError, MachineError, PipelineError
 from pipeline.ground.files import copy_file, md5_file
-from pipeline.ground.git import ask_git
 from pipeline.ground.tables import read_table
 from pipeline.raw.source import RawFault, read_raw
 from pipeline.repo.cache import cache_folder, object_path, read_listing
+from pipeline.repo.git import ask_git
 from pipeline.repo.history import LockFile, show
 from pipeline.repo.lock import GRAPH, PARAMS
 from pipeline.version.verify import choose_items

@@ -13,11 +13,11 @@ from typing import Any
 
 from pipeline.ground.errors import IntegrityError, ParamsError, PipelineError, TrackingError
 from pipeline.ground.files import md5_file, read_json
-from pipeline.ground.git import ask_git, ask_line, has_commit
 from pipeline.ground.params import read_params
 from pipeline.keys.keys import Recorded, run_keys
 from pipeline.promotion.decisions import Decision, read_audit
 from pipeline.repo.cache import cache_folder, object_path
+from pipeline.repo.git import ask_git, ask_line, has_commit
 from pipeline.repo.history import find_lock, show
 from pipeline.repo.lock import AUDIT, LOCK, PARAMS, Lock
 from pipeline.track.runs import flatten

@@ -28,7 +28,7 @@ from pipeline.predict.summary import Summary
 from pipeline.raw.source import RawFault, read_raw
 from pipeline.repo.state import scratch_folder
 from pipeline.version.fetch import fetch_model
-from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+from pipeline.version.process.resident import Resident, ResidentDied, ResidentOptions
 
 log = logging.getLogger(__name__)
 

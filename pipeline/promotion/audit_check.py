@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from pipeline.ground.errors import IntegrityError
-from pipeline.ground.git import ask_git, ask_line
 from pipeline.promotion.aliases import ALIASES, Board, audit_folder, read_board
 from pipeline.promotion.decisions import CANDIDATE, Decision, read_audit, replay, rivals
+from pipeline.repo.git import ask_git, ask_line
 from pipeline.track.connection import Tracking
 from pipeline.version.registry import DECIDED, MODEL
 

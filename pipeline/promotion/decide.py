@@ -13,7 +13,6 @@ from typing import TYPE_CHECKING, Any
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import sha256_json
-from pipeline.ground.git import ask_line
 from pipeline.promotion.aliases import (
     ALIASES,
     Board,
@@ -36,6 +35,7 @@ from pipeline.promotion.decisions import (
     rivals,
     write_decision,
 )
+from pipeline.repo.git import ask_line
 from pipeline.version.registry import MODEL
 from pipeline.version.version_run import run_of, why_gone
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import ParamsError, PipelineError
-from pipeline.ground.git import ask_git, has_commit
 from pipeline.ground.params import parse_params
+from pipeline.repo.git import ask_git, has_commit
 from pipeline.repo.imports import code_md5_at, is_code
 from pipeline.repo.lock import LOCK, PARAMS, Lock
 

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import md5_file
-from pipeline.ground.git import ask_git, read_git
+from pipeline.repo.git import ask_git, read_git
 
 IMPORTS = "imports"
 _PAGES = ("html", "css")

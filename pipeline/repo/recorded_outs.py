@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import ParamsError
-from pipeline.ground.git import ask_git
 from pipeline.ground.params import parse_params, read_params
+from pipeline.repo.git import ask_git
 from pipeline.repo.history import experiments, show
 from pipeline.repo.lock import GRAPH, LOCK
 

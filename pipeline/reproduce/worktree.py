@@ -12,9 +12,9 @@ from pathlib import Path
 
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import md5_file, remove
-from pipeline.ground.git import ask_git, ask_line, run_git
 from pipeline.ground.params import read_params
 from pipeline.keys.keys import Recorded
+from pipeline.repo.git import ask_git, ask_line, run_git
 from pipeline.repo.imports import folder_md5, source
 from pipeline.repo.lock import GRAPH, LOCK, PARAMS
 from pipeline.repo.state import state_folder

@@ -20,7 +20,7 @@ from pipeline.manifest.manifest import SPLITS
 from pipeline.manifest.review import parse_decision
 from pipeline.modality.facts import facts
 from pipeline.modality.files import files
-from pipeline.modality.protocols import ViewSize
+from pipeline.modality.types.protocols import ViewSize
 from pipeline.reviewing.cases import Case, Queue, titles
 from pipeline.reviewing.decisions import Change, Decisions, Disagreement
 from pipeline.reviewing.neighbors import Nearest

@@ -12,7 +12,7 @@ from typing import Any
 from pipeline.manifest.manifest import KEPT, SPLITS, all_reasons
 from pipeline.modality.files import files
 from pipeline.modality.reading import reader
-from pipeline.modality.viewing import viewer
+from pipeline.modality.shown.viewing import viewer
 from pipeline.reviewing.sources import SUSPECTS_COMMAND, Sources
 from pipeline.reviewing.template import note_line, suspect_note
 

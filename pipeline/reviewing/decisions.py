@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from pipeline.ground.errors import MachineError
-from pipeline.ground.git import ask_line
 from pipeline.manifest.review import decisions_of, parse_decision
 from pipeline.raw.labels.text_table import read_text_table
+from pipeline.repo.git import ask_line
 from pipeline.reviewing.sheet import Cells, editing
 
 

@@ -10,8 +10,8 @@ from pathlib import Path
 
 from pipeline.compute.pool import Lost, Pool
 from pipeline.ground.errors import PipelineError
-from pipeline.modality.protocols import Look, View, ViewSize
-from pipeline.modality.viewing import viewer
+from pipeline.modality.shown.viewing import viewer
+from pipeline.modality.types.protocols import Look, View, ViewSize
 from pipeline.raw.source import RawFault, read_raw
 
 _SECONDS = 10.0

@@ -21,7 +21,7 @@ from pipeline.crossval.params import CrossvalParams
 from pipeline.ground.params import Task
 from pipeline.ground.seeds import derive
 from pipeline.ground.tasks import KINDS
-from pipeline.modality.params import AugmentSection
+from pipeline.modality.types.params import AugmentSection
 from pipeline.suspects.params import SuspectsParams
 from pipeline.train.examples import Targets, find_targets
 from pipeline.train.inputs import Parts

@@ -9,7 +9,7 @@ import pandas as pd
 from pipeline.ground.files import replacing_folder
 from pipeline.ground.plots import contact_sheet
 from pipeline.modality.files import files
-from pipeline.modality.showing import show
+from pipeline.modality.shown.showing import show
 from pipeline.store.shards import Array
 from pipeline.store.store import Store
 from pipeline.suspects.reasons import REASONS

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.ground.git import ask_git, ask_line, has_commit, read_git
+from pipeline.repo.git import ask_git, ask_line, has_commit, read_git
 from pipeline.repo.history import Commit
 from pipeline.repo.lock import LOCK
 from pipeline.track.connection import redact

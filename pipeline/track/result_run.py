@@ -23,9 +23,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from pipeline.ground.files import canonical_json
-from pipeline.ground.git import has_commit
 from pipeline.ground.locks import wait_for_lock
 from pipeline.keys.journal import journal_path
+from pipeline.repo.git import has_commit
 from pipeline.repo.history import find_lock
 from pipeline.track.claim import Attempt, complete_once, completed_elsewhere
 from pipeline.track.connection import Tracking, publish_to

@@ -18,7 +18,7 @@ from pipeline.judge.metrics import monitored
 from pipeline.judge.temperature import probabilities
 from pipeline.manifest.manifest import class_names
 from pipeline.modality.nets import net
-from pipeline.modality.params import AugmentSection
+from pipeline.modality.types.params import AugmentSection
 from pipeline.model.activations import Activations
 from pipeline.store.shards import Shards
 from pipeline.store.store import Store

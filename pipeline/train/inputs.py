@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.ground.params import Unchecked
-from pipeline.modality.backbone import Backbone
 from pipeline.modality.nets import Normalization, net
-from pipeline.modality.params import AugmentSection
+from pipeline.modality.types.backbone import Backbone
+from pipeline.modality.types.params import AugmentSection
 from pipeline.model.features import Features
 from pipeline.store.store import Store
 from pipeline.weights.weights import BackboneRecord, load_backbone

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 
 from pipeline.ground.params import Task
-from pipeline.modality.params import AugmentSection
+from pipeline.modality.types.params import AugmentSection
 from pipeline.train.params import TrainParams
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 

@@ -12,7 +12,7 @@ from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import Task
 from pipeline.ground.tasks import KINDS
 from pipeline.judge.metrics import monitors
-from pipeline.modality.params import AugmentSection
+from pipeline.modality.types.params import AugmentSection
 from pipeline.train.params import TrainParams
 from pipeline.train.plan import Plan
 from pipeline.train.recipe.params import LossParams, OptimParams

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pipeline
 from pipeline.ground.files import link_file, read_json
 from pipeline.ground.tasks import answer_columns
-from pipeline.modality.inputs import item_input
+from pipeline.modality.shown.inputs import item_input
 from pipeline.modality.table import read_modality
 from pipeline.track.connection import Tracking
 

@@ -20,8 +20,8 @@ from mlflow.pyfunc.model import PythonModel, PythonModelContext
 
 from pipeline.engine.engine import choose_device
 from pipeline.engine.rows import predict_table
-from pipeline.modality.inputs import item_input
-from pipeline.modality.items import Input, ItemTextError, from_cell
+from pipeline.modality.shown.inputs import item_input
+from pipeline.modality.types.items import Input, ItemTextError, from_cell
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.store.shards import Array
 

@@ -25,11 +25,11 @@ from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.tables import read_table
 from pipeline.ground.tasks import number_columns
 from pipeline.judge.tolerance import tolerance
-from pipeline.modality.inputs import item_input
+from pipeline.modality.shown.inputs import item_input
 from pipeline.modality.table import read_modality
 from pipeline.raw.source import RawFault, read_raw
-from pipeline.version import isolation
-from pipeline.version import load_alone as fresh
+from pipeline.version.process import isolation
+from pipeline.version.process import load_alone as fresh
 
 log = logging.getLogger(__name__)
 

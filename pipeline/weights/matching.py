@@ -13,9 +13,9 @@ import torch
 from torch import Tensor
 
 from pipeline.ground.errors import DataError
-from pipeline.modality.backbone import COUNTER
 from pipeline.modality.nets import Net
-from pipeline.modality.pretrained import Shapes
+from pipeline.modality.types.backbone import COUNTER
+from pipeline.modality.types.pretrained import Shapes
 
 log = logging.getLogger(__name__)
 

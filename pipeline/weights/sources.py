@@ -23,7 +23,7 @@ import torch
 from pipeline.ground.errors import DataError, IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import sha256_file
 from pipeline.modality.nets import Net
-from pipeline.modality.pretrained import Expected, Remote, check_architecture
+from pipeline.modality.types.pretrained import Expected, Remote, check_architecture
 
 log = logging.getLogger(__name__)
 

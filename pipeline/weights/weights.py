@@ -11,10 +11,10 @@ from torch import Tensor
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import canonical_json, read_json, write_json
-from pipeline.modality.backbone import COUNTER, Backbone
 from pipeline.modality.nets import modality_for, net
-from pipeline.modality.pretrained import Expected
 from pipeline.modality.table import read_modality, write_modality
+from pipeline.modality.types.backbone import COUNTER, Backbone
+from pipeline.modality.types.pretrained import Expected
 from pipeline.weights.files import check_file, read_state_dict
 from pipeline.weights.matching import match_tensors, rename_in_order
 from pipeline.weights.params import WeightsParams

@@ -23,7 +23,7 @@ from pipeline.compute.engine import Lost, MachineParams, map_in_order
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.limits import ItemLimits
 from pipeline.manifest.manifest import reasons
-from pipeline.modality.probe import Probe
+from pipeline.modality.types.probe import Probe
 from pipeline.picture.read.probe import Limits
 from pipeline.raw.folder import look_into
 from pipeline.raw.items import find_items

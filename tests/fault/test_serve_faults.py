@@ -19,7 +19,7 @@ from pipeline.serving.replicas.http_errors import Refusal
 from pipeline.serving.replicas.loader import Loader
 from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.version.fetch import fetch_model
-from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+from pipeline.version.process.resident import Resident, ResidentDied, ResidentOptions
 from tests.support.closure import ROOT
 from tests.support.processes import children
 from tests.support.published import RESULTS, Project, use_real_model, write_pictures

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 
 from pipeline.ground.errors import ParamsError
-from pipeline.ground.git import GitError
 from pipeline.keys.journal import Journal, journal_path, read_journal
 from pipeline.publish import publish
+from pipeline.repo.git import GitError
 from pipeline.track import claim as agree
 from pipeline.track.connection import connect
 from pipeline.track.follow import Stream

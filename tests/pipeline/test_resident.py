@@ -18,10 +18,10 @@ import pytest
 from pipeline.ground.errors import DataError, IntegrityError, ParamsError
 from pipeline.ground.tables import read_table
 from pipeline.track.connection import configure
-from pipeline.version import frames
 from pipeline.version.fetch import fetch_model
 from pipeline.version.package import save_model
-from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+from pipeline.version.process import frames
+from pipeline.version.process.resident import Resident, ResidentDied, ResidentOptions
 from tests.support.closure import ROOT
 from tests.support.processes import children
 from tests.support.published import RESULTS, Project, use_real_model
@@ -283,7 +283,7 @@ def test_a_version_that_cannot_start_is_told_with_the_last_line(made):
 PARENT = """
 import sys, time
 from pathlib import Path
-from pipeline.version.resident import Resident, ResidentOptions
+from pipeline.version.process.resident import Resident, ResidentOptions
 from pipeline.version.fetch import fetch_model
 
 resident = Resident(fetch_model(sys.argv[1]), ResidentOptions(decoders=1))

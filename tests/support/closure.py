@@ -33,7 +33,7 @@ def imports(path: Path) -> tuple[str, ...]:
 @cache
 def parts(path: Path) -> tuple[str, ...]:
     """Return the modules of all modalities that a look-up of `pipeline/modality/` may import."""
-    if path.parent != ROOT / "pipeline" / "modality":
+    if ROOT / "pipeline" / "modality" not in path.parents:
         return ()
     from pipeline.modality.table import MODALITIES
 

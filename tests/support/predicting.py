@@ -7,7 +7,7 @@ from pipeline.picture.read.decode import MAX_PIXELS
 from pipeline.predict.inputs import find_inputs
 from pipeline.predict.run import Options, predict_files
 from pipeline.version.fetch import fetch_model
-from pipeline.version.resident import Resident, ResidentOptions
+from pipeline.version.process.resident import Resident, ResidentOptions
 from tests.support.published import RESULTS, Project, use_real_model
 
 

@@ -11,7 +11,7 @@ from pipeline.ground.limits import SHEET_LIMIT
 from pipeline.ground.plots import contact_sheet
 from pipeline.manifest.manifest import KEPT, QUARANTINED
 from pipeline.modality.reading import reader
-from pipeline.modality.reporting import report
+from pipeline.modality.shown.reporting import report
 
 
 def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from pipeline.clean.page.samples import Row
 from pipeline.compute.engine import MachineParams, map_in_order
-from pipeline.modality.protocols import Report
+from pipeline.modality.types.protocols import Report
 
 
 @dataclass(frozen=True)

@@ -20,9 +20,9 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_text
 from pipeline.ground.tasks import KINDS
 from pipeline.manifest.manifest import KEPT, reasons
-from pipeline.modality.protocols import ReportWords
 from pipeline.modality.reading import reader
-from pipeline.modality.reporting import report as report_of
+from pipeline.modality.shown.reporting import report as report_of
+from pipeline.modality.types.protocols import ReportWords
 from pipeline.pages.template import render
 
 _LAYOUTS = {

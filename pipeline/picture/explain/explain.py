@@ -11,7 +11,7 @@ from pipeline.explain.params import ExplainParams
 from pipeline.explain.words import count_views
 from pipeline.judge.answers import Subject
 from pipeline.judge.resampling import Bootstrap
-from pipeline.modality.evidence import Evidence, Legend, Sheet
+from pipeline.modality.types.evidence import Evidence, Legend, Sheet
 from pipeline.model.bundle import Predictor
 from pipeline.picture.explain import findings, sheets
 from pipeline.picture.explain.gradcam import explain_pixels

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipeline.compute.engine import MachineParams, progress
 from pipeline.ground.robust import robust_deviations
-from pipeline.modality.protocols import Poor
+from pipeline.modality.types.protocols import Poor
 from pipeline.store.store import Store
 
 _CHUNK = 64

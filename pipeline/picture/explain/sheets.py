@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.judge.answers import Answers
-from pipeline.modality.evidence import Legend, Part, Sheet, spread_evenly
+from pipeline.modality.types.evidence import Legend, Part, Sheet, spread_evenly
 from pipeline.pages.sources import inline
 from pipeline.picture.explain.drawing import heat_sheet
 from pipeline.picture.explain.heat_maps import Look

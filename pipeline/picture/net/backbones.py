@@ -22,9 +22,9 @@ from torch import Tensor, nn
 
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.seeds import derive
-from pipeline.modality.backbone import COUNTER, Backbone
-from pipeline.modality.params import Pooling
-from pipeline.modality.pretrained import Expected, Shapes
+from pipeline.modality.types.backbone import COUNTER, Backbone
+from pipeline.modality.types.params import Pooling
+from pipeline.modality.types.pretrained import Expected, Shapes
 from pipeline.picture.net.cpu.depthwise import speed_up_gradients
 from pipeline.picture.net.cpu.folding import fold_batch_norm
 from pipeline.picture.net.cpu.fusing import fuse

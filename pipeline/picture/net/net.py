@@ -5,7 +5,7 @@ from typing import Any
 
 import timm
 
-from pipeline.modality.pretrained import Doubt, Expected
+from pipeline.modality.types.pretrained import Doubt, Expected
 from pipeline.picture.net import augment as augmenting
 from pipeline.picture.net import backbones, cuts, preparation
 from pipeline.picture.net.cpu import folding, fusing, padding

@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import Field
 
-from pipeline.modality.params import AugmentSection
+from pipeline.modality.types.params import AugmentSection
 
 
 class AugmentParams(AugmentSection):

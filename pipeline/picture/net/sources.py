@@ -8,7 +8,7 @@ from typing import Any
 import torchvision
 
 from pipeline.ground.errors import ParamsError
-from pipeline.modality.pretrained import Expected, Package, Remote, check_architecture
+from pipeline.modality.types.pretrained import Expected, Package, Remote, check_architecture
 from pipeline.picture.net.backbones import expect, preprocessing
 
 _FIELD = "weights.source"

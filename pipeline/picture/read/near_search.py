@@ -19,7 +19,7 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 
-from pipeline.modality.alike import Alike, join_pairs
+from pipeline.modality.types.alike import Alike, join_pairs
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.read.thumbnail import SIDE_PX
 from pipeline.picture.read.thumbnail_match import (

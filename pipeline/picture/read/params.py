@@ -4,7 +4,7 @@ from typing import Literal
 
 from pydantic import Field
 
-from pipeline.modality.params import CleanParams
+from pipeline.modality.types.params import CleanParams
 from pipeline.picture.read.limits import MAX_PIXELS
 
 

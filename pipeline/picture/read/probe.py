@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from pipeline.ground.limits import ItemLimits
-from pipeline.modality.probe import Probe
+from pipeline.modality.types.probe import Probe
 from pipeline.picture.files import FORMATS
 from pipeline.picture.read.decode import open_picture
 from pipeline.picture.read.limits import item_limits

@@ -6,8 +6,8 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.modality.probe import Probe
-from pipeline.modality.protocols import RawFolder
+from pipeline.modality.types.probe import Probe
+from pipeline.modality.types.protocols import RawFolder
 from pipeline.picture import files
 from pipeline.picture.read import decode, deep, probe, spec, thumbnail, tiff
 from pipeline.picture.read.near_search import PictureSketches

@@ -10,7 +10,7 @@ from contextlib import suppress
 from typing import NoReturn
 from urllib.parse import unquote_to_bytes
 
-from pipeline.modality.items import ItemTextError
+from pipeline.modality.types.items import ItemTextError
 from pipeline.picture.files import picture_format, unread_format
 from pipeline.raw.sniff import HEAD_BYTES
 

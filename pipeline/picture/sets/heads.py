@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from pipeline.modality.protocols import RawFolder
+from pipeline.modality.types.protocols import RawFolder
 from pipeline.raw.source import RawFault, read_raw
 
 _BYTES = 1 << 16

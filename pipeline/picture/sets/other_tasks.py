@@ -12,7 +12,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.ground.errors import DataError
-from pipeline.modality.protocols import RawFolder
+from pipeline.modality.types.protocols import RawFolder
 from pipeline.picture.files import is_picture
 from pipeline.picture.sets.heads import read_ends
 from pipeline.raw.shards.shard_names import split_of_shard

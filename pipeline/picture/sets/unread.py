@@ -8,7 +8,7 @@ import re
 from pathlib import Path
 
 from pipeline.ground.errors import DataError
-from pipeline.modality.protocols import RawFolder
+from pipeline.modality.types.protocols import RawFolder
 from pipeline.picture.files import picture_format
 from pipeline.picture.sets.heads import read_ends
 

@@ -12,7 +12,7 @@ import numpy.typing as npt
 from PIL import Image
 
 from pipeline.compute.prefetch import ahead
-from pipeline.modality.protocols import StoredRows
+from pipeline.modality.types.protocols import StoredRows
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.shelf.normalization import CHANNELS, SPLITS, Counts
 

@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import Field
 
 from pipeline.ground.params import Section
-from pipeline.modality.params import ShelfParams
+from pipeline.modality.types.params import ShelfParams
 from pipeline.picture.read.spec import WHITE16, DecodeSpec, Interpolation, ResizeMode
 
 Byte = Annotated[int, Field(ge=0, le=255)]

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.modality.protocols import StoredRows
+from pipeline.modality.types.protocols import StoredRows
 from pipeline.picture.shelf.histograms import count_values
 from pipeline.picture.shelf.normalization import fit, load_pretrained, measure, normalized_levels
 from pipeline.picture.shelf.params import NormalizeParams

@@ -9,7 +9,7 @@ from types import MappingProxyType
 from typing import Any
 
 from pipeline.ground.limits import ItemLimits
-from pipeline.modality.items import Encoded, Explanation
+from pipeline.modality.types.items import Encoded, Explanation
 from pipeline.picture.files import FILES
 from pipeline.picture.read import text_form
 from pipeline.picture.read.decode import decode_noted

@@ -9,7 +9,7 @@ from typing import Any
 
 import pandas as pd
 
-from pipeline.modality.protocols import ReportWords
+from pipeline.modality.types.protocols import ReportWords
 from pipeline.picture.read.probe import NOTES, Limits
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.show.preview import encode_jpeg, shrink

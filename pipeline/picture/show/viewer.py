@@ -1,6 +1,6 @@
 """The Viewer of pictures: raw files as PNG or JPEG, and as tiles of a sheet."""
 
-from pipeline.modality.protocols import View, ViewSize
+from pipeline.modality.types.protocols import View, ViewSize
 from pipeline.picture.read.probe import Limits
 from pipeline.picture.read.spec import Pixels, UndecodableImage
 from pipeline.picture.read.thumbnail_match import INVERSE_TURNS

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.modality.items import Input
+from pipeline.modality.types.items import Input
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,10 @@ from typing import Any
 
 from pipeline.ground.errors import IntegrityError, MachineError, PipelineError
 from pipeline.ground.files import md5_file
-from pipeline.modality.inputs import item_input
+from pipeline.modality.shown.inputs import item_input
 from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.version.fetch import ModelFolder, Resolved, fetch, resolve
-from pipeline.version.resident import Resident, ResidentDied, ResidentOptions
+from pipeline.version.process.resident import Resident, ResidentDied, ResidentOptions
 from pipeline.version.version_metrics import read_metrics
 
 log = logging.getLogger(__name__)

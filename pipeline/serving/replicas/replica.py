@@ -18,9 +18,9 @@ from urllib.parse import quote
 
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.tasks import answer_columns
-from pipeline.modality.inputs import item_input
-from pipeline.modality.items import Input
+from pipeline.modality.shown.inputs import item_input
 from pipeline.modality.table import read_modality
+from pipeline.modality.types.items import Input
 from pipeline.serving.replicas.batch_queue import Job, Queue, Row
 from pipeline.serving.replicas.http_errors import Refusal
 from pipeline.serving.replicas.warmup import TOLERANCE, largest_difference
@@ -46,7 +46,7 @@ _DEATHS = 2
 
 
 class Resident(Protocol):
-    """What a replica needs of `pipeline.version.resident_main.Resident`."""
+    """What a replica needs of `pipeline.version.process.resident.Resident`."""
 
     @property
     def alive(self) -> bool:

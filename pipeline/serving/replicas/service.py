@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from pipeline.ground.errors import PipelineError
-from pipeline.modality.inputs import item_input
-from pipeline.modality.items import Input
+from pipeline.modality.shown.inputs import item_input
 from pipeline.modality.table import MODALITIES
+from pipeline.modality.types.items import Input
 from pipeline.serving.replicas.http_errors import not_ready
 from pipeline.serving.replicas.loader import Loader
 from pipeline.serving.replicas.metrics import Metrics

@@ -4,7 +4,7 @@ import re
 from collections.abc import Mapping
 from typing import Any, TypeVar
 
-from pipeline.modality.items import Input
+from pipeline.modality.types.items import Input
 
 T = TypeVar("T")
 

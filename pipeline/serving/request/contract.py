@@ -7,7 +7,7 @@ from fastapi import FastAPI
 from fastapi.openapi.utils import get_openapi
 from fastapi.responses import PlainTextResponse
 
-from pipeline.modality.items import Input
+from pipeline.modality.types.items import Input
 from pipeline.serving.replicas.words import fill, words_of
 from pipeline.serving.request.schemas import REF, schemas
 

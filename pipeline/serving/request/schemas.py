@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from pipeline.modality.items import Input
+from pipeline.modality.types.items import Input
 
 REF = "#/components/schemas/"
 _FACTS = (

@@ -8,7 +8,7 @@ import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
 
-from pipeline.modality.items import Input, ItemTextError
+from pipeline.modality.types.items import Input, ItemTextError
 from pipeline.serving.replicas.http_errors import malformed, too_many, unprocessable
 
 Cells: TypeAlias = list[tuple[str, Any]]

@@ -11,7 +11,7 @@ from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import known_probes, made_from, read_probes, write_probes
 from pipeline.clean.probe_item import probe_item
 from pipeline.compute.engine import MachineParams
-from pipeline.modality.probe import Probe
+from pipeline.modality.types.probe import Probe
 from pipeline.picture.read.probe import Limits
 from pipeline.store.spill import Spill
 from tests.support.rawfolder import clean_params, save_picture

@@ -19,7 +19,7 @@ from pipeline.doctor.shapes import Outline
 from pipeline.ground.errors import DataError
 from pipeline.ground.files import sha256_file, write_json
 from pipeline.ground.findings import gather
-from pipeline.modality.params import ShelfParams
+from pipeline.modality.types.params import ShelfParams
 from pipeline.picture.read.probe import ALARMS, NOTES
 from pipeline.raw.params import DataParams
 from tests.support.closure import ROOT

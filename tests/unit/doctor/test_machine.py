@@ -11,7 +11,7 @@ from pipeline.doctor.weights import check_weights
 from pipeline.ground.errors import MachineError
 from pipeline.ground.files import sha256_file, write_json
 from pipeline.ground.findings import gather
-from pipeline.modality.params import ShelfParams
+from pipeline.modality.types.params import ShelfParams
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.version.download import download_model_file
 from pipeline.weights.params import WeightsParams

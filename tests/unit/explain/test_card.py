@@ -12,8 +12,8 @@ from pipeline.explain.card_markdown import card_markdown
 from pipeline.explain.card_page import card_page
 from pipeline.explain.card_text import CardText, read_card_text
 from pipeline.explain.slices import Slice
-from pipeline.modality.evidence import Part, Sheet
-from pipeline.modality.pretrained import Expected
+from pipeline.modality.types.evidence import Part, Sheet
+from pipeline.modality.types.pretrained import Expected
 from pipeline.picture.explain.sheets import Example
 from pipeline.weights.weights import BackboneRecord
 from tests.support.closure import ROOT

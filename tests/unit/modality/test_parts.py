@@ -7,9 +7,9 @@ import pytest
 from pipeline.ground.params import read_params
 from pipeline.modality import sections as module
 from pipeline.modality.nets import Net, modality_for, net
-from pipeline.modality.params import AugmentSection, ShelfParams
 from pipeline.modality.sections import modality_meant, sections
 from pipeline.modality.table import MODALITIES
+from pipeline.modality.types.params import AugmentSection, ShelfParams
 
 COMMITTED = Path(__file__).parents[3] / "params.yaml"
 

@@ -3,7 +3,7 @@
 import pytest
 
 from pipeline.ground.errors import ParamsError
-from pipeline.modality.params import AugmentSection
+from pipeline.modality.types.params import AugmentSection
 from pipeline.train.recipe_rules import check_recipe, prediction_views
 from tests.support.trainable import plan
 

@@ -15,7 +15,7 @@ from sklearn.datasets import load_sample_image
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.files import sha256_file
 from pipeline.ground.params import load_section
-from pipeline.modality.pretrained import Expected, Remote
+from pipeline.modality.types.pretrained import Expected, Remote
 from pipeline.model.bundle import save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Trunk

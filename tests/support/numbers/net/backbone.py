@@ -8,8 +8,8 @@ from pipeline.numbers.shelf.scaling import NumberNormalization
 from torch import Tensor, nn
 
 from pipeline.ground.errors import ParamsError
-from pipeline.modality.backbone import Backbone
-from pipeline.modality.params import Pooling
+from pipeline.modality.types.backbone import Backbone
+from pipeline.modality.types.params import Pooling
 
 LENGTH = 6
 WIDTH = 16

@@ -14,8 +14,8 @@ from torch import Tensor
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import read_json
-from pipeline.modality.params import AugmentSection
-from pipeline.modality.pretrained import Doubt, Expected, Package, Shapes, Source
+from pipeline.modality.types.params import AugmentSection
+from pipeline.modality.types.pretrained import Doubt, Expected, Package, Shapes, Source
 
 ARCHITECTURE = "projection"
 

@@ -2,7 +2,7 @@
 
 from pydantic import Field
 
-from pipeline.modality.params import CleanParams
+from pipeline.modality.types.params import CleanParams
 
 
 class NumberCleanParams(CleanParams):

@@ -7,7 +7,7 @@ from typing import Any
 from pipeline.numbers.read.parse import LIMITS, parse
 
 from pipeline.ground.limits import ItemLimits
-from pipeline.modality.probe import Probe
+from pipeline.modality.types.probe import Probe
 
 
 @dataclass(frozen=True)

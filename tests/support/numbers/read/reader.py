@@ -10,9 +10,9 @@ from pipeline.numbers import files
 from pipeline.numbers.read import parse, probe
 from pipeline.numbers.read.params import NumberCleanParams
 
-from pipeline.modality.alike import Alike
-from pipeline.modality.probe import Probe
-from pipeline.modality.protocols import RawFolder
+from pipeline.modality.types.alike import Alike
+from pipeline.modality.types.probe import Probe
+from pipeline.modality.types.protocols import RawFolder
 from pipeline.store.previous_build import code_digest
 from pipeline.store.spill import Piece, Place
 

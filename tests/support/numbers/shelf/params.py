@@ -6,7 +6,7 @@ from typing import Any
 from pydantic import Field
 
 from pipeline.ground.params import Section
-from pipeline.modality.params import ShelfParams
+from pipeline.modality.types.params import ShelfParams
 
 
 @dataclass(frozen=True)

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.numbers.shelf.params import NumberScalingParams
 
-from pipeline.modality.protocols import StoredRows
+from pipeline.modality.types.protocols import StoredRows
 
 
 @dataclass(frozen=True)

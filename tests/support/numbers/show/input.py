@@ -8,7 +8,7 @@ from pipeline.numbers.shelf.encoder import ENCODER
 from pipeline.numbers.shelf.params import NumberSpec
 
 from pipeline.ground.limits import ItemLimits
-from pipeline.modality.items import Encoded, Explanation
+from pipeline.modality.types.items import Encoded, Explanation
 
 
 class NumberInput:

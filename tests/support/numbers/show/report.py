@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from pipeline.numbers.read.parse import LIMITS
 
-from pipeline.modality.protocols import ReportWords
+from pipeline.modality.types.protocols import ReportWords
 from pipeline.raw.source import RawFault, read_raw
 from pipeline.store.shards import Array
 

@@ -10,7 +10,7 @@ from PIL import Image
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_item import probe_item
 from pipeline.compute.engine import MachineParams
-from pipeline.modality.probe import Probe
+from pipeline.modality.types.probe import Probe
 from pipeline.picture.read.probe import NOTES, Limits
 from pipeline.picture.read.thumbnail import thumbnail
 from tests.support.powerless import runs_elsewhere

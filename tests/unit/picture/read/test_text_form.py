@@ -6,7 +6,7 @@ from urllib.parse import quote
 
 import pytest
 
-from pipeline.modality.items import ItemTextError
+from pipeline.modality.types.items import ItemTextError
 from pipeline.picture.read.text_form import from_bytes, from_text
 
 RAW = b"\x89PNG\r\n\x1a\n" + bytes(range(256)) + b"\xfb\xff\xfe?>"  # has + and / in base64

@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from pipeline.modality.items import from_cell
+from pipeline.modality.types.items import from_cell
 from pipeline.picture.read.decode import open_picture
 from pipeline.picture.show.input import INPUT
 from tests.unit.picture.read.test_text_form import RAW, SPELLINGS

@@ -1,0 +1,1 @@
+"""What people and programs get of items: tiles, reports, explanations, exports."""

@@ -1,0 +1,14 @@
+"""Find the Input of a modality."""
+
+from importlib import import_module
+
+from pipeline.modality.types.items import Input
+
+PART = "show.input"
+"""The module of every modality that holds it; tests read this too, for the imports of stages."""
+
+
+def item_input(modality: str) -> Input:
+    """Return the Input of a modality of `MODALITIES`."""
+    found: Input = import_module(f"pipeline.{modality}.{PART}").INPUT
+    return found

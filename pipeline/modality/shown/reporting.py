@@ -1,0 +1,14 @@
+"""Find the Report of a modality."""
+
+from importlib import import_module
+
+from pipeline.modality.types.protocols import Report
+
+PART = "show.report"
+"""The module of every modality that holds it; tests read this too, for the imports of stages."""
+
+
+def report(modality: str) -> Report:
+    """Return the Report of a modality of `MODALITIES`."""
+    found: Report = import_module(f"pipeline.{modality}.{PART}").REPORT
+    return found

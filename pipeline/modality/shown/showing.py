@@ -1,0 +1,14 @@
+"""Find the Show of a modality."""
+
+from importlib import import_module
+
+from pipeline.modality.types.protocols import Show
+
+PART = "show.show"
+"""The module of every modality that holds it; tests read this too, for the imports of stages."""
+
+
+def show(modality: str) -> Show:
+    """Return the Show of a modality of `MODALITIES`."""
+    found: Show = import_module(f"pipeline.{modality}.{PART}").SHOW
+    return found

@@ -1,0 +1,372 @@
+"""What a modality offers to the stages.
+
+Files: which files are items. Reader: bytes to what is known of an item. Shelf: what a row of the
+store is. Encoder: bytes to a row. Scaling: what normalizes rows. Net: rows to features. Show: items
+for people and for programs. Report: items in the cleaning report. Each part is found by a look-up
+beside this file, so that a stage reads the code of the parts that it uses and no other.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, Protocol
+
+import numpy as np
+import numpy.typing as npt
+
+from pipeline.modality.types.probe import Probe
+from pipeline.store.shards import Array, Rows
+
+if TYPE_CHECKING:  # worker processes do without pandas and pydantic
+    import pandas as pd
+
+    from pipeline.ground.limits import ItemLimits
+    from pipeline.ground.params import Section
+    from pipeline.modality.types.alike import Alike
+    from pipeline.modality.types.params import CleanParams, ShelfParams
+    from pipeline.store.spill import Piece, Place
+
+Floats = npt.NDArray[np.float64]
+Ints = npt.NDArray[np.int64]
+
+
+class Facts(Protocol):
+    """What `clean` writes of each item, beside what it writes of items of every modality."""
+
+    columns: Mapping[str, type]
+    """Of the manifest, each of int or str; kept items have all of them."""
+
+    reasons: Mapping[str, str]
+    """Codes of the column `reason`, and what each says; those of all items may be said better."""
+
+    content_hash: str
+    """The name of that column where probes are stored."""
+
+    sketch: str
+    """Likewise."""
+
+
+class Look(Protocol):
+    """How raw items are looked at; it is sent to worker processes, and imports little."""
+
+    @property
+    def limits(self) -> ItemLimits:
+        """Return what one item may take."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON: all that a probe depends on besides bytes and code."""
+
+    def probe(self, content: bytes, path: str) -> Probe:
+        """Read an item in full; a bad one is an answer, not an error. Its `id` is set later."""
+
+    def named(self, probe: Probe, path: str) -> Probe:
+        """Return what `probe` gives for the same bytes under another name."""
+
+
+class Sketches(Protocol):
+    """Sketches of all items that are compared, by number."""
+
+    def find_alike(self, numbers: Ints, kinds: Ints, *, correlation: float, **search: Any) -> Alike:
+        """Find all pairs that are nearly the same.
+
+        Args:
+            numbers: Of those to search among, rising; the pairs hold these numbers.
+            kinds: Of all items, such as their labels.
+            correlation: At least so much, 0..1.
+            search: What `Reader.search` gives.
+        """
+
+    def likeness(self, number: int, others: Ints) -> Floats:
+        """Return the correlation of one item with others."""
+
+
+class Files(Protocol):
+    """Which files are items, by their names and by their first bytes."""
+
+    NOUN: tuple[str, str]
+    """What an item and several items are called in a message."""
+
+    WORDS: tuple[str, ...]
+    """Words by which people call an item, as the name of a column, the surest first."""
+
+    SUFFIXES: tuple[str, ...]
+    """Ends of the names of files that are read, in lower case."""
+
+    UNREAD_SUFFIXES: Collection[str]
+    """Of files of this kind that are not read: they are items too, and are quarantined."""
+
+    def format(self, head: bytes) -> str | None:
+        """Return the format, of those that are read, that a file's first bytes claim to have."""
+
+    def unread_format(self, head: bytes) -> str | None:
+        """Name a format of this kind that is not read, with a way to one that is, or None."""
+
+    def hidden_format(self, head: bytes) -> str | None:
+        """Name what holds an item that must be taken out first, or None."""
+
+
+class RawFolder(Protocol):
+    """What lies in a raw folder: paths relative to it; members of containers too."""
+
+    @property
+    def files(self) -> tuple[str, ...]:
+        """All files and members."""
+
+    @property
+    def archives(self) -> tuple[str, ...]:
+        """The containers."""
+
+    def archive_of(self, path: str) -> str | None:
+        """Return the container that holds a file, or None for a loose one."""
+
+
+class Reader(Protocol):
+    """Bytes to what is known of an item."""
+
+    params: type[CleanParams]
+    """The section `clean`."""
+
+    notes: Mapping[str, str]
+    """What may be noted of an item that is kept, and what each note means."""
+
+    alarms: Collection[str]
+    """Notes on items that may hold nothing, or not what they seem."""
+
+    name_notes: Collection[str]
+    """Notes that depend on an item's name."""
+
+    turns: Sequence[str]
+    """What may be done to the first item of a pair to get the second; the first is `none`."""
+
+    def refuse_unread(self, raw: Path, folder: RawFolder, label_file: Path | None) -> None:
+        """Refuse a raw folder without items whose files may hold some in a way that is not read.
+
+        Raises:
+            DataError: It says what the files are, and what to do.
+        """
+
+    def refuse_other_tasks(self, raw: Path, folder: RawFolder) -> None:
+        """Refuse a raw folder without a label file whose items have no label each.
+
+        Raises:
+            DataError: It says what the set is, and what to do.
+        """
+
+    def code(self) -> str:
+        """Return a digest of the code that decides what is seen of an item."""
+
+    def look(self, params: Any) -> Any:
+        """Return how items are looked at, by the section `clean`: a `Look`."""
+
+    def fault(self, facts: Mapping[Any, Any], params: Any) -> tuple[str, str] | None:
+        """Return the reason code and detail for an item that is refused by its facts, or None."""
+
+    def search(self, params: Any) -> dict[str, Any]:
+        """Return how near-duplicates are searched for, besides the correlation."""
+
+    def sketches(self, pieces: Sequence[Piece], spill: Place) -> Sketches:
+        """Measure the sketches of items."""
+
+    def unread(self, like: Probe | None) -> Probe:
+        """Return what an item that was not opened is taken for: as another, and like none."""
+
+    def describe(self, probes: Sequence[Probe]) -> str:
+        """Describe good items in a few words."""
+
+    def summary(self, kept: pd.DataFrame) -> dict[str, Any]:
+        """Return what the report says of the items that are kept, in JSON's types."""
+
+
+class Spec(Protocol):
+    """How an item becomes a row: all that its encoding depends on. Each Shelf has its own type."""
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return plain values for JSON."""
+
+
+class Shelf(Protocol):
+    """What a row of the store is."""
+
+    params: type[ShelfParams]
+    """The section `transform`."""
+
+    def spec(self, record: Mapping[str, Any]) -> Any:
+        """Read a `Spec` from what its `to_dict` gave.
+
+        Raises:
+            KeyError, TypeError, ValueError: It is something else.
+        """
+
+    def row(self, spec: Any) -> tuple[tuple[int, ...], np.dtype[Any]]:
+        """Return shape and type of a row."""
+
+
+class Encoder(Protocol):
+    """Bytes to a row of the store."""
+
+    max_bytes: int
+    """What is larger is not read."""
+
+    less_room: str
+    """What to change in params.yaml for smaller rows."""
+
+    less_refused: str
+    """What to change in params.yaml, so that `clean` sets aside what `encode` refuses."""
+
+    def code(self) -> str:
+        """Return a digest of the code that decides the bytes of a row."""
+
+    def encode(self, content: bytes, spec: Any) -> Array | str:
+        """Return the row of an item, or say why there is none."""
+
+
+class StoredRows(Protocol):
+    """What a Scaling reads of a store."""
+
+    @property
+    def folder(self) -> Path:
+        """Return where it is."""
+
+    def rows(self, split: str) -> Rows:
+        """Return the row numbers of a split, ascending."""
+
+    def read(self, rows: Rows) -> Array:
+        """Copy rows into memory, in the order asked for."""
+
+
+class Scaling(Protocol):
+    """What the values of rows are multiplied with before a network sees them."""
+
+    params: type[Section]
+    """The section `normalize`."""
+
+    def fit(self, store: StoredRows, params: Any, *, record: Path, plots: Path) -> dict[str, Any]:
+        """Fit it on train, and measure every split before and after.
+
+        Args:
+            store: The rows.
+            params: Of the type of `params`.
+            record: Of the weights: what they expect.
+            plots: A folder for PNG files.
+
+        Returns:
+            The record `normalization.json`.
+        """
+
+
+class Show(Protocol):
+    """Items for people."""
+
+    def draw(self, rows: Array) -> Sequence[Array]:
+        """Draw each row of the store for a sheet: uint8 [H, W, 3], as RGB."""
+
+
+@dataclass(frozen=True)
+class ReportWords:
+    """What items of a modality are called in the cleaning report."""
+
+    one: str
+    many: str
+    content: str
+    """What two equal items have in common."""
+
+    close: str
+    """What two items are that are nearly equal."""
+
+
+class Report(Protocol):
+    """Items in the cleaning report, for people."""
+
+    words: ReportWords
+    notes: Mapping[str, str]
+    """What is noted of items that are kept: code -> text."""
+
+    template: str
+    """With the macros `preview(value, path)` and `kept(value)`, a section on what is kept."""
+
+    most_work: int
+    """For the previews of one page; beyond it some are left out."""
+
+    few_work: int
+    """Up to it, other processes would start later than one is done."""
+
+    def work(self, row: Mapping[str, Any]) -> int | None:
+        """Return the work of a preview; None where nothing of the item can be shown."""
+
+    def preview(self, raw: Path, path: str, limits: Any) -> str | None:
+        """Return what the macro `preview` takes; None where the item is gone since."""
+
+    def tile(self, raw: Path, path: str | None, limits: Any) -> Array:
+        """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
+
+    def kept(self, report: Mapping[str, Any], table: pd.DataFrame) -> Any:
+        """Return what the macro `kept` takes.
+
+        Args:
+            report: The counts of the cleaning report.
+            table: Rows of the manifest.
+        """
+
+
+ViewSize = Literal["thumb", "view", "full"]
+"""A small one for strips; one that fills a screen; all of it."""
+
+
+@dataclass(frozen=True)
+class View:
+    """An item as a browser shows it."""
+
+    content: bytes
+    media_type: str
+    """Of an image, or of plain text."""
+
+
+class Viewer(Protocol):
+    """Single items for people who decide on them."""
+
+    inverse_turns: Sequence[int]
+    """By place in `Reader.turns`: the place of the turn that undoes it."""
+
+    refused: Mapping[str, str]
+    """A short title for each reason of the modality by which a good item is set aside."""
+
+    unread: Mapping[str, str]
+    """Likewise for each reason by which an item cannot be read."""
+
+    def tile(self, content: bytes | None, look: Any, *, side_px: int) -> Array:
+        """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
+
+    def view(self, content: bytes, look: Any, size: ViewSize) -> View | str:
+        """Return an item as a browser shows it, or in words why there is none."""
+
+
+@dataclass(frozen=True)
+class Poor:
+    """An item that holds little to learn from."""
+
+    row: int
+    """Of the store."""
+
+    kind: str
+    score: float
+    """In [0, 1], 1 the poorest; comparable within a kind."""
+
+    detail: str
+
+
+class Quality(Protocol):
+    """What rows alone say of their items."""
+
+    def poor(self, store: Any, machine: Any, *, beyond: float) -> Sequence[Poor]:
+        """Return the items of a store that hold little, poorest first.
+
+        Args:
+            store: An open `Store`.
+            machine: Progress, as `MachineParams`.
+            beyond: Robust deviations from the median from which an item is told.
+        """
+
+    def difference(self, row: Array, other: Array) -> str:
+        """Say how far two rows differ."""
