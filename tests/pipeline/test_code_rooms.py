@@ -45,7 +45,7 @@ def test_the_page_says_what_an_edit_of_each_room_runs():
         ("track/.*|version/.*", {"weights"}),
         ("promotion/.*|publish.py|past/.*", set()),
         ("serving/.*|predict/.*|doctor/.*|commands/.*|cli.py", set()),
-        ("picture/show/.*", {"clean", "explain"}),
+        ("picture/show/.*", {"clean", "evaluate", "suspects", "explain"}),
         ("crossval/.*", {"crossval", "suspects"}),
         ("train/.*", {"train", "crossval", "suspects", "explain"}),
     ],
