@@ -1,7 +1,7 @@
 """The engine at the path where every registered version has it: an interface that stays.
 
 `version/process/resident_main.py` loads a version by this path, of whatever commit it is; see
-docs/decisions/0020.
+docs/decisions/0022.
 """
 
 from pipeline.engine.engine import Engine, Limits, choose_device
