@@ -243,7 +243,7 @@ def test_what_features_are_made_from_changes_with_all_that_they_depend_on(store,
 
 COMPUTING = {
     "ground.seeds",
-    "modality.backbone",
+    "modality.types.backbone",
     "model.activations",
     "model.extraction",
     "model.network",
