@@ -87,6 +87,7 @@ def finished(tmp_path_factory):
     return folder
 
 
+@pytest.mark.slow
 def test_dvc_sees_an_edit_through_the_links_and_nothing_else(finished):
     files = [
         "pipeline/raw/archive/tar.py",

@@ -11,14 +11,14 @@ TEMPLATE = re.compile(r'"([a-z_/]+\.(?:html|css))"')
 
 
 def module_file(name: str) -> Path | None:
-    """Give the file of one of our modules, or None for a package or a foreign module."""
+    """Return the file of one of our modules, or None for a package or a foreign module."""
     path = ROOT.joinpath(*name.split(".")).with_suffix(".py")
     return path if path.exists() else None
 
 
 @cache
 def imports(path: Path) -> tuple[str, ...]:
-    """Give the dotted names that a file imports, inside functions too."""
+    """Return the dotted names that a file imports, inside functions too."""
     names: list[str] = []
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -51,15 +51,25 @@ def templates(path: Path) -> frozenset[str]:
     return frozenset(found)
 
 
-def closure(name: str) -> set[str]:
+@cache
+def _step(name: str) -> tuple[frozenset[str], tuple[str, ...]]:
+    """Return the file of a module with its templates, and the modules that it imports."""
+    file = module_file(name)
+    if file is None:
+        return frozenset(), ()
+    own = tuple(each for each in imports(file) if each.split(".")[0] in PACKAGES)
+    return templates(file) | {file.relative_to(ROOT).as_posix()}, (*own, *parts(file))
+
+
+@cache
+def closure(name: str) -> frozenset[str]:
     """Return our own files, as repository paths, that a module imports or fills as templates."""
     found: set[str] = set()
-    todo = [name]
+    todo, seen = [name], set()
     while todo:
-        file = module_file(todo.pop())
-        if file is None or (relative := file.relative_to(ROOT).as_posix()) in found:
-            continue
-        found |= {relative, *templates(file)}
-        todo += [each for each in imports(file) if each.split(".")[0] in PACKAGES]
-        todo += parts(file)
-    return found
+        if (module := todo.pop()) not in seen:
+            seen.add(module)
+            files, names = _step(module)
+            found |= files
+            todo += names
+    return frozenset(found)
