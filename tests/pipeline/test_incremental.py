@@ -138,7 +138,7 @@ def test_one_more_picture_is_all_that_is_made(project):
     assert f"clean: {len(labels) - 1} of {len(labels)} files are as in the last build" in told
     assert f"{rows - 1} of them from the last build" in told
     assert f"features: {rows - 1} of {rows} rows are from the last build" in told
-    assert "features: 1 images in 2 views" in told
+    assert "features: 1 items in 2 views" in told
     for path in (folder / "artifacts").rglob("*.npy"):  # links to DVC's cache while the stage ran
         assert path.stat().st_nlink == 1
         assert path.stat().st_mode & 0o200
