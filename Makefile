@@ -34,7 +34,7 @@ doctor: $(INSTALLED) ## what is wrong, before any work
 repro: $(INSTALLED) ## raw data to registered model
 	@$(BIN)/rootstock repro
 
-test: $(INSTALLED) ## what every change should pass (8 minutes on 2 cores)
+test: $(INSTALLED) ## what every change should pass (9 minutes on 2 cores)
 	@$(TESTS) -m "not slow" --junitxml .pytest_cache/fast.xml
 
 test-all: test ## then the slow ones: kills, real servers, races, the whole pipeline
