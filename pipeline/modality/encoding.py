@@ -1,7 +1,6 @@
 """Find the Encoder of a modality."""
 
-from importlib import import_module
-
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Encoder
 
 PART = "shelf.encoder"
@@ -10,5 +9,5 @@ PART = "shelf.encoder"
 
 def encoder(modality: str) -> Encoder:
     """Return the Encoder of a modality of `MODALITIES`."""
-    found: Encoder = import_module(f"pipeline.{modality}.{PART}").ENCODER
+    found: Encoder = part(modality, PART, "ENCODER")
     return found

@@ -1,8 +1,8 @@
 """Find what is written of the items of a modality, and by that a manifest's modality."""
 
 from collections.abc import Iterable
-from importlib import import_module
 
+from pipeline.modality.parts import part
 from pipeline.modality.table import MODALITIES
 from pipeline.modality.types.protocols import Facts
 
@@ -12,7 +12,7 @@ PART = "read.facts"
 
 def facts(modality: str) -> Facts:
     """Return the facts of a modality of `MODALITIES`."""
-    found: Facts = import_module(f"pipeline.{modality}.{PART}").FACTS
+    found: Facts = part(modality, PART, "FACTS")
     return found
 
 

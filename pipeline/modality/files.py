@@ -1,8 +1,7 @@
 """Find what says which files are items of a modality."""
 
-from importlib import import_module
-
 from pipeline.modality import table
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Files
 
 PART = "files"
@@ -11,7 +10,7 @@ PART = "files"
 
 def files(modality: str) -> Files:
     """Return the Files of a modality of `MODALITIES`."""
-    found: Files = import_module(f"pipeline.{modality}.{PART}").FILES
+    found: Files = part(modality, PART, "FILES")
     return found
 
 

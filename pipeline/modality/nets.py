@@ -1,7 +1,6 @@
 """The Net of a modality: rows to features."""
 
 from collections.abc import Mapping, Sequence
-from importlib import import_module
 from pathlib import Path
 from types import ModuleType
 from typing import Any, Protocol
@@ -10,6 +9,7 @@ import numpy as np
 import numpy.typing as npt
 from torch import Tensor
 
+from pipeline.modality.parts import part
 from pipeline.modality.table import MODALITIES
 from pipeline.modality.types.backbone import Backbone
 from pipeline.modality.types.params import AugmentSection
@@ -128,7 +128,7 @@ class Net(Protocol):
 
 def net(modality: str) -> Net:
     """Return the Net of a modality of `MODALITIES`."""
-    found: Net = import_module(f"pipeline.{modality}.{PART}").NET
+    found: Net = part(modality, PART, "NET")
     return found
 
 

@@ -1,8 +1,6 @@
 """Find what tells which items of a modality hold little to learn from."""
 
-from importlib import import_module
-from importlib.util import find_spec
-
+from pipeline.modality.parts import has_part, part
 from pipeline.modality.types.protocols import Quality
 
 PART = "explain.poor"
@@ -11,7 +9,7 @@ PART = "explain.poor"
 
 def quality(modality: str) -> Quality | None:
     """Return the Quality of a modality of `MODALITIES`, where it has one."""
-    if find_spec(f"pipeline.{modality}.explain") is None:
+    if not has_part(modality, PART):
         return None
-    found: Quality = import_module(f"pipeline.{modality}.{PART}").QUALITY
+    found: Quality = part(modality, PART, "QUALITY")
     return found

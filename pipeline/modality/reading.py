@@ -1,8 +1,7 @@
 """Find the Reader of a modality."""
 
-from importlib import import_module
-
 from pipeline.modality import table
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Reader
 
 PART = "read.reader"
@@ -11,7 +10,7 @@ PART = "read.reader"
 
 def reader(modality: str) -> Reader:
     """Return the Reader of a modality of `MODALITIES`."""
-    found: Reader = import_module(f"pipeline.{modality}.{PART}").READER
+    found: Reader = part(modality, PART, "READER")
     return found
 
 

@@ -1,7 +1,6 @@
 """Find the Scaling of a modality."""
 
-from importlib import import_module
-
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Scaling
 
 PART = "shelf.scaling"
@@ -10,5 +9,5 @@ PART = "shelf.scaling"
 
 def scaling(modality: str) -> Scaling:
     """Return the Scaling of a modality of `MODALITIES`."""
-    found: Scaling = import_module(f"pipeline.{modality}.{PART}").SCALING
+    found: Scaling = part(modality, PART, "SCALING")
     return found

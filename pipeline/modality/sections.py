@@ -1,10 +1,10 @@
 """Find the sections of params.yaml whose keys depend on the modality; nothing heavy is imported."""
 
 from collections.abc import Mapping
-from importlib import import_module
 from typing import Any
 
 from pipeline.modality import table
+from pipeline.modality.parts import part
 
 PART = "params"
 """The module of every modality that holds them; tests read this too, for the imports of stages."""
@@ -12,7 +12,7 @@ PART = "params"
 
 def sections(modality: str) -> dict[str, type[Any]]:
     """Return the classes of a modality of `MODALITIES`, by section."""
-    found: dict[str, type[Any]] = import_module(f"pipeline.{modality}.{PART}").SECTIONS
+    found: dict[str, type[Any]] = part(modality, PART, "SECTIONS")
     return found
 
 

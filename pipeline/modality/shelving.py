@@ -1,7 +1,6 @@
 """Find the Shelf of a modality."""
 
-from importlib import import_module
-
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Shelf
 
 PART = "shelf.shelf"
@@ -10,5 +9,5 @@ PART = "shelf.shelf"
 
 def shelf(modality: str) -> Shelf:
     """Return the Shelf of a modality of `MODALITIES`."""
-    found: Shelf = import_module(f"pipeline.{modality}.{PART}").SHELF
+    found: Shelf = part(modality, PART, "SHELF")
     return found

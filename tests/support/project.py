@@ -57,10 +57,7 @@ def clone(folder, *, top=None):
     folder.mkdir(parents=True, exist_ok=True)
     listed = run(ROOT, "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
     for name in filter(None, listed.stdout.split("\0")):
-        if (
-            name.startswith(("artifacts/", "audit/", "tests/", "docs/", "bench/"))
-            or name == "dvc.lock"
-        ):
+        if name.startswith(_LEFT) or name == "dvc.lock":
             continue
         if (ROOT / name).exists():
             (folder / name).parent.mkdir(parents=True, exist_ok=True)

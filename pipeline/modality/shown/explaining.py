@@ -1,8 +1,6 @@
 """Find what explains the answers of a model of a modality; a modality may have nothing."""
 
-from importlib import import_module
-from importlib.util import find_spec
-
+from pipeline.modality.parts import has_part, part
 from pipeline.modality.types.evidence import Explain
 
 PART = "explain.explain"
@@ -11,7 +9,7 @@ PART = "explain.explain"
 
 def explainer(modality: str) -> Explain | None:
     """Return what explains the answers of a modality, if anything does."""
-    if find_spec(f"pipeline.{modality}.explain") is None:
+    if not has_part(modality, PART):
         return None
-    found: Explain = import_module(f"pipeline.{modality}.{PART}").EXPLAIN
+    found: Explain = part(modality, PART, "EXPLAIN")
     return found

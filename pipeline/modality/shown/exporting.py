@@ -1,10 +1,10 @@
 """Find how models of a modality are exported."""
 
 from importlib import import_module
-from importlib.util import find_spec
 from types import ModuleType
 
 from pipeline.ground.errors import ParamsError
+from pipeline.modality.parts import has_part
 from pipeline.modality.table import MODALITIES
 
 PART = "export.run"
@@ -17,7 +17,7 @@ def exporter(modality: str) -> ModuleType:
     Raises:
         ParamsError: There is none.
     """
-    if modality not in MODALITIES or find_spec(f"pipeline.{modality}.export") is None:
+    if modality not in MODALITIES or not has_part(modality, PART):
         raise ParamsError(
             "rootstock export",
             "knows no format for models of this modality",

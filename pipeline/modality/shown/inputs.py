@@ -1,7 +1,6 @@
 """Find the Input of a modality."""
 
-from importlib import import_module
-
+from pipeline.modality.parts import part
 from pipeline.modality.types.items import Input
 
 PART = "show.input"
@@ -10,5 +9,5 @@ PART = "show.input"
 
 def item_input(modality: str) -> Input:
     """Return the Input of a modality of `MODALITIES`."""
-    found: Input = import_module(f"pipeline.{modality}.{PART}").INPUT
+    found: Input = part(modality, PART, "INPUT")
     return found

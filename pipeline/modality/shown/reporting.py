@@ -1,7 +1,6 @@
 """Find the Report of a modality."""
 
-from importlib import import_module
-
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Report
 
 PART = "show.report"
@@ -10,5 +9,5 @@ PART = "show.report"
 
 def report(modality: str) -> Report:
     """Return the Report of a modality of `MODALITIES`."""
-    found: Report = import_module(f"pipeline.{modality}.{PART}").REPORT
+    found: Report = part(modality, PART, "REPORT")
     return found

@@ -1,7 +1,6 @@
 """Find the Show of a modality."""
 
-from importlib import import_module
-
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Show
 
 PART = "show.show"
@@ -10,5 +9,5 @@ PART = "show.show"
 
 def show(modality: str) -> Show:
     """Return the Show of a modality of `MODALITIES`."""
-    found: Show = import_module(f"pipeline.{modality}.{PART}").SHOW
+    found: Show = part(modality, PART, "SHOW")
     return found

@@ -1,7 +1,6 @@
 """Find the Viewer of a modality."""
 
-from importlib import import_module
-
+from pipeline.modality.parts import part
 from pipeline.modality.types.protocols import Viewer
 
 PART = "show.viewer"
@@ -10,5 +9,5 @@ PART = "show.viewer"
 
 def viewer(modality: str) -> Viewer:
     """Return the Viewer of a modality of `MODALITIES`."""
-    found: Viewer = import_module(f"pipeline.{modality}.{PART}").VIEWER
+    found: Viewer = part(modality, PART, "VIEWER")
     return found

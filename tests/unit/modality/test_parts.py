@@ -7,6 +7,7 @@ import pytest
 from pipeline.ground.params import read_params
 from pipeline.modality import sections as module
 from pipeline.modality.nets import Net, modality_for, net
+from pipeline.modality.parts import has_part
 from pipeline.modality.sections import modality_meant, sections
 from pipeline.modality.table import MODALITIES
 from pipeline.modality.types.params import AugmentSection, ShelfParams
@@ -39,3 +40,12 @@ def test_params_are_of_the_modality_whose_keys_they_have(monkeypatch):
     raw = {"transform": {"rate_hz": 8000, "shard_rows": 8}, "augment": {}}
     assert modality_meant(raw) == "sound"
     assert modality_meant({}) == "picture"
+
+
+@pytest.mark.parametrize(
+    ("module", "is_there"),
+    [("explain.poor", True), ("explain.no_such", False), ("no_such_room.poor", False)],
+    ids=["there", "its room alone", "not its room"],
+)
+def test_a_part_may_be_absent_with_its_room_or_alone(module, is_there):
+    assert has_part("picture", module) is is_there
