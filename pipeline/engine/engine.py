@@ -20,7 +20,7 @@ from pipeline.compute.prefetch import ahead
 from pipeline.engine.encoders import Encoders
 from pipeline.engine.rows import Row, predict_table, to_rows
 from pipeline.ground.errors import DataError, ParamsError
-from pipeline.modality.shown.explaining import explainer
+from pipeline.modality.shown.explaining import explainer, is_explained
 from pipeline.modality.shown.inputs import item_input
 from pipeline.modality.types.items import Encoded
 from pipeline.model.bundle import Bundle, Predictor
@@ -152,7 +152,7 @@ class Engine:
             "views": list(bundle.views),
             "fingerprint": self.predictor.runtime.fingerprint(),
             "trained_on": bundle.fingerprint,
-            "explains": explainer(bundle.modality) is not None,
+            "explains": is_explained(bundle.modality),
         }
 
     def close(self) -> None:

@@ -1,6 +1,8 @@
 """An engine predicts as many pictures as come, and a picture that hangs costs its own row."""
 
 import io
+import subprocess
+import sys
 from contextlib import closing, suppress
 from functools import partial
 
@@ -15,6 +17,7 @@ from pipeline.ground.limits import ItemLimits
 from pipeline.model.bundle import Predictor, save_model
 from pipeline.model.engine import DecodeLimits
 from pipeline.picture.show.input import INPUT
+from tests.support.closure import ROOT
 from tests.support.published import predict_bytes, small_bundle, small_network, write_pictures
 
 
@@ -124,3 +127,19 @@ def test_its_decoders_end_with_it(made, files):
         started = {each for each in psutil.Process().children() if is_decoder(each)}
         assert started - before
     assert not any(each.is_running() for each in started - before)
+
+
+def test_it_says_that_it_explains_without_loading_what_draws(made):
+    code = """if True:
+        import sys
+        from pathlib import Path
+        from pipeline.engine.engine import Engine
+        engine = Engine.load(Path(sys.argv[1]), Path(sys.argv[2]), decoders=1)
+        assert engine.describe()["explains"]
+        drawing = {"matplotlib", "pipeline.picture.explain.explain"} & set(sys.modules)
+        engine.close()
+        sys.exit(str(drawing) if drawing else 0)"""
+    done = subprocess.run(
+        [sys.executable, "-c", code, *map(str, made)], cwd=ROOT, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
