@@ -6,7 +6,7 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 TESTS = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install doctor repro test test-all times check docs deps bench race ui lock clean-venv
+.PHONY: help install doctor repro test test-all times check docs deps bench bench-sets ui lock clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -58,8 +58,8 @@ deps: $(INSTALLED) ## link what each stage imports into imports/<stage>
 bench: $(INSTALLED) ## side-by-side measurements; never part of the tests
 	@for script in bench/*.py; do echo "== $$script"; $(BIN)/python -m "bench.$$(basename "$$script" .py)"; done
 
-race: $(INSTALLED) ## our recipes against fastai, transformers and the plain loop (about two hours, 6 GB more)
-	@$(BIN)/python -m bench.race
+bench-sets: $(INSTALLED) ## ours and others on the data sets in the folder SETS=... (many hours, 6 GB more)
+	@$(BIN)/python -m bench.sets --elpv $(if $(SETS),--sets "$(SETS)")
 
 ui: $(INSTALLED) ## the MLflow UI on the local database
 	@$(BIN)/rootstock ui

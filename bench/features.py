@@ -8,7 +8,7 @@ network exported by torch, with its pooling, on ready float tensors; OpenVINO in
 ONNX Runtime has not on the CPU. The answers of every variant are compared with those of `eager`.
 
     python -m bench.features
-    .rootstock/race/peers/bin/python -m bench.features     # with both runtimes, see bench/race
+    .rootstock/sets/peers/bin/python -m bench.features     # with both runtimes, see bench/sets
 """
 
 import tempfile
