@@ -73,7 +73,8 @@ def _checkpoint(items: Items, folder: Path) -> Path:
     folder.mkdir(exist_ok=True)
     torch.save(items.weights(), folder / "pytorch_model.bin")
     facts = {name: items.facts[name] for name in ("input_size", "mean", "std")}
-    config = {"architecture": items.facts["architecture"], "num_classes": 0}
+    width = items.network().num_features
+    config = {"architecture": items.facts["architecture"], "num_features": width}
     text = json.dumps({**config, "pretrained_cfg": facts})
     (folder / "config.json").write_text(text, encoding="utf-8")
     return folder
