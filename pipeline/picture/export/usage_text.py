@@ -67,6 +67,11 @@ FIT = {
     image = image.crop((left, top, left + side, top + side))
     return image.resize((SIZE, SIZE), INTERPOLATION)
 """,
+    "center": """    side = max(1, (7 * min(image.size) + 4) // 8)
+    left, top = (image.width - side) // 2, (image.height - side) // 2
+    image = image.crop((left, top, left + side, top + side))
+    return image.resize((SIZE, SIZE), INTERPOLATION)
+""",
     "pad": """    longest = max(image.size)
     size = [max(1, (2 * each * SIZE + longest) // (2 * longest)) for each in image.size]
     canvas = Image.new("RGB", (SIZE, SIZE), BACKGROUND)

@@ -12,6 +12,7 @@ import struct
 import threading
 import warnings
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from io import BytesIO
@@ -148,6 +149,25 @@ def decode(raw: bytes, spec: DecodeSpec, *, max_pixels: int = MAX_PIXELS) -> Pix
         UndecodableImage: As `open_picture`.
     """
     return decode_noted(raw, spec, max_pixels=max_pixels)[0]
+
+
+def decode_each(raw: bytes, specs: Sequence[DecodeSpec]) -> list[Pixels]:
+    """Decode a file once, and bring it to the size of each spec, as `decode` does.
+
+    Args:
+        raw: The whole file.
+        specs: At least one; they differ in size, resize and interpolation alone.
+
+    Raises:
+        UndecodableImage: As `open_picture`.
+    """
+    shared = {(each.background, each.white16) for each in specs}
+    if len(shared) != 1:
+        raise ValueError("specs must have one background and one white16")
+    notes: set[str] = set()
+    found = _load(raw, MAX_PIXELS, specs[0].white16, notes)
+    flat = _flatten(_orient(found, notes), specs[0].background, notes)
+    return [_to_planes(_fit(flat, each)) for each in specs]
 
 
 def decode_noted(
@@ -463,9 +483,9 @@ def _fit(image: Image.Image, spec: DecodeSpec) -> Image.Image:
     """Resize an `L` or `RGB` picture to the square of the spec."""
     if spec.resize == "pad":
         return _pad(image, spec)
-    if spec.resize == "crop" and image.width != image.height:
+    side = spec.side(*image.size)
+    if side is not None and image.size != (side, side):
         # Not `resize(box=...)`: its filter reads pixels on the other side of the border.
-        side = min(image.size)
         left, top = (image.width - side) // 2, (image.height - side) // 2
         image = image.crop((left, top, left + side, top + side))
     return image.resize((spec.size_px, spec.size_px), _INTERPOLATIONS[spec.interpolation])

@@ -2,13 +2,13 @@
 
 from collections.abc import Iterable, Mapping
 from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 import numpy as np
 import numpy.typing as npt
 
 Pixels = npt.NDArray[np.uint8]
-ResizeMode = Literal["squash", "crop", "pad"]
+ResizeMode = Literal["squash", "crop", "center", "pad"]
 Interpolation = Literal["bilinear", "bicubic", "lanczos"]
 
 WHITE16 = 65535
@@ -42,6 +42,14 @@ class DecodeSpec:
     background: tuple[int, int, int]
     white16: int = WHITE16
 
+    def side(self, width: int, height: int) -> int | None:
+        """Return the side of the center square that is kept of a picture, pixels; None: all is.
+
+        `center` keeps 7/8 of the shorter side, as weights for ImageNet are judged (of 256, 224).
+        """
+        shorter = min(width, height)
+        return {"crop": shorter, "center": max(1, (7 * shorter + 4) // 8)}.get(self.resize)
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON; the usual `white16` is left out."""
         values = {**asdict(self), "background": list(self.background)}
@@ -57,7 +65,7 @@ class DecodeSpec:
             KeyError, TypeError, ValueError: It is something else.
         """
         red, green, blue = (int(each) for each in value["background"])
-        if value["resize"] not in ("squash", "crop", "pad"):
+        if value["resize"] not in get_args(ResizeMode):
             raise ValueError(f"unknown resize mode {value['resize']!r}")
         if value["interpolation"] not in ("bilinear", "bicubic", "lanczos"):
             raise ValueError(f"unknown interpolation {value['interpolation']!r}")

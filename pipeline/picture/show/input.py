@@ -6,7 +6,7 @@ import zlib
 from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
 from pipeline.ground.limits import ItemLimits
 from pipeline.modality.types.items import Encoded, Explanation
@@ -14,7 +14,7 @@ from pipeline.picture.files import FILES
 from pipeline.picture.read import text_form
 from pipeline.picture.read.decode import decode_noted
 from pipeline.picture.read.limits import MAX_PIXELS, SECONDS, item_limits
-from pipeline.picture.read.spec import DecodeSpec, UndecodableImage
+from pipeline.picture.read.spec import DecodeSpec, ResizeMode, UndecodableImage
 
 _SIDE = 96
 """Of samples, in pixels."""
@@ -58,7 +58,7 @@ class PictureInput:
             },
             "seen_jpeg": {**_BASE64, "description": "That square, in base64."},
             "resize": {
-                "enum": ["squash", "crop", "pad"],
+                "enum": list(get_args(ResizeMode)),
                 "description": "How the picture became that square.",
             },
             "method": {"type": "string", "description": "How it was found, such as Grad-CAM."},

@@ -100,7 +100,7 @@ FILES = {
 }
 
 
-@pytest.mark.parametrize("resize", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("resize", ["squash", "crop", "center", "pad"])
 @pytest.mark.parametrize("name", FILES)
 def test_it_reads_pictures_to_the_same_bits(tmp_path, name, resize):
     bundle = make_bundle()

@@ -7,7 +7,14 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from pipeline.picture.read.decode import NOTES, DecodeSpec, decode, open_picture, resize
+from pipeline.picture.read.decode import (
+    NOTES,
+    DecodeSpec,
+    decode,
+    decode_each,
+    open_picture,
+    resize,
+)
 from pipeline.picture.read.spec import UndecodableImage
 
 RED, GREEN, BLUE, BLACK, WHITE = (255, 0, 0), (0, 255, 0), (0, 0, 255), (0, 0, 0), (255,) * 3
@@ -370,7 +377,7 @@ SHAPES = [(30, 50, 3), (50, 30, 3), (30, 50), (7, 5), (1, 40, 3), (64, 64)]
 
 
 @pytest.mark.parametrize("interpolation", ["bilinear", "bicubic", "lanczos"])
-@pytest.mark.parametrize("how", ["squash", "crop", "pad"])
+@pytest.mark.parametrize("how", ["squash", "crop", "center", "pad"])
 @pytest.mark.parametrize("shape", SHAPES, ids=str)
 def test_decode_equals_opening_and_resizing_to_the_bit(shape, how, interpolation):
     raw = encode(Image.fromarray(noise(*shape)))
@@ -380,6 +387,20 @@ def test_decode_equals_opening_and_resizing_to_the_bit(shape, how, interpolation
     assert planes.dtype == np.uint8
     assert planes.flags.c_contiguous
     assert np.array_equal(planes, resize(see(raw).pixels, wanted))
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=str)
+def test_decoding_once_for_several_specs_equals_decoding_for_each(shape):
+    raw = encode(Image.fromarray(noise(*shape)))
+    specs = [spec(size, how) for how in ("squash", "crop", "center", "pad") for size in (8, 16)]
+    for planes, each in zip(decode_each(raw, specs), specs, strict=True):
+        assert np.array_equal(planes, decode(raw, each))
+
+
+def test_specs_with_another_background_are_not_decoded_together():
+    raw = encode(Image.fromarray(noise(8, 8, 4)))
+    with pytest.raises(ValueError, match="one background"):
+        decode_each(raw, [spec(8), spec(8, background=(9, 8, 7))])
 
 
 def test_squash_keeps_nothing_out():
@@ -395,6 +416,12 @@ def test_crop_takes_the_center_square_alone(shape):
     pixels = np.full(shape, 255, dtype=np.uint8)
     pixels[tuple(slice((side - 4) // 2, (side + 4) // 2) for side in shape)] = 7
     assert (decode(encode(Image.fromarray(pixels)), spec(8, "crop")) == 7).all()
+
+
+def test_center_keeps_seven_eighths_of_the_shorter_side():
+    pixels = np.full((24, 16), 255, dtype=np.uint8)
+    pixels[5:19, 1:15] = 7
+    assert (decode(encode(Image.fromarray(pixels)), spec(8, "center")) == 7).all()
 
 
 def test_pad_keeps_the_shape_and_fills_with_the_background():
