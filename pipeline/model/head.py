@@ -15,6 +15,9 @@ _FIT_ROWS = 8192
 _MIN_RELATIVE_STD = 1e-6
 """Below this part of its size a feature's deviation is rounding noise."""
 
+_MIN_STD_SHARE = 0.1
+"""Of the median deviation: the least that a feature is scaled by."""
+
 
 class Head(nn.Module):
     """Outputs from pooled features.
@@ -47,7 +50,10 @@ class Head(nn.Module):
 
         So a step of one learning rate moves the outputs by as much whatever D is, and one rate
         serves the head and the layers below it. Pass the train split and nothing else. A feature
-        that is constant there becomes 0 there. Sums are taken in float64.
+        that is constant there becomes 0 there, and one that hardly varies is not blown up: its
+        deviation counts as a tenth of the median one. Else it would rule the outputs of items
+        in which it does vary, and of all items once the layers below it move. Sums are taken in
+        float64.
 
         Args:
             features_ND: float32, finite, at least one row.
@@ -56,9 +62,10 @@ class Head(nn.Module):
         mean = sum((part.double().sum(0) for part in rows), torch.zeros(())) / len(features_ND)
         squares = ((part.double() - mean).square().sum(0) for part in rows)
         std = (sum(squares, torch.zeros(())) / len(features_ND)).sqrt()
-        is_constant = std <= _MIN_RELATIVE_STD * mean.abs()
+        varied = std[std > _MIN_RELATIVE_STD * mean.abs()]
+        least = _MIN_STD_SHARE * float(varied.median()) if len(varied) else 1.0
         self.mean.copy_(mean)
-        self.std.copy_(torch.where(is_constant, 1.0, std) * math.sqrt(self.in_features))
+        self.std.copy_(std.clamp(min=least) * math.sqrt(self.in_features))
 
     def forward(self, features_BD: Tensor, generator: torch.Generator | None = None) -> Tensor:
         """Return outputs, float32 [B, K], whatever the precision around.
@@ -68,7 +75,7 @@ class Head(nn.Module):
             generator: Of dropout; None takes torch's own. Unused in eval mode.
         """
         with torch.autocast(features_BD.device.type, enabled=False):
-            scaled = self._drop(self._scale(features_BD), generator)
+            scaled = self._drop(self.scale(features_BD), generator)
             return functional.linear(scaled, self.weight, self.bias)
 
     def by_row(self, features_BD: Tensor) -> Tensor:
@@ -80,10 +87,11 @@ class Head(nn.Module):
         ms for 32 rows of 2560 features and 2 outputs.
         """
         with torch.autocast(features_BD.device.type, enabled=False):
-            rows = [torch.mv(self.weight, row.clone()) for row in self._scale(features_BD)]
+            rows = [torch.mv(self.weight, row.clone()) for row in self.scale(features_BD)]
             return torch.stack(rows) + self.bias
 
-    def _scale(self, features_BD: Tensor) -> Tensor:
+    def scale(self, features_BD: Tensor) -> Tensor:
+        """Return features as the linear layer takes them, float32 [B, D]."""
         return (features_BD.float() - self.mean) / self.std
 
     def _drop(self, scaled_BD: Tensor, generator: torch.Generator | None) -> Tensor:
