@@ -4,6 +4,7 @@ Reads   --features --store --normalization --backbone --record  what earlier sta
 Writes  --model    all tensors: backbone and head
         --bundle   what else prediction needs
         --history  losses and metrics of every epoch
+        --kept     what was chosen by validation, and by which numbers
 
 Beside them, not versioned: a journal and checkpoints, named by the training's key.
 """
@@ -44,6 +45,7 @@ def main(
     model: Path,
     bundle: Path,
     history: Path,
+    kept: Path,
 ) -> None:
     """Train, or go on where a killed training stopped."""
     parts = open_parts(Sources(features, store, normalization, backbone, record))
@@ -57,9 +59,9 @@ def main(
         journals.start_follower(journal.path)
         for report in show(training, checkpoints, machine):
             journal.epoch(report.epoch, report.values())
-        training.finish().write(model, bundle=bundle, history=history)
+        training.finish().write(model, bundle=bundle, history=history, kept=kept)
     checkpoints.clear()
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_stage(main))
+    raise SystemExit(run_stage(main, settled=True))

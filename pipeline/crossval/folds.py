@@ -15,6 +15,7 @@ from pipeline.crossval.params import CrossvalParams
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import Task
 from pipeline.ground.seeds import derive
+from pipeline.manifest.manifest import group_names
 from pipeline.train.inputs import Rows
 
 _STRATA = 10
@@ -93,8 +94,7 @@ def _strata(labels: pd.Series, task: Task, *, folds: int) -> np.ndarray:
 
 def _groups(index: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:
     """Number what goes together: groups, an item without one by itself, and what looks alike."""
-    alone = "item\0" + index["path"]
-    groups = pd.factorize(index["group"].where(index["group"].notna(), alone))[0].astype(np.int64)
+    groups = pd.factorize(group_names(index))[0].astype(np.int64)
     if alike is None:
         return groups
     from scipy.sparse import coo_array  # slow to import, all

@@ -116,11 +116,7 @@ def run_folds(setting: Setting, *, machine: MachineParams, state: Path) -> Itera
             if not path.exists():
                 write_json(path, _record(setting, scored))
             log.info(
-                "%s of %d: %s, best epoch %d",
-                fold.name,
-                len(folds),
-                _main(scored.scores),
-                scored.epoch,
+                "%s of %d: %s, epoch %d", fold.name, len(folds), _main(scored.scores), scored.epoch
             )
             yield scored
 
@@ -163,7 +159,7 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
     scores = _scores(setting, fold, outputs, served)
     history = [{"epoch": each.epoch, **each.values()} for each in training.reports]
     checkpoints.clear()
-    return Scored(fold, outputs, served, scores, training.best.epoch, trained.temperature, history)
+    return Scored(fold, outputs, served, scores, trained.epoch, trained.temperature, history)
 
 
 def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:

@@ -17,6 +17,7 @@ from pipeline.judge.metrics import main
 from pipeline.judge.params import EvaluateParams
 from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.tasks import JUDGES, judge_ignorant, judge_items
+from pipeline.manifest.manifest import group_names
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.store.store import Store
 
@@ -96,9 +97,7 @@ def _raw_outputs(
 
 def group_numbers(index: pd.DataFrame) -> np.ndarray:
     """Number the groups; an item without one is its own."""
-    alone = "item\0" + index["path"]
-    names = index["group"].where(index["group"].notna(), alone)
-    return pd.factorize(names)[0].astype(np.int64)
+    return pd.factorize(group_names(index))[0].astype(np.int64)
 
 
 def _known(labels: pd.Series, bundle: Bundle, where: Path) -> pd.Series:

@@ -142,6 +142,11 @@ def kept(table: pd.DataFrame) -> pd.DataFrame:
     return table[table["status"] == KEPT].reset_index(drop=True)
 
 
+def group_names(rows: pd.DataFrame) -> pd.Series:
+    """Return the group of each row of a manifest or an index; an item without one is its own."""
+    return rows["group"].where(rows["group"].notna(), "item\0" + rows["path"])
+
+
 def class_names(labels: pd.Series) -> tuple[str, ...]:
     """Return the classes in the order of their output numbers: sorted by code point."""
     return tuple(sorted(set(labels.dropna())))

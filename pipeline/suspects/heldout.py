@@ -121,8 +121,6 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
     train = TrainParams(
         strategy="head",
         start="zero",
-        probe_epochs=1,
-        probe_lr=params.lr,
         epochs=params.epochs,
         batch_size=min(_BATCH_SIZE, items),
         dropout=_DROPOUT,

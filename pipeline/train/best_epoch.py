@@ -40,11 +40,14 @@ class Best:
             if not better:
                 return False
         self.epoch, self.value = report.epoch, value
-        self.state = {
-            name: each.detach().to("cpu", copy=True) for name, each in model.state_dict().items()
-        }
+        self.state = copy_state(model)
         return True
 
     def stale(self, epoch: int) -> int:
         """Return the number of epochs since the best one."""
         return epoch - self.epoch
+
+
+def copy_state(model: nn.Module) -> dict[str, Tensor]:
+    """Return a copy of a model's state, on the CPU."""
+    return {name: each.detach().to("cpu", copy=True) for name, each in model.state_dict().items()}

@@ -101,13 +101,12 @@ def fit(
     Raises:
         DataError: A loss is not finite.
     """
-    for epoch in range(done + 1, recipe.train.epochs + 1):
+    for epoch in range(done + 1, recipe.epochs + 1):
         with _random_stream(recipe.seed, epoch, train.targets_N.device):
             train_loss, lr = _train_epoch(learner, train, recipe, method, epoch=epoch)
-        outputs_NK, val_loss = _validate(learner, val)
+        val_loss, metrics = validate(learner, val)
         if not math.isfinite(val_loss):
             raise _diverged(f"the loss on validation is {val_loss} after epoch {epoch}")
-        metrics = learner.score(outputs_NK, val.targets_N.cpu())
         yield EpochReport(epoch, lr, train_loss, val_loss, metrics, len(train))
 
 
@@ -129,7 +128,7 @@ def _train_epoch(
     order = numpy_generator(recipe.seed, "order", epoch).permutation(len(train))
     batches = method.batches(order, recipe)
     sums = torch.zeros(len(batches), 2, device=train.targets_N.device)
-    total_steps = recipe.train.epochs * len(batches)
+    total_steps = recipe.epochs * len(batches)
     lr = math.nan
     for step, part in enumerate(batches):
         done = (epoch - 1) * len(batches) + step
@@ -157,13 +156,24 @@ def _batch(train: Examples, recipe: Recipe, part: np.ndarray, *, epoch: int, ste
     return Batch(inputs, train.targets_N[where], train.weights_N[where], mix)
 
 
-def _validate(learner: Learner, val: Examples) -> tuple[Tensor, float]:
-    outputs_NK = predict(learner, val)
+def validate(
+    learner: Learner, val: Examples, outputs_NK: Tensor | None = None
+) -> tuple[float, Mapping[str, float]]:
+    """Return the loss on validation of what is kept, without label smoothing, and the metrics.
+
+    Args:
+        learner: With what is kept.
+        val: The items.
+        outputs_NK: Theirs, on the CPU; None: they are computed.
+    """
+    if outputs_NK is None:
+        outputs_NK = predict(learner, val)
     device = val.targets_N.device
     # unsmoothed: the number that picks an epoch must not depend on how hard training was made
     loss = replace(learner.loss, label_smoothing=0.0)
     total, weight = loss.sums(outputs_NK.to(device), val.targets_N, val.weights_N)
-    return outputs_NK, float(losses.mean(total, weight))
+    metrics = learner.score(outputs_NK, val.targets_N.cpu())
+    return float(losses.mean(total, weight)), metrics
 
 
 def _unfreeze(groups: Sequence[Sequence[nn.Parameter]], unfreeze_epochs: int, epoch: int) -> None:

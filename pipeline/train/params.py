@@ -20,21 +20,17 @@ class TargetParams(Section):
 class TrainParams(Section):
     """`train`: what is trained, from where, for how long, and which epoch is kept."""
 
-    strategy: Literal["head", "top", "full"]
+    strategy: Literal["auto", "head", "top", "full"]
     """`head`: the last layer, on cached features; `top`: all above a cut, on cached activations;
-    `full`: every layer, on rows of the store."""
+    `full`: every layer, on rows of the store; `auto`: every layer too, from the probe on."""
 
     start: Literal["zero", "probe"]
-    """`probe`: the head is trained alone first, on cached features (LP-FT, Kumar et al. 2022)."""
+    """`probe`: from the best linear layer on cached features (LP-FT, Kumar et al. 2022); what is
+    kept is the mean of its weights and the trained ones that does best on validation."""
 
-    probe_epochs: int = Field(ge=1, le=100_000)
-    """`start: probe` only: epochs of the head alone; its best one is taken."""
-
-    probe_lr: float = Field(gt=0.0, le=10.0)
-    """`start: probe` only: peak learning rate of the head alone."""
-
-    epochs: int = Field(ge=1, le=100_000)
-    """Times that every item of train is seen, unless training stops early."""
+    epochs: Literal["auto"] | Annotated[int, Field(ge=1, le=100_000)]
+    """Times that every item of train is seen, unless training stops early; `auto`: see
+    `auto_epochs`."""
 
     batch_size: Literal["full"] | Annotated[int, Field(ge=1)]
     """Largest number of items in a step; `full`: all of train, which is plain gradient descent."""
@@ -57,8 +53,9 @@ class TrainParams(Section):
     cutmix: float = Field(ge=0.0, le=10.0)
     """Alpha of the shares in which items get pieces of others; 0: off."""
 
-    test_views: int = Field(ge=1, le=8)
-    """Views of an item that a prediction averages over; 1: the item as it is."""
+    test_views: Literal["auto"] | Annotated[int, Field(ge=1, le=8)]
+    """Views of an item that a prediction averages over; 1: the item as it is; `auto`: all that
+    `augment` allows."""
 
     monitor: str
     """The number on validation that says which epoch is best; `loss`, or a metric of the task."""

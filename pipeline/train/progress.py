@@ -17,7 +17,7 @@ def show(
     training: Training, checkpoints: Checkpoints, machine: MachineParams
 ) -> Iterator[EpochReport]:
     """Run a training and show how it goes: losses, the monitored number, items/s."""
-    epochs, items = training.plan.recipe.train.epochs, len(training.train)
+    epochs, items = training.plan.recipe.epochs, len(training.train)
     total = epochs * items
     with progress(range(total), machine, total=total, title="train", unit="items") as bar:
         bar.initial = bar.n = len(training.reports) * items

@@ -17,7 +17,7 @@ from pipeline.train.params import TrainParams
 from pipeline.train.plan import Plan
 from pipeline.train.recipe.params import LossParams, OptimParams
 
-Strategy = Literal["head", "top", "full"]
+Strategy = Literal["auto", "head", "top", "full"]
 
 
 @dataclass(frozen=True)
@@ -37,6 +37,7 @@ class Part:
 
 PARTS = (
     Part("train.start", "zero", {"head": "the head is the probe"}),
+    Part("train.start", "probe", {"auto": "what it trains starts from the probe"}),
     Part("train.batch_norm", "stored", {"head": "there is no batch normalization in the head"}),
     Part("train.unfreeze_epochs", 0, {"head": "there is one layer"}),
     Part("optim.layer_decay", 1.0, {"head": "there is one layer"}),
@@ -92,13 +93,15 @@ def check_recipe(train: TrainParams, optim: OptimParams, augment: AugmentSection
         )
 
 
-def prediction_views(augment: AugmentSection, count: int) -> tuple[int, ...]:
+def prediction_views(augment: AugmentSection, count: int | Literal["auto"]) -> tuple[int, ...]:
     """Return the views that a prediction is averaged over, the item as it is first.
 
     Raises:
         ParamsError: Training items have fewer.
     """
     allowed = augment.views()
+    if count == "auto":
+        return allowed
     if count > len(allowed):
         raise ParamsError(
             "params.yaml",

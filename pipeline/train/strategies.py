@@ -80,7 +80,12 @@ def _top_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> B
     return Upper(whole_network(parts, head), str(parts.features.cut)), head, examples
 
 
-_STRATEGIES = {"head": _head_strategy, "top": _top_strategy, "full": _full_strategy}
+_STRATEGIES = {
+    "auto": _full_strategy,
+    "head": _head_strategy,
+    "top": _top_strategy,
+    "full": _full_strategy,
+}
 
 
 def _head(plan: Plan, parts: Parts, targets: Targets, pooled_ND: np.ndarray | None) -> Head:

@@ -6,7 +6,7 @@ Axes: N items of a split, K outputs, D features.
 import copy
 import logging
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
@@ -17,21 +17,23 @@ from torch import Tensor, nn
 
 from pipeline.compute.device import Runtime
 from pipeline.ground.errors import ParamsError
-from pipeline.ground.files import write_rows
+from pipeline.ground.files import write_json, write_rows
 from pipeline.judge.temperature import fit_temperature
 from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
-from pipeline.train.best_epoch import Best
+from pipeline.train.best_epoch import Best, copy_state
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Split, Targets, find_split, find_targets
 from pipeline.train.inputs import Parts, Rows
-from pipeline.train.loop import EpochReport, Examples, fit, predict
+from pipeline.train.loop import EpochReport, Examples, fit, predict, validate
 from pipeline.train.plan import Plan
 from pipeline.train.recipe.ema import Average
 from pipeline.train.recipe.losses import Loss, build_loss
 from pipeline.train.recipe.optim import build_optimizer
 from pipeline.train.recipe_rules import check_plan, prediction_views
+from pipeline.train.start.blend import SHARES, Candidate, choose, mix
+from pipeline.train.start.start import Start, take_probe
 from pipeline.train.step import Learner
 from pipeline.train.strategies import build_model, trained_groups, whole_network
 
@@ -62,7 +64,15 @@ class Training:
     train: Examples
     val: Examples
     best: Best
+    start: Start | None = None
+    """None where the head starts from zero."""
+
     reports: list[EpochReport] = field(default_factory=list)
+
+    @property
+    def views(self) -> tuple[int, ...]:
+        """Those of an item that a prediction is averaged over."""
+        return prediction_views(self.plan.augment, self.plan.recipe.train.test_views)
 
     def resume(self, checkpoints: Checkpoints) -> int:
         """Go on from the last good checkpoint, if there is one; give the number of epochs done."""
@@ -98,20 +108,57 @@ class Training:
 
     def is_over(self) -> bool:
         """Return whether all epochs are done, or the best one is too long ago."""
-        done, params = len(self.reports), self.plan.recipe.train
-        return done >= params.epochs or 0 < params.patience <= self.best.stale(done)
+        done, recipe = len(self.reports), self.plan.recipe
+        return done >= recipe.epochs or 0 < recipe.train.patience <= self.best.stale(done)
 
     def finish(self) -> "Trained":
-        """Go back to the best epoch, and fit the temperature on validation."""
-        self.learner.kept.load_state_dict(self.best.state)
-        self.learner.model.load_state_dict(self.best.state)
-        trained = Trained(self)
+        """Go back to the best epoch, or between the probe and it; fit the temperature."""
+        if self.start is None:
+            self._load(self.best.state)
+            trained = Trained(self, epoch=self.best.epoch)
+        else:
+            trained = self._blend(self.start)
         if self.targets.task == "regression":
             return trained
         fitted = fit_temperature(trained.outputs(self.rows.val), self.val.targets_N.cpu().numpy())
         note = f" ({fitted.note})" if fitted.note else ""
-        log.info("best epoch %d; temperature %.4f%s", self.best.epoch, fitted.value, note)
+        log.info("kept epoch %d; temperature %.4f%s", trained.epoch, fitted.value, note)
         return replace(trained, temperature=fitted.value)
+
+    def _blend(self, start: Start) -> "Trained":
+        """Take the mean of the probe and a trained state that does best on validation.
+
+        The trained states are those of the best epoch and of the last one.
+        """
+        ends = {self.best.epoch: self.best.state, len(self.reports): copy_state(self.learner.kept)}
+        states = {
+            (epoch, share): mix(start.state, state, share)
+            for epoch, state in ends.items()
+            for share in (SHARES if epoch else (0.0,))
+        }
+        tried = []
+        for (epoch, share), state in states.items():
+            self._load(state)
+            tried.append(Candidate(epoch, share, *self._judge()))
+        found = choose(tried)
+        self._load(states[found.epoch, found.share])
+        log.info("kept: %s; tried: %s", found, ", ".join(map(str, tried)))
+        return Trained(self, epoch=found.epoch, share=found.share, candidates=tuple(tried))
+
+    def _judge(self) -> tuple[float, Mapping[str, float]]:
+        """Return the loss on validation of what is kept, at its own temperature, and the metrics.
+
+        A model that is merely too sure of itself is so no more when its temperature is fitted.
+        """
+        outputs_NK = predict(self.learner, self.val)
+        if self.targets.task == "classification":
+            fitted = fit_temperature(outputs_NK.numpy(), self.val.targets_N.cpu().numpy())
+            outputs_NK = outputs_NK / fitted.value
+        return validate(self.learner, self.val, outputs_NK)
+
+    def _load(self, state: Mapping[str, Tensor]) -> None:
+        self.learner.kept.load_state_dict(state)
+        self.learner.model.load_state_dict(state)
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint must come from to be gone on from: JSON."""
@@ -122,7 +169,7 @@ class Training:
         return {
             "task": self.plan.task,
             "classes": list(self.targets.classes),
-            "epochs": self.plan.recipe.train.epochs,
+            "epochs": self.plan.recipe.epochs,
             "items": {"train": len(self.train), "val": len(self.val)},
             "parameters": sum(each.numel() for group in self.learner.groups for each in group),
             "fingerprint": self.runtime.fingerprint(),
@@ -141,11 +188,17 @@ class Trained:
     """A training at its best epoch.
 
     Attributes:
-        training: Its model is that of the best epoch.
+        training: Its model is what is kept.
+        epoch: Of what is kept; 0 is the probe.
+        share: Of that epoch in what is kept, 0..1; the rest is the probe.
+        candidates: Means of the probe and an epoch that were tried.
         temperature: Fitted on validation; 1 for regression.
     """
 
     training: Training
+    epoch: int
+    share: float = 1.0
+    candidates: tuple[Candidate, ...] = ()
     temperature: float = 1.0
 
     def outputs(self, rows: np.ndarray) -> np.ndarray:
@@ -159,8 +212,8 @@ class Trained:
         Raises:
             DataError: There are no rows.
         """
-        own, train = self.training, self.training.plan.recipe.train
-        if train.test_views == 1 and train.strategy != "full":
+        own, strategy = self.training, self.training.plan.recipe.train.strategy
+        if len(own.views) == 1 and strategy in ("head", "top"):
             outputs = predict(own.learner, own.examples(own.split("held-out", rows)))
             values: np.ndarray = outputs.numpy()
             return values
@@ -169,12 +222,35 @@ class Trained:
         chunks = np.array_split(rows, math.ceil(len(rows) / _PREDICT_ROWS))
         return np.concatenate([predictor.outputs(own.parts.store.read(each)) for each in chunks])
 
-    def write(self, model: Path, *, bundle: Path, history: Path) -> None:
-        """Write the model, what prediction needs beside it, and the curve."""
+    def write(self, model: Path, *, bundle: Path, history: Path, kept: Path) -> None:
+        """Write the model, what prediction needs beside it, the curve, and what was chosen."""
         self.bundle().save(bundle)
+        write_json(kept, self.kept())
         save_model(model, self.training.network())
         rows = [{"epoch": each.epoch, **each.values()} for each in self.training.reports]
         write_rows(history, rows, columns=list(rows[0]))
+
+    def kept(self) -> dict[str, Any]:
+        """Return what was chosen, and by which numbers: JSON."""
+        own = self.training
+        found: dict[str, Any] = {
+            "strategy": own.plan.recipe.train.strategy,
+            "epochs": own.plan.recipe.epochs,
+            "items": {"train": len(own.train), "val": len(own.val)},
+            "kept": {"epoch": self.epoch, "share": self.share},
+        }
+        if own.start is not None:
+            found["probe"] = own.start.facts
+            found["candidates"] = [
+                {
+                    "epoch": each.epoch,
+                    "share": each.share,
+                    "val_loss": each.loss,
+                    **{f"val_{name}": value for name, value in each.metrics.items()},
+                }
+                for each in self.candidates
+            ]
+        return found
 
     def bundle(self) -> Bundle:
         """Return what prediction needs beside the model."""
@@ -200,7 +276,7 @@ class Trained:
             weights_sha256=parts.record.sha256,
             input_size=parts.record.expected.input_size,
             dropout=own.plan.recipe.train.dropout,
-            views=prediction_views(own.plan.augment, own.plan.recipe.train.test_views),
+            views=own.views,
         )
 
 
@@ -223,6 +299,7 @@ def open_training(
     check_plan(plan)
     parts = replace(parts, backbone=copy.deepcopy(parts.backbone))
     rows = rows or Rows(parts.store.rows("train"), parts.store.rows("val"))
+    plan = replace(plan, recipe=plan.recipe.settle(len(rows.train)))
     targets = find_targets(plan.task, parts.store, rows.train)
     split = partial(
         find_split,
@@ -238,13 +315,13 @@ def open_training(
     )
     model, head, examples = build_model(plan, parts, targets, train)
     parts.backbone.speed_up()
-    if plan.recipe.train.start == "probe":
-        _probe(plan, parts, targets, head, (train, val), loss)
+    facts = (
+        take_probe(plan, parts, train, head, loss) if plan.recipe.train.start == "probe" else None
+    )
     model.to(runtime.device)
     groups = trained_groups(plan, parts, head)
     learner = _learner(plan, model, groups, loss=loss, targets=targets, runtime=runtime)
-    best = Best(plan.recipe.train.monitor)
-    return Training(
+    training = Training(
         plan,
         parts,
         runtime,
@@ -256,8 +333,13 @@ def open_training(
         examples,
         train=examples(train),
         val=examples(val),
-        best=best,
+        best=Best(plan.recipe.train.monitor),
     )
+    if facts is not None:
+        report = EpochReport(0, 0.0, math.nan, *validate(learner, training.val), 0)
+        training.best.offer(report, learner.kept)
+        training.start = Start(training.best.state, facts)
+    return training
 
 
 def _learner(
@@ -280,45 +362,6 @@ def _learner(
         model.compile()
     optimizer = build_optimizer(groups, plan.recipe.optim)
     return Learner(model, optimizer, loss, targets.score, runtime.autocast, groups, average)
-
-
-def _probe(
-    plan: Plan, parts: Parts, targets: Targets, head: Head, splits: tuple[Split, Split], loss: Loss
-) -> None:
-    """Bring the head to the best epoch of a training of it alone, on cached features.
-
-    Source: linear probing, then fine-tuning (Kumar et al. 2022).
-    """
-    train = plan.recipe.train
-    pooled = parts.features.require_pooled(by="train.start: probe")
-    alone = train.model_copy(
-        update={
-            "strategy": "head",
-            "start": "zero",
-            "epochs": train.probe_epochs,
-            "batch_norm": "stored",
-            "unfreeze_epochs": 0,
-            "ema": 0.0,
-            "mixup": 0.0,
-            "cutmix": 0.0,
-        }
-    )
-    optim = plan.recipe.optim.model_copy(update={"lr": train.probe_lr, "layer_decay": 1.0})
-    recipe = replace(plan.recipe, train=alone, optim=optim)
-    head.to(splits[0].targets_N.device)
-    learner = Learner(head, build_optimizer([list(head.parameters())], optim), loss, targets.score)
-    best = Best(train.monitor)
-    reports = fit(learner, *(each.of_features(pooled) for each in splits), recipe=recipe)
-    for report in reports:
-        best.offer(report, head)
-    head.load_state_dict(best.state)
-    log.info(
-        "probe: epoch %d of %d is the best, its %s on validation is %.4f",
-        best.epoch,
-        train.probe_epochs,
-        train.monitor,
-        best.value,
-    )
 
 
 def _check_batch_size(batch_size: int | Literal["full"], items: int) -> None:

@@ -32,8 +32,6 @@ _ACTS_WITH = {
     "optim.beta1": ("optim.name", ("adam", "adamw")),
     "optim.beta2": ("optim.name", ("adam", "adamw")),
     "schedule.final_frac": ("schedule.name", ("cosine", "one_cycle")),
-    "train.probe_epochs": ("train.start", ("probe",)),
-    "train.probe_lr": ("train.start", ("probe",)),
 }
 """Params that do nothing but where another one has one of some values."""
 
@@ -156,10 +154,10 @@ def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> N
             path,
             remedy="set train.monitor to another number",
         )
-    if section == "augment" and raw.get("train", {}).get("strategy") != "full":
+    if section == "augment" and raw.get("train", {}).get("strategy") not in ("auto", "full"):
         raise _error(
             path,
-            "can be searched with `train.strategy: full` alone: the views of cached "
+            "can be searched with `train.strategy` auto or full: the views of cached "
             "activations are made by `features`",
             path,
         )

@@ -14,13 +14,14 @@ import time
 import pytest
 import yaml
 
+from pipeline.ground.files import write_json
 from pipeline.ground.params import SECTIONS as KNOWN
 from pipeline.ground.stage import run_stage
 from stages.train import main
 from tests.support.closure import ROOT
 from tests.support.trainable import SECTIONS, make_sources
 
-OUTS = ("model", "bundle", "history")
+OUTS = ("model", "bundle", "history", "kept")
 PARAMS = {
     "task": "classification",
     "data": {"path": "raw", "labels": "raw", "target": "label", "layout": "auto"},
@@ -57,12 +58,13 @@ def workspace(folder, **changes):
         ("dvc.lock", {"schema": "2.0", "stages": LOCK}),
     ):
         (folder / name).write_text(yaml.safe_dump(content), encoding="utf-8")
+    write_json(folder / "recipe.json", {"choices": {}})
     return folder
 
 
 def options(sources) -> list[str]:
     paths = {name: getattr(sources, name) for name in sources.__dataclass_fields__}
-    paths |= {name: f"out/{name}" for name in OUTS}
+    paths |= {name: f"out/{name}" for name in OUTS} | {"recipe": "recipe.json"}
     return [word for name, path in paths.items() for word in (f"--{name}", str(path))]
 
 
@@ -89,7 +91,7 @@ def here(folder, sources, monkeypatch) -> int:
     root = logging.getLogger()
     handlers, level = list(root.handlers), root.level
     try:
-        return run_stage(main, options(sources))
+        return run_stage(main, options(sources), settled=True)
     finally:
         root.handlers[:] = handlers
         root.setLevel(level)

@@ -32,8 +32,6 @@ QUIET = MachineParams(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")
 OFF = {
     "start": "zero",
-    "probe_epochs": 3,
-    "probe_lr": 0.01,
     "unfreeze_epochs": 0,
     "ema": 0.0,
     "mixup": 0.0,

@@ -3,7 +3,7 @@
 Axes: B items of a batch, K classes (or 1 value).
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Literal
 
 import torch
@@ -22,6 +22,11 @@ class Loss:
     class_weights_K: Tensor | None
     """float32 on the outputs' device; None: all classes weigh 1."""
 
+    def to(self, device: torch.device | str) -> "Loss":
+        """Return the same loss for outputs on a device."""
+        weights = self.class_weights_K
+        return replace(self, class_weights_K=None if weights is None else weights.to(device))
+
     def sums(self, outputs: Tensor, targets_B: Tensor, weights_B: Tensor) -> tuple[Tensor, Tensor]:
         """Return the weighted sum of the items' losses, and the sum of the weights.
 
@@ -30,15 +35,27 @@ class Loss:
             targets_B: int64 class numbers, or float32 values.
             weights_B: float32, at least 0.
         """
+        losses_B, weights_B = self.by_item(outputs, targets_B, weights_B)
+        return losses_B.sum(), weights_B.sum()
+
+    def by_item(
+        self, outputs: Tensor, targets_B: Tensor, weights_B: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Return the items' losses times their weights, and the weights, [B] each.
+
+        Computed in single precision, or in double where the outputs are.
+        """
+        if outputs.dtype != torch.float64:
+            outputs = outputs.float()
         if self.name == "mse":
-            losses_B = functional.mse_loss(outputs.float().squeeze(1), targets_B, reduction="none")
+            losses_B = (outputs.squeeze(1) - targets_B).square()
         else:
             losses_B = functional.cross_entropy(
-                outputs.float(), targets_B, reduction="none", label_smoothing=self.label_smoothing
+                outputs, targets_B, reduction="none", label_smoothing=self.label_smoothing
             )
             if self.class_weights_K is not None:
                 weights_B = weights_B * self.class_weights_K[targets_B]
-        return (losses_B * weights_B).sum(), weights_B.sum()
+        return losses_B * weights_B, weights_B
 
 
 def mean(total: Tensor, weight: Tensor) -> Tensor:

@@ -54,7 +54,9 @@ def project(request, tmp_path_factory):
     training = open_training(given, open_parts(sources), cpu())
     list(training.run(Checkpoints(folder / "checkpoints", {})))
     made = {"model": folder / "model.safetensors", "bundle": folder / "bundle.json"}
-    training.finish().write(made["model"], bundle=made["bundle"], history=folder / "history")
+    training.finish().write(
+        made["model"], bundle=made["bundle"], history=folder / "history", kept=folder / "kept"
+    )
     judged = {"metrics": folder / "metrics.json", "predictions": folder / "predictions.parquet"}
     evaluate_stage.main(
         EVALUATE, RUNTIME, QUIET, store=sources.store, **made, **judged, plots=folder / "plots"

@@ -24,7 +24,10 @@ def trained(tmp_path):
     training = open_training(plan(train={"epochs": 2}), open_parts(sources), cpu())
     list(training.run(Checkpoints(tmp_path / "checkpoints", {})))
     training.finish().write(
-        tmp_path / "model", bundle=tmp_path / "bundle", history=tmp_path / "history"
+        tmp_path / "model",
+        bundle=tmp_path / "bundle",
+        history=tmp_path / "history",
+        kept=tmp_path / "kept",
     )
     return {"store": sources.store, "model": tmp_path / "model", "bundle": tmp_path / "bundle"}
 

@@ -27,7 +27,9 @@ def train(folder, *, task="classification", epochs=4, **options):
     sources = make_sources(folder, **options)
     training = open_training(plan(task=task, train={"epochs": epochs}), open_parts(sources), cpu())
     list(training.run(Checkpoints(folder / "checkpoints", {})))
-    training.finish().write(folder / "model", bundle=folder / "bundle", history=folder / "history")
+    training.finish().write(
+        folder / "model", bundle=folder / "bundle", history=folder / "history", kept=folder / "kept"
+    )
     return Store.open(sources.store), Predictor.load(folder / "model", folder / "bundle")
 
 

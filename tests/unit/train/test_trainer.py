@@ -14,7 +14,7 @@ from pipeline.model.bundle import Bundle, Predictor
 from pipeline.store.store import Store
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import open_parts
-from pipeline.train.loop import predict
+from pipeline.train.loop import predict, validate
 from pipeline.train.trainer import open_training
 from pipeline.weights.tensors import load_tensors
 from tests.support.trainable import cpu, make_sources, plan
@@ -43,7 +43,9 @@ def train(sources, plan, folder, *, until=None):
     for report in training.run(checkpoints):
         if report.epoch == until:
             return training
-    training.finish().write(folder / "model", bundle=folder / "bundle", history=folder / "history")
+    training.finish().write(
+        folder / "model", bundle=folder / "bundle", history=folder / "history", kept=folder / "kept"
+    )
     return training
 
 
@@ -453,11 +455,32 @@ def test_the_probe_is_where_fine_tuning_starts(tmp_path, caplog):
     start = plan(train={"strategy": "top", "start": "probe"})
     with caplog.at_level(logging.INFO):
         training = open_training(start, open_parts(sources), cpu())
-    assert "probe: epoch " in caplog.text
-    alone = open_training(plan(train={"epochs": 3, "dropout": 0.1}), open_parts(sources), cpu())
-    list(alone.run(Checkpoints(tmp_path / "c", alone.identity())))
-    alone.finish()
-    assert torch.equal(training.head.weight, alone.head.weight)
+    assert "probe: strength " in caplog.text
+    assert training.best.epoch == 0
+    assert training.start.facts["items"] == len(training.train)
+    assert torch.equal(training.start.state["network.head.weight"], training.head.weight)
+    pooled = open_parts(sources).features.pooled.read(training.rows.train)
+    right = training.head.eval()(torch.from_numpy(pooled)).argmax(1) == training.train.targets_N
+    assert float(right.float().mean()) > 0.9
+
+
+@pytest.mark.parametrize("lr", [0.001, 0.3], ids=["useful", "destructive"])
+def test_what_ships_is_never_worse_on_validation_than_the_probe(lr, tmp_path):
+    sources = make_sources(tmp_path / "s", cut="none", views=1)
+    chosen = plan(train={"strategy": "auto", "start": "probe", "epochs": "auto"}, optim={"lr": lr})
+    training = open_training(chosen, open_parts(sources), cpu())
+    list(training.run(None))
+    trained = training.finish()
+    losses = {(each.epoch, each.share): each.loss for each in trained.candidates}
+    probes = [loss for (_, share), loss in losses.items() if share == 0]
+    assert probes == pytest.approx([probes[0]] * len(probes), abs=1e-6)
+    assert losses[trained.epoch, trained.share] == min(losses.values()) <= probes[0]
+    outputs = predict(training.learner, training.val) / trained.temperature
+    loss, _ = validate(training.learner, training.val, outputs)
+    assert loss == pytest.approx(losses[trained.epoch, trained.share], abs=1e-5)
+    kept = trained.kept()
+    assert kept["kept"] == {"epoch": trained.epoch, "share": trained.share}
+    assert [each["val_loss"] for each in kept["candidates"]] == list(losses.values())
 
 
 def test_the_probe_needs_pooled_features(tmp_path):
@@ -472,7 +495,9 @@ def test_predictions_over_several_views_are_those_that_are_served(cut_sources, t
     training = open_training(chosen, open_parts(cut_sources), cpu())
     losses(training, tmp_path / "c")
     trained = training.finish()
-    trained.write(tmp_path / "m", bundle=tmp_path / "b", history=tmp_path / "h")
+    trained.write(
+        tmp_path / "m", bundle=tmp_path / "b", history=tmp_path / "h", kept=tmp_path / "k"
+    )
     rows = training.parts.store.rows("test")
     served = Predictor.load(tmp_path / "m", tmp_path / "b")
     assert served.bundle.views == (0, 1, 2, 3)

@@ -58,7 +58,7 @@ def test_ranges_are_typed_by_their_params():
             {"low": 0.0, "high": 0.1, "log": True},
             "optim.weight_decay.low: must be above 0 on a logarithmic scale, got 0.0",
         ),
-        ("train.epochs", {"low": 1.5, "high": 3}, "train.epochs.low: must be a valid integer"),
+        ("train.epochs", {"low": 1.5, "high": 3}, "train.epochs.low: must be 'auto' or be a"),
         ("optim.rate", {"low": 0, "high": 1}, "must be a param of optim"),
         ("optim.lrr", {"low": 0, "high": 1}, "(did you mean optim.lr?)"),
         ("features.cut", {"choices": ["a", "b"]}, "`features` cannot be searched: trials share"),
@@ -69,8 +69,7 @@ def test_ranges_are_typed_by_their_params():
         ("train.monitor", {"choices": ["loss", "accuracy"]}, "is what trials are compared by"),
         ("train.test_views", {"choices": [1, 8]}, "changes no trial: validation looks at"),
         ("optim.momentum", {"low": 0.5, "high": 0.9}, "does nothing with `optim.name: adamw`"),
-        ("train.probe_lr", {"low": 0.1, "high": 0.9}, "does nothing with `train.start: zero`"),
-        ("augment.hflip", {"low": 0.0, "high": 1.0}, "with `train.strategy: full` alone"),
+        ("augment.hflip", {"low": 0.0, "high": 1.0}, "with `train.strategy` auto or full"),
     ],
 )
 def test_a_wrong_range_is_one_line_that_names_it(path, spec, text):

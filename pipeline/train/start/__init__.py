@@ -1,0 +1,1 @@
+"""What a training starts from, and how far it goes from there."""
