@@ -33,6 +33,9 @@ def main(
     clean_plots: Path,
     normalize_plots: Path,
     evaluate_plots: Path,
+    recipe: Path,
+    candidates: Path,
+    kept: Path,
 ) -> None:
     """Publish what the stages made, or only look, when it is published already."""
     results = ResultFiles(
@@ -49,6 +52,9 @@ def main(
         metrics=metrics,
         predictions=predictions,
         plots=(clean_plots, normalize_plots, evaluate_plots),
+        recipe=recipe,
+        candidates=candidates,
+        kept=kept,
     )
     publish(results, tracking, registry)
 

@@ -41,4 +41,4 @@ def main(
 
 
 if __name__ == "__main__":
-    raise SystemExit(run_stage(main))
+    raise SystemExit(run_stage(main, settled=True))

@@ -71,7 +71,7 @@ class Project:
 
     def _run(self, main: Callable[..., None], options: list[str]) -> None:
         with chdir(self.folder):
-            code = run_stage(main, options)
+            code = run_stage(main, options, settled="--recipe" in options)
         if code:
             raise RuntimeError(f"{main.__module__} ended with exit code {code}")
 

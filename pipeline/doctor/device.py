@@ -87,7 +87,7 @@ def _slow(precision: str, runtime: RuntimeParams, train: TrainParams) -> Iterato
     if train.strategy == "full":
         yield warn(
             "params.yaml",
-            "train.strategy: full trains every layer, on a CPU some ten times as long as top",
+            "train.strategy: full trains every layer, on a CPU some three times as long as top",
             "set it to top, or use a GPU",
         )
 

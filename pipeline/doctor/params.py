@@ -23,11 +23,12 @@ from pipeline.ground.params import (
     load_value,
     read_params,
     refuse_unknown_sections,
+    settle,
 )
 from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
-from pipeline.modality.sections import modality_meant, sections
+from pipeline.modality.sections import candidates, modality_meant, sections
 from pipeline.modality.types.params import AugmentSection, CleanParams, ShelfParams
 from pipeline.model.params import FeaturesParams
 from pipeline.raw.labels.columns import OWN_COLUMNS
@@ -70,7 +71,10 @@ _FILE = "params.yaml"
 
 @dataclass(frozen=True)
 class Params:
-    """What params.yaml holds: plain, and those of its sections that are right by themselves."""
+    """What params.yaml holds: plain, and those of its sections that are right by themselves.
+
+    Where a value is `auto`, the last candidate stands for it.
+    """
 
     raw: Mapping[str, Any]
     modality: str
@@ -103,11 +107,13 @@ def examine_params(path: Path) -> tuple[Params, list[ParamsError]]:
     Raises:
         ParamsError: It cannot be read at all.
     """
-    raw = read_params(path)
+    found = read_params(path)
+    modality = modality_meant(found)
+    tried = candidates(modality)
+    raw = settle(found, {param: values[-1] for param, values in tried.items()})
     errors: list[ParamsError] = []
     task: Task | None = None
     right: dict[str, Section] = {}
-    modality = modality_meant(raw)
     classes = CLASSES | sections(modality)
     for key in raw:
         errors += _refusals(refuse_unknown_sections, {key: raw[key]}, path=path)

@@ -11,6 +11,7 @@ a subclass of `Section` beside its owner.
 import difflib
 import json
 import re
+from collections.abc import Iterable, Mapping
 from decimal import Decimal
 from pathlib import Path
 from types import UnionType
@@ -26,6 +27,9 @@ Task = Literal["classification", "regression"]
 """`task`: what the label column holds, class names or numbers."""
 
 S = TypeVar("S", bound="Section")
+
+AUTO = "auto"
+"""The value of a param that data choose: the stage `recipe`, before others read it."""
 
 
 class Section(BaseModel):
@@ -182,6 +186,31 @@ def _plain(value: Any) -> str:
     return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=False)
 
 
+def settle(raw: dict[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
+    """Return params with the values that were chosen, where they say `auto`.
+
+    Args:
+        raw: Not changed.
+        choices: By `section.key`. What the user gave stays.
+    """
+    settled = dict(raw)
+    for param in auto_params(raw, choices):
+        section, key = param.split(".")
+        settled[section] = {**settled[section], key: choices[param]}
+    return settled
+
+
+def auto_params(raw: Mapping[str, Any], known: Iterable[str]) -> list[str]:
+    """Return those of some params, each `section.key`, that are `auto`."""
+
+    def value(param: str) -> Any:
+        section, key = param.split(".")
+        found = raw.get(section)
+        return found.get(key) if isinstance(found, dict) else None
+
+    return [param for param in known if value(param) == AUTO]
+
+
 def load_section(raw: dict[str, Any], name: str, cls: type[S], *, path: Path) -> S:
     """Return one section of params.yaml, checked and typed.
 
@@ -211,6 +240,14 @@ class Unchecked:
 
     def __init__(self, raw: dict[str, Any], name: str, path: Path) -> None:
         self._raw, self._name, self._path = raw, name, path
+
+    def auto(self, known: Iterable[str]) -> list[str]:
+        """Return those of some params, each `section.key`, that are `auto`, in this section."""
+        return [each for each in auto_params(self._raw, known) if each.startswith(f"{self._name}.")]
+
+    def settle(self, choices: Mapping[str, Any]) -> "Unchecked":
+        """Return the section with values in place of `auto`; see `settle`."""
+        return Unchecked(settle(self._raw, choices), self._name, self._path)
 
     def check(self, cls: type[S]) -> S:
         """Return the section typed.

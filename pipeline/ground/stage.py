@@ -16,13 +16,20 @@ import os
 import signal
 import sys
 import traceback
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_type_hints
 
-from pipeline.ground.errors import Interrupted, MachineError, ParamsError, PipelineError
+from pipeline.ground.errors import (
+    IntegrityError,
+    Interrupted,
+    MachineError,
+    ParamsError,
+    PipelineError,
+)
+from pipeline.ground.files import read_json
 from pipeline.ground.locks import try_lock, write_holder
 from pipeline.ground.params import (
     Section,
@@ -31,11 +38,13 @@ from pipeline.ground.params import (
     load_value,
     read_params,
     refuse_unknown_sections,
+    settle,
 )
 from pipeline.ground.processes import die_with_parent
 
 PARAMS = Path("params.yaml")
 LOCKS = Path(".rootstock") / "locks"
+_RECIPE = "recipe"
 FAILURE = Path(".rootstock") / "failure.json"
 """The last failed stage's line and exit code: DVC itself ends with 255 whatever the stage said."""
 
@@ -67,16 +76,25 @@ _ERRNOS = {
 _REMEDIES = {number: remedy for remedy, numbers in _ERRNOS.items() for number in numbers}
 
 
-def run_stage(main: Callable[..., None], argv: Sequence[str] | None = None) -> int:
-    """Run a stage's `main` as the whole of a process, and return its exit code."""
+def run_stage(
+    main: Callable[..., None], argv: Sequence[str] | None = None, *, settled: bool = False
+) -> int:
+    """Run a stage's `main` as the whole of a process, and return its exit code.
+
+    Args:
+        main: The stage.
+        argv: In place of the command line.
+        settled: The last option is `--recipe`, the record of the values that stand for `auto`.
+    """
     begin_process()
     name = _stage_name(main)
     start_logging(sys.stderr)
     try:
         with signals(name, remedy="run `dvc repro` to go on"):
-            arguments = _paths(main, name, argv)
-            sections = _sections(main)
+            arguments = _paths(main, name, argv, settled=settled)
+            recipe = arguments.pop(_RECIPE) if settled else None
             with stage_lock(name):
+                sections = _sections(main, read_choices(recipe) if recipe else {})
                 main(*sections, **arguments)
     except PipelineError as error:
         return _fail(str(error), error.exit_code)
@@ -163,15 +181,33 @@ def start_logging(stream: Any) -> None:
     logging.getLogger("PIL").setLevel(logging.CRITICAL)
 
 
-def _paths(main: Callable[..., None], name: str, argv: Sequence[str] | None) -> dict[str, Path]:
+def read_choices(recipe: Path) -> dict[str, Any]:
+    """Return the values that the stage `recipe` found, by `section.key`.
+
+    Raises:
+        DataError: There is no such record.
+        IntegrityError: It is damaged.
+    """
+    record = read_json(recipe)
+    choices = record.get("choices") if isinstance(record, dict) else None
+    if not isinstance(choices, dict):
+        raise IntegrityError(recipe, "is no record of choices", remedy="run `dvc repro recipe`")
+    return choices
+
+
+def _paths(
+    main: Callable[..., None], name: str, argv: Sequence[str] | None, *, settled: bool
+) -> dict[str, Path]:
     parser = argparse.ArgumentParser(f"python -m stages.{name}", description=main.__doc__)
     for parameter in inspect.signature(main).parameters.values():
         if parameter.kind is inspect.Parameter.KEYWORD_ONLY:
             parser.add_argument(f"--{parameter.name.replace('_', '-')}", type=Path, required=True)
+    if settled:
+        parser.add_argument(f"--{_RECIPE}", type=Path, required=True)
     return vars(parser.parse_args(argv))
 
 
-def _sections(main: Callable[..., None]) -> list[Any]:
+def _sections(main: Callable[..., None], choices: Mapping[str, Any]) -> list[Any]:
     wanted = [
         parameter.name
         for parameter in inspect.signature(main).parameters.values()
@@ -179,7 +215,7 @@ def _sections(main: Callable[..., None]) -> list[Any]:
     ]
     if not wanted:
         return []
-    raw = read_params(PARAMS)
+    raw = settle(read_params(PARAMS), choices)
     refuse_unknown_sections(raw, path=PARAMS)
     hints = get_type_hints(main)
     sections: list[Any] = []

@@ -1,6 +1,6 @@
 """Find the sections of params.yaml whose keys depend on the modality; nothing heavy is imported."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipeline.modality import table
@@ -13,6 +13,15 @@ PART = "params"
 def sections(modality: str) -> dict[str, type[Any]]:
     """Return the classes of a modality of `MODALITIES`, by section."""
     found: dict[str, type[Any]] = part(modality, PART, "SECTIONS")
+    return found
+
+
+def candidates(modality: str) -> Mapping[str, Sequence[Any]]:
+    """Return the params, by `section.key`, that may be `auto`, and the values that are tried.
+
+    The first value is the reference: another one is chosen only where it is clearly better.
+    """
+    found: Mapping[str, Sequence[Any]] = part(modality, PART, "CANDIDATES")
     return found
 
 

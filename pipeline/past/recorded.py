@@ -1,7 +1,7 @@
 """The distinct results among the lock files of the history."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import MISSING, dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +104,11 @@ def files_of(file: LockFile) -> ResultFiles:
                 paths["manifest"] = path
     plots = tuple(path for name, path in paths.items() if name.endswith("_plots"))
     single = {name: path for name, path in paths.items() if not name.endswith("_plots")}
-    wanted = {each.name for each in fields(ResultFiles)} - {"lock", "plots"}
-    if wanted != set(single):
-        differ = [f"without {name}" for name in sorted(wanted - set(single))]
-        differ += [f"with {name}" for name in sorted(set(single) - wanted)]
+    known = {each.name for each in fields(ResultFiles)} - {"lock", "plots"}
+    needed = {each.name for each in fields(ResultFiles) if each.default is MISSING} & known
+    if not needed <= set(single) <= known:
+        differ = [f"without {name}" for name in sorted(needed - set(single))]
+        differ += [f"with {name}" for name in sorted(set(single) - known)]
         raise IntegrityError(
             file.where,
             f"is of another version of the pipeline: its `publish` runs {' and '.join(differ)}",

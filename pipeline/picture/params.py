@@ -10,3 +10,11 @@ SECTIONS = {
     "normalize": NormalizeParams,
     "augment": AugmentParams,
 }
+
+CANDIDATES = {
+    "transform.resize": ("squash", "crop", "center", "pad"),
+    "augment.hflip": (0.0, 0.5),
+    "augment.vflip": (0.0, 0.5),
+    "augment.transpose": (0.0, 0.5),
+}
+"""What may be `auto`, and the values that are tried, the reference first."""

@@ -81,25 +81,35 @@ def write_encoded_shard(
             if stored is not None:
                 yield stored
                 continue
-            found = _encode_item(raw, encoding, (path, id_))
+            found = encode_item(raw, encoding.modality, [encoding.spec], (path, id_))
             if isinstance(found, Refusal):
                 refusals.append(found)
                 return
-            digests[id_] = hashlib.sha256(found.data).hexdigest()
-            yield [found]
+            digests[id_] = hashlib.sha256(found[0].data).hexdigest()
+            yield found
 
     (sha256,) = write_shard(folder, [layout], shard.number, rows(), count=len(shard.rows))
     return refusals[0] if refusals else (sha256, digests)
 
 
-def _encode_item(raw: Path, encoding: Encoding, item: tuple[str, str]) -> Array | Refusal:
+def encode_item(
+    raw: Path, modality: str, specs: Sequence[Any], item: tuple[str, str]
+) -> Sequence[Array] | Refusal:
+    """Return the row of a raw item under each spec.
+
+    Args:
+        raw: The data folder.
+        modality: Of the item.
+        specs: How it becomes a row.
+        item: Its path and SHA-256.
+    """
     path, sha256 = item
-    part = encoder(encoding.modality)
+    part = encoder(modality)
     try:
         content = read_raw(raw, path, part.max_bytes)
     except RawFault as fault:
         return Refusal(path, "unreadable", fault.detail)
     if hashlib.sha256(content).hexdigest() != sha256:
         return Refusal(path, "changed", "")
-    row = part.encode(content, encoding.spec)
-    return Refusal(path, "refused", row) if isinstance(row, str) else row
+    rows = part.encode(content, specs)
+    return Refusal(path, "refused", rows) if isinstance(rows, str) else rows

@@ -4,8 +4,9 @@ import logging
 from collections.abc import Generator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
+import numpy as np
 import pandas as pd
 
 from pipeline.compute.engine import MachineParams, map_in_order
@@ -14,12 +15,20 @@ from pipeline.ground.files import replacing_folder, sha256_file, write_json
 from pipeline.ground.tables import write_table
 from pipeline.modality.encoding import encoder
 from pipeline.modality.table import write_modality
-from pipeline.store.encoded_shard import EncodedShard, Encoding, Refusal, write_encoded_shard
+from pipeline.store.encoded_shard import (
+    EncodedShard,
+    Encoding,
+    Refusal,
+    encode_item,
+    write_encoded_shard,
+)
 from pipeline.store.shard_writer import Reusable, check_room, fill_folder, pieces
-from pipeline.store.shards import shard_sizes
+from pipeline.store.shards import Array, shard_sizes
 from pipeline.store.store import COLUMNS, DIGEST, FORMAT, VERSION, Store, layout
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 
 def made_from(encoding: Encoding) -> dict[str, Any]:
@@ -122,9 +131,36 @@ def _open_old(old: Path | None, ids: Sequence[str]) -> tuple[Reusable, dict[str,
     return reusable, {id_: digest for id_, digest in digests if id_ in reusable}
 
 
-def _unwrap(
-    result: tuple[str, dict[str, str]] | Refusal, raw: Path, remedy: str
-) -> tuple[str, dict[str, str]]:
+def encode_rows(
+    rows: pd.DataFrame, modality: str, specs: Sequence[Any], *, raw: Path, machine: MachineParams
+) -> list[Array]:
+    """Encode raw items on all cores under each of some specs, each item read once.
+
+    Everything is in memory: this is for a sample.
+
+    Args:
+        rows: Of the manifest; at least one.
+        modality: Of the items.
+        specs: How they become rows.
+        raw: The folder that `path` is relative to.
+        machine: Workers and progress.
+
+    Returns:
+        For each spec [N, ...], in the order of the rows.
+
+    Raises:
+        IntegrityError: A raw item is not the one that `clean` saw.
+    """
+    work = partial(encode_item, raw, modality, tuple(specs))
+    items = list(zip(rows["path"], rows["id"], strict=True))
+    remedy = encoder(modality).less_refused
+    made = [
+        _unwrap(each, raw, remedy) for each in map_in_order(work, items, machine, title="encode")
+    ]
+    return [np.stack(each) for each in zip(*made, strict=True)]
+
+
+def _unwrap(result: T | Refusal, raw: Path, remedy: str) -> T:
     if not isinstance(result, Refusal):
         return result
     path = raw / result.path

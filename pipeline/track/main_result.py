@@ -60,13 +60,19 @@ class ResultFiles:
     predictions: Path
     plots: tuple[Path, ...]
     """Folders, each `<stage>/plots`."""
+    recipe: Path | None = None
+    """What was chosen by trying; None in results of before there was a stage `recipe`."""
+    candidates: Path | None = None
+    """What was tried."""
+    kept: Path | None = None
+    """What training kept, and by which numbers."""
 
     @property
     def made(self) -> tuple[Path, ...]:
         """All that stages wrote."""
         given = {"lock", "raw", "plots"}
         single = (getattr(self, each.name) for each in fields(self) if each.name not in given)
-        return (*single, *self.plots)
+        return (*filter(None, single), *self.plots)
 
     @property
     def sources(self) -> tuple[Path, ...]:
@@ -76,8 +82,8 @@ class ResultFiles:
 
     def under(self, root: Path) -> "ResultFiles":
         """Return the same paths under a folder."""
-        names = [field.name for field in fields(self) if field.name != "plots"]
-        single = {name: root / getattr(self, name) for name in names}
+        paths = {each.name: getattr(self, each.name) for each in fields(self)}
+        single = {name: root / path for name, path in paths.items() if isinstance(path, Path)}
         return replace(self, **single, plots=tuple(root / each for each in self.plots))
 
 
@@ -118,8 +124,16 @@ class MainResult(Result):
 
     @cached_property
     def params(self) -> dict[str, Any]:
-        """The params of all stages but `publish`."""
-        return self.lock.all_params(without="publish")
+        """The params of all stages but `publish`, and what stages chose by the data."""
+        params = self.lock.all_params(without="publish")
+        chosen: dict[str, Any] = {}
+        if self.files.recipe is not None:
+            chosen |= read_json(self.files.recipe)["choices"]
+        if self.files.kept is not None:
+            kept = read_json(self.files.kept)
+            chosen |= {"train.epochs": kept["epochs"]}
+            chosen |= {f"kept.{name}": value for name, value in kept["kept"].items()}
+        return params | ({"chosen": chosen} if chosen else {})
 
     def key_of(self, lock: Lock) -> str:
         """Return the `dvc.key` of what a lock file records."""
@@ -265,10 +279,13 @@ class MainResult(Result):
             files.bundle,
             files.history,
             files.metrics,
+            files.recipe,
+            files.candidates,
+            files.kept,
         )
         plots = {f"plots/{each.parent.name}": each for each in files.plots if each.is_dir()}
         return {
-            **{f"results/{path.name}": path for path in shown},
+            **{f"results/{path.name}": path for path in shown if path},
             PREDICTIONS: files.predictions,
             **plots,
         }

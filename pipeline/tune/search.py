@@ -20,7 +20,9 @@ from pipeline.ground.params import (
     read_params,
     refuse_unknown_sections,
     replace_values,
+    settle,
 )
+from pipeline.ground.stage import read_choices
 from pipeline.keys.keys import train_key
 from pipeline.modality.sections import modality_meant, sections
 from pipeline.raw.params import DataParams
@@ -42,7 +44,7 @@ log = logging.getLogger(__name__)
 
 PARAMS = Path("params.yaml")
 _ARTIFACTS = Path("artifacts")
-_BEFORE = ("clean", "transform", "weights", "normalize", "features")
+_BEFORE = ("clean", "recipe", "transform", "weights", "normalize", "features")
 """Stages whose outputs the trials share."""
 
 _SHOWN = 5
@@ -59,7 +61,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
         ParamsError: A range is wrong, or the features were made with other params.
         Interrupted: Ctrl-C or SIGTERM; finished trials are kept.
     """
-    raw = read_params(PARAMS)
+    raw = settle(read_params(PARAMS), read_choices(_ARTIFACTS / "recipe/recipe.json"))
     refuse_unknown_sections(raw, path=PARAMS)
     params = load_section(raw, "tune", TuneParams, path=PARAMS)
     if trials is not None:
@@ -67,7 +69,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
     tracking = load_section(raw, "tracking", TrackingParams, path=PARAMS)
     dimensions = check_space(raw, params)
     build_plan(raw)
-    refuse_stale_features(raw, Lock.read(Path(LOCK)))
+    refuse_stale_features(read_params(PARAMS), Lock.read(Path(LOCK)))
     key = search_key(params)
     study = open_study(raw, params, dimensions, state_folder() / "tune" / key / "study.db")
     study.note({"params": raw, "space": params.space, "monitor": _monitor(raw)})

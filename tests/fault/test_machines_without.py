@@ -52,7 +52,19 @@ def project(tmp_path):
 
 COMMANDS = {
     "repro": ("pipeline.cli", "repro"),
-    "a stage": ("stages.transform", "--raw", "r", "--manifest", "m", "--store", "s", "--key", "k"),
+    "a stage": (
+        "stages.transform",
+        "--raw",
+        "r",
+        "--manifest",
+        "m",
+        "--store",
+        "s",
+        "--key",
+        "k",
+        "--recipe",
+        "c",
+    ),
 }
 
 

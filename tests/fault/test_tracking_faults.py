@@ -51,6 +51,12 @@ OPTIONS = [
     "artifacts/normalize/plots",
     "--evaluate-plots",
     "artifacts/evaluate/plots",
+    "--recipe",
+    "artifacts/recipe/recipe.json",
+    "--candidates",
+    "artifacts/recipe/candidates.csv",
+    "--kept",
+    "artifacts/train/kept.json",
 ]
 
 TRAINING = """

@@ -38,7 +38,7 @@ def test_the_page_says_what_an_edit_of_each_room_runs():
 @pytest.mark.parametrize(
     ("files", "stages"),
     [
-        ("raw/archive/tar.py", {"clean", "transform"}),
+        ("raw/archive/tar.py", {"clean", "recipe", "transform"}),
         ("raw/labels/label_file.py", {"clean"}),
         ("clean/.*", {"clean", "explain"}),
         ("keys/.*", set()),

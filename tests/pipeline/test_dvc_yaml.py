@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from pipeline.ground.params import SECTIONS, read_params
+from pipeline.modality.sections import candidates
 from pipeline.repo.imports import is_code, source
 from tests.support.closure import ROOT, closure
 
@@ -30,7 +31,19 @@ STAGES = {
 FREE = {"machine", "tracking", "registry"}
 """Sections that change no result: params of no stage but `publish`."""
 
-ORDER = ("clean", "transform", "weights", "normalize", "features", "train", "evaluate", "publish")
+ORDER = (
+    "clean",
+    "weights",
+    "recipe",
+    "transform",
+    "normalize",
+    "features",
+    "train",
+    "evaluate",
+    "publish",
+)
+SETTLED = {"transform", "features", "train", "crossval", "explain"}
+"""Stages that read values in place of `auto`, by an option of their runner."""
 
 
 def names(entries):
@@ -86,7 +99,15 @@ def test_no_links_are_left_of_a_stage_that_is_gone():
 @pytest.mark.parametrize("stage", STAGES)
 def test_options_are_the_keyword_only_parameters(stage):
     wanted = [p.name.replace("_", "-") for p in parameters(stage) if p.kind is p.KEYWORD_ONLY]
-    assert list(options(stage)) == wanted
+    assert list(options(stage)) == wanted + ["recipe"] * (stage in SETTLED)
+
+
+@pytest.mark.parametrize("stage", [each for each in STAGES if not each.startswith("publish")])
+def test_a_stage_that_reads_what_may_be_auto_reads_the_recipe(stage):
+    """Else it would see `auto`, or run with another value than the stages beside it."""
+    auto = {param.split(".")[0] for param in candidates("picture")}
+    reads = {p.name for p in parameters(stage) if p.kind is not p.KEYWORD_ONLY} & auto
+    assert bool(reads) == (stage in SETTLED | {"recipe"})
 
 
 @pytest.mark.parametrize("stage", STAGES)

@@ -26,8 +26,9 @@ def make(folder):
     raw = add_small_data(folder, items=ITEMS)
     set_params(
         folder,
-        transform={"size_px": 64, "shard_rows": 4},
-        features={"views": 2},
+        transform={"size_px": 64, "shard_rows": 4, "resize": "squash"},
+        features={"cut": -4, "views": 2},
+        augment={"hflip": 0.5, "vflip": 0.5, "transpose": 0.5},
         runtime={"threads": 1},
         machine={"workers": 1, "progress": "none"},
     )

@@ -41,6 +41,7 @@ ROOMS = (
     "clean.page",
     "train.recipe",
     "train",
+    "recipe",
     "crossval",
     "suspects",
     "explain",

@@ -70,6 +70,7 @@ def choose_params(folder):
         features={"cut": "none", "views": 1},
         train={
             "strategy": "head",
+            "start": "zero",
             "epochs": 20,
             "batch_size": 8,
             "batch_norm": "stored",

@@ -88,6 +88,8 @@ def test_a_run_says_everything(tracking, project):
     assert json.loads(tags["fingerprint"]) == FINGERPRINT
     assert params["optim.lr"] == "1e-05"
     assert params["task"] == "classification"
+    assert params["chosen.transform.resize"] == "center"
+    assert (params["chosen.kept.epoch"], params["chosen.kept.share"]) == ("3", "0.5")
     assert not {name for name in params if name.startswith(("tracking", "registry"))}
     assert metrics["accuracy"] == 0.875
     assert metrics["per_class/a:2Fb/f1"] == 0.5
@@ -117,6 +119,9 @@ def test_a_run_keeps_the_files_it_was_made_with(tracking, project, tmp_path_fact
         "results/backbone.json",
         "results/bundle.json",
         "results/history.csv",
+        "results/recipe.json",
+        "results/candidates.csv",
+        "results/kept.json",
         "results/metrics.json",
         "results/predictions.parquet",
         "results/splits.parquet",

@@ -175,7 +175,7 @@ def test_split_folders_and_full_training_from_a_resnet_file(tmp_path):
         weights={"source": "file:resnet18.pth", "architecture": "resnet18", "sha256": None},
         transform={"size_px": 64},
         features={"pooled": False, "cut": "none", "views": 1},
-        train={"strategy": "full", "epochs": 1, "batch_size": 8, "batch_norm": "stored"},
+        train={"strategy": "full", "start": "zero", "epochs": 1, "batch_size": 8},
         evaluate={"bootstrap": 20},
         machine={"workers": 1, "progress": "none"},
         registry={"verify_items": 4},

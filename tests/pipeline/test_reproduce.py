@@ -18,7 +18,7 @@ from tests.support.project import ENVIRONMENT, commit, run, set_params, small_pr
 
 pytestmark = pytest.mark.slow
 
-STAGES = ["clean", "transform", "weights", "normalize", "features", "train", "evaluate"]
+STAGES = ["clean", "weights", "recipe", "transform", "normalize", "features", "train", "evaluate"]
 
 
 @pytest.fixture(scope="module")

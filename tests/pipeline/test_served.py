@@ -164,6 +164,9 @@ OPTIONS = [
         "history",
         "metrics",
         "predictions",
+        "recipe",
+        "candidates",
+        "kept",
     )
     for word in (f"--{name}", str(getattr(RESULTS, name)))
 ] + ["--clean-plots", "a", "--normalize-plots", "b", "--evaluate-plots", "c"]

@@ -42,6 +42,9 @@ _FILES = (
     RESULTS.history,
     RESULTS.metrics,
     RESULTS.predictions,
+    RESULTS.recipe,
+    RESULTS.candidates,
+    RESULTS.kept,
 )
 
 

@@ -81,6 +81,9 @@ RESULTS = ResultFiles(
     metrics=Path("artifacts/evaluate/metrics.json"),
     predictions=Path("artifacts/evaluate/predictions.parquet"),
     plots=(Path("artifacts/clean/plots"), Path("artifacts/evaluate/plots")),
+    recipe=Path("artifacts/recipe/recipe.json"),
+    candidates=Path("artifacts/recipe/candidates.csv"),
+    kept=Path("artifacts/train/kept.json"),
 )
 GRAPH = {
     "clean": {
@@ -88,13 +91,14 @@ GRAPH = {
         "deps": ["data/cells/raw"],
         "outs": [RESULTS.manifest, RESULTS.report, RESULTS.page],
     },
+    "recipe": {"params": [], "deps": [], "outs": [RESULTS.recipe, RESULTS.candidates]},
     "transform": {"params": [], "deps": [], "outs": ["artifacts/transform/store.json"]},
     "normalize": {"params": [], "deps": [], "outs": [RESULTS.normalization]},
     "weights": {"params": ["weights"], "deps": [], "outs": [RESULTS.record]},
     "train": {
         "params": ["task", "data.target", "train", "optim", "runtime"],
         "deps": ["artifacts/transform/store.json", "train.py"],
-        "outs": [RESULTS.model, RESULTS.bundle, RESULTS.history],
+        "outs": [RESULTS.model, RESULTS.bundle, RESULTS.history, RESULTS.kept],
     },
     "evaluate": {
         "params": ["evaluate", "runtime.threads"],
@@ -124,6 +128,10 @@ class Project:
         self._file(RESULTS.page, "<!doctype html>")
         self._file(RESULTS.normalization, "{}")
         self._file("artifacts/transform/store.json", "store")
+        self._file(RESULTS.candidates, "param,value\n")
+        write_json(self.folder / RESULTS.recipe, {"choices": {"transform.resize": "center"}})
+        kept = {"epochs": 3, "kept": {"epoch": 3, "share": 0.5}}
+        write_json(self.folder / RESULTS.kept, kept)
         write_json(self.folder / RESULTS.record, {"source": "none", "sha256": "5" * 64})
         self._file("artifacts/evaluate/plots/roc.csv", "x,y\n0,0\n")
         self._file(RESULTS.model, "weights")

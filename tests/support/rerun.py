@@ -9,7 +9,7 @@ from tests.support.closure import ROOT, closure
 PAGE = ROOT / "docs/architecture.md"
 BEGIN = "<!-- written by `make deps` -->\n"
 END = "<!-- end -->\n"
-MAIN = ("clean", "transform", "weights", "normalize", "features", "train", "evaluate")
+MAIN = ("clean", "weights", "recipe", "transform", "normalize", "features", "train", "evaluate")
 SIDE = ("crossval", "suspects", "explain")
 
 

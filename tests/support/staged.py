@@ -7,6 +7,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.ground.files import write_json
 from pipeline.ground.params import read_params
 from pipeline.ground.stage import run_stage
 from stages import clean, transform
@@ -63,6 +64,7 @@ def run_clean(folder, *, labels="raw", **sections):
 
 def run_transform(folder):
     """Run `transform` after `clean`; give its exit code. The store is folder/out/store."""
+    write_json(folder / "out/recipe.json", {"choices": {"transform.resize": "squash"}})
     with _entered(folder):
         return run_stage(
             transform.main,
@@ -71,5 +73,7 @@ def run_transform(folder):
                 "--manifest=out/manifest.parquet",
                 "--store=out/store",
                 "--key=out/transform-key.json",
+                "--recipe=out/recipe.json",
             ],
+            settled=True,
         )

@@ -218,8 +218,11 @@ class Encoder(Protocol):
     def code(self) -> str:
         """Return a digest of the code that decides the bytes of a row."""
 
-    def encode(self, content: bytes, spec: Any) -> Array | str:
-        """Return the row of an item, or say why there is none."""
+    def encode(self, content: bytes, specs: Sequence[Any]) -> Sequence[Array] | str:
+        """Return the row of an item under each spec, or say why there is none.
+
+        The specs come from one section `transform`, with other values where they may be `auto`.
+        """
 
 
 class StoredRows(Protocol):
@@ -242,14 +245,16 @@ class Scaling(Protocol):
     params: type[Section]
     """The section `normalize`."""
 
-    def fit(self, store: StoredRows, params: Any, *, record: Path, plots: Path) -> dict[str, Any]:
+    def fit(
+        self, store: StoredRows, params: Any, *, record: Path, plots: Path | None
+    ) -> dict[str, Any]:
         """Fit it on train, and measure every split before and after.
 
         Args:
             store: The rows.
             params: Of the type of `params`.
             record: Of the weights: what they expect.
-            plots: A folder for PNG files.
+            plots: A folder for PNG files; None: draw none.
 
         Returns:
             The record `normalization.json`.

@@ -1,5 +1,7 @@
 """The Encoder of pictures: files decoded to rows of the store."""
 
+from collections.abc import Sequence
+
 from pipeline.picture import files
 from pipeline.picture.read import decode, deep, spec, tiff
 from pipeline.picture.read.limits import item_limits
@@ -19,10 +21,10 @@ class PictureEncoder:
         """Return a digest of the code that decides the bytes of a row."""
         return code_digest(decode, deep, files, spec, sniff, tiff, versions=decode.VERSIONS)
 
-    def encode(self, content: bytes, spec: DecodeSpec) -> Pixels | str:
-        """Return the row of an item, or say why there is none."""
+    def encode(self, content: bytes, specs: Sequence[DecodeSpec]) -> list[Pixels] | str:
+        """Return the row of an item under each spec, or say why there is none."""
         try:
-            return decode.decode(content, spec)
+            return decode.decode_each(content, specs)
         except UndecodableImage as error:
             return str(error)
 

@@ -18,7 +18,8 @@ class TransformParams(ShelfParams):
     """Side of the square tensors, pixels."""
 
     resize: ResizeMode
-    """`squash` both sides, `crop` the center square, or `pad` to a square."""
+    """`squash` both sides, `crop` the center square, keep the `center` of it (7/8 of each side), or
+    `pad` to a square."""
 
     interpolation: Interpolation
     """Always with antialiasing when a picture shrinks."""

@@ -16,21 +16,22 @@ class PictureScaling:
     params = NormalizeParams
 
     def fit(
-        self, store: StoredRows, params: NormalizeParams, *, record: Path, plots: Path
+        self, store: StoredRows, params: NormalizeParams, *, record: Path, plots: Path | None
     ) -> dict[str, Any]:
         """Fit the normalization on train, and measure and draw every split before and after it."""
         counts = count_values(store)
         pretrained = load_pretrained(record)
         fitted = fit(params.mode, counts["train"], pretrained=pretrained, where=store.folder)
         splits = measure(counts, fitted, params.drift_warn)
-        channel_histograms(plots / "before.png", counts, "Pixel values before normalization")
-        channel_histograms(
-            plots / "after.png",
-            counts,
-            "Pixel values after normalization",
-            values=normalized_levels(fitted),
-            xlabel="normalized value",
-        )
+        if plots is not None:
+            channel_histograms(plots / "before.png", counts, "Pixel values before normalization")
+            channel_histograms(
+                plots / "after.png",
+                counts,
+                "Pixel values after normalization",
+                values=normalized_levels(fitted),
+                xlabel="normalized value",
+            )
         return {**fitted.to_dict(), "splits": splits}
 
 

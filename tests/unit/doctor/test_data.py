@@ -422,7 +422,7 @@ def test_the_disk_must_hold_every_output_twice(raw, look, params):
     sizes = {"modality": "picture", "transform": transform, "features": features}
     found, _ = gather("disk", check_disk(raw, seen, outline, **sizes))
     store = 48 * 3 * 224 * 224
-    cached = 48 * (2560 * 4 + 8 * 80 * 14 * 14 * 2)
+    cached = 48 * (2560 * 4 + 80 * 14 * 14 * 2)
     needed = 2 * (store + cached) + 500_000_000 + seen.files_bytes
     assert f"a run needs {needed / 1e6:,.0f} MB" in found[0].line()
     many = doctor_data.RawFolder(10**9, 0)

@@ -86,7 +86,7 @@ REGRESSION = {
 }
 
 WRONG = [
-    ({"train.epochs": 0}, "train.epochs: must be greater than or equal to 1, got 0"),
+    ({"train.epochs": 0}, "train.epochs: must be 'auto' or be greater than or equal to 1, got 0"),
     ({"trian": {}}, "'trian' is not a known section (did you mean 'train'?)"),
     ({"optim.lrr": 1}, "optim: 'lrr' is not a known key (did you mean 'lr'?)"),
     ({"registry": None}, "the section 'registry' is missing"),
@@ -102,11 +102,8 @@ WRONG = [
     ),
     ({"weights.architecture": "resnet18.a1_in1kk"}, "close are resnet18.a1_in1k"),
     ({"features.cut": "blocks.9"}, "features.cut: must be a cut of tf_efficientnet_lite0"),
-    ({"features.cut": "none"}, "must be 1 with cut: none, got 8"),
-    (
-        {"features.cut": "none", "features.views": 1},
-        "features.cut: must name a cut: train.strategy: top needs",
-    ),
+    ({"features.views": 8}, "must be 1 with cut: none, got 8"),
+    ({"train.strategy": "top"}, "features.cut: must name a cut: train.strategy: top needs"),
     (
         {"features.pooled": False, "train.start": "probe"},
         "features.pooled: must be true: train.start: probe needs pooled features",
@@ -115,10 +112,18 @@ WRONG = [
         {"features.pooled": False, "train.strategy": "head", "train.batch_norm": "stored"},
         "features.pooled: must be true: train.strategy: head needs pooled features",
     ),
-    ({"train.cutmix": 1.0}, "train.cutmix: must be 0.0 for `train.strategy: top`"),
+    (
+        {"train.strategy": "top", "train.cutmix": 1.0},
+        "train.cutmix: must be 0.0 for `train.strategy: top`",
+    ),
     ({"train.monitor": "mae"}, "train.monitor: must be one of loss, accuracy"),
     ({"loss.name": "mse"}, "loss.name: must be 'cross_entropy' for"),
-    ({"augment.transpose": 0.0}, "train.test_views: must be at most 4, the views"),
+    (
+        {"augment.transpose": 0.0, "train.test_views": 8},
+        "train.test_views: must be at most 4, the views",
+    ),
+    ({"train.start": "zero"}, "train.start: must be probe for `train.strategy: auto`"),
+    ({"transform.resize": "squeeze"}, "transform.resize: must be 'squash', 'crop', 'center' or"),
     ({"registry.metric": "mae"}, "registry.metric: must be one of accuracy, balanced_accuracy"),
     (REGRESSION | {"registry.metric": "accuracy"}, "registry.metric: must be one of mae, rmse"),
     ({"tune.space": {"optim.lr": {"low": 1.0, "high": 0.1}}}, "tune.space.optim.lr.high: must be"),
@@ -188,7 +193,7 @@ def test_the_outline_has_the_shapes_that_features_will_have(architecture, cut, s
 
 def test_repro_checks_every_section_before_dvc_and_once(write):
     path = write({"train.epochs": 0})
-    with pytest.raises(ParamsError, match=r"params\.yaml: train\.epochs: must be greater"):
+    with pytest.raises(ParamsError, match=r"params\.yaml: train\.epochs: must be 'auto' or"):
         preflight.refuse_wrong_params()
     assert not preflight._SEAL.exists()
     write({})

@@ -17,6 +17,7 @@ from pipeline.ground.params import (
     load_value,
     read_params,
     refuse_unknown_sections,
+    settle,
 )
 from tests.support.closure import ROOT
 
@@ -180,3 +181,11 @@ def test_sections_are_frozen_and_finite(tmp_path):
         toy.lr = 1.0
     with pytest.raises(ParamsError):
         load_section({"toy": GOOD | {"lr": math.nan}}, "toy", Toy, path=tmp_path)
+
+
+def test_a_choice_takes_the_place_of_auto_and_of_nothing_else():
+    raw = {"a": {"x": "auto", "y": 3, "z": "auto"}, "b": {"x": "auto"}, "task": "auto"}
+    before = {**raw, "a": dict(raw["a"])}
+    settled = settle(raw, {"a.x": 0.5, "a.y": 9, "c.x": 1})
+    assert settled == {"a": {"x": 0.5, "y": 3, "z": "auto"}, "b": {"x": "auto"}, "task": "auto"}
+    assert raw == before

@@ -272,3 +272,35 @@ def test_errors_of_the_machine_have_a_remedy(name, remedy):
 @pytest.mark.parametrize("name", ["ENOENT", "EBADF", "EINVAL", "EEXIST"])
 def test_other_errors_of_the_system_are_our_own_bugs(name):
     assert machine_error(OSError(getattr(errno, name), ""), "toy") is None
+
+
+def settled_stage(tmp_path, monkeypatch, recipe):
+    """Run a stage in this process that reads a value which may be `auto`; give what it saw."""
+    from pipeline.ground.params import Unchecked
+
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "params.yaml").write_text("transform: {resize: auto, size_px: 8}\n")
+    if recipe is not None:
+        (tmp_path / "recipe.json").write_text(recipe)
+    seen = []
+
+    def main(transform: Unchecked) -> None:
+        seen.append(transform._raw["transform"])
+
+    main.__annotations__["transform"] = Unchecked
+    return run_stage(main, ["--recipe", "recipe.json"], settled=True), seen
+
+
+def test_a_stage_sees_the_choices_of_the_recipe(tmp_path, monkeypatch):
+    recipe = '{"choices": {"transform.resize": "pad", "transform.size_px": 99}}'
+    code, seen = settled_stage(tmp_path, monkeypatch, recipe)
+    assert (code, seen) == (0, [{"resize": "pad", "size_px": 8}])
+
+
+@pytest.mark.parametrize(
+    ("recipe", "code"), [(None, 3), ("{}", 5), ("[1]", 5), ('{"choices": 3}', 5)]
+)
+def test_a_recipe_that_is_missing_or_none_is_one_line(tmp_path, monkeypatch, capsys, recipe, code):
+    assert settled_stage(tmp_path, monkeypatch, recipe) == (code, [])
+    (line,) = capsys.readouterr().err.strip().splitlines()
+    assert line.startswith("error: recipe.json: ")

@@ -146,9 +146,9 @@ def test_pictures_of_an_older_store_are_not_decoded_again(tmp_path, raw, monkeyp
     (raw / "1.png").unlink()
     write(tmp_path / "scratch", raw)
     decoded = []
-    real = encoded_shard._encode_item
+    real = encoded_shard.encode_item
     monkeypatch.setattr(
-        encoded_shard, "_encode_item", lambda *work: decoded.append(work[2][0]) or real(*work)
+        encoded_shard, "encode_item", lambda *work: decoded.append(work[3][0]) or real(*work)
     )
     write(tmp_path / "store", raw, old=tmp_path / "old")
     assert decoded == ["new.png"]

@@ -142,7 +142,7 @@ def test_a_killed_process_loses_the_running_trial_alone_and_tries_it_again(sourc
 def test_features_made_with_other_params_are_told(tmp_path):
     stages = {
         name: {"params": {"params.yaml": {}}}
-        for name in ("clean", "transform", "weights", "normalize", "features")
+        for name in ("clean", "recipe", "transform", "weights", "normalize", "features")
     }
     stages["features"]["params"]["params.yaml"] = {"features": {"views": 2}, "runtime.threads": 1}
     lock = Lock.parse(yaml.safe_dump({"stages": stages}), "dvc.lock")

@@ -18,13 +18,14 @@ class NumberEncoder:
         """Return a digest of the code that decides the bytes of a row."""
         return code_digest(parse, versions={"numpy": np.__version__})
 
-    def encode(self, content: bytes, spec: NumberSpec) -> parse.Numbers | str:
-        """Return the row of an item, or say why there is none."""
+    def encode(self, content: bytes, specs: list[NumberSpec]) -> list[parse.Numbers] | str:
+        """Return the row of an item under each spec, or say why there is none."""
         try:
-            values = parse.parse(content)[: spec.length]
+            values = parse.parse(content)
         except ValueError as error:
             return str(error)
-        return np.pad(values, (0, spec.length - len(values)))
+        cut = [values[: each.length] for each in specs]
+        return [np.pad(each, (0, s.length - len(each))) for each, s in zip(cut, specs, strict=True)]
 
 
 ENCODER = NumberEncoder()

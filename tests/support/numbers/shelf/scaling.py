@@ -28,7 +28,7 @@ class NumberScaling:
     params = NumberScalingParams
 
     def fit(
-        self, store: StoredRows, params: NumberScalingParams, *, record: Path, plots: Path
+        self, store: StoredRows, params: NumberScalingParams, *, record: Path, plots: Path | None
     ) -> dict[str, Any]:
         """Fit on train; draw nothing."""
         del params, record, plots
