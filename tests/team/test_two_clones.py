@@ -275,7 +275,7 @@ def test_the_merge_equals_a_build_from_nothing(team):
     (cleo / "dvc.lock").unlink()
     team.run(cleo, "dvc", "pull", f"{RAW}.dvc")
     done = team.run(cleo, "dvc", "repro")
-    assert len(stages_run(done)) == 8
+    assert len(stages_run(done)) == 9
     assert (cleo / "dvc.lock").read_bytes() == expected
     assert run(cleo, "git", "status", "--short").stdout == ""
     assert len(team.runs("elpv")) == 4

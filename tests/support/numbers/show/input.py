@@ -42,8 +42,8 @@ class NumberInput:
             return f"not_bytes: the cell holds {type(content).__name__}"
         if content.count(b",") >= most:
             return f"too_long: more than {most} numbers"
-        row = ENCODER.encode(content, spec)
-        return f"not_numbers: {row}" if isinstance(row, str) else Encoded(row, ())
+        rows = ENCODER.encode(content, [spec])
+        return f"not_numbers: {rows}" if isinstance(rows, str) else Encoded(rows[0], ())
 
     def row_facts(self, spec: Mapping[str, Any]) -> dict[str, Any]:
         """Return the length of a row."""
