@@ -27,6 +27,7 @@ HEAD: dict[str, Any] = {
     "features.cut": "none",
     "features.views": 1,
     "train.strategy": "head",
+    "train.start": "zero",
     "train.epochs": 40,
     "train.batch_size": 64,
     "train.batch_norm": "stored",
