@@ -17,7 +17,7 @@ import torch
 
 from pipeline.compute.device import Runtime
 from pipeline.compute.engine import MachineParams
-from pipeline.ground.seeds import derive
+from pipeline.ground.seeds import pick
 from pipeline.modality.nets import net
 from pipeline.modality.scaling import scaling
 from pipeline.model.network import Trunk
@@ -35,11 +35,10 @@ _SEED = 1
 def draw(kept: pd.DataFrame) -> pd.DataFrame:
     """Return the items of train that are tried on: those whose ids have the lowest hashes.
 
-    Whether an item is in depends on its id, so that more data changes few items of the sample.
+    So more data changes few items of the sample.
     """
     train = kept[kept["split"] == "train"]
-    order = np.argsort([derive(_SEED, "recipe", each) for each in train["id"]], kind="stable")
-    return train.iloc[np.sort(order[:ITEMS])]
+    return train.iloc[pick(list(train["id"]), ITEMS, _SEED, "recipe")]
 
 
 @dataclass(frozen=True)
@@ -78,19 +77,9 @@ class Bench:
         """
         made = encode_rows(self.rows, self.modality, specs, raw=self.raw, machine=self.machine)
         return [
-            Shown(self, values, self._trunk(values, spec, normalize), {})
+            Shown(self, values, spec, normalize, {})
             for values, spec in zip(made, specs, strict=True)
         ]
-
-    def _trunk(self, values: Array, spec: Any, normalize: Any) -> Trunk:
-        rows, own = _Train(self.raw, values), net(self.modality)
-        found = scaling(self.modality).fit(rows, normalize, record=self.record, plots=None)
-        built, _ = load_backbone(self.backbone, self.record, self.modality)
-        built.check(spec)
-        normalization = own.read_normalization(found)
-        trunk = Trunk(built, normalization=normalization, pooling=self.features.pooling)
-        trunk.fold()
-        return trunk.to(self.runtime.device)
 
 
 @dataclass(frozen=True)
@@ -116,19 +105,34 @@ class Shown:
     Attributes:
         bench: Whose sample it is.
         values: [N, ...], as a store holds them.
-        trunk: Gives their features.
+        spec: How.
+        normalize: The section, checked.
         found: Features [N, D] by the code of a view, as far as they were asked for.
     """
 
     bench: Bench
     values: Array
-    trunk: Trunk
+    spec: Any
+    normalize: Any
     found: dict[int, npt.NDArray[np.float32]]
 
     @cached_property
     def digest(self) -> str:
         """SHA-256 of the rows: equal ones are equal."""
         return hashlib.sha256(np.ascontiguousarray(self.values).data).hexdigest()
+
+    @cached_property
+    def trunk(self) -> Trunk:
+        """Gives their features; rows that equal others are never asked for any."""
+        bench, modality = self.bench, self.bench.modality
+        rows = _Train(bench.raw, self.values)
+        found = scaling(modality).fit(rows, self.normalize, record=bench.record, plots=None)
+        built, _ = load_backbone(bench.backbone, bench.record, modality)
+        built.check(self.spec)
+        normalization = net(modality).read_normalization(found)
+        trunk = Trunk(built, normalization=normalization, pooling=bench.features.pooling)
+        trunk.fold()
+        return trunk.to(bench.runtime.device)
 
     def of_view(self, code: int) -> npt.NDArray[np.float32]:
         """Return the features of a view, [N, D]; 0 is the items as they are."""

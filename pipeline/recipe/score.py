@@ -11,8 +11,10 @@ from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
+import torch
 
-from pipeline.ground.seeds import derive
+from pipeline.ground.seeds import deal
+from pipeline.model.head import Head
 
 Features = npt.NDArray[np.float32]
 Floats = npt.NDArray[np.float64]
@@ -22,9 +24,6 @@ FOLDS = 8
 
 STRENGTHS = tuple(10.0 ** (each / 2) for each in range(2, -9, -1))
 """Of the penalty on squared weights, for features whose squares sum to 1 in the mean item."""
-
-_MIN_STD_SHARE = 0.1
-"""Of the median deviation: the least that a feature is scaled by, as in `Head.fit_scaling`."""
 
 
 @dataclass(frozen=True)
@@ -58,9 +57,10 @@ class Fitted:
     """
 
     def __init__(self, features_ND: Features, targets_NK: Floats, groups: Sequence[str]) -> None:
-        self._mean_D, self._std_D = _moments(features_ND.astype(np.float64))
+        self._head = Head(features_ND.shape[1], targets_NK.shape[1], dropout=0.0)
+        self._head.fit_scaling(torch.from_numpy(features_ND))
         self._targets_NK = targets_NK
-        folds_N = np.array([derive(1, "fold", each) % FOLDS for each in groups])
+        folds_N = deal(groups, FOLDS, 1, "fold")
         rows_ND = self._scale(features_ND)
         self._parts = []
         held_SNK = np.tile(targets_NK.mean(axis=0), (len(STRENGTHS), len(rows_ND), 1))
@@ -82,9 +82,8 @@ class Fitted:
         return self._judge(held_NK)
 
     def _scale(self, features_ND: Features) -> Floats:
-        """Return features with mean 0, squares that sum to 1, and a constant one, for the bias."""
-        size = np.sqrt(features_ND.shape[1])
-        scaled_ND = (features_ND.astype(np.float64) - self._mean_D) / (self._std_D * size)
+        """Return features as the head scales them, and a constant one, for the bias; float64."""
+        scaled_ND = self._head.scale(torch.from_numpy(features_ND)).double().numpy()
         return np.column_stack([scaled_ND, np.ones(len(scaled_ND))])
 
     def _judge(self, outputs_NK: Floats) -> Score:
@@ -107,11 +106,3 @@ def _ridge(rows_ND: Floats, targets_NK: Floats) -> Floats:
         for each in STRENGTHS
     ]
     return np.stack(found)
-
-
-def _moments(features_ND: Floats) -> tuple[Floats, Floats]:
-    """Return each feature's mean, and its deviation, which is not taken for less than a share."""
-    std_D = features_ND.std(axis=0)
-    varied = std_D[std_D > 0]
-    least = _MIN_STD_SHARE * float(np.median(varied)) if len(varied) else 1.0
-    return features_ND.mean(axis=0), std_D.clip(min=least)

@@ -130,18 +130,21 @@ class Training:
 
         The trained states are those of the best epoch and of the last one.
         """
-        ends = {self.best.epoch: self.best.state, len(self.reports): copy_state(self.learner.kept)}
-        states = {
-            (epoch, share): mix(start.state, state, share)
-            for epoch, state in ends.items()
-            for share in (SHARES if epoch else (0.0,))
-        }
-        tried = []
-        for (epoch, share), state in states.items():
-            self._load(state)
-            tried.append(Candidate(epoch, share, *self._judge()))
+        ends = {len(self.reports): copy_state(self.learner.kept)}
+        if self.best.epoch:
+            ends[self.best.epoch] = self.best.state
+
+        def judge(epoch: int, share: float) -> Candidate:
+            self._load(mix(start.state, ends.get(epoch, start.state), share))
+            return Candidate(epoch, share, *self._judge())
+
+        shares = [share for share in SHARES if share]
+        tried = [
+            judge(0, 0.0),
+            *(judge(epoch, share) for epoch in sorted(ends) for share in shares),
+        ]
         found = choose(tried)
-        self._load(states[found.epoch, found.share])
+        self._load(mix(start.state, ends.get(found.epoch, start.state), found.share))
         log.info("kept: %s; tried: %s", found, ", ".join(map(str, tried)))
         return Trained(self, epoch=found.epoch, share=found.share, candidates=tuple(tried))
 

@@ -13,7 +13,6 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.ground.seeds import derive
 from pipeline.train.recipe.losses import Loss, mean
 
 STRENGTHS = tuple(10 ** (-each / 2) for each in range(4, 12))
@@ -43,7 +42,6 @@ class Probe:
         strength: The one of `STRENGTHS` with the lowest loss on held-out items.
         losses_S: That loss, for each strength that was tried.
         losses_N: At the strength: of each item, held out, times its weight; float64.
-        outputs_NK: Likewise the outputs; float64.
     """
 
     weight_KD: Tensor
@@ -51,7 +49,6 @@ class Probe:
     strength: float
     losses_S: tuple[float, ...]
     losses_N: np.ndarray
-    outputs_NK: np.ndarray
 
 
 @dataclass(frozen=True)
@@ -59,14 +56,13 @@ class ProbeItems:
     """What a probe is fitted to.
 
     Attributes:
-        scaled_VND: float32, features of V views of each item, as `Head` scales them; view 0 is the
-            item as it is. Held-out items are judged by the mean over their views.
+        scaled_ND: float32, features as `Head` scales them.
         targets_N: int64 class numbers, or float32 standardized values.
         weights_N: float32, at least 0.
         folds_N: int64 in [0, FOLDS): where each item is held out.
     """
 
-    scaled_VND: Tensor
+    scaled_ND: Tensor
     targets_N: Tensor
     weights_N: Tensor
     folds_N: np.ndarray
@@ -74,16 +70,11 @@ class ProbeItems:
     def take(self, chosen_N: Tensor) -> "ProbeItems":
         """Return some of the items."""
         return ProbeItems(
-            self.scaled_VND[:, chosen_N],
+            self.scaled_ND[chosen_N],
             self.targets_N[chosen_N],
             self.weights_N[chosen_N],
             self.folds_N[chosen_N.numpy()],
         )
-
-
-def deal(names: Sequence[str], seed: int) -> np.ndarray:
-    """Return the fold of each item by its group's name alone: others never move it."""
-    return np.array([derive(seed, "probe", name) % FOLDS for name in names], dtype=np.int64)
 
 
 def fit_probe(items: ProbeItems, loss: Loss, outputs: int) -> Probe:
@@ -95,44 +86,42 @@ def fit_probe(items: ProbeItems, loss: Loss, outputs: int) -> Probe:
         outputs: K.
     """
     loss = replace(loss, label_smoothing=0.0)
-    views, count = items.scaled_VND.shape[:2]
-    reduced, back = _reduce(items.scaled_VND.flatten(0, 1).double())
-    items = replace(items, scaled_VND=reduced.unflatten(0, (views, -1)))
+    reduced_NR, back_RD = _reduce(items.scaled_ND.double())
+    items = replace(items, scaled_ND=reduced_NR)
     targets_N, weights_N = items.targets_N, items.weights_N
-    held = torch.zeros(len(STRENGTHS), count, outputs, dtype=torch.float64)
+    held = torch.zeros(len(STRENGTHS), len(targets_N), outputs, dtype=torch.float64)
     for fold in range(FOLDS):
         out = torch.from_numpy(items.folds_N == fold)
         if not bool(out.any()) or not bool(weights_N[~out].any()):
             continue
         path = _path(items.take(~out), loss, outputs)
         for number, layer in enumerate(path):
-            held[number, out] = _apply(layer, items.scaled_VND[:, out]).mean(0)
+            held[number, out] = _apply(layer, items.scaled_ND[out])
     judged = [loss.by_item(each, targets_N, weights_N) for each in held]
     losses_S = [float(mean(losses_N.sum(), weighed_N.sum())) for losses_N, weighed_N in judged]
     best = int(np.argmin(losses_S))
     layer = _path(items, loss, outputs, STRENGTHS[best : best + 1], steps=_LAST_STEPS)[0]
     return Probe(
-        (layer[:, :-1] @ back).float(),
+        (layer[:, :-1] @ back_RD).float(),
         layer[:, -1].float(),
         STRENGTHS[best],
         tuple(losses_S),
         judged[best][0].numpy(),
-        held[best].numpy(),
     )
 
 
-def _reduce(rows_MD: Tensor) -> tuple[Tensor, Tensor]:
+def _reduce(rows_ND: Tensor) -> tuple[Tensor, Tensor]:
     """Turn features so that as few as possible are not zero; the optimum turns along.
 
     Returns:
-        [M, R] with R at most M; and [R, D], which turns weights back.
+        [N, R] with R at most N; and [R, D], which turns weights back.
     """
-    if len(rows_MD) >= rows_MD.shape[1]:
-        return rows_MD, torch.eye(rows_MD.shape[1], dtype=rows_MD.dtype)
-    squares_M, vectors_MM = torch.linalg.eigh(rows_MD @ rows_MD.T)
-    kept = squares_M > _TINY * squares_M[-1].clamp(min=torch.finfo(squares_M.dtype).tiny)
-    sizes_R, vectors_MR = squares_M[kept].sqrt(), vectors_MM[:, kept]
-    return vectors_MR * sizes_R, (vectors_MR / sizes_R).T @ rows_MD
+    if len(rows_ND) >= rows_ND.shape[1]:
+        return rows_ND, torch.eye(rows_ND.shape[1], dtype=rows_ND.dtype)
+    squares_N, vectors_NN = torch.linalg.eigh(rows_ND @ rows_ND.T)
+    kept = squares_N > _TINY * squares_N[-1].clamp(min=torch.finfo(squares_N.dtype).tiny)
+    sizes_R, vectors_NR = squares_N[kept].sqrt(), vectors_NN[:, kept]
+    return vectors_NR * sizes_R, (vectors_NR / sizes_R).T @ rows_ND
 
 
 def _path(
@@ -144,9 +133,7 @@ def _path(
     steps: int = _STEPS,
 ) -> list[Tensor]:
     """Return the layer [K, R + 1] of each strength; the last column is the bias."""
-    views = len(items.scaled_VND)
-    rows = items.scaled_VND.flatten(0, 1)
-    targets, weights = items.targets_N.repeat(views), items.weights_N.repeat(views)
+    rows = items.scaled_ND
     layer = torch.zeros(outputs, rows.shape[1] + 1, dtype=rows.dtype, requires_grad=True)
     found = []
     for strength in strengths:
@@ -161,7 +148,7 @@ def _path(
 
         def closure(strength: float = strength, solver: torch.optim.LBFGS = solver) -> Tensor:
             solver.zero_grad()
-            fit = mean(*loss.sums(_apply(layer, rows), targets, weights))
+            fit = mean(*loss.sums(_apply(layer, rows), items.targets_N, items.weights_N))
             value = fit + strength / 2 * layer[:, :-1].square().sum()
             value.backward()
             return value

@@ -10,18 +10,17 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from pipeline.ground.seeds import derive
+from pipeline.ground.seeds import deal, pick
 from pipeline.manifest.manifest import group_names
 from pipeline.model.head import Head
 from pipeline.train.examples import Split
 from pipeline.train.inputs import Parts
 from pipeline.train.plan import Plan
 from pipeline.train.recipe.losses import Loss
-from pipeline.train.start.probe import MOST_ITEMS, ProbeItems, deal, fit_probe
+from pipeline.train.start.probe import FOLDS, MOST_ITEMS, ProbeItems, fit_probe
 
 log = logging.getLogger(__name__)
 
@@ -42,16 +41,17 @@ class Start:
 def take_probe(plan: Plan, parts: Parts, train: Split, head: Head, loss: Loss) -> dict[str, Any]:
     """Make the head the best linear layer on cached features; give what is known of it."""
     pooled = parts.features.require_pooled(by="train.start: probe")
-    places = _probed(parts.store.index["id"].to_numpy()[train.rows_N], plan.recipe.seed)
+    ids, seed = parts.store.index["id"].to_numpy()[train.rows_N], plan.recipe.seed
+    places = pick(ids, MOST_ITEMS, seed, "probed")
     rows = train.rows_N[places]
     index = parts.store.index.iloc[rows]
     scaled = head.scale(torch.from_numpy(pooled.read(rows)))
     at = torch.from_numpy(places).to(train.targets_N.device)
     items = ProbeItems(
-        scaled[None],
+        scaled,
         train.targets_N[at].cpu(),
         train.weights_N[at].cpu(),
-        deal(list(group_names(index)), plan.recipe.seed),
+        deal(list(group_names(index)), FOLDS, seed, "probe"),
     )
     found = fit_probe(items, loss.to("cpu"), head.out_features)
     with torch.no_grad():
@@ -60,11 +60,3 @@ def take_probe(plan: Plan, parts: Parts, train: Split, head: Head, loss: Loss) -
     held_out = min(found.losses_S)
     log.info("probe: strength %.2g, loss %.4f on held-out items", found.strength, held_out)
     return {"items": len(rows), "strength": found.strength, "held_out_loss": held_out}
-
-
-def _probed(ids: np.ndarray, seed: int) -> np.ndarray:
-    """Return the places of the items that the probe is fitted to: all, or some by their ids."""
-    if len(ids) <= MOST_ITEMS:
-        return np.arange(len(ids))
-    order = np.argsort([derive(seed, "probed", each) for each in ids], kind="stable")
-    return np.sort(order[:MOST_ITEMS])

@@ -5,8 +5,9 @@ import pytest
 import torch
 from sklearn.linear_model import LogisticRegression
 
+from pipeline.ground.seeds import deal
 from pipeline.train.recipe.losses import Loss
-from pipeline.train.start.probe import FOLDS, STRENGTHS, ProbeItems, deal, fit_probe
+from pipeline.train.start.probe import FOLDS, STRENGTHS, ProbeItems, fit_probe
 
 CROSS_ENTROPY = Loss("cross_entropy", 0.1, None)
 
@@ -17,10 +18,10 @@ def make(items=120, features=300, classes=3, noise=1.0, seed=0):
     centers = generator.normal(size=(classes, features))
     rows = (centers[labels] + noise * generator.normal(size=(items, features))) / features**0.5
     return ProbeItems(
-        torch.from_numpy(rows.astype(np.float32))[None],
+        torch.from_numpy(rows.astype(np.float32)),
         torch.from_numpy(labels),
         torch.ones(items),
-        deal([str(number) for number in range(items)], 1),
+        deal([str(number) for number in range(items)], FOLDS, 1, "probe"),
     )
 
 
@@ -28,7 +29,7 @@ def make(items=120, features=300, classes=3, noise=1.0, seed=0):
 def test_it_is_the_optimum_that_scikit_learn_finds(features):
     items = make(features=features, noise=4.0)
     found = fit_probe(items, CROSS_ENTROPY, 3)
-    rows, labels = items.scaled_VND[0].numpy().astype(np.float64), items.targets_N.numpy()
+    rows, labels = items.scaled_ND.numpy().astype(np.float64), items.targets_N.numpy()
     judge = LogisticRegression(C=1 / (found.strength * len(rows)), tol=1e-8, max_iter=10_000)
     judge.fit(rows, labels)
     logits = rows @ found.weight_KD.numpy().T.astype(np.float64) + found.bias_K.numpy()
@@ -55,9 +56,9 @@ def test_weights_count_as_copies():
     items = make(noise=4.0)
     weights = torch.ones(120)
     weights[:30] = 0.0
-    weighed = ProbeItems(items.scaled_VND, items.targets_N, weights, items.folds_N)
+    weighed = ProbeItems(items.scaled_ND, items.targets_N, weights, items.folds_N)
     fewer = ProbeItems(
-        items.scaled_VND[:, 30:], items.targets_N[30:], torch.ones(90), items.folds_N[30:]
+        items.scaled_ND[30:], items.targets_N[30:], torch.ones(90), items.folds_N[30:]
     )
     one, other = (fit_probe(each, CROSS_ENTROPY, 3) for each in (weighed, fewer))
     assert one.strength == other.strength
@@ -66,18 +67,16 @@ def test_weights_count_as_copies():
 
 def test_a_value_is_fitted_too():
     items = make()
-    values = items.scaled_VND[0, :, 0] * 3 + 1
+    values = items.scaled_ND[:, 0] * 3 + 1
     found = fit_probe(
-        ProbeItems(items.scaled_VND, values, items.weights_N, items.folds_N),
-        Loss("mse", 0, None),
-        1,
+        ProbeItems(items.scaled_ND, values, items.weights_N, items.folds_N), Loss("mse", 0, None), 1
     )
-    fitted = items.scaled_VND[0] @ found.weight_KD.T + found.bias_K
+    fitted = items.scaled_ND @ found.weight_KD.T + found.bias_K
     assert float((fitted[:, 0] - values).square().mean()) < 0.1 * float(values.var())
 
 
 def test_an_item_s_fold_depends_on_its_name_alone():
     names = [str(number) for number in range(400)]
-    folds = deal(names, 1)
-    assert np.array_equal(deal(names[::-1], 1), folds[::-1])
+    folds = deal(names, FOLDS, 1, "probe")
+    assert np.array_equal(deal(names[::-1], FOLDS, 1, "probe"), folds[::-1])
     assert set(np.bincount(folds, minlength=FOLDS) // 60) <= {1, 2}
