@@ -1,6 +1,7 @@
 """Files that hold many raw items, and are read in place: archives, and item tables.
 
-Each has members, which it lists and reads by their paths, as if it were a folder.
+Each has members, which it lists and reads by their paths, as if it were a folder. Tables of texts
+are read so too, but are no containers: which of their columns holds texts is said by the params.
 """
 
 from collections.abc import Iterator
@@ -11,17 +12,15 @@ from pipeline.raw.archive.archive import SUFFIXES as ARCHIVES
 from pipeline.raw.archive.archive import Archive, is_archive
 from pipeline.raw.archive.io import Member
 from pipeline.raw.shards.item_table import ItemTable, holds_items
+from pipeline.raw.texts.text_cells import TextCells
 
 TABLE = ".parquet"
 SUFFIXES = (*ARCHIVES, TABLE)
 """Of the names of containers, in any case; not each table is one."""
 
 
-class Container(Protocol):
-    """An open container."""
-
-    def members(self) -> Iterator[Member]:
-        """List the members in the container's order."""
+class Readable(Protocol):
+    """An open file whose members are read by their paths."""
 
     def read(self, path: str, max_bytes: int) -> bytes:
         """Return the bytes of a member.
@@ -30,6 +29,13 @@ class Container(Protocol):
             RawFault: There is no such member, it is faulty, too large or damaged.
             DataError: The container is cut or corrupt.
         """
+
+
+class Container(Readable, Protocol):
+    """An open container."""
+
+    def members(self) -> Iterator[Member]:
+        """List the members in the container's order."""
 
 
 def is_container(path: Path) -> bool:
@@ -59,3 +65,18 @@ def open_container(path: Path, name: str) -> Container:
         OSError: It cannot be opened.
     """
     return ItemTable(path) if is_table(name) else Archive(path, name)
+
+
+def open_holder(path: Path, name: str, column: str | None) -> Readable:
+    """Open what holds members: a container, or a table of texts.
+
+    Args:
+        path: A regular file.
+        name: What it is called.
+        column: That of the texts, by `column_of`; None for a container.
+
+    Raises:
+        DataError: It cannot be read in place, or is no regular file.
+        OSError: It cannot be opened.
+    """
+    return open_container(path, name) if column is None else TextCells(path, name, column)

@@ -69,12 +69,18 @@ class Folder:
         return frozenset(self.archives)
 
 
-def look_at(folder: Path, *, unwanted: Callable[[str], str | None] = lambda _: None) -> Folder:
+def look_at(
+    folder: Path,
+    *,
+    unwanted: Callable[[str], str | None] = lambda _: None,
+    opens: Callable[[Path], bool] = is_container,
+) -> Folder:
     """List a folder without opening any loose file or following any link to a folder.
 
     Args:
         folder: Where to look.
         unwanted: Returns the user's pattern that leaves out a path, or None.
+        opens: Returns whether to list what is in a file.
 
     Raises:
         DataError: The folder is missing, or no folder; a container is cut, corrupt, or of a kind
@@ -83,7 +89,7 @@ def look_at(folder: Path, *, unwanted: Callable[[str], str | None] = lambda _: N
     if not folder.is_dir():
         rule = "must be a folder" if folder.exists() else "no such folder"
         raise DataError(folder, rule, field="data.path", remedy="run `dvc pull` or `dvc repro`")
-    seen = _Seen(folder, unwanted)
+    seen = _Seen(folder, unwanted, opens)
     for entry in walk(str(folder), skips=is_ignored):
         seen.add(entry)
     for archive in sorted(seen.archives):
@@ -94,11 +100,14 @@ def look_at(folder: Path, *, unwanted: Callable[[str], str | None] = lambda _: N
 class _Seen:
     """What was seen of a folder so far."""
 
-    def __init__(self, root: Path, unwanted: Callable[[str], str | None]) -> None:
+    def __init__(
+        self, root: Path, unwanted: Callable[[str], str | None], opens: Callable[[Path], bool]
+    ) -> None:
         self.archives: list[str] = []
         self._root = root
         self._before = len(os.path.join(root, ""))  # noqa: PTH118
         self._pattern_of = unwanted
+        self._opens = opens
         self._files: list[str] = []
         self._unsafe: list[tuple[str, str, str]] = []
         self._ignored = 0
@@ -124,7 +133,7 @@ class _Seen:
         elif is_folder:
             self._folders.append(path)
         else:
-            (self.archives if _is_archive(entry) else self._files).append(path)
+            (self.archives if self._is_archive(entry) else self._files).append(path)
 
     def _add_ignored(self, name: str, path: str, *, is_folder: bool) -> None:
         self._ignored += 1
@@ -144,6 +153,10 @@ class _Seen:
         ]
         self._ignored += inside.ignored
         self._system.update(inside.system)
+
+    def _is_archive(self, entry: "os.DirEntry[str]") -> bool:
+        suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
+        return suffix not in item_suffixes() and self._opens(Path(entry.path))
 
     def _is_unwanted(self, path: str, *, archive: str) -> bool:
         """Count a member if a pattern matches it as it is, or as if its archive were unpacked."""
@@ -168,11 +181,6 @@ class _Seen:
             system=self._system,
             unwanted=self._unwanted,
         )
-
-
-def _is_archive(entry: "os.DirEntry[str]") -> bool:
-    suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
-    return suffix not in item_suffixes() and is_container(Path(entry.path))
 
 
 def look_into(folder: Path, archive: str) -> Folder:

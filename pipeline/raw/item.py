@@ -5,7 +5,9 @@ from typing import Literal
 
 from pipeline.modality.table import MODALITIES
 
-Layout = Literal["label file", "class folders", "split folders", "item tables", "samples"]
+Layout = Literal[
+    "label file", "class folders", "split folders", "item tables", "samples", "text tables"
+]
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,4 +1,7 @@
-"""Which names of files promise items, and what people call items, by all modalities."""
+"""Which names of files promise items, and what people call items, by all modalities.
+
+Items of some modalities are found by the params alone: these have no names, and are in no message.
+"""
 
 import re
 from collections.abc import Iterable
@@ -38,17 +41,21 @@ def item_suffixes() -> frozenset[str]:
 
 def item_words() -> tuple[str, ...]:
     """Return the words by which people call an item, as the name of a column, the surest first."""
-    return tuple(word for each in table.MODALITIES for word in files(each).WORDS)
+    return tuple(word for each in _found_by_names() for word in files(each).WORDS)
 
 
 def item_noun() -> str:
     """Return what an item is, in a message: `picture`."""
-    return " or ".join(files(each).NOUN[0] for each in table.MODALITIES)
+    return " or ".join(files(each).NOUN[0] for each in _found_by_names())
 
 
 def item_nouns() -> str:
     """Return what items are, in a message: `pictures`."""
-    return " or ".join(files(each).NOUN[1] for each in table.MODALITIES)
+    return " or ".join(files(each).NOUN[1] for each in _found_by_names())
+
+
+def _found_by_names() -> tuple[str, ...]:
+    return tuple(each for each in table.MODALITIES if files(each).SUFFIXES)
 
 
 @cache

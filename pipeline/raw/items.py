@@ -19,6 +19,9 @@ count, unless it is named as a split:
 A label file names a member by its item's path, or by its path in the archive where no other file
 has that.
 
+Where the params name a column of texts, the rows of tables are the items, and `.txt` files where
+they say so: see `pipeline.raw.texts`.
+
 Every file becomes an item, whatever it holds, but for those that a warning counts and names: what
 systems leave, what the user's patterns leave out, notes beside the items, and folders that mean
 nothing where others are splits.
@@ -32,6 +35,7 @@ from pathlib import Path
 
 from pipeline.ground.errors import DataError
 from pipeline.modality.reading import all_readers
+from pipeline.modality.table import OF_TEXT
 from pipeline.raw.containers import is_table
 from pipeline.raw.folder import FOREIGN_FOLDER, Folder, look_at
 from pipeline.raw.item import Item, RawItems
@@ -50,10 +54,19 @@ from pipeline.raw.sidecars import (
     some_counts,
     some_files,
 )
+from pipeline.raw.texts.text_files import TEXT_FILES, find_text_files
+from pipeline.raw.texts.text_items import from_text_tables
+from pipeline.raw.texts.unasked import refuse_texts
 
 
 def find_items(
-    raw: Path, labels: Path, *, target: str, layout: str = AUTO, ignore: Sequence[str] = ()
+    raw: Path,
+    labels: Path,
+    *,
+    target: str,
+    layout: str = AUTO,
+    ignore: Sequence[str] = (),
+    text: str | None = None,
 ) -> RawItems:
     """Look through the raw folder and read the labels; no item is opened.
 
@@ -63,33 +76,28 @@ def find_items(
         target: The label file's column with the labels.
         layout: What the folders name: `data.layout`.
         ignore: Patterns of files and folders that are left out: `clean.ignore`.
+        text: The column of tables with the texts, or `.txt`: `data.text`.
 
     Raises:
         DataError: There is nothing to work with, what the folders mean is in doubt, or the label
             file is wrong.
-        ParamsError: `labels` is another folder.
+        ParamsError: `labels` is another folder, or a column has two meanings.
     """
-    folder = look_at(raw, unwanted=compile_globs(ignore))
-    _refuse_foreign(raw, folder)
-    if not (any(map(is_item_name, folder.files)) or any(map(is_table, folder.archives))):
-        for reader in all_readers():
-            reader.refuse_unread(raw, folder, labels if labels.is_file() else None)
-    chosen = find_labels(raw, labels, folder, target=target)
-    folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
-    if not folder.files:
-        raise DataError(
-            raw, "has no files to work with", remedy=f"put {item_nouns()} there, or pull them"
-        )
-    if chosen.file is None:
-        found = from_shards(raw, folder, target=target) or _by_folders(raw, folder, chosen, layout)
+    unwanted = compile_globs(ignore)
+    if text is None or text == TEXT_FILES:
+        folder = look_at(raw, unwanted=unwanted)
+        _refuse_foreign(raw, folder)
+        folder, found = _of_files(raw, labels, folder, target, layout, text)
     else:
-        found = _by_label_file(raw, folder, chosen.file)
+        folder = look_at(raw, unwanted=unwanted, opens=lambda _: False)
+        _refuse_foreign(raw, folder)
+        found = from_text_tables(raw, labels, folder, text=text, target=target)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
     items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
     return replace(
         found,
         items=tuple(items),
-        modality=modality_of_names(item.path for item in items),
+        modality=modality_of_names(item.path for item in items) if text is None else OF_TEXT,
         ignored=folder.ignored + sum(folder.unwanted.values()) + found.ignored,
         warnings=(
             *found.warnings,
@@ -101,6 +109,29 @@ def find_items(
             *_hidden(folder),
         ),
     )
+
+
+def _of_files(
+    raw: Path, labels: Path, folder: Folder, target: str, layout: str, text: str | None
+) -> tuple[Folder, RawItems]:
+    """Return the folder without label files, and the items that are files and members."""
+    texts: Collection[str] = () if text is None else find_text_files(raw, folder)
+    if text is None and not (
+        any(map(is_item_name, folder.files)) or any(map(is_table, folder.archives))
+    ):
+        refuse_texts(raw, folder)
+        for reader in all_readers():
+            reader.refuse_unread(raw, folder, labels if labels.is_file() else None)
+    chosen = find_labels(raw, labels, folder, target=target, but=texts)
+    folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
+    if not folder.files:
+        raise DataError(
+            raw, "has no files to work with", remedy=f"put {item_nouns()} there, or pull them"
+        )
+    if chosen.file is not None:
+        return folder, _by_label_file(raw, folder, chosen.file, texts)
+    found = from_shards(raw, folder, target=target) if text is None else None
+    return folder, found or _by_folders(raw, folder, chosen, layout, texts)
 
 
 def _refuse_foreign(raw: Path, folder: Folder) -> None:
@@ -118,8 +149,10 @@ def _refuse_foreign(raw: Path, folder: Folder) -> None:
         )
 
 
-def _by_folders(raw: Path, folder: Folder, labels: Labels, layout: str) -> RawItems:
-    own, notes = _without_notes(raw, folder)
+def _by_folders(
+    raw: Path, folder: Folder, labels: Labels, layout: str, texts: Collection[str]
+) -> RawItems:
+    own, notes = _without_notes(raw, folder, but=texts)
     try:
         found = from_folders(raw, own, layout=layout)
     except DataError as error:
@@ -129,13 +162,15 @@ def _by_folders(raw: Path, folder: Folder, labels: Labels, layout: str) -> RawIt
     return _told(replace(found, warnings=warnings), notes)
 
 
-def _by_label_file(raw: Path, folder: Folder, labels: LabelFile) -> RawItems:
-    own, notes = _without_notes(raw, folder, but={row.path for row in labels.rows})
+def _by_label_file(
+    raw: Path, folder: Folder, labels: LabelFile, texts: Collection[str]
+) -> RawItems:
+    own, notes = _without_notes(raw, folder, but={row.path for row in labels.rows} | {*texts})
     return _told(from_label_file(labels, own, raw), notes)
 
 
 def _without_notes(
-    raw: Path, folder: Folder, *, but: Collection[str] = ()
+    raw: Path, folder: Folder, *, but: Collection[str]
 ) -> tuple[Folder, Collection[str]]:
     """Return the folder without the files that are notes on items, and these.
 

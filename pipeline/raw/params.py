@@ -19,6 +19,9 @@ class DataParams(Section):
     target: str = Field(min_length=1)
     """The label file's column with the labels."""
 
+    text: str | None = Field(min_length=1)
+    """The column of tables with the texts, or `.txt`: each text file is an item; None: pictures."""
+
     layout: str = Field(pattern=r"^(auto|(any/|split/)*class(/any|/split)*)$")
     """What the folders name, from the top, joined by `/`: class, split or any; auto: found out."""
 

@@ -37,6 +37,11 @@ def _expression(glob: str) -> str:
     return "|".join(map(translate, forms))
 
 
+def is_read_me(path: str) -> bool:
+    """Return whether a file is called as a read-me or a license is."""
+    return _NAMES.fullmatch(path.rpartition("/")[2]) is not None
+
+
 def find_sidecars(files: Sequence[str], *, but: Collection[str] = ()) -> frozenset[str]:
     """Return the files that are notes on items: no items by their suffix, and named so.
 
@@ -61,7 +66,7 @@ def find_sidecars(files: Sequence[str], *, but: Collection[str] = ()) -> frozens
 
 def _is_sidecar(path: str, stems: Collection[str]) -> bool:
     suffix = _suffix(path)
-    if suffix in _NOTES or _NAMES.fullmatch(path.rpartition("/")[2]):
+    if suffix in _NOTES or is_read_me(path):
         return True
     return bool(suffix) and path[: -len(suffix)] in stems
 

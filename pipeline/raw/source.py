@@ -11,7 +11,8 @@ from pathlib import Path
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.files import sha256_file
 from pipeline.raw.archive.archive import RawFault as RawFault
-from pipeline.raw.containers import SUFFIXES, Container, open_container
+from pipeline.raw.containers import SUFFIXES, Readable, open_holder
+from pipeline.raw.texts.cell_paths import TABLES, column_of
 from pipeline.raw.unsafe_entries import entry_fault
 
 _REFUSALS = (
@@ -51,7 +52,7 @@ def read_raw(raw: Path, path: str, max_bytes: int = MOST_BYTES) -> bytes:
         if fault := entry_fault(str(raw / file), raw):
             raise RawFault("unsafe_path", fault)
         if member is not None:
-            return _open(raw / file).read(member, max_bytes)
+            return _open(raw / file, member).read(member, max_bytes)
         return _read_file(raw / file, max_bytes)
     except OSError as error:
         if error.errno not in _REFUSALS:
@@ -90,13 +91,17 @@ def expect(raw: Path, paths: Iterable[str]) -> None:
 
 
 def split_path(raw: Path, path: str) -> tuple[str, str | None]:
-    """Part an item's path into a file's and, where that is a container, its member's."""
+    """Part an item's path into a file's and, where that is a container, its member's.
+
+    A text in a table is a member too.
+    """
     parts = path.split("/")
     for length in range(1, len(parts)):
-        if parts[length - 1].lower().endswith(SUFFIXES):
+        name, member = parts[length - 1].lower(), "/".join(parts[length:])
+        if name.endswith(SUFFIXES) or (name.endswith(TABLES) and column_of(name, member)):
             file = "/".join(parts[:length])
             if not (raw / file).is_dir():  # a folder may be called so
-                return file, "/".join(parts[length:])
+                return file, member
     return path, None
 
 
@@ -113,13 +118,14 @@ def _read_file(path: Path, max_bytes: int) -> bytes:
     raise RawFault("too_large", f"a file of {status.st_size} bytes", sha256_file(path))
 
 
-def _open(path: Path) -> Container:
-    """Return a container, opened once in a process while it stays the same file."""
+def _open(path: Path, member: str) -> Readable:
+    """Return what holds a member, opened once in a process while it stays the same file."""
     status = path.stat()
-    return _opened(path, (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns))
+    identity = (status.st_dev, status.st_ino, status.st_size, status.st_mtime_ns)
+    return _opened(path, column_of(path.name, member), identity)
 
 
 @lru_cache(maxsize=_OPEN_CONTAINERS)
-def _opened(path: Path, identity: tuple[int, ...]) -> Container:
+def _opened(path: Path, column: str | None, identity: tuple[int, ...]) -> Readable:
     del identity  # a key: another file of the name is opened anew
-    return open_container(path, path.name)
+    return open_holder(path, path.name, column)

@@ -8,7 +8,7 @@ One lies in the raw folder; or several lie in its folders, each for its own: tra
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -94,7 +94,9 @@ class Labels:
             raise DataError(raw, f"{rule}; {named} may be {are} not read", remedy=remedy)
 
 
-def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labels:
+def find_labels(
+    raw: Path, labels: Path, folder: Folder, *, target: str, but: Collection[str] = ()
+) -> Labels:
     """Choose and read the label file.
 
     Args:
@@ -102,6 +104,7 @@ def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labe
         labels: The folder again, or a label file.
         folder: What lies in it.
         target: The column with the labels.
+        but: Files that are items, though they are called as tables may be.
 
     Raises:
         DataError: The label file is wrong, or there are several.
@@ -132,14 +135,16 @@ def find_labels(raw: Path, labels: Path, folder: Folder, *, target: str) -> Labe
         if len(present) > 1:
             raise DataError(raw, f"has both {' and '.join(present[:2])}", remedy="remove one")
         if present:
-            return _read(raw, present, folder, target)
+            return _read(raw, present, folder, target, but)
     nested = _nested(folder)
     if nested:
-        return _read(raw, nested, folder, target)
-    return Labels(None, unread=_unread(raw, folder))
+        return _read(raw, nested, folder, target, but)
+    return Labels(None, unread=_unread(raw, folder, but))
 
 
-def _read(raw: Path, names: Sequence[str], folder: Folder, target: str) -> Labels:
+def _read(
+    raw: Path, names: Sequence[str], folder: Folder, target: str, but: Collection[str]
+) -> Labels:
     """Read label files; one of another tool need not be a label file where folders are classes."""
     known = FileNames(folder.files)
     try:
@@ -147,7 +152,7 @@ def _read(raw: Path, names: Sequence[str], folder: Folder, target: str) -> Label
     except DataError as fault:
         if names[0].lower() in LABEL_FILES:
             raise
-        return Labels(None, fault=fault, unread=_unread(raw, folder))
+        return Labels(None, fault=fault, unread=_unread(raw, folder, but))
     is_top = "/" not in names[0]
     return Labels(files[0] if is_top else merge_label_files(raw, files), (*names, *LABEL_FILES))
 
@@ -168,11 +173,13 @@ def _nested(folder: Folder) -> list[str]:
     return found if all(path.startswith(covered) for path in folder.files if "/" in path) else []
 
 
-def _unread(raw: Path, folder: Folder) -> tuple[str, ...]:
+def _unread(raw: Path, folder: Folder, but: Collection[str]) -> tuple[str, ...]:
     """Return tables that name files of the folder; of kinds that nobody reads, those at its top."""
     found, names = [], FileNames(folder.files)
     for path in folder.files:
         suffix = f".{path.rpartition('.')[2].lower()}"
+        if path in but:
+            continue
         if suffix not in _TABLES or folder.archive_of(path) is not None or path.count("/") > 1:
             continue
         if _SUBMISSIONS.fullmatch(path):

@@ -1,12 +1,12 @@
 """Which column of a label file holds what: by its name, as people spell it."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.item_names import is_named_item, item_nouns, item_words
+from pipeline.raw.item_names import is_named_item, item_words
 from pipeline.raw.labels.path_matching import FileNames
 from pipeline.raw.labels.text_table import TextTable
 from pipeline.raw.layout.split_words import split_in_column
@@ -259,15 +259,25 @@ def _without_target(table: TextTable, target: str, named: Sequence[str]) -> Data
 def _looks_like_split(table: TextTable, meta: Sequence[str]) -> list[str]:
     for name in meta:
         cells = set(table.column(name))
-        words = {split_in_column(cell) for cell in cells}
-        says_words = None not in words and "train" in words and len(words) > 1
-        flags = {_FLAGS.get(cell.lower()) for cell in cells}
-        if says_words or (flags == {False, True} and _IS_SPLIT.search(name)):
+        is_flag = _IS_SPLIT.search(name) is not None
+        if _say_splits(cells) or (
+            is_flag and {_FLAGS.get(cell.lower()) for cell in cells} == {False, True}
+        ):
             return [
                 f"the column {name!r} of {table.path.name} names splits, and is not read as "
                 "such: a column 'split' is"
             ]
     return []
+
+
+def _say_splits(cells: Collection[str]) -> bool:
+    words = set()
+    for cell in cells:
+        word = split_in_column(cell)
+        if word is None:
+            return False
+        words.add(word)
+    return "train" in words and len(words) > 1
 
 
 def _looks_like_group(table: TextTable, meta: Sequence[str]) -> list[str]:
@@ -276,7 +286,7 @@ def _looks_like_group(table: TextTable, meta: Sequence[str]) -> list[str]:
         if _folded(name) in _GROUP_NAMES and len(set(cells)) < len(cells):
             return [
                 f"the column {name!r} of {table.path.name} is not read as groups: call it "
-                f"'group' if {item_nouns()} of one of them must not be in two splits"
+                "'group' if items of one of them must not be in two splits"
             ]
     return []
 

@@ -3,13 +3,9 @@
 An item column is a struct with the fields `bytes` and `path`, or plain binary whose first values
 are items. Its members are called by the numbers of their rows, `00000000` first, so that the
 order of paths is the order of the file: who reads items by their paths reads each part once.
-
-However large a row group is, no more is in memory at once than some cells and one page, which
-holds as many cells as its writer liked: a thousand in most libraries.
 """
 
 import json
-from bisect import bisect_right
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -23,24 +19,23 @@ import pyarrow.parquet as pq
 from pipeline.ground.errors import DataError
 from pipeline.modality.files import all_files
 from pipeline.raw.archive.archive import RawFault
-from pipeline.raw.archive.io import Member, Source
+from pipeline.raw.archive.io import Member
 from pipeline.raw.item_names import item_noun, item_nouns, item_words
+from pipeline.raw.shards.column_cells import (
+    ERRORS,
+    ColumnCells,
+    batches,
+    open_parquet,
+    refuse_damaged,
+)
 from pipeline.raw.sniff import HEAD_BYTES, item_format, unread_format
 
 LABEL_TABLE = "labels.parquet"
 """Without an item column, a label file; whoever reads that says what is wrong with it."""
 
 _DIGITS = 8
-_MOST_ROWS = 20_000_000
-_BATCH_BYTES, _MOST_CELLS = 1 << 20, 256
-"""Of the cells that are read at once, as far as their mean size tells."""
-
-_BUFFER_BYTES = 1 << 18
 _LOOKED_AT = 16
 """Cells at the beginning of a column that are looked at to tell what it holds."""
-
-_ERRORS = (pa.ArrowException, OSError, ValueError)
-_REMEDY = "write the table again, or restore it"
 
 
 @dataclass(frozen=True)
@@ -67,7 +62,7 @@ def holds_items(path: Path) -> bool:
         OSError: It cannot be opened.
     """
     try:
-        file = _open(path)
+        file = open_parquet(path)
     except DataError:
         if path.name.lower() == LABEL_TABLE:
             return False
@@ -89,15 +84,11 @@ class ItemTable:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._file = _open(path)
+        self._file = open_parquet(path)
         self.column, self.others = _choose(path, _item_columns(path, self._file))
         self.rows = self._file.metadata.num_rows
-        self._starts = _starts(self._file)
-        self._broken: dict[int, tuple[int, str]] = {}
+        self._cells = ColumnCells(self._file, self.column.leaf)
         self._lock = Lock()
-        self._group, self._first = -1, 0
-        self._batches: Iterator[pa.RecordBatch] = iter(())
-        self._cells: pa.Array = pa.array([], pa.binary())
 
     def members(self) -> Iterator[Member]:
         """List the rows; whether a cell is empty shows when it is read."""
@@ -118,7 +109,7 @@ class ItemTable:
         if row >= self.rows or path != member_name(row):
             raise RawFault("unreadable", "no such row")
         with self._lock:
-            cell = self._cell(row)
+            cell = self._cells.cell(row)
             if not cell.is_valid:
                 raise RawFault("missing_file", f"its cell in {self.column.name!r} is empty")
             content = cell.as_buffer()
@@ -144,78 +135,13 @@ class ItemTable:
         """
         try:
             return self._file.read(columns=list(names), use_threads=False)
-        except _ERRORS as error:
-            raise _damaged(self.path, error) from error
-
-    def _cell(self, row: int) -> pa.Scalar:
-        group = bisect_right(self._starts, row) - 1
-        first, fault = self._broken.get(group, (self.rows, ""))
-        if row >= first:
-            raise RawFault("damaged", fault)
-        if group != self._group or row < self._first:
-            self._group, self._first = group, self._starts[group]
-            self._cells = self._cells[:0]
-            self._batches = _batches(self._file, self.column.leaf, group)
-        while row >= self._first + len(self._cells):
-            self._first += len(self._cells)
-            self._cells = self._next_cells(group)
-        return self._cells[row - self._first]
-
-    def _next_cells(self, group: int) -> pa.Array:
-        """Read on; what cannot be read stays so for the rest of the row group."""
-        try:
-            return next(self._batches)
-        except StopIteration:
-            fault = "its row group ends before"
-        except _ERRORS as error:
-            if isinstance(error, MemoryError) or getattr(error, "errno", None):
-                self._group = -1
-                raise  # it says nothing of the table
-            fault = f"its row group cannot be read: {_first_line(error)}"
-        self._group, self._broken[group] = -1, (self._first, fault)
-        raise RawFault("damaged", fault)
+        except ERRORS as error:
+            refuse_damaged(self.path, error)
 
 
 def member_name(row: int) -> str:
     """Name a row; the order of names is that of rows."""
     return f"{row:0{_DIGITS}}"
-
-
-def _open(path: Path) -> pq.ParquetFile:
-    source = Source(path)  # which waits for no pipe
-    try:
-        file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
-        rows = file.metadata.num_rows
-        file.schema_arrow  # noqa: B018 (read here, where its fault is caught)
-    except _ERRORS as error:
-        if isinstance(error, MemoryError):
-            raise
-        source.refuse_whole(_first_line(error))
-    if rows > _MOST_ROWS:
-        raise DataError(
-            path, f"must have at most {_MOST_ROWS} rows", got=rows, remedy="write several tables"
-        )
-    return file
-
-
-def _starts(file: pq.ParquetFile) -> list[int]:
-    starts, rows = [], 0
-    for group in range(file.num_row_groups):
-        starts.append(rows)
-        rows += file.metadata.row_group(group).num_rows
-    return starts
-
-
-def _batches(file: pq.ParquetFile, leaf: str, group: int) -> Iterator[pa.Array]:
-    """Read a column's cells of one row group, some at a time."""
-    part = file.metadata.row_group(group)
-    chunks = (part.column(number) for number in range(part.num_columns))
-    stored = next(each.total_uncompressed_size for each in chunks if each.path_in_schema == leaf)
-    mean = max(1, stored // max(1, part.num_rows))
-    size = min(_MOST_CELLS, max(1, _BATCH_BYTES // mean))
-    for batch in file.iter_batches(size, row_groups=[group], columns=[leaf], use_threads=False):
-        cells = batch.column(0)
-        yield cells.flatten()[0] if pa.types.is_struct(cells.type) else cells
 
 
 def _item_columns(path: Path, file: pq.ParquetFile) -> list[ItemColumn]:
@@ -229,8 +155,8 @@ def _item_columns(path: Path, file: pq.ParquetFile) -> list[ItemColumn]:
             leaves += [(field.name, f"{field.name}.bytes") for name in inner if name == "bytes"]
     try:
         return [ItemColumn(name, leaf, _kind(file, leaf)) for name, leaf in leaves]
-    except _ERRORS as error:
-        raise _damaged(path, error) from error
+    except ERRORS as error:
+        refuse_damaged(path, error)
 
 
 def _is_binary(kind: pa.DataType) -> bool:
@@ -240,7 +166,7 @@ def _is_binary(kind: pa.DataType) -> bool:
 def _kind(file: pq.ParquetFile, leaf: str) -> str:
     heads: list[bytes] = []
     for group in range(min(file.num_row_groups, _LOOKED_AT)):
-        for cells in _batches(file, leaf, group):
+        for cells in batches(file, leaf, group):
             heads += [
                 bytes(cell.as_buffer()[:HEAD_BYTES]) for cell in cells[:_LOOKED_AT] if cell.is_valid
             ]
@@ -313,13 +239,3 @@ def _listed(names: Any) -> Sequence[Any]:
     if isinstance(names, dict):
         return [name for _, name in sorted((int(number), name) for number, name in names.items())]
     return names if isinstance(names, list) else []
-
-
-def _damaged(path: Path, error: BaseException) -> DataError:
-    if isinstance(error, MemoryError):
-        raise error
-    return DataError(path, f"is cut or corrupt: {_first_line(error)}", remedy=_REMEDY)
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(". ")

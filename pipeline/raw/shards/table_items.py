@@ -71,11 +71,11 @@ def items_of_shards(
     """
     is_given = any(row.split for each in rows.values() for row in each.rows)
     splits, warnings = ({}, []) if is_given else splits_by_name(raw, rows)
-    pairs = [
+    pairs = (
         (path, row, splits.get(shard))
         for shard, each in rows.items()
         for path, row in zip(paths[shard], each.rows, strict=True)
-    ]
+    )
     told = dict.fromkeys(warning for each in rows.values() for warning in each.warnings)
     return tuple(_item(number, *each) for number, each in enumerate(pairs)), [*told, *warnings]
 

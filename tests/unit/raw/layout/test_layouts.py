@@ -514,7 +514,9 @@ def test_a_class_that_is_named_as_something_else_is_told_with_a_way_to_leave_it_
 
 @pytest.mark.parametrize("layout", ["auto", *LAYOUTS])
 def test_params_take_each_layout(layout):
-    assert DataParams(path="x", labels="x", target="label", layout=layout).layout == layout
+    assert (
+        DataParams(path="x", labels="x", target="label", text=None, layout=layout).layout == layout
+    )
 
 
 @pytest.mark.parametrize(
@@ -523,7 +525,7 @@ def test_params_take_each_layout(layout):
 )
 def test_params_refuse_a_layout_without_one_class(layout):
     with pytest.raises(ValidationError):
-        DataParams(path="x", labels="x", target="label", layout=layout)
+        DataParams(path="x", labels="x", target="label", text=None, layout=layout)
 
 
 @pytest.mark.parametrize("glob", ["", "/", " ", "../x", "a/../b"])

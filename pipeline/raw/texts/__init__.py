@@ -1,0 +1,1 @@
+"""Tables with a column of texts: each cell of it is an item."""
