@@ -149,7 +149,8 @@ def by_near_copies(case: Case) -> Iterable[Verdict]:
     case.compared = kept[["label", "split"]]
     case.near = find_near_duplicates(kept, rule, is_wanted, case.spill)
     if case.rules.clean.leaks == "refuse":
-        refuse_leaks(case.identical, _given_leaks(case.table, case.near, rule), PROOF)
+        leaks = _given_leaks(case.table, case.near, rule)
+        refuse_leaks(case.identical, leaks, PROOF, resembling=case.reader.resembling)
     return [
         Verdict(each.row, DROPPED, "near_duplicate_of", each.detail) for each in case.near.dropped
     ]

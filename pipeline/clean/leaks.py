@@ -41,13 +41,16 @@ def identical_leaks(table: pd.DataFrame, duplicates: Sequence[Duplicate]) -> pd.
     return pairs[pairs["split_a"].notna() & (pairs["split_a"] != pairs["split_b"])][list(COLUMNS)]
 
 
-def refuse_leaks(identical: pd.DataFrame, nearly: pd.DataFrame, proof: Path) -> None:
+def refuse_leaks(
+    identical: pd.DataFrame, nearly: pd.DataFrame, proof: Path, *, resembling: str
+) -> None:
     """Stop if there are leaks, and write them down; without any, remove what an older run wrote.
 
     Args:
         identical: From `identical_leaks`.
         nearly: `COLUMNS` of pairs of near-duplicates, the correlation as a number.
         proof: The file to write.
+        resembling: What items are that resemble each other and are different, as examples.
 
     Raises:
         DataError: There are leaks; the file and the first pair are named.
@@ -71,8 +74,8 @@ def refuse_leaks(identical: pd.DataFrame, nearly: pd.DataFrame, proof: Path) -> 
         + (how if how == IDENTICAL else f"{how} alike"),
         remedy="give both one split, remove one, or set clean.leaks to drop"
         + (
-            "; if they only look alike (one camera, forms), set clean.near_duplicates to report, "
-            "or raise clean.near_correlation"
+            f"; if they only look alike ({resembling}), set clean.near_duplicates to report, or "
+            "raise clean.near_correlation"
             if len(nearly)
             else ""
         ),

@@ -115,10 +115,11 @@ def refuse_many_near(
         where,
         f"near-duplicates of items in other splits would take {worst}; {len(many)} splits and "
         f"classes would lose more than clean.max_near_frac allows, which is {most:g}",
-        remedy=f"look at the pairs in {PROOF}; if they are different items that look alike (one "
-        "camera, forms, X-rays), set clean.near_duplicates to report, or raise "
-        f"clean.near_correlation above {rule.correlation:g}; if they are copies (a burst, one "
-        "film), give them one group in a labels.csv, or raise clean.max_near_frac",
+        remedy=f"look at the pairs in {PROOF}; if they are different items that look alike "
+        f"({rule.reader.resembling}), set clean.near_duplicates to report, or raise "
+        f"clean.near_correlation above {rule.correlation:g}; if they are copies "
+        f"({rule.reader.repeated}), give them one group in a labels.csv, or raise "
+        "clean.max_near_frac",
     )
 
 

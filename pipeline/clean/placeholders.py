@@ -24,12 +24,12 @@ def doubts(table: pd.DataFrame, reader: Reader) -> list[str]:
         reader: Of their modality.
     """
     kept = table[table["status"] == KEPT]
-    return [*_note_lines(kept, reader.alarms, reader), *_repeat_lines(table)]
+    return [*_note_lines(kept, reader.alarms, reader), *_repeat_lines(table, reader)]
 
 
 def causes(table: pd.DataFrame, reader: Reader) -> list[str]:
     """Describe the same of all items, kept or not, and all other notes: why a stage may stop."""
-    return [*_note_lines(table, reader.notes, reader), *_repeat_lines(table)]
+    return [*_note_lines(table, reader.notes, reader), *_repeat_lines(table, reader)]
 
 
 def _note_lines(table: pd.DataFrame, wanted: Collection[str], reader: Reader) -> list[str]:
@@ -45,7 +45,7 @@ def _note_lines(table: pd.DataFrame, wanted: Collection[str], reader: Reader) ->
     ]
 
 
-def _repeat_lines(table: pd.DataFrame) -> list[str]:
+def _repeat_lines(table: pd.DataFrame, reader: Reader) -> list[str]:
     """Describe items that stand so often that they may be placeholders.
 
     One counts with `_COPIES_UNDER_LABELS` copies under several labels, or with `_COPIES` in all.
@@ -59,7 +59,7 @@ def _repeat_lines(table: pd.DataFrame) -> list[str]:
             found.append((-len(rows), str(rows["path"].iloc[0]), labels))
     lines = [
         f"the same item appears {-count} times, under {labels} label{'s' * (labels != 1)}; "
-        f"is it a placeholder, such as 'image not available'? (remove it, or drop it by review); "
+        f"is it a placeholder, such as {reader.placeholder}? (remove it, or drop it by review); "
         f"first: {path!r}"
         for count, path, labels in sorted(found)[:_SHOWN]
     ]

@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
 
 from pipeline.ground.errors import IntegrityError
@@ -145,6 +146,11 @@ def kept(table: pd.DataFrame) -> pd.DataFrame:
 def group_names(rows: pd.DataFrame) -> pd.Series:
     """Return the group of each row of a manifest or an index; an item without one is its own."""
     return rows["group"].where(rows["group"].notna(), "item\0" + rows["path"])
+
+
+def group_numbers(rows: pd.DataFrame) -> npt.NDArray[np.int64]:
+    """Return the number of each row's group, from 0 in the order in which groups come."""
+    return pd.factorize(group_names(rows))[0].astype(np.int64)
 
 
 def class_names(labels: pd.Series) -> tuple[str, ...]:

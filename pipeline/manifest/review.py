@@ -141,7 +141,7 @@ def parse_decision(where: str, text: str) -> Decision:
             "must be keep, drop or relabel:<label>",
             field="column 'decision'",
             got=text,
-            remedy="keep lifts too_small, aspect and near_duplicate_of; relabel settles a conflict"
+            remedy="keep lifts limits of `clean` and near_duplicate_of; relabel settles a conflict"
             if text
             else "write the decision, or delete the row",
         )

@@ -46,14 +46,13 @@ _SETTLED = ("duplicate", "review", "conflict", "near_duplicate_of")
 
 _ACTIONS = {
     "near_duplicate_of": ("keep", "drop"),
-    "too_small": ("keep", "drop"),
-    "aspect": ("keep", "drop"),
     "conflict": ("drop", "relabel"),
     "untrained": ("drop", "relabel"),
     "no_label": ("drop", "relabel"),
     "review": ("keep", "drop", "relabel"),
 }
-"""What has an effect on an item that is not kept, by its reason; on all others `drop` alone has."""
+"""What has an effect on an item that is not kept, by its reason; a reason of `Viewer.refused` is as
+the first, and on all others `drop` alone has an effect."""
 
 _TWIN = re.compile(r"^cosine [-0-9.]+ with (.*) \((?:train|val|test), .*\); small gray", re.DOTALL)
 
@@ -111,6 +110,8 @@ class Queue:
         item = self.sources.manifest.iloc[row]
         if item["status"] == KEPT:
             return ("keep", "drop", "relabel")
+        if item["reason"] in viewer(self.sources.modality).refused:
+            return ("keep", "drop")
         return _ACTIONS.get(item["reason"], ("drop",))
 
     def ids(self, case: Case, row: int) -> list[str]:

@@ -17,6 +17,9 @@ const QUESTIONS = {
   no_label: "It has no label. Which one is right?",
   too_small: "Left out as too small. Keep it all the same?",
   aspect: "Left out as too long and thin. Keep it all the same?",
+  too_short: "Left out as too short. Keep it all the same?",
+  too_long: "Left out as too long. Keep it all the same?",
+  other_language: "Left out as of another language. Keep it all the same?",
   untrained: "Its class has too few items to learn from. Is the label right?",
   outlier: "Does it belong into the data?",
   low_information: "Is there enough to learn from?",
@@ -292,7 +295,7 @@ function viewOf(row, size) {
   views.delete(key);
   found ||= ask(`api/view/${key}`).then(async (response) => {
     const kind = response.headers.get("content-type") || "";
-    if (response.ok && kind.startsWith("text/")) return { error: await response.text() };
+    if (response.ok && kind.startsWith("text/")) return { text: await response.text() };
     if (response.ok && kind.startsWith("image/")) return { url: URL.createObjectURL(await response.blob()) };
     return { error: (await response.json()).error };
   }).catch(() => { views.delete(key); return { error: "the server does not answer" }; });
@@ -318,7 +321,7 @@ async function draw(frame, item, size) {
     frame.dataset.drawn = none.textContent = "";
     image.hidden = true;
   }
-  const { url, error } = await viewOf(item.row, size);
+  const { url, text, error } = await viewOf(item.row, size);
   if (frame.dataset.key !== key) return;
   let trouble = error || "";
   if (url) {
@@ -326,8 +329,9 @@ async function draw(frame, item, size) {
     try { await image.decode(); } catch { trouble = "this browser cannot show it"; }
     if (frame.dataset.key !== key) return;
   }
-  none.textContent = trouble;
-  image.hidden = trouble !== "";
+  none.textContent = text ?? trouble;
+  none.classList.toggle("text", text !== undefined);
+  image.hidden = !url || trouble !== "";
   image.alt = item.path;
   image.classList.toggle("coarse", image.clientWidth > 3 * image.naturalWidth && image.clientHeight > 3 * image.naturalHeight);
   frame.dataset.drawn = row;
@@ -504,7 +508,8 @@ async function tellNeighbors(item) {
     image.hidden = true;
     figure.title = `${each.path}\n${each.label}, ${each.split}, cosine ${each.cosine}`;
     figure.append(image, make("span", undefined, "empty"), make("figcaption", each.label));
-    viewOf(each.row, "thumb").then(({ url }) => {
+    viewOf(each.row, "thumb").then(({ url, text }) => {
+      figure.querySelector(".empty").textContent = text ?? "";
       if (!url) return;
       image.src = url;
       image.hidden = false;
@@ -686,6 +691,7 @@ for (const view of document.querySelectorAll(".view")) {
     return [event.clientX - box.left, event.clientY - box.top];
   };
   view.addEventListener("wheel", (event) => {
+    if (event.target.classList.contains("text")) return;  // it scrolls
     event.preventDefault();
     zoomTo(zoom.scale * Math.exp(-event.deltaY / 300), ...point(event));
   }, { passive: false });

@@ -29,6 +29,7 @@ _LAYOUTS = {
     "label file": "a label file",
     "class folders": "one folder for each class",
     "item tables": "Parquet tables with a picture column",
+    "text tables": "tables with a text column",
     "samples": "WebDataset samples, of several files each",
     "split folders": "one folder for each class in each split",
 }
@@ -109,7 +110,13 @@ def _checks(
     decided = len(_decisions(report))
     return [
         Check(len(report["warnings"]), "warning", "warnings", "no warnings", "warnings"),
-        Check(unfit, "unfit file", "unfit files", "all files are fit to use", "not-used"),
+        Check(
+            unfit,
+            f"unfit {words.unit}",
+            f"unfit {words.unit}s",
+            f"all {words.unit}s are fit to use",
+            "not-used",
+        ),
         Check(
             no_label,
             "item without a label",

@@ -23,5 +23,8 @@ class PictureCleanParams(CleanParams):
     animated: Literal["first", "reject"]
     """Of several frames or pages: take the first and note it, or quarantine."""
 
+    near_correlation: float = Field(ge=0.9, lt=1.0)
+    """Smallest correlation of two thumbnails that count as nearly the same."""
+
     near_turns: bool
     """Also compare flipped, transposed and turned; about eight times the work."""

@@ -27,6 +27,9 @@ class PictureReader:
     notes = probe.NOTES
     alarms = probe.ALARMS
     name_notes = frozenset({probe.EXTENSION_NOTE})
+    placeholder = "'image not available'"
+    resembling = "one camera, forms, X-rays"
+    repeated = "a burst, one film"
     turns = TURNS
 
     def refuse_unread(self, raw: Path, folder: RawFolder, label_file: Path | None) -> None:

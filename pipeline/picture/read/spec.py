@@ -57,6 +57,10 @@ class DecodeSpec:
             del values["white16"]
         return values
 
+    def told(self) -> str:
+        """Return in a few words what a picture becomes."""
+        return f"{self.size_px} x {self.size_px} pixels, {self.resize}, {self.interpolation}"
+
     @classmethod
     def from_dict(cls, value: Mapping[str, Any]) -> "DecodeSpec":
         """Read what `to_dict` gave.

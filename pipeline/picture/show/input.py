@@ -27,6 +27,12 @@ class PictureInput:
 
     one, many = FILES.NOUN
     column, key, media = "image", "images", "image"
+    is_text = False
+    written = (
+        "An encoded picture in base64, with or without line ends and padding, of either alphabet, "
+        "or as a `data:` URL. Addresses are not fetched."
+    )
+    inline = """"'$(base64 < cell.png)'\""""
     fields = frozenset({"image", "images", "images[]", "picture"})
     holders = (
         "b64",

@@ -50,8 +50,10 @@ class PictureReport:
     words = ReportWords(
         one="picture",
         many="pictures",
+        unit="file",
         content="pixels",
         close="copies saved anew, smaller, darker or with less contrast",
+        likeness="correlation",
     )
     notes = NOTES
     template = "picture/show/report.html"
@@ -79,6 +81,11 @@ class PictureReport:
             pixels = pixels[span] if pixels.shape[0] == longest else pixels[:, span]
         encoded = encode_jpeg(shrink(pixels, _SIDE_PX), _MAX_BYTES)
         return f"data:image/jpeg;base64,{base64.b64encode(encoded).decode('ascii')}"
+
+    def beside(self, value: str, other: str) -> str:
+        """Return the preview as it is."""
+        del other
+        return value
 
     def tile(self, raw: Path, path: str | None, limits: Limits) -> Pixels:
         """Return the tile of an item on a sheet; gray where there is no picture."""

@@ -171,7 +171,12 @@ def leaky_splits(raw):
 def test_a_proof_holds_no_formula(tmp_path):
     row = dict.fromkeys(LEAK_COLUMNS, "a") | {"path_a": "=1+1.png", "correlation": "identical"}
     with pytest.raises(DataError, match="first: =1"):
-        refuse_leaks(pd.DataFrame([row]), pd.DataFrame(columns=LEAK_COLUMNS), tmp_path / "p.csv")
+        refuse_leaks(
+            pd.DataFrame([row]),
+            pd.DataFrame(columns=LEAK_COLUMNS),
+            tmp_path / "p.csv",
+            resembling="forms",
+        )
     (read,) = pd.read_csv(tmp_path / "p.csv").to_dict("records")
     assert read == row | {"path_a": "'=1+1.png"}
 
@@ -184,8 +189,8 @@ def test_pictures_in_two_given_splits_stop_with_a_proof(tmp_path, monkeypatch):
     assert str(caught.value) == (
         ".rootstock/proofs/leaks.csv: no item may be in two of the given splits, and 2 pairs "
         "do; first: cat/23.png in test and cat/00.png in train, identical (give both one split, "
-        "remove one, or set clean.leaks to drop; if they only look alike (one camera, forms), set "
-        "clean.near_duplicates to report, or raise clean.near_correlation)"
+        "remove one, or set clean.leaks to drop; if they only look alike (one camera, forms, "
+        "X-rays), set clean.near_duplicates to report, or raise clean.near_correlation)"
     )
     assert caught.value.exit_code == 3
     first, second = pd.read_csv(PROOF).to_dict("records")
@@ -419,7 +424,7 @@ def run_stage(folder, raw):
     out = folder / "out"
     main(
         "classification",
-        DataParams(path="r", labels="r", target="label", layout="auto"),
+        DataParams(path="r", labels="r", target="label", text=None, layout="auto"),
         unchecked(clean_params(), "clean"),
         SPLIT,
         MACHINE,

@@ -1,0 +1,1 @@
+"""Bytes to what is known of a text."""
