@@ -162,17 +162,24 @@ class Engine:
 
     def _batches(self, files: Iterable[bytes]) -> Generator[_Batch, None, None]:
         with closing(self._encoders.encode(files)) as encoded:
-            while batch := list(islice(encoded, self.predictor.bundle.batch_size)):
+            while batch := list(islice(encoded, self.predictor.chunk)):
                 yield batch
 
 
 def _rows(predictor: Predictor, batch: _Batch, *, pad: bool) -> list[Row]:
     encoded = [each if isinstance(each, str) else each.row for each in batch]
     rows = to_rows(predict_table(predictor, encoded, pad=pad))
+    found = iter(predictor.notes([each for each in encoded if not isinstance(each, str)]))
     return [
-        row | {"notes": [] if isinstance(each, str) else list(each.notes)}
+        row | {"notes": [] if isinstance(each, str) else _notes(each.notes, next(found))}
         for row, each in zip(rows, batch, strict=True)
     ]
+
+
+def _notes(first: Sequence[str], then: Sequence[str]) -> list[str]:
+    """Return notes without the later ones of a code that is there."""
+    codes = {note.partition(":")[0] for note in first}
+    return [*first, *(note for note in then if note.partition(":")[0] not in codes)]
 
 
 def choose_device(trained_on: str) -> str:

@@ -13,7 +13,7 @@ from pipeline.modality.parts import part
 from pipeline.modality.table import MODALITIES
 from pipeline.modality.types.backbone import Backbone
 from pipeline.modality.types.params import AugmentSection
-from pipeline.modality.types.pretrained import Doubt, Expected, Package, Shapes, Source
+from pipeline.modality.types.pretrained import Doubt, Expected, Package, ReadTensors, Shapes, Source
 
 PART = "net.net"
 """The module of every modality that holds it; tests read this too, for the imports of stages."""
@@ -70,6 +70,34 @@ class Net(Protocol):
 
     def without_classifier(self, found: Shapes, architecture: str) -> Shapes:
         """Leave out the tensors that belong to an architecture's classifier."""
+
+    def entry(self, folder: Path, architecture: str) -> Path | None:
+        """Return the file of weights in a folder, of a kind of folder that is known, or None.
+
+        Raises:
+            DataError: The folder holds weights of another kind.
+        """
+
+    def form(self, path: Path, architecture: str) -> ReadTensors | None:
+        """Return what reads a file that neither torch nor safetensors wrote, or None.
+
+        What is returned raises DataError and IntegrityError.
+        """
+
+    def beside(
+        self, path: Path | None, tensors: Mapping[str, Tensor], architecture: str
+    ) -> Mapping[str, Tensor]:
+        """Return further tensors of a backbone, whose shapes no architecture says.
+
+        Args:
+            path: The file of weights, which others may lie beside; None for a random start.
+            tensors: What it holds.
+            architecture: A name that is known.
+
+        Raises:
+            DataError: A file is missing.
+            ParamsError: There can be no random start.
+        """
 
     def looks_like(self, found: Shapes, *, besides: str) -> str | None:
         """Name another common architecture that has these tensors, if any."""

@@ -12,6 +12,6 @@ def part(modality: str, module: str, name: str) -> Any:
 
 def has_part(modality: str, module: str) -> bool:
     """Return whether the room of a modality has a module; a part that may be absent has none."""
-    room, _, _ = module.rpartition(".")
-    above = find_spec(f"pipeline.{modality}.{room}")  # else the next line would raise
-    return above is not None and find_spec(f"pipeline.{modality}.{module}") is not None
+    name = f"pipeline.{modality}.{module}"
+    above = find_spec(name.rpartition(".")[0])  # else the next line would raise
+    return above is not None and find_spec(name) is not None

@@ -3,9 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-MODALITIES = ("picture",)
+MODALITIES = ("picture", "text")
 """To add one, add its room (`files.py`, `read/reader.py`, `shelf/shelf.py`, `net/net.py`,
 `show/show.py`, `show/report.py`) and a name here."""
+
+OF_TEXT = "text"
+"""The modality of the items of a raw folder where the params have `data.text`."""
 
 _FIRST = "picture"
 """Files that name no modality are of this one; it is not written, so that they keep their bytes."""

@@ -6,7 +6,7 @@ and `bundle.json`, and no params.yaml.
 Axes: N = items asked for, B = items of a batch, K = outputs (classes, or 1).
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any, get_args
@@ -25,7 +25,7 @@ from pipeline.modality.shelving import shelf
 from pipeline.modality.table import read_modality, write_modality
 from pipeline.modality.types.params import Pooling
 from pipeline.model.head import Head
-from pipeline.model.network import Network
+from pipeline.model.network import Network, batches_of_one_size
 from pipeline.store.shards import Array
 from pipeline.weights.tensors import load_tensors, save_tensors
 
@@ -36,6 +36,8 @@ VERSION = 2
 """1 lacked `views`: items were predicted as they are."""
 
 _REMEDY = "run `dvc checkout` or `dvc repro train`"
+_TOGETHER = 8
+"""Batches of rows that are sorted by their size."""
 
 
 @dataclass(frozen=True)
@@ -232,14 +234,28 @@ class Predictor:
             )
         outputs = np.empty((len(rows), self.bundle.num_outputs), dtype=np.float32)
         batch = np.zeros((self.bundle.batch_size, *self.row_shape), dtype=self.row_type)
-        for start in range(0, len(rows), len(batch)):
-            part = rows[start : start + len(batch)]
-            batch[: len(part)] = part
-            batch[len(part) :] = 0
-            outputs[start : start + len(part)] = self._forward(
-                batch if pad else batch[: len(part)]
-            )[: len(part)]
+        for places in self._batches(rows):
+            batch[: len(places)] = rows[places]
+            batch[len(places) :] = 0
+            found = self._forward(batch if pad else batch[: len(places)])
+            outputs[places] = found[: len(places)]
         return outputs
+
+    @property
+    def chunk(self) -> int:
+        """Return how many rows are best predicted together: several batches if sizes differ."""
+        several = _TOGETHER if self.network.backbone.has_sizes else 1
+        return several * self.bundle.batch_size
+
+    def _batches(self, rows: Array) -> Iterator[npt.NDArray[np.int64]]:
+        """Yield the places of rows, batch by batch, each of inputs of one size."""
+        sizes = self.network.backbone.sizes(rows)
+        order = np.argsort(sizes, kind="stable").astype(np.int64)
+        return batches_of_one_size(order, sizes[order], self.bundle.batch_size)
+
+    def notes(self, rows: Sequence[Array]) -> Sequence[Sequence[str]]:
+        """Return for each row what a person should know of its answer: `<code>: <meaning>`."""
+        return self.network.backbone.notes(np.stack(rows)) if rows else []
 
     def predict(self, rows: Array, *, pad: bool = True) -> Values:
         """Return probabilities, calibrated [N, K], or values in their unit, [N, 1]; float64."""

@@ -9,10 +9,10 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -34,7 +34,7 @@ from pipeline.model import activations as activations_module
 from pipeline.model import network
 from pipeline.model.activations import to_halves
 from pipeline.model.features import FORMAT, INDEX, RECORD, VERSION, Features, feature_layouts
-from pipeline.model.network import Trunk
+from pipeline.model.network import Trunk, batches_of_one_size
 from pipeline.model.params import FeaturesParams
 from pipeline.store.previous_build import code_digest
 from pipeline.store.shard_writer import Reusable, check_room, write_shards
@@ -47,6 +47,16 @@ Floats = npt.NDArray[np.float32]
 
 _LINES = 10
 """Progress lines where there is no terminal."""
+
+_TOGETHER = 64
+"""Batches of rows that are sorted by their size."""
+
+
+class _Cut(NamedTuple):
+    """A cut, and the shape of the activations that are stored of an item."""
+
+    name: str
+    shape: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -116,14 +126,14 @@ def extract(
     store, trunk, params, runtime = work.store, work.trunk, work.params, work.runtime
     trunk.backbone.check(store.spec)
     store.verify_index()
-    cut = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
+    name = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
     trunk.fold()
     trunk.to(runtime.device)
-    shape = None
-    if cut is not None:
+    cut = None
+    if name is not None:
         with runtime.autocast():
-            shape = trunk.backbone.shape_at(store.spec, cut, runtime.device)
-    layouts = feature_layouts(params, trunk.dim, shape)
+            cut = _Cut(name, trunk.backbone.shape_at(store.spec, name, runtime.device))
+    layouts = feature_layouts(params, trunk.dim, cut.shape if cut else None)
     size_bytes = len(store) * sum(layout.row_bytes for layout in layouts)
     log.info("features: %.1f MB to write", size_bytes / 1e6)
     check_room(out, size_bytes, remedy="lower features.views, or raise features.cut")
@@ -143,9 +153,9 @@ def extract(
                 **_head(params),
                 "pooled": {"dim": trunk.dim, "files": found["pooled"]} if params.pooled else None,
                 "activations": None
-                if shape is None
-                else {"views": params.views, "shape": list(shape), "files": found["cut"]},
-                "cut": cut or "none",
+                if cut is None
+                else {"views": params.views, "shape": list(cut.shape), "files": found["cut"]},
+                "cut": name or "none",
                 "architecture": trunk.backbone.architecture,
                 "fingerprint": runtime.fingerprint(),
                 **work.net.facts(store.spec),
@@ -201,27 +211,49 @@ def _open_old(old: Path | None, keys: Sequence[str], layouts: Sequence[Layout]) 
 
 
 def _compute(
-    work: Extraction, cut: str | None, todo: Rows, machine: MachineParams
+    work: Extraction, cut: _Cut | None, todo: Rows, machine: MachineParams
 ) -> Iterator[list[Array]]:
     """Yield the arrays of some rows, one row after the other; tell progress and the rate."""
     start = time.monotonic()
     views = 1 if cut is None else work.params.views
     size = work.params.batch_size
-    line_every = max(1, math.ceil(len(todo) / size) // _LINES)
     total, done = len(todo) * views, 0
+    line_every = max(1, math.ceil(total / _LINES))
     with progress(range(total), machine, total=total, title="features", unit="items") as bar:
-        for number, first in enumerate(range(0, len(todo), size), start=1):
-            rows = todo[first : first + size]
-            yield from _compute_rows(work, cut, rows)
-            done += len(rows) * views
-            bar.update(len(rows) * views)
-            if machine.shows_lines() and number % line_every == 0:
+
+        def tell(rows: int) -> None:
+            nonlocal done
+            before, done = done, done + rows * views
+            bar.update(rows * views)
+            if machine.shows_lines() and done // line_every > before // line_every:
                 log.info("features: %d of %d items", done, total)
+
+        for first in range(0, len(todo), _TOGETHER * size):
+            yield from _compute_together(work, cut, todo[first : first + _TOGETHER * size], tell)
     rate = total / max(time.monotonic() - start, 1e-9)
     log.info("features: %d items in %d views, %.0f views/s", len(todo), views, rate)
 
 
-def _compute_rows(work: Extraction, cut: str | None, rows: Rows) -> Iterator[list[Array]]:
+def _compute_together(
+    work: Extraction, cut: _Cut | None, todo: Rows, tell: Callable[[int], None]
+) -> Iterator[list[Array]]:
+    """Yield the arrays of some batches of rows in their order; a batch has inputs of one size."""
+    backbone = work.trunk.backbone
+    read = work.store.read if backbone.has_sizes else np.zeros_like
+    sizes = backbone.sizes(read(todo))
+    order = np.argsort(sizes, kind="stable")
+    found: dict[int, list[Array]] = {}
+    wanted = iter(todo.tolist())
+    waiting = next(wanted)
+    for rows in batches_of_one_size(todo[order], sizes[order], work.params.batch_size):
+        found.update(zip(rows.tolist(), _compute_rows(work, cut, rows), strict=True))
+        tell(len(rows))
+        while waiting in found:
+            yield found.pop(waiting)
+            waiting = next(wanted, -1)
+
+
+def _compute_rows(work: Extraction, cut: _Cut | None, rows: Rows) -> Iterator[list[Array]]:
     """Yield pooled features and the activations of all views of a batch, as they are asked for."""
     views = [
         _compute_view(work, cut, rows, view)
@@ -253,7 +285,7 @@ def _broken(store: Store, row: int) -> DataError:
 
 
 def _compute_view(
-    work: Extraction, cut: str | None, rows: Rows, view: int
+    work: Extraction, cut: _Cut | None, rows: Rows, view: int
 ) -> tuple[Floats | None, Floats | None]:
     """Return pooled features (of view 0 alone) and activations of some rows."""
     trunk, params = work.trunk, work.params
@@ -262,13 +294,23 @@ def _compute_view(
     with torch.inference_mode(), work.runtime.autocast():
         values = trunk.prepare(batch)
         if cut is not None:
-            values = trunk.backbone.lower(values, cut)
-            activations = values.float().cpu().numpy()[: len(rows)]
+            values = trunk.backbone.lower(values, cut.name)
+            activations = _filled(values.float().cpu().numpy()[: len(rows)], cut.shape)
         if view == 0 and params.pooled:
             backbone = trunk.backbone
-            last = backbone(values) if cut is None else backbone.upper(values, cut)
+            last = backbone(values) if cut is None else backbone.upper(values, cut.name)
             pooled = backbone.pool(last, params.pooling).cpu().numpy()[: len(rows)]
     return pooled, activations
+
+
+def _filled(values: Floats, shape: tuple[int, ...]) -> Floats:
+    """Fill up the axes of each item's values with zeros at their ends."""
+    wanted = (len(values), *shape)
+    if values.shape == wanted:
+        return values
+    filled = np.zeros(wanted, dtype=values.dtype)
+    filled[tuple(map(slice, values.shape))] = values
+    return filled
 
 
 def _batch(work: Extraction, rows: Rows, view: int) -> Array:

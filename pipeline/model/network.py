@@ -3,6 +3,9 @@
 Axes: B = items of a batch, D = pooled features, K = outputs (classes, or 1).
 """
 
+from collections.abc import Iterator
+
+import numpy as np
 import torch
 from torch import Tensor, nn
 
@@ -10,6 +13,7 @@ from pipeline.modality.nets import Normalization
 from pipeline.modality.types.backbone import Backbone
 from pipeline.modality.types.params import Pooling
 from pipeline.model.head import Head
+from pipeline.store.shards import Rows
 
 
 class Trunk(nn.Module):
@@ -121,3 +125,10 @@ class Upper(nn.Module):
         backbone = self.network.backbone
         features = backbone.upper(activations, self.cut)
         return self.network.head_outputs(backbone.pool(features, self.network.pooling), generator)
+
+
+def batches_of_one_size(rows: Rows, sizes: Rows, most: int) -> Iterator[Rows]:
+    """Part rows, sorted by their sizes, into batches of at most so many, each of one size."""
+    for part in np.split(rows, np.flatnonzero(np.diff(sizes)) + 1):
+        for first in range(0, len(part), most):
+            yield part[first : first + most]

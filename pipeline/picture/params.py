@@ -1,5 +1,6 @@
 """The sections of params.yaml that are of pictures."""
 
+from pipeline.picture.explain.params import PictureExplainParams
 from pipeline.picture.net.params import AugmentParams
 from pipeline.picture.read.params import PictureCleanParams
 from pipeline.picture.shelf.params import NormalizeParams, TransformParams
@@ -9,6 +10,7 @@ SECTIONS = {
     "transform": TransformParams,
     "normalize": NormalizeParams,
     "augment": AugmentParams,
+    "explain": PictureExplainParams,
 }
 
 CANDIDATES = {

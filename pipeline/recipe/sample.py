@@ -20,6 +20,7 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.seeds import pick
 from pipeline.modality.nets import net
 from pipeline.modality.scaling import scaling
+from pipeline.modality.types.protocols import Weights
 from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
 from pipeline.store.shards import Array, Rows
@@ -126,7 +127,8 @@ class Shown:
         """Gives their features; rows that equal others are never asked for any."""
         bench, modality = self.bench, self.bench.modality
         rows = _Train(bench.raw, self.values)
-        found = scaling(modality).fit(rows, self.normalize, record=bench.record, plots=None)
+        weights = Weights(bench.backbone, bench.record)
+        found = scaling(modality).fit(rows, self.normalize, weights=weights, plots=None)
         built, _ = load_backbone(bench.backbone, bench.record, modality)
         built.check(self.spec)
         normalization = net(modality).read_normalization(found)

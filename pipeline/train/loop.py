@@ -25,7 +25,7 @@ from pipeline.train.recipe import losses
 from pipeline.train.recipe.mixing import mix_batch
 from pipeline.train.recipe.optim import set_lr
 from pipeline.train.recipe.schedule import lr_factor
-from pipeline.train.step import PLAIN, Batch, Learner, Method, count_batches
+from pipeline.train.step import PLAIN, Batch, Learner, Method, count_batches, make_alike
 
 _LOOK_EVERY = 64
 _PREDICT_BATCH = 64
@@ -44,6 +44,9 @@ class Examples:
     read: Callable[[np.ndarray, int], Tensor]
     """Give the inputs at some positions (int64 in [0, N)) on the device; the second argument is the
     epoch, for augmentation; 0 stands for "not in training"."""
+
+    sizes_N: np.ndarray | None = None
+    """int64, how large each input is, where they differ: those of a batch should be alike."""
 
     def __len__(self) -> int:
         return len(self.targets_N)
@@ -113,10 +116,12 @@ def fit(
 def predict(learner: Learner, examples: Examples) -> Tensor:
     """Return the outputs for every item, in order, on the CPU: float32 [N, K]."""
     learner.kept.eval()
-    positions = np.arange(len(examples))
-    parts = np.array_split(positions, count_batches(len(examples), _PREDICT_BATCH))
+    sizes_N = examples.sizes_N
+    order = np.arange(len(examples)) if sizes_N is None else np.argsort(sizes_N, kind="stable")
+    parts = np.array_split(order, count_batches(len(examples), _PREDICT_BATCH))
     with torch.inference_mode(), learner.autocast():
-        return torch.cat([learner.kept(examples.read(part, 0)).float().cpu() for part in parts])
+        found = torch.cat([learner.kept(examples.read(part, 0)).float().cpu() for part in parts])
+        return found[torch.from_numpy(np.argsort(order))]
 
 
 def _train_epoch(
@@ -125,8 +130,10 @@ def _train_epoch(
     """Train one epoch; give its mean loss and its last learning rate."""
     _unfreeze(learner.groups, recipe.train.unfreeze_epochs, epoch)
     _set_training(learner.model, recipe.train.batch_norm)
-    order = numpy_generator(recipe.seed, "order", epoch).permutation(len(train))
-    batches = method.batches(order, recipe)
+    generator = numpy_generator(recipe.seed, "order", epoch)
+    batches = method.batches(generator.permutation(len(train)), recipe)
+    if train.sizes_N is not None:
+        batches = make_alike(batches, train.sizes_N, generator)
     sums = torch.zeros(len(batches), 2, device=train.targets_N.device)
     total_steps = recipe.epochs * len(batches)
     lr = math.nan

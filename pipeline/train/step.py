@@ -22,6 +22,9 @@ from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.mixing import Mix
 from pipeline.train.recipe.optim import clip_gradients
 
+_POOLED = 8
+"""Batches that items are changed between."""
+
 
 @dataclass(frozen=True)
 class Learner:
@@ -73,6 +76,26 @@ def equal_parts(order: np.ndarray, recipe: Recipe) -> Sequence[np.ndarray]:
     A last batch of one or two items would weigh as much as a full one and has no batch statistics.
     """
     return np.array_split(order, count_batches(len(order), recipe.train.batch_size))
+
+
+def make_alike(
+    batches: Sequence[np.ndarray], sizes_N: np.ndarray, generator: np.random.Generator
+) -> list[np.ndarray]:
+    """Change items between batches that are near each other, so that those of one are alike.
+
+    Args:
+        batches: Of items in a random order; each keeps its number of items, in another order.
+        sizes_N: Of all items.
+        generator: Decides that order.
+    """
+    found = []
+    for first in range(0, len(batches), _POOLED):
+        pool = batches[first : first + _POOLED]
+        items = np.concatenate(pool)
+        items = items[np.argsort(sizes_N[items], kind="stable")]
+        parts = np.split(items, np.cumsum([len(each) for each in pool])[:-1])
+        found += [parts[place] for place in generator.permutation(len(parts))]
+    return found
 
 
 def count_batches(items: int, batch_size: int | Literal["full"]) -> int:

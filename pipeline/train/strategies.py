@@ -4,6 +4,7 @@ Axes: N items of a split, D features.
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from typing import TypeAlias
 
 import numpy as np
@@ -16,6 +17,9 @@ from pipeline.train.examples import Split, Targets
 from pipeline.train.inputs import Parts
 from pipeline.train.loop import Examples
 from pipeline.train.plan import Plan
+
+_CHUNK = 4096
+"""Rows that are read at once, for their sizes."""
 
 Built: TypeAlias = tuple[nn.Module, Head, Callable[[Split], Examples]]
 """The model, its head (a part of it, or the whole), and examples of a split as the model takes
@@ -62,7 +66,9 @@ def _full_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> 
     head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
 
     def examples(split: Split) -> Examples:
-        return split.of_rows(parts.store, plan.augment, seed=plan.recipe.seed)
+        return _with_sizes(
+            split.of_rows(parts.store, plan.augment, seed=plan.recipe.seed), split, parts
+        )
 
     return whole_network(parts, head), head, examples
 
@@ -75,9 +81,21 @@ def _top_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> B
     ids = parts.store.index["id"].to_numpy()
 
     def examples(split: Split) -> Examples:
-        return split.of_activations(activations, ids, seed=plan.recipe.seed)
+        return _with_sizes(
+            split.of_activations(activations, ids, seed=plan.recipe.seed), split, parts
+        )
 
     return Upper(whole_network(parts, head), str(parts.features.cut)), head, examples
+
+
+def _with_sizes(examples: Examples, split: Split, parts: Parts) -> Examples:
+    """Add the sizes of inputs, where they differ."""
+    backbone, rows_N = parts.backbone, split.rows_N
+    if not backbone.has_sizes:
+        return examples
+    chunks = np.array_split(rows_N, -(-len(rows_N) // _CHUNK))
+    sizes_N = np.concatenate([backbone.sizes(parts.store.read(each)) for each in chunks])
+    return replace(examples, sizes_N=sizes_N)
 
 
 _STRATEGIES = {

@@ -43,12 +43,13 @@ _DAMAGE = (
 """What torch's reader raises on damaged files, as seen in fuzzing."""
 
 
-def check_file(path: Path, sha256: str | None) -> str:
+def check_file(path: Path, sha256: str | None, *, has_form: bool = False) -> str:
     """Check that a file can hold weights and is the expected one; return its SHA-256.
 
     Args:
         path: The file.
         sha256: In hex; None: any file will do.
+        has_form: Whether it has a form of its own, which what reads it checks.
 
     Raises:
         DataError: It is missing, or something else, such as an HTML page.
@@ -56,7 +57,10 @@ def check_file(path: Path, sha256: str | None) -> str:
     """
     if not path.is_file():
         raise DataError(path, "no such file", remedy="see weights.source in params.yaml")
-    _kind(path)
+    if not has_form:
+        _kind(path)
+    elif not path.stat().st_size:
+        raise IntegrityError(path, "is empty", remedy=_REMEDY)
     found = sha256_file(path)
     if sha256 is not None and found != sha256.lower():
         raise IntegrityError(

@@ -19,7 +19,7 @@ from pipeline.modality.types.pretrained import Shapes
 
 log = logging.getLogger(__name__)
 
-_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.")
+_PREFIXES = ("module.", "_orig_mod.", "model.", "backbone.", "bert.")
 """What training frameworks, `torch.compile` and our own network put before names."""
 
 _MAX_PREFIXES = 3

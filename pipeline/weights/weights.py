@@ -15,9 +15,8 @@ from pipeline.modality.nets import modality_for, net
 from pipeline.modality.table import read_modality, write_modality
 from pipeline.modality.types.backbone import COUNTER, Backbone
 from pipeline.modality.types.pretrained import Expected
-from pipeline.weights.files import check_file, read_state_dict
-from pipeline.weights.matching import match_tensors, rename_in_order
 from pipeline.weights.params import WeightsParams
+from pipeline.weights.reading import check_weights_file, read_weights_file
 from pipeline.weights.sources import ResolveModel, locate
 from pipeline.weights.tensors import load_tensors, save_tensors
 
@@ -111,16 +110,13 @@ def fetch_weights(
             scratch=Path(scratch),
             resolve_model=resolve_model,
         )
-        sha256 = check_file(file.path, params.sha256)
-        tensors, meta = read_state_dict(file.path, params.key)
-        if file.in_order:
-            tensors = rename_in_order(tensors, params.architecture, own, where=file.path)
-        matched = match_tensors(tensors, params.architecture, own, where=file.path)
-        log.info("weights: %d tensors from %s", len(matched), params.source)
-    state = _complete(matched, backbone)
-    expected = _expected(file.expected, meta)
+        sha256 = check_weights_file(file, params, own)
+        read = read_weights_file(file, params, own)
+        log.info("weights: %d tensors from %s", len(read.tensors), params.source)
+    state = _complete(read.tensors, backbone)
+    expected = _expected(file.expected, read.meta)
     return state, BackboneRecord(
-        modality, params.architecture, params.source, sha256, expected, _count(backbone)
+        modality, params.architecture, params.source, sha256, expected, _count(state, backbone)
     )
 
 
@@ -178,17 +174,19 @@ def _start_at_random(
                 field=f"weights.{field}",
                 got=getattr(params, field),
             )
-    expected = net(modality).expected(params.architecture)
+    own = net(modality)
+    expected = own.expected(params.architecture)
+    state = {**backbone.model.state_dict(), **own.beside(None, {}, params.architecture)}
     record = BackboneRecord(
         modality,
         params.architecture,
         "none",
         None,
         replace(expected, license=None),
-        _count(backbone),
+        _count(state, backbone),
     )
     log.info("weights: random start, nothing is pretrained")
-    return dict(backbone.model.state_dict()), record
+    return state, record
 
 
 def _complete(matched: Mapping[str, Tensor], backbone: Backbone) -> dict[str, Tensor]:
@@ -206,5 +204,5 @@ def _expected(usual: Expected, meta: Mapping[str, Any]) -> Expected:
     )
 
 
-def _count(backbone: Backbone) -> int:
-    return sum(each.numel() for each in backbone.parameters())
+def _count(state: Mapping[str, Tensor], backbone: Backbone) -> int:
+    return sum(state[name].numel() for name, _ in backbone.model.named_parameters())

@@ -4,12 +4,18 @@ Axes: B = items of a batch, D = pooled features.
 """
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
 import torch
 from torch import Tensor, nn
 
 from pipeline.modality.types.params import Pooling
+from pipeline.store.shards import Array
+
+Sizes = npt.NDArray[np.int64]
 
 COUNTER = "num_batches_tracked"
 """How the names of batch normalization's counters end; they change no output of ours."""
@@ -22,11 +28,13 @@ class Backbone(nn.Module, ABC):
         model: Holds the tensors under the names that files of weights have.
         architecture: Its name.
         input_size: Shape of an input of its default weights.
+        has_sizes: Whether inputs differ in size: see `sizes`.
     """
 
     model: Any
     architecture: str
     input_size: tuple[int, ...]
+    has_sizes: bool = False
 
     @abstractmethod
     def check(self, spec: Any) -> None:
@@ -90,6 +98,17 @@ class Backbone(nn.Module, ABC):
     @abstractmethod
     def pooled_dim(self, pooling: Pooling) -> int:
         """Return D, the number of pooled features."""
+
+    def sizes(self, rows: Array) -> Sizes:
+        """Return the size of each row as an input; here they have one, and it is 0.
+
+        Where results must not depend on the other items, a batch holds items of one size.
+        """
+        return np.zeros(len(rows), dtype=np.int64)
+
+    def notes(self, rows: Array) -> Sequence[Sequence[str]]:
+        """Return for each row what a person should know of its answer: `<code>: <meaning>`."""
+        return [()] * len(rows)
 
     @abstractmethod
     def fold(self) -> None:

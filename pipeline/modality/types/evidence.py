@@ -115,7 +115,7 @@ class Explain(Protocol):
         """Return what the colors of examples mean."""
 
     def write_sheets(self, folder: Path, sheets: Sequence[Sheet[Any]]) -> None:
-        """Write an image for each sheet, `sheet-<number>-<title>.jpg`."""
+        """Write an image for each sheet, `sheet-<number>-<title>` and a suffix."""
 
 
 def spread_evenly(length: int, count: int) -> list[int]:

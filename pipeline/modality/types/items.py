@@ -56,6 +56,15 @@ class Input(Protocol):
     key: str
     """The key of several items in JSON."""
 
+    is_text: bool
+    """Whether text is an item itself; else it stands for one, as base64 does."""
+
+    written: str
+    """What an item is in JSON."""
+
+    inline: str
+    """One in JSON, in commands that people copy to a shell, within single quotes."""
+
     media: str
     """The media type whose subtypes are files of items."""
 

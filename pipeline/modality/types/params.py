@@ -1,6 +1,6 @@
 """What sections of params.yaml hold for items of every modality; each adds keys of its own."""
 
-from typing import Any, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field, field_validator
 
@@ -65,11 +65,43 @@ class CleanParams(IgnoreParams):
     near_duplicates: NearPolicy
     """Of nearly equal items across splits: drop all but those of the most protected split."""
 
-    near_correlation: float = Field(ge=0.9, lt=1.0)
-    """Smallest correlation of two sketches that count as nearly the same."""
+    near_correlation: float = Field(ge=0.0, lt=1.0)
+    """Smallest likeness of two sketches that count as nearly the same; each modality bounds it."""
 
     max_near_frac: float = Field(ge=0.0, le=1.0)
     """Largest share of a split or class that near-duplicates may take; above it the stage stops."""
 
     leaks: Literal["refuse", "drop"]
     """Of equal or nearly equal items across given splits: stop, or mend as above."""
+
+
+class ExplainParams(Section):
+    """`explain`: which items are looked at closely, and how the test split is cut in parts."""
+
+    items: int = Field(ge=1, le=1_000_000)
+    """Most test items that are looked at, chosen by their ids; all else is of the whole split."""
+
+    checked: int = Field(ge=1, le=100_000)
+    """Of these, how many are in the two checks, which take some passes each."""
+
+    randomizations: int = Field(ge=1, le=100)
+    """Times that weights are shuffled to see whether explanations depend on them."""
+
+    max_correlation: float = Field(gt=0.0, le=1.0)
+    """Rank correlation with the explanations of shuffled weights above which the stage warns."""
+
+    covered_frac: float = Field(gt=0.0, lt=1.0)
+    """Share of an item that is taken away, where it matters most, to see what that changes."""
+
+    shown: int = Field(ge=1, le=24)
+    """Examples of each class on its sheet: so many right ones, and so many wrong ones."""
+
+    slices: Literal["auto"] | Annotated[tuple[str, ...], Field(strict=False)]
+    """Columns of the label file by whose values the test split is judged apart; `auto`: all with 2
+    to 20 values."""
+
+    min_slice: int = Field(ge=2, le=1_000_000)
+    """A slice with fewer items is counted, and no claim is made about it."""
+
+    seed: int = Field(ge=0, lt=2**63)
+    """Of the shuffled weights."""

@@ -1,13 +1,18 @@
 """What a Net says of pretrained weights: what they expect, and where files of them are."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
+
+from torch import Tensor
 
 from pipeline.ground.errors import ParamsError
 
 Shapes = Mapping[str, tuple[int, ...]]
 """Name and shape of each tensor."""
+
+ReadTensors = Callable[[], Mapping[str, Tensor]]
+"""Reads a file of weights, safely: nothing in it is run."""
 
 
 @dataclass(frozen=True)
@@ -50,10 +55,20 @@ class Source(Protocol):
 
 @dataclass(frozen=True)
 class Package:
-    """A package whose tensors are an architecture's under other names, one to one and in order."""
+    """A package whose tensors are an architecture's.
 
-    architecture: str
+    Attributes:
+        architectures: Names that the `Net` knows; any of them will do.
+        expected: What they were trained with.
+        is_renamed: Whether they have other names; then they are matched one to one, in order.
+        file: Its path below where packages are installed; None: the one that is a file of weights
+            by its name.
+    """
+
+    architectures: Sequence[str]
     expected: Expected
+    is_renamed: bool = True
+    file: str | None = None
 
 
 class Doubt(NamedTuple):
@@ -63,16 +78,17 @@ class Doubt(NamedTuple):
     remedy: str
 
 
-def check_architecture(wanted: str, architecture: str, *, source: str) -> None:
+def check_architecture(wanted: str | Sequence[str], architecture: str, *, source: str) -> None:
     """Check that a source holds weights of an architecture.
 
     Raises:
         ParamsError: It holds those of another.
     """
-    if architecture != wanted:
+    names = [wanted] if isinstance(wanted, str) else wanted
+    if architecture not in names:
         raise ParamsError(
             "params.yaml",
-            f"must be {wanted} for {source}",
+            f"must be {' or '.join(names)} for {source}",
             field="weights.architecture",
             got=architecture,
         )

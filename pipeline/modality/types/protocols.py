@@ -92,7 +92,8 @@ class Files(Protocol):
     """Words by which people call an item, as the name of a column, the surest first."""
 
     SUFFIXES: tuple[str, ...]
-    """Ends of the names of files that are read, in lower case."""
+    """Ends of the names of files that are read, in lower case; none where only `data.text` says
+    which files hold items."""
 
     UNREAD_SUFFIXES: Collection[str]
     """Of files of this kind that are not read: they are items too, and are quarantined."""
@@ -136,6 +137,15 @@ class Reader(Protocol):
 
     name_notes: Collection[str]
     """Notes that depend on an item's name."""
+
+    placeholder: str
+    """What stands for an item that is lacking, as an example."""
+
+    resembling: str
+    """What items are that resemble each other and are different, as examples."""
+
+    repeated: str
+    """What items are that are copies and not equal, as examples."""
 
     turns: Sequence[str]
     """What may be done to the first item of a pair to get the second; the first is `none`."""
@@ -184,6 +194,9 @@ class Spec(Protocol):
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values for JSON."""
+
+    def told(self) -> str:
+        """Return in a few words what an item becomes."""
 
 
 class Shelf(Protocol):
@@ -239,6 +252,14 @@ class StoredRows(Protocol):
         """Copy rows into memory, in the order asked for."""
 
 
+@dataclass(frozen=True)
+class Weights:
+    """Pretrained weights on disk, as the stage `weights` wrote them."""
+
+    backbone: Path
+    record: Path
+
+
 class Scaling(Protocol):
     """What the values of rows are multiplied with before a network sees them."""
 
@@ -246,14 +267,14 @@ class Scaling(Protocol):
     """The section `normalize`."""
 
     def fit(
-        self, store: StoredRows, params: Any, *, record: Path, plots: Path | None
+        self, store: StoredRows, params: Any, *, weights: Weights, plots: Path | None
     ) -> dict[str, Any]:
         """Fit it on train, and measure every split before and after.
 
         Args:
             store: The rows.
             params: Of the type of `params`.
-            record: Of the weights: what they expect.
+            weights: What they expect.
             plots: A folder for PNG files; None: draw none.
 
         Returns:
@@ -274,11 +295,17 @@ class ReportWords:
 
     one: str
     many: str
+    unit: str
+    """What holds one: a file, or itself."""
+
     content: str
     """What two equal items have in common."""
 
     close: str
     """What two items are that are nearly equal."""
+
+    likeness: str
+    """What the number is called that says how nearly."""
 
 
 class Report(Protocol):
@@ -302,6 +329,14 @@ class Report(Protocol):
 
     def preview(self, raw: Path, path: str, limits: Any) -> str | None:
         """Return what the macro `preview` takes; None where the item is gone since."""
+
+    def beside(self, value: str, other: str) -> Any:
+        """Return what the macro `preview` takes of an item that stands beside one much alike.
+
+        Args:
+            value: Its preview.
+            other: The preview of the other one.
+        """
 
     def tile(self, raw: Path, path: str | None, limits: Any) -> Array:
         """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
@@ -375,3 +410,26 @@ class Quality(Protocol):
 
     def difference(self, row: Array, other: Array) -> str:
         """Say how far two rows differ."""
+
+
+class Baseline(Protocol):
+    """A plain model without transfer."""
+
+    name: str
+    """As metrics.json and messages have it."""
+
+    def answers(
+        self, store: Any, targets: npt.NDArray[Any], asked: Rows, *, classes: int, seed: int
+    ) -> Floats:
+        """Fit it on train, by the weights of the index, and answer other rows.
+
+        Args:
+            store: An open `Store`.
+            targets: Of the rows of train, in order: class numbers, int64, or values, float64.
+            asked: Rows of the store, M of them.
+            classes: K; 0: the targets are values.
+            seed: Of all that is drawn.
+
+        Returns:
+            Probabilities [M, K], whose rows sum to 1, or values [M, 1].
+        """

@@ -23,7 +23,7 @@ def _lite(architecture: str, size_px: int) -> Package:
         interpolation="bicubic",
         license="Apache-2.0",
     )
-    return Package(architecture, expected)
+    return Package((architecture,), expected)
 
 
 PACKAGES = {

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from pipeline.modality.types.protocols import StoredRows
+from pipeline.modality.types.protocols import StoredRows, Weights
 from pipeline.picture.shelf.histograms import count_values
 from pipeline.picture.shelf.normalization import fit, load_pretrained, measure, normalized_levels
 from pipeline.picture.shelf.params import NormalizeParams
@@ -16,11 +16,11 @@ class PictureScaling:
     params = NormalizeParams
 
     def fit(
-        self, store: StoredRows, params: NormalizeParams, *, record: Path, plots: Path | None
+        self, store: StoredRows, params: NormalizeParams, *, weights: Weights, plots: Path | None
     ) -> dict[str, Any]:
         """Fit the normalization on train, and measure and draw every split before and after it."""
         counts = count_values(store)
-        pretrained = load_pretrained(record)
+        pretrained = load_pretrained(weights.record)
         fitted = fit(params.mode, counts["train"], pretrained=pretrained, where=store.folder)
         splits = measure(counts, fitted, params.drift_warn)
         if plots is not None:

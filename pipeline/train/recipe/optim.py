@@ -20,10 +20,10 @@ def build_optimizer(groups: Sequence[Sequence[nn.Parameter]], params: OptimParam
     options = parameter_groups(groups, params)
     if params.name == "sgd":
         return torch.optim.SGD(
-            options, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov
+            options, lr=params.lr, momentum=params.momentum, nesterov=params.nesterov, fused=True
         )
     kind = torch.optim.Adam if params.name == "adam" else torch.optim.AdamW
-    return kind(options, lr=params.lr, betas=(params.beta1, params.beta2))
+    return kind(options, lr=params.lr, betas=(params.beta1, params.beta2), fused=True)
 
 
 def parameter_groups(

@@ -44,8 +44,14 @@ def test_params_are_of_the_modality_whose_keys_they_have(monkeypatch):
 
 @pytest.mark.parametrize(
     ("module", "is_there"),
-    [("explain.poor", True), ("explain.no_such", False), ("no_such_room.poor", False)],
-    ids=["there", "its room alone", "not its room"],
+    [
+        ("explain.poor", True),
+        ("explain.no_such", False),
+        ("no_such_room.poor", False),
+        ("files", True),
+        ("no_such", False),
+    ],
+    ids=["there", "its room alone", "not its room", "a file", "no such file"],
 )
 def test_a_part_may_be_absent_with_its_room_or_alone(module, is_there):
     assert has_part("picture", module) is is_there

@@ -281,7 +281,7 @@ def test_the_code_in_the_key_is_all_that_computes_a_row(store, tmp_path, monkeyp
         path.removeprefix("pipeline/").removesuffix(".py").replace("/", ".")
         for path in closure("pipeline.model.extraction")
     }
-    rooms = ("ground.", "compute.", "modality.", "repo.", "store.", "picture.read.")
+    rooms = ("ground.", "compute.", "modality.", "repo.", "store.", "picture.read.", "text.")
     others = {name for name in imported - computing if not name.startswith(rooms)}
     assert others == OTHERS
 

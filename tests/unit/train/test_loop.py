@@ -1,6 +1,7 @@
 """The loop learns, reports, leaves the world as it was, and refuses to go on with a dead model."""
 
 import dataclasses
+import itertools
 
 import numpy as np
 import pytest
@@ -17,7 +18,7 @@ from pipeline.train.plan import Recipe
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.optim import build_optimizer
 from pipeline.train.recipe.params import OptimParams, ScheduleParams
-from pipeline.train.step import Learner, Method, count_batches, mean_step
+from pipeline.train.step import Learner, Method, count_batches, make_alike, mean_step
 from tests.support.trainable import OFF
 
 TRAIN = {
@@ -289,3 +290,27 @@ def test_batches_and_steps_can_be_replaced():
     assert seen == [3, 2, 3, 2]
     assert len(reports) == 2
     assert model.weight.any()
+
+
+def test_batches_are_made_alike_within_pools_and_keep_their_lengths():
+    generator = np.random.default_rng(1)
+    sizes = generator.integers(1, 9, 95)
+    batches = np.array_split(generator.permutation(95), 10)
+    found = make_alike(batches, sizes, np.random.default_rng(2))
+    assert sorted(np.concatenate(found)) == list(range(95))
+    assert sorted(map(len, found)) == sorted(map(len, batches))
+    for pool, before in ((found[:8], batches[:8]), (found[8:], batches[8:])):
+        assert set(np.concatenate(pool)) == set(np.concatenate(before))
+        ranges = sorted((sizes[each].min(), sizes[each].max()) for each in pool)
+        assert all(low[1] <= high[0] for low, high in itertools.pairwise(ranges))
+    again = make_alike(batches, sizes, np.random.default_rng(2))
+    assert all(map(np.array_equal, found, again))
+
+
+def test_outputs_come_in_the_order_of_the_items_whatever_their_sizes():
+    data = examples(150)
+    layer = linear()
+    nn.init.normal_(layer.weight)
+    own = learner(layer, recipe())
+    sized = dataclasses.replace(data, sizes_N=np.random.default_rng(3).integers(1, 5, 150))
+    torch.testing.assert_close(predict(own, sized), predict(own, data), rtol=0, atol=1e-6)

@@ -62,6 +62,21 @@ class NumberNet:
         del architecture
         return found
 
+    def entry(self, folder: Path, architecture: str) -> None:
+        """Return None: weights are files."""
+        del folder, architecture
+
+    def form(self, path: Path, architecture: str) -> None:
+        """Return None: there are no other forms."""
+        del path, architecture
+
+    def beside(
+        self, path: Path | None, tensors: Mapping[str, Tensor], architecture: str
+    ) -> Mapping[str, Tensor]:
+        """Return none."""
+        del path, tensors, architecture
+        return {}
+
     def looks_like(self, found: Shapes, *, besides: str) -> str | None:
         """Return None: there is one architecture."""
         del found, besides

@@ -40,6 +40,9 @@ class NumberReader:
     notes: Mapping[str, str] = {}
     alarms = frozenset[str]()
     name_notes = frozenset[str]()
+    placeholder = "'0'"
+    resembling = "lists of zeros"
+    repeated = "rounded lists"
     turns = ("none",)
 
     def refuse_unread(self, raw: Path, folder: RawFolder, label_file: Path | None) -> None:

@@ -19,6 +19,10 @@ class NumberSpec:
         """Return plain values for JSON."""
         return asdict(self)
 
+    def told(self) -> str:
+        """Return in a few words what a list becomes."""
+        return f"{self.length} numbers"
+
 
 class NumberShelfParams(ShelfParams):
     """`transform`."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pipeline.numbers.shelf.params import NumberScalingParams
 
-from pipeline.modality.types.protocols import StoredRows
+from pipeline.modality.types.protocols import StoredRows, Weights
 
 
 @dataclass(frozen=True)
@@ -28,10 +28,15 @@ class NumberScaling:
     params = NumberScalingParams
 
     def fit(
-        self, store: StoredRows, params: NumberScalingParams, *, record: Path, plots: Path | None
+        self,
+        store: StoredRows,
+        params: NumberScalingParams,
+        *,
+        weights: Weights,
+        plots: Path | None,
     ) -> dict[str, Any]:
         """Fit on train; draw nothing."""
-        del params, record, plots
+        del params, weights, plots
         values = store.read(store.rows("train"))
         return NumberNormalization(float(values.mean()), float(values.std())).to_dict()
 

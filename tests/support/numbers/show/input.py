@@ -16,6 +16,9 @@ class NumberInput:
 
     one, many = "list", "lists"
     column, key, media = "numbers", "lists", "text"
+    is_text = True
+    written = "Numbers, with commas between them."
+    inline = '"1,2,3"'
     fields = frozenset({"numbers", "lists"})
     holders = ("numbers",)
     examples = ("one.vec", "other.vec")

@@ -16,7 +16,9 @@ from pipeline.store.shards import Array
 class NumberReport:
     """Lists of numbers behind the protocol `Report`."""
 
-    words = ReportWords("list", "lists", "numbers", "lists with nearly the same numbers")
+    words = ReportWords(
+        "list", "lists", "file", "numbers", "lists with nearly the same numbers", "correlation"
+    )
     notes: Mapping[str, str] = {}
     template = "numbers/show/report.html"
     most_work = 1_000
@@ -34,6 +36,11 @@ class NumberReport:
             return read_raw(raw, path, LIMITS.bytes).decode("ascii", "replace")[:80]
         except RawFault:
             return None
+
+    def beside(self, value: str, other: str) -> str:
+        """Return the preview as it is."""
+        del other
+        return value
 
     def tile(self, raw: Path, path: str | None, limits: Any) -> Array:
         """Return a gray square."""

@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 import torch
 
+from pipeline.explain.checks import mean_with_interval, shuffle_weights
 from pipeline.judge.resampling import Bootstrap
 from pipeline.picture.explain.findings import findings, warnings
 from pipeline.picture.explain.gradcam import evidence, heat_maps
-from pipeline.picture.explain.heat_maps import border_mask, mean_with_interval, share_in
-from pipeline.picture.explain.sanity import correlate, cover, hottest, shuffle_weights
+from pipeline.picture.explain.heat_maps import border_mask, share_in
+from pipeline.picture.explain.sanity import correlate, cover, hottest
 from tests.support.planted import planted_predictor, timm_predictor
 
 

@@ -264,6 +264,7 @@ def test_the_stage_writes_the_same_bytes_twice(tmp_path, monkeypatch):
         main(
             unchecked(NormalizeParams(mode="pretrained", drift_warn=0.5)),
             store=tmp_path / "store",
+            backbone=tmp_path / "backbone.safetensors",
             record=tmp_path / "backbone.json",
             normalization=tmp_path / name / "normalization.json",
             plots=tmp_path / name / "plots",

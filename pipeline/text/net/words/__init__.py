@@ -1,0 +1,1 @@
+"""Word vectors: averaged, or under convolutions."""
