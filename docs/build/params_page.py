@@ -29,9 +29,16 @@ def params_page(path: Path = Path("params.yaml")) -> str:
     """Return the page in Markdown."""
     values = read_params(path)
     classes = CLASSES | sections(MODALITIES[0])
-    return _HEAD + "".join(
+    page = _HEAD + "".join(
         _section(name, classes[name], values[name]) for name in values if name in classes
     )
+    for modality in MODALITIES[1:]:
+        own = CLASSES | sections(modality)
+        page += "".join(
+            _section(f"{modality}.{name}", own[name], each)
+            for name, each in values[modality].items()
+        )
+    return page
 
 
 def _section(name: str, kind: type[Section], values: Mapping[str, Any]) -> str:
@@ -56,7 +63,7 @@ def _readers(section: str) -> str:
         f"`{name}`" if path.parent == Path() else f"`{path}:{name}`"
         for path in paths
         for name, facts in read_params(path)["stages"].items()
-        if any(each.partition(".")[0] == section for each in facts.get("params", ()))
+        if any(f"{each}.".startswith(f"{section}.") for each in facts.get("params", ()))
     ]
     return ", ".join(stages) or "no stage"
 

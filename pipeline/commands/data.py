@@ -7,7 +7,7 @@ from typing import Any
 
 from pipeline.commands.output import Commands, say
 from pipeline.ground.errors import ParamsError
-from pipeline.ground.params import Task, load_section, load_value, read_params
+from pipeline.ground.params import Task, in_force, load_section, load_value, read_params
 from pipeline.ground.stage import PARAMS, start_logging
 from pipeline.raw.params import DataParams
 from pipeline.suspects.reasons import REASONS
@@ -124,7 +124,7 @@ def _metrics_diff(arguments: argparse.Namespace) -> int:
 
 
 def _review(options: argparse.Namespace) -> int:
-    raw = read_params(PARAMS)
+    raw = in_force(read_params(PARAMS))
     data = load_section(raw, "data", DataParams, path=PARAMS)
     of_rows = {"--reason": options.reason, "--first": options.first, "--test": options.test}
     if options.append or options.print:

@@ -9,7 +9,7 @@ from pipeline.diff.sheet import write_sheet
 from pipeline.diff.snapshots import read_current, read_recorded
 from pipeline.diff.text import moved_line, render_diff
 from pipeline.ground.errors import DataError
-from pipeline.ground.params import load_section, read_params
+from pipeline.ground.params import in_force, load_section, read_params
 from pipeline.modality.facts import modality_of
 from pipeline.modality.files import files
 from pipeline.modality.reading import reader
@@ -41,7 +41,7 @@ def compare_data(
     if sheet is not None:
         part = reader(modality)
         params = load_section(
-            read_params(root / _PARAMS), "clean", part.params, path=root / _PARAMS
+            in_force(read_params(root / _PARAMS)), "clean", part.params, path=root / _PARAMS
         )
         write_sheet(
             sheet,

@@ -25,8 +25,9 @@ from pipeline.ground.files import md5_file, read_json
 from pipeline.ground.tables import read_table
 from pipeline.manifest.manifest import KEPT, read_manifest
 from pipeline.raw.archive.archive import RawFault
-from pipeline.raw.containers import Container, open_container
+from pipeline.raw.containers import Readable, open_holder
 from pipeline.raw.source import MOST_BYTES
+from pipeline.raw.texts.cell_paths import column_of
 from pipeline.repo.cache import cache_folder, object_path, read_listing
 from pipeline.repo.git import ask_git, has_commit
 from pipeline.repo.history import show
@@ -54,17 +55,19 @@ class CachedFiles:
                 return object_path(self.cache, self.listing[path]).read_bytes()
             for parent in map(str, PurePosixPath(path).parents):
                 if parent in self.listing:
-                    holder = _opened(object_path(self.cache, self.listing[parent]), parent)
-                    return holder.read(path[len(parent) + 1 :], MOST_BYTES)
+                    own, member = self.listing[parent], path[len(parent) + 1 :]
+                    column = column_of(parent, member)
+                    holder = _opened(object_path(self.cache, own), parent, column)
+                    return holder.read(member, MOST_BYTES)
         except (OSError, PipelineError, RawFault):
             return None
         return None
 
 
 @lru_cache(maxsize=4)
-def _opened(path: Path, name: str) -> Container:
-    """Return a container of the cache, whose objects never change, and have no suffix."""
-    return open_container(path, name)
+def _opened(path: Path, name: str, column: str | None) -> Readable:
+    """Return what holds items in the cache, whose objects never change, and have no suffix."""
+    return open_holder(path, name, column)
 
 
 def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:

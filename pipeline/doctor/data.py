@@ -29,7 +29,7 @@ from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, demoted, gather, ok, warn
-from pipeline.ground.params import Task, load_section, load_value, read_params
+from pipeline.ground.params import Task, in_force, load_section, load_value, read_params
 from pipeline.ground.stage import PARAMS
 from pipeline.manifest.manifest import KEPT, SPLITS, reasons
 from pipeline.manifest.params import SplitParams
@@ -106,6 +106,7 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
         target=wanted.data.target,
         layout=wanted.data.layout,
         ignore=wanted.clean.ignore,
+        text=wanted.data.text,
     )
     openable = [each.path for each in found.items if each.reason in (None, "conflict")]
     yield ok(raw, _counted(found, wanted.task))
@@ -289,7 +290,7 @@ def _told(raw: Path, cleaned: Cleaned) -> Iterator[Finding]:
 def expectations() -> Expectations | None:
     """Read what the check needs of params.yaml; None where some of it is wrong."""
     try:
-        params = read_params(PARAMS)
+        params = in_force(read_params(PARAMS))
         own = sections(modality_meant(params))
         return Expectations(
             task=load_value(params, "task", Task, path=PARAMS),

@@ -32,6 +32,7 @@ _WATCHED = (
     "safetensors",
     "scikit-learn",
     "timm",
+    "tokenizers",
     "torch",
     "torchvision",
 )

@@ -12,13 +12,13 @@ from pipeline.clean.labels import check_policy
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
 from pipeline.crossval.params import CrossvalParams
-from pipeline.explain.params import ExplainParams
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import Finding, fault, ok
 from pipeline.ground.params import (
     SECTIONS,
     Section,
     Task,
+    in_force,
     load_section,
     load_value,
     read_params,
@@ -29,7 +29,8 @@ from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
 from pipeline.modality.sections import candidates, modality_meant, sections
-from pipeline.modality.types.params import AugmentSection, CleanParams, ShelfParams
+from pipeline.modality.table import MODALITIES
+from pipeline.modality.types.params import AugmentSection, CleanParams, ExplainParams, ShelfParams
 from pipeline.model.params import FeaturesParams
 from pipeline.raw.labels.columns import OWN_COLUMNS
 from pipeline.raw.params import DataParams
@@ -97,7 +98,7 @@ def check_params(path: Path) -> Generator[Finding, None, Params]:
     params, errors = examine_params(path)
     yield from map(fault, errors)
     if not errors:
-        yield ok(path, f"all {len(SECTIONS)} sections are right, and fit each other")
+        yield ok(path, f"all {len(params.sections) + 1} sections are right, and fit each other")
     return params
 
 
@@ -110,13 +111,13 @@ def examine_params(path: Path) -> tuple[Params, list[ParamsError]]:
     found = read_params(path)
     modality = modality_meant(found)
     tried = candidates(modality)
-    raw = settle(found, {param: values[-1] for param, values in tried.items()})
+    raw = settle(in_force(found), {param: values[-1] for param, values in tried.items()})
     errors: list[ParamsError] = []
     task: Task | None = None
     right: dict[str, Section] = {}
     classes = CLASSES | sections(modality)
-    for key in raw:
-        errors += _refusals(refuse_unknown_sections, {key: raw[key]}, path=path)
+    for key in found:
+        errors += _refusals(refuse_unknown_sections, {key: found[key]}, path=path)
     try:
         task = load_value(raw, "task", Task, path=path)
     except ParamsError as error:
@@ -242,9 +243,8 @@ def _metric(params: Params) -> None:
 
 def _space(params: Params) -> None:
     tune = params.find(TuneParams)
-    if tune and {"task", *params.sections} == set(
-        SECTIONS
-    ):  # ranges are tried in their own sections
+    asked = set(SECTIONS) - set(MODALITIES)
+    if tune and {"task", *params.sections} == asked:  # ranges are tried in their own sections
         check_space(dict(params.raw), tune)
 
 

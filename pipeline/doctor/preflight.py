@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import write_text
-from pipeline.ground.params import load_section, read_params, refuse_unknown_sections
+from pipeline.ground.params import in_force, load_section, read_params, refuse_unknown_sections
 from pipeline.ground.stage import PARAMS
 from pipeline.raw.params import DataParams
 from pipeline.raw.unsafe_entries import refuse_unsafe_entries
@@ -29,7 +29,7 @@ def preflight() -> None:
             cannot read the repository: the result would be recorded without its commit.
     """
     refuse_conflict(PARAMS)
-    raw = read_params(PARAMS)
+    raw = in_force(read_params(PARAMS))
     refuse_unknown_sections(raw, path=PARAMS)
     data = load_section(raw, "data", DataParams, path=PARAMS)
     for field in ("path", "labels"):

@@ -14,9 +14,8 @@ from pipeline.modality.nets import Net, modality_for, net
 from pipeline.modality.types.params import ShelfParams
 from pipeline.modality.types.pretrained import Doubt, Expected, Remote
 from pipeline.track.connection import redact, tracking_uri
-from pipeline.weights.files import check_file, read_state_dict
-from pipeline.weights.matching import match_tensors, rename_in_order
 from pipeline.weights.params import WeightsParams
+from pipeline.weights.reading import check_weights_file, read_weights_file
 from pipeline.weights.sources import cached_file, locate
 
 _LOCAL = Path("weights")
@@ -68,17 +67,14 @@ def _local(weights: WeightsParams, net: Net) -> Generator[Finding, None, Expecte
             scratch=Path(scratch),
             resolve_model=_unasked,
         )
-    sha256 = check_file(file.path, weights.sha256)
+    sha256 = check_weights_file(file, weights, net)
     size = file.path.stat().st_size
     told = f"{size / 1e6:,.0f} MB, sha256 {sha256[:12]}..."
     if size > _READ_AT_MOST:
         yield ok(weights.source, f"{told}; too large to be read here")
         return file.expected
-    tensors, _ = read_state_dict(file.path, weights.key)
-    if file.in_order:
-        tensors = rename_in_order(tensors, weights.architecture, net, where=file.path)
-    matched = match_tensors(tensors, weights.architecture, net, where=file.path)
-    yield ok(weights.source, f"{told}; {len(matched)} tensors fit {weights.architecture}")
+    read = read_weights_file(file, weights, net)
+    yield ok(weights.source, f"{told}; {len(read.tensors)} tensors fit {weights.architecture}")
     if weights.sha256 is None:
         yield warn("params.yaml", "weights.sha256: null lets any file pass", f"write {sha256}")
     return file.expected

@@ -186,6 +186,35 @@ def _plain(value: Any) -> str:
     return str(value) if isinstance(value, int) else json.dumps(value, ensure_ascii=False)
 
 
+def in_force(raw: dict[str, Any]) -> dict[str, Any]:
+    """Return params with the sections that count for the items, and without those that do not.
+
+    A section that is called as a key of `data`, such as `text`, holds sections itself. Where that
+    key of `data` has a value, each stands in place of the section of its name, whole.
+    """
+    blocks = _blocks(raw)
+    settled = {name: value for name, value in raw.items() if name not in blocks}
+    for key, sections in blocks.items():
+        if raw["data"][key] is not None:
+            settled |= sections
+    return settled
+
+
+def written_as(raw: Mapping[str, Any], param: str) -> str:
+    """Return where a param in force, `section.key`, stands in params.yaml: see `in_force`."""
+    section = param.split(".")[0]
+    for key, sections in _blocks(raw).items():
+        if raw["data"][key] is not None and section in sections:
+            return f"{key}.{param}"
+    return param
+
+
+def _blocks(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    data = raw.get("data")
+    keys = data if isinstance(data, dict) else {}
+    return {key: raw[key] for key in keys if isinstance(raw.get(key), dict)}
+
+
 def settle(raw: dict[str, Any], choices: Mapping[str, Any]) -> dict[str, Any]:
     """Return params with the values that were chosen, where they say `auto`.
 
@@ -361,6 +390,7 @@ SECTIONS = (
     "registry",
     "machine",
     "tune",
+    "text",
 )
 """Every key that may stand at the top of params.yaml."""
 

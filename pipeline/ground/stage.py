@@ -34,6 +34,7 @@ from pipeline.ground.locks import try_lock, write_holder
 from pipeline.ground.params import (
     Section,
     Unchecked,
+    in_force,
     load_section,
     load_value,
     read_params,
@@ -215,8 +216,9 @@ def _sections(main: Callable[..., None], choices: Mapping[str, Any]) -> list[Any
     ]
     if not wanted:
         return []
-    raw = settle(read_params(PARAMS), choices)
-    refuse_unknown_sections(raw, path=PARAMS)
+    read = read_params(PARAMS)
+    refuse_unknown_sections(read, path=PARAMS)
+    raw = settle(in_force(read), choices)
     hints = get_type_hints(main)
     sections: list[Any] = []
     problems: list[str] = []

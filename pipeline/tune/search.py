@@ -14,6 +14,7 @@ from pipeline.ground.errors import DataError, Interrupted, ParamsError
 from pipeline.ground.files import replacing, sha256_json
 from pipeline.ground.params import (
     Task,
+    in_force,
     load_section,
     load_value,
     parse_params,
@@ -21,6 +22,7 @@ from pipeline.ground.params import (
     refuse_unknown_sections,
     replace_values,
     settle,
+    written_as,
 )
 from pipeline.ground.stage import read_choices
 from pipeline.keys.keys import train_key
@@ -61,7 +63,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
         ParamsError: A range is wrong, or the features were made with other params.
         Interrupted: Ctrl-C or SIGTERM; finished trials are kept.
     """
-    raw = settle(read_params(PARAMS), read_choices(_ARTIFACTS / "recipe/recipe.json"))
+    raw = settle(in_force(read_params(PARAMS)), read_choices(_ARTIFACTS / "recipe/recipe.json"))
     refuse_unknown_sections(raw, path=PARAMS)
     params = load_section(raw, "tune", TuneParams, path=PARAMS)
     if trials is not None:
@@ -183,8 +185,10 @@ def build_plan(raw: dict[str, Any]) -> tuple[Plan, RuntimeParams]:
 
 def apply_values(text: str, values: dict[str, Any]) -> str:
     """Return the text of params.yaml with other values, and nothing else changed."""
+    present = parse_params(text, PARAMS)
+    values = {written_as(present, param): value for param, value in values.items()}
     changed = replace_values(text, values)
-    wanted = with_values(parse_params(text, PARAMS), values)
+    wanted = with_values(present, values)
     if parse_params(changed, PARAMS) != wanted:
         raise RuntimeError("params.yaml would not read back as it was meant")
     return changed

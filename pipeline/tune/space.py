@@ -83,11 +83,14 @@ def check_space(raw: dict[str, Any], params: TuneParams) -> list[Dimension]:
 
 
 def with_values(raw: dict[str, Any], values: dict[str, Any]) -> dict[str, Any]:
-    """Return params.yaml with other values, by `section.key`."""
+    """Return params with other values, by `section.key`; a section may be in a block."""
     changed = copy.deepcopy(raw)
     for path, value in values.items():
-        section, key = path.split(".")
-        changed[section][key] = value
+        *sections, key = path.split(".")
+        inner = changed
+        for section in sections:
+            inner = inner[section]
+        inner[key] = value
     return changed
 
 

@@ -15,7 +15,7 @@ from pipeline.ground.params import SECTIONS, Unchecked, read_params
 from pipeline.modality.nets import net
 from pipeline.modality.reading import reader
 from pipeline.modality.scaling import scaling
-from pipeline.modality.sections import sections
+from pipeline.modality.sections import explain_params, sections
 from pipeline.modality.shelving import shelf
 from pipeline.model.params import FeaturesParams
 from pipeline.picture.shelf.params import TransformParams
@@ -50,7 +50,7 @@ def write(tmp_path, monkeypatch):
 def test_the_committed_params_are_right():
     found, params = gather("params", check_params(COMMITTED))
     assert [each.level for each in found] == ["ok"]
-    assert set(params.sections) == set(SECTIONS) - {"task"}
+    assert set(params.sections) == set(SECTIONS) - {"task", "text"}
 
 
 OF_PICTURES = {
@@ -58,6 +58,7 @@ OF_PICTURES = {
     "transform": shelf("picture").params,
     "normalize": scaling("picture").params,
     "augment": net("picture").params,
+    "explain": explain_params("picture"),
 }
 """Sections that stages check once they know the modality."""
 

@@ -13,11 +13,13 @@ from pipeline.ground.params import (
     SECTIONS,
     Section,
     Task,
+    in_force,
     load_section,
     load_value,
     read_params,
     refuse_unknown_sections,
     settle,
+    written_as,
 )
 from tests.support.closure import ROOT
 
@@ -189,3 +191,18 @@ def test_a_choice_takes_the_place_of_auto_and_of_nothing_else():
     settled = settle(raw, {"a.x": 0.5, "a.y": 9, "c.x": 1})
     assert settled == {"a": {"x": 0.5, "y": 3, "z": "auto"}, "b": {"x": "auto"}, "task": "auto"}
     assert raw == before
+
+
+def test_a_block_takes_the_place_of_whole_sections_where_its_key_of_data_has_a_value():
+    raw = {
+        "data": {"path": "raw", "text": "review"},
+        "optim": {"lr": 0.1, "name": "sgd"},
+        "train": {"epochs": 3},
+        "text": {"optim": {"lr": 0.2}},
+    }
+    assert in_force(raw) == {"data": raw["data"], "optim": {"lr": 0.2}, "train": {"epochs": 3}}
+    assert written_as(raw, "optim.lr") == "text.optim.lr"
+    assert written_as(raw, "train.epochs") == "train.epochs"
+    without = {**raw, "data": {"path": "raw", "text": None}}
+    assert written_as(without, "optim.lr") == "optim.lr"
+    assert in_force(without) == {name: without[name] for name in ("data", "optim", "train")}
