@@ -18,6 +18,7 @@ from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import write_table
 from pipeline.judge.drawing import draw
 from pipeline.judge.evaluation import judge, summary
+from pipeline.judge.gains import doubt
 from pipeline.judge.params import EvaluateParams
 from pipeline.model.bundle import Predictor
 from pipeline.store.store import Store
@@ -47,6 +48,8 @@ def main(
     write_table(predictions, found.predictions)
     write_json(metrics, found.metrics)
     log.info(summary(found.metrics))
+    if warning := doubt(found.metrics):
+        log.warning(warning)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.files import read_json
+from pipeline.judge.gains import beside, doubt
 from pipeline.judge.metrics import shown
 
 METRICS = Path("artifacts/evaluate/metrics.json")
@@ -32,7 +33,7 @@ def summarize(*, elapsed_s: float) -> str:
         lines += ["  pictures   " + "\n             ".join(plots)]
     lines += [
         "  next       make ui                                  compare runs in the browser",
-        "             dvc exp run -S optim.lr=0.003            try another setting",
+        "             dvc exp run -S train.dropout=0.4         try another setting",
         "             git add -A && git commit && dvc push     share the result",
         "",
     ]
@@ -50,8 +51,11 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
         baseline = metrics.get("baseline", {})
         if isinstance(baseline, dict) and name in baseline:
             text += f"  baseline {baseline[name]:.4f}"
+        if plain := beside(metrics, name):
+            text += f"  {plain}"
         lines.append(text)
-    return [*lines, f"             n = {metrics['n']}"]
+    told = [f"             {warning}"] if (warning := doubt(metrics)) else []
+    return [*lines, f"             n = {metrics['n']}", *told]
 
 
 def _published(published: dict[str, Any]) -> list[str]:

@@ -26,11 +26,11 @@ from pipeline.crossval.plots import draw_folds
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json, replacing_folder, write_json, write_rows
 from pipeline.ground.tables import write_table
-from pipeline.judge.evaluation import group_numbers
 from pipeline.judge.metrics import main
 from pipeline.judge.params import EvaluateParams
 from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.tasks import JUDGES, Judge, judge_ignorant, judge_items, judge_points
+from pipeline.manifest.manifest import group_numbers
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Targets, find_targets
 from pipeline.train.inputs import Parts

@@ -14,7 +14,7 @@ import torch
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.tables import read_table
 from pipeline.ground.tasks import number_columns
-from pipeline.judge.evaluation import group_numbers
+from pipeline.manifest.manifest import group_numbers
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.store.store import Store
 

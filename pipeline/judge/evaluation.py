@@ -13,11 +13,14 @@ import pandas as pd
 
 from pipeline.compute.engine import MachineParams, progress
 from pipeline.ground.errors import DataError
+from pipeline.judge.beside import judge_beside
+from pipeline.judge.gains import beside
 from pipeline.judge.metrics import main
+from pipeline.judge.paired import Items
 from pipeline.judge.params import EvaluateParams
 from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.tasks import JUDGES, judge_ignorant, judge_items
-from pipeline.manifest.manifest import group_names
+from pipeline.manifest.manifest import group_numbers
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.store.store import Store
 
@@ -73,18 +76,23 @@ def judge(
         **task.uncalibrated(raw, targets, bins),
         "baseline": judge_ignorant(bundle.task, known, targets, classes, ece_bins=bins),
     }
+    items = Items(targets, bootstrap.groups_N, tuple(classes), bins)
+    if plain := judge_beside(store, known, items, served, bootstrap):
+        found["beside"] = plain
     return Evaluation(bundle, index, served, targets, found, task.table(index, served, classes))
 
 
 def summary(found: dict[str, Any]) -> str:
-    """Return one line: the main number, its interval, and its baseline."""
+    """Return one line: the main number, its interval, its baseline, and the plain model's."""
     name = main(found)
     interval = found["ci95"].get(name)
     spread = f" (95 %: {interval['low']:.4f} to {interval['high']:.4f})" if interval else ""
-    return (
-        f"test, {found['n']} items: {name} {found[name]:.4f}{spread}, "
-        f"baseline {found['baseline'][name]:.4f}"
+    parts = (
+        f"test, {found['n']} items: {name} {found[name]:.4f}{spread}",
+        f"baseline {found['baseline'][name]:.4f}",
+        beside(found, name),
     )
+    return ", ".join(filter(None, parts))
 
 
 def _raw_outputs(
@@ -93,11 +101,6 @@ def _raw_outputs(
     chunks = [rows[start : start + _CHUNK] for start in range(0, len(rows), _CHUNK)]
     watched = progress(chunks, machine, total=len(chunks), title="evaluate", unit="batches")
     return np.concatenate([predictor.outputs(store.read(chunk)) for chunk in watched])
-
-
-def group_numbers(index: pd.DataFrame) -> np.ndarray:
-    """Number the groups; an item without one is its own."""
-    return pd.factorize(group_names(index))[0].astype(np.int64)
 
 
 def _known(labels: pd.Series, bundle: Bundle, where: Path) -> pd.Series:

@@ -154,8 +154,29 @@ def _r2(judged: Judged) -> np.ndarray:
     targets_N = judged.targets_N
     centered_N = targets_N - targets_N.mean()  # large numbers' variance drowns in their squares
     variance_R = judged.mean(centered_N**2) - judged.mean(centered_N) ** 2
-    flat_R = variance_R <= _FLAT * max(float(np.square(targets_N).max()), 1e-300)
+    flat_R = variance_R <= _tiny_variance(targets_N)
     return np.where(flat_R, np.nan, 1.0 - judged.mse / np.where(flat_R, 1.0, variance_R))
+
+
+def _pearson(judged: Judged) -> np.ndarray:
+    """Return the correlation of values and targets; NaN where either are all the same."""
+    values_N, targets_N = judged.served_NK[:, 0], judged.targets_N
+    centered_N, wanted_N = values_N - values_N.mean(), targets_N - targets_N.mean()
+    spread_R, wanted_R, both_R = (
+        judged.mean(one_N * other_N) - judged.mean(one_N) * judged.mean(other_N)
+        for one_N, other_N in (
+            (centered_N, centered_N),
+            (wanted_N, wanted_N),
+            (centered_N, wanted_N),
+        )
+    )
+    flat_R = (spread_R <= _tiny_variance(values_N)) | (wanted_R <= _tiny_variance(targets_N))
+    divisor_R = np.sqrt(np.where(flat_R, 1.0, spread_R * wanted_R))
+    return np.where(flat_R, np.nan, np.clip(both_R / divisor_R, -1.0, 1.0))
+
+
+def _tiny_variance(values: np.ndarray) -> float:
+    return _FLAT * max(float(np.square(values).max()), 1e-300)
 
 
 @dataclass(frozen=True)
@@ -241,6 +262,7 @@ _ROWS = (
     ),
     Metric("mse", _VALUES, "min", "mean squared error", lambda judged: judged.mse),
     Metric("r2", _VALUES, "max", "variance explained", _r2, place=1),
+    Metric("pearson_r", _VALUES, "max", "correlation with the targets", _pearson, place=1),
 )
 METRICS: Mapping[str, Metric] = {each.name: each for each in _ROWS}
 """Every metric by its name, in the order of display; the first of a task is its main one."""

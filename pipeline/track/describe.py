@@ -4,6 +4,7 @@ import os
 from collections.abc import Mapping
 from typing import Any
 
+from pipeline.judge.gains import beside, doubt
 from pipeline.judge.metrics import shown
 
 _SHORT = 7
@@ -20,8 +21,8 @@ def run_name(params: Mapping[str, Any], key: str) -> str:
 
     The UI cuts long names at their end: what tells runs apart stands first.
     """
-    strategy = _leaf(params, "train", "strategy") or "training"
-    backbone = _leaf(params, "weights", "architecture")
+    strategy = _param(params, "train", "strategy") or "training"
+    backbone = _param(params, "weights", "architecture")
     parts = [strategy, key[:_SHORT], *([backbone] if backbone else [])]
     return experiment_name() or "-".join(parts)
 
@@ -35,8 +36,8 @@ def describe_version(params: Mapping[str, Any], metrics: Mapping[str, Any]) -> s
     """
     first = ", ".join(_short(name, metrics) for name in shown(metrics, place=3)[:_IN_A_LINE])
     return (
-        f"{first}; {metrics.get('n', '?')} test items; {_leaf(params, 'train', 'strategy')}, "
-        f"{_leaf(params, 'weights', 'architecture')}"
+        f"{first}; {metrics.get('n', '?')} test items; {_param(params, 'train', 'strategy')}, "
+        f"{_param(params, 'weights', 'architecture')}"
     )
 
 
@@ -49,13 +50,14 @@ def describe_run(params: Mapping[str, Any], metrics: Mapping[str, Any], *, key: 
         key: `dvc.key`.
     """
     lines = [
-        f"**{_leaf(params, 'weights', 'architecture')}**, strategy "
-        f"`{_leaf(params, 'train', 'strategy')}`, {metrics.get('n', '?')} test items",
+        f"**{_param(params, 'weights', 'architecture')}**, strategy "
+        f"`{_param(params, 'train', 'strategy')}`, {metrics.get('n', '?')} test items",
         "",
         "| metric (test) | value | 95 % interval | baseline |",
         "|---|---|---|---|",
         *(_row(name, metrics) for name in shown(metrics, place=3)),
         "",
+        *_beside(metrics),
         "Get it back: the tag `git.commit` names the commit; then",
         "",
         "```",
@@ -81,6 +83,23 @@ def _row(name: str, metrics: Mapping[str, Any]) -> str:
     baseline = _leaf(metrics, "baseline", name)
     text = f"{baseline:.4f}" if isinstance(baseline, int | float) else ""
     return f"| {name} | {metrics[name]:.4f} | {bounds} | {text} |"
+
+
+def _beside(metrics: Mapping[str, Any]) -> list[str]:
+    """Return a paragraph on the plain model, where there is one."""
+    each = [
+        f"{name} by {text}" for name in shown(metrics, place=1) if (text := beside(metrics, name))
+    ]
+    paragraph = "; ".join([*each, *filter(None, [doubt(metrics)])])
+    return [f"Without transfer: {paragraph}.", ""] if each else []
+
+
+def _param(params: Mapping[str, Any], section: str, key: str) -> Any:
+    """Return a param, from the section that stands in place of another one where there is such."""
+    data = params.get("data")
+    given = [name for name, value in data.items() if value is not None] if data else []
+    instead = [f"{name}.{section}" for name in given if f"{name}.{section}" in params]
+    return _leaf(params, *(instead[:1] or [section]), key)
 
 
 def _leaf(tree: Mapping[str, Any], *keys: str) -> Any:

@@ -1,7 +1,10 @@
 """The stage `evaluate` writes its three outputs, the same bytes each time."""
 
 import json
+from pathlib import Path
+from types import SimpleNamespace
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -61,3 +64,19 @@ def test_a_damaged_store_is_refused(trained, tmp_path):
     shard.write_bytes(data)
     with pytest.raises(IntegrityError, match=r"shard-00000\.npy"):
         evaluate(trained, tmp_path / "a")
+
+
+def test_a_modality_with_a_plain_model_has_it_beside(trained, tmp_path, monkeypatch, caplog):
+    def answers(store, known, asked, *, classes, seed):
+        truth = store.index["label"].iloc[asked].to_numpy()
+        return np.eye(classes)[(truth == "dark").astype(int)]
+
+    without = json.loads(evaluate(trained, tmp_path / "a")[Path("metrics.json")])
+    part = SimpleNamespace(name="seer", answers=answers)
+    monkeypatch.setattr("pipeline.judge.beside.baseline", lambda modality: part)
+    found = json.loads(evaluate(trained, tmp_path / "b")[Path("metrics.json")])
+    plain = found.pop("beside")
+    assert (plain["name"], plain["accuracy"]) == ("seer", 1.0)
+    assert plain["gain"]["accuracy"]["value"] == pytest.approx(found["accuracy"] - 1.0)
+    assert found == without
+    assert "transfer does not pay here" in caplog.text

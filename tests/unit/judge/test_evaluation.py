@@ -195,7 +195,7 @@ def test_regression_in_the_target_s_unit(values, tmp_path):
     truth = store.index["label"].astype(float)
     mean = truth[store.rows("train")].mean()
     assert metrics["baseline"]["mae"] == pytest.approx(np.abs(table["label"] - mean).mean())
-    assert set(metrics) == {"mae", "mse", "rmse", "r2", "n", "baseline", "ci95"}
+    assert set(metrics) == {"mae", "mse", "rmse", "r2", "pearson_r", "n", "baseline", "ci95"}
     assert "mae" in summary(metrics)
     draw(found, tmp_path, store=store, params=PARAMS)
     assert sorted(path.name for path in tmp_path.iterdir()) == [

@@ -188,8 +188,20 @@ def test_regression_scores_agree_with_scikit_learn():
             "mse": reference.mean_squared_error(targets, values),
             "rmse": reference.root_mean_squared_error(targets, values),
             "r2": reference.r2_score(targets, values),
+            "pearson_r": np.corrcoef(targets, values)[0, 1],
         }
     )
+
+
+def test_the_correlation_counts_weights_as_repetitions_and_needs_values_that_differ():
+    targets, values = np.array([1.0, 2.0, 4.0, 4.5]), np.array([1e6, 1e6 + 3, 1e6 + 2, 1e6 + 5])
+    times = np.array([3, 1, 0, 2])
+    found = value_scores(values, targets, times[np.newaxis].astype(float))["pearson_r"][0]
+    repeated = (np.repeat(each, times) for each in (targets, values))
+    assert found == pytest.approx(np.corrcoef(*repeated)[0, 1])
+    assert value_scores(-targets, targets, np.ones((1, 4)))["pearson_r"][0] == pytest.approx(-1.0)
+    for flat in (np.zeros(4), np.full(4, 0.1), np.full(4, 1e9)):
+        assert np.isnan(value_scores(flat, targets, np.ones((1, 4)))["pearson_r"][0])
 
 
 @pytest.mark.parametrize("offset", [1e6, -1e7])
@@ -273,7 +285,10 @@ def test_many_items_are_drawn_in_portions_without_changing_the_draws(monkeypatch
 
 def test_one_order_of_display_from_the_main_metric_to_all():
     names = [*reversed(METRICS), "n", "per_class"]
-    assert shown(names, place=1) == ["accuracy", "f1_macro", "roc_auc", "mae", "r2"]
+    assert shown(names, place=1) == [
+        *("accuracy", "f1_macro", "roc_auc"),
+        *("mae", "r2", "pearson_r"),
+    ]
     assert shown(["loss", "ece", "pr_auc", "accuracy"], place=2) == ["accuracy", "ece"]
     for place in (2, 3):
         found = shown(names, place=place)

@@ -91,3 +91,11 @@ def test_the_description_has_the_numbers_and_the_way_back():
     assert "**resnet18**, strategy `full`, 656 test items" in text
     assert "| accuracy | 0.8500 | 0.8200 to 0.8800 | 0.7000 |" in text
     assert "git checkout" in text
+    assert "Without transfer" not in text
+
+
+def test_the_description_says_what_a_plain_model_comes_to():
+    gain = {"value": -0.01, "low": -0.02, "high": 0.005}
+    plain = {"name": "tfidf", "accuracy": 0.86, "gain": {"accuracy": gain}}
+    text = describe_run(PARAMS, {"accuracy": 0.85, "n": 656, "beside": plain}, key="k" * 64)
+    assert "Without transfer: accuracy by tfidf 0.8600 (gain -0.0200 to +0.0050); tran" in text
