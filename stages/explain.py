@@ -2,8 +2,7 @@
 
 Reads   --store           pictures, labels and the label file's other columns
         --model --bundle --record  what `train` wrote, and its weights' record
-        --metrics --predictions  what `evaluate` found
-        --text            what people say of the model
+        --metrics --predictions --text  what `evaluate` found, and what people say of the model
 Writes  --report --heat  what was found, in numbers; a row for each item with a map
         --card --page  the model card, as Markdown and as one page
         --plots   examples of each class with heat maps; curves as CSV and PNG
@@ -15,7 +14,6 @@ from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
 from pipeline.explain.card_text import read_card_text
-from pipeline.explain.params import ExplainParams
 from pipeline.explain.run import draw, explain_answers
 from pipeline.explain.writing import Sources, write_card
 from pipeline.ground.files import write_json
@@ -25,6 +23,7 @@ from pipeline.ground.tables import write_table
 from pipeline.judge.answers import open_subject
 from pipeline.judge.params import EvaluateParams
 from pipeline.modality.nets import net
+from pipeline.modality.sections import explain_params
 from pipeline.raw.params import DataParams
 from pipeline.train.params import TrainParams
 from pipeline.train.recipe.params import LossParams, OptimParams
@@ -37,7 +36,7 @@ def main(
     loss: LossParams,
     augment: Unchecked,
     evaluate: EvaluateParams,
-    explain: ExplainParams,
+    explain: Unchecked,
     runtime: RuntimeParams,
     machine: MachineParams,
     *,
@@ -58,7 +57,8 @@ def main(
     words = read_card_text(text, data.path)
     device = open_runtime(runtime).device
     subject = open_subject(store, model, bundle=bundle, predictions=predictions, device=device)
-    found = explain_answers(subject, explain, evaluate, machine)
+    asked = explain.check(explain_params(subject.store.modality))
+    found = explain_answers(subject, asked, evaluate, machine)
     draw(found, subject.answers, plots)
     varied = augment.check(net(subject.store.modality).params)
     told = {"train": train, "optim": optim, "loss": loss, "augment": varied}

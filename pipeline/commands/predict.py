@@ -26,7 +26,8 @@ def add(commands: Commands) -> None:
         "paths",
         metavar="PATH",
         nargs="+",
-        help="pictures, folders, .tar or .zip archives, or label files with a column `path`",
+        help="pictures, texts (.txt), folders, .tar or .zip archives, label files with a column "
+        "`path`, or tables of texts: .csv, .tsv, .jsonl or .parquet",
     )
     predict.add_argument(
         "-o",
@@ -50,16 +51,21 @@ def add(commands: Commands) -> None:
     )
     predict.add_argument(
         "--max-pixels",
+        "--max-chars",
         dest="most",
         type=_positive_int,
         metavar="N",
-        help="larger pictures get an error (default: 178956970)",
+        help="larger pictures, and texts of more characters, get an error (default: 178956970 "
+        "pixels, 10000000 characters)",
     )
     predict.add_argument(
-        "--seconds",
-        type=_positive_int,
-        metavar="N",
-        help="for the decoding of one picture (default: 60)",
+        "--seconds", type=_positive_int, metavar="N", help="for reading one item (default: 60)"
+    )
+    predict.add_argument(
+        "--column",
+        metavar="NAME",
+        help="of the texts in tables (default: data.text of the params.yaml here, else `text` or a "
+        "like name, else the only one)",
     )
     predict.add_argument("--progress", choices=("auto", "bar", "lines", "none"), default="auto")
     predict.set_defaults(run=_predict)
@@ -76,6 +82,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         device=arguments.device,
         most=arguments.most,
         seconds=float(arguments.seconds) if arguments.seconds else None,
+        column=arguments.column,
     )
     start_logging(sys.stderr)
     try:

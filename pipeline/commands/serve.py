@@ -49,7 +49,7 @@ def add(commands: Commands) -> None:
         ("decoders", _count(1, 1024), None, "processes that decode (default: one for each core)"),
         ("max-bytes", _count(1_000), 32_000_000, "of a request; more: 413"),
         ("max-pictures", _count(1), 64, "in one request, and not over --queue; more: 413"),
-        ("max-pixels", _count(1), 50_000_000, "of a picture; more: 422"),
+        ("max-pixels", _count(1), 50_000_000, "of a picture, or characters of a text; more: 422"),
         ("decode-timeout", _seconds, 10.0, "seconds for reading one item; more: 422"),
         ("timeout", _seconds, 30.0, "seconds for a request; more: 504"),
         ("queue", _count(1), 256, "items that may wait; more: 429"),

@@ -13,6 +13,7 @@ from typing import Any, ClassVar
 from pipeline.explain.card_text import CardText
 from pipeline.explain.slices import Slice
 from pipeline.explain.words import count_views, number
+from pipeline.judge.gains import beside
 from pipeline.judge.metrics import METRICS, main, shown
 from pipeline.modality.files import files
 from pipeline.modality.shown.explaining import explainer
@@ -193,11 +194,13 @@ def _worth(facts: Facts) -> Part:
         for name in shown(metrics, place=3)
     ]
     baseline = "the commonest class of train" if facts.bundle.classes else "the mean of train"
+    name = main(metrics)
+    plain = f" Without transfer: {name} by {told}." if (told := beside(metrics, name)) else ""
     blocks: list[Block] = [
         Words(
             [
                 f"On {metrics['n']:,} items of the test split, which neither chose an epoch nor a "
-                f"temperature. The baseline always says {baseline}."
+                f"temperature. The baseline always says {baseline}.{plain}"
             ],
             soft=True,
         ),
@@ -223,7 +226,7 @@ def _looks(facts: Facts, explain: Explain) -> Part:
         [
             Words([explain.about(facts.report)], soft=True),
             Words(explain.findings(facts.report)),
-            Gallery(facts.sheets, _files(facts.plots, "sheet-*.jpg"), explain.legend()),
+            Gallery(facts.sheets, _files(facts.plots, "sheet-*"), explain.legend()),
         ],
     )
 
@@ -340,7 +343,6 @@ def _data(facts: Facts) -> Part:
 
 def _model(facts: Facts) -> Part:
     bundle, record = facts.bundle, facts.record
-    spec = bundle.decode
     rows = [
         [
             "architecture",
@@ -350,7 +352,7 @@ def _model(facts: Facts) -> Part:
         ["starts from", record.source],
         ["license of these weights", record.expected.license or NOT_STATED],
         ["sha256 of these weights", record.sha256 or "none: a random start"],
-        ["input", f"{spec.size_px} x {spec.size_px} pixels, {spec.resize}, {spec.interpolation}"],
+        ["input", bundle.decode.told()],
         ["a prediction", f"mean over {count_views(len(bundle.views))}, {bundle.precision}"],
     ]
     params = [

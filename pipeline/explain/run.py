@@ -16,7 +16,6 @@ from pipeline.compute.engine import MachineParams
 from pipeline.explain.abstention import TOLD, judge_abstention
 from pipeline.explain.calibration import judge_calibration
 from pipeline.explain.drawing import answered_curve, reliabilities, residuals, slice_scores
-from pipeline.explain.params import ExplainParams
 from pipeline.explain.slices import Slice, goodness, judge_slices, slice_columns, worst_slice
 from pipeline.ground.files import replacing_folder, write_rows
 from pipeline.ground.plots import regression_scatter
@@ -26,6 +25,7 @@ from pipeline.judge.resampling import Bootstrap
 from pipeline.modality.files import files
 from pipeline.modality.shown.explaining import explainer
 from pipeline.modality.types.evidence import Evidence, Sheet
+from pipeline.modality.types.params import ExplainParams
 
 log = logging.getLogger(__name__)
 

@@ -1,5 +1,7 @@
 """Numbers and counts as people read them."""
 
+from collections.abc import Mapping
+
 
 def number(value: float) -> str:
     """Return a number as people read it: three digits after the point, more where it is small."""
@@ -9,3 +11,10 @@ def number(value: float) -> str:
 def count_views(count: int) -> str:
     """Return a number of views in words."""
     return "1 view" if count == 1 else f"{count} views"
+
+
+def interval(found: Mapping[str, float], style: str) -> str:
+    """Return the interval of a mean, to follow it; nothing where there is none."""
+    if "low" not in found:
+        return ""
+    return f" (95%: {found['low']:{style}} to {found['high']:{style}})"

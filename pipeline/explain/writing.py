@@ -123,4 +123,5 @@ def _counts(index: pd.DataFrame, bundle: Bundle) -> dict[str, dict[str, int]]:
 
 
 def _told(section: Section, names: tuple[str, ...]) -> dict[str, Any]:
-    return {name: getattr(section, name) for name in names}
+    known = type(section).model_fields
+    return {name: getattr(section, name) for name in names if name in known}

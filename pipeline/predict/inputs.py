@@ -4,6 +4,9 @@ Folders and archives are looked through as `clean` looks through a raw folder: h
 files do not count, a label file in a folder itself is no item, and what nobody may open is in
 the list with the reason. A label file names items by its column `path`, or by one that `clean`
 takes for it; its paths are read as `clean` reads them.
+
+Where items are texts, a row of a table is one, unless the table has a column `path` and none of
+texts.
 """
 
 import logging
@@ -12,7 +15,8 @@ from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from pipeline.ground.errors import ParamsError
+from pipeline.ground.errors import DataError, ParamsError
+from pipeline.predict.tables import GivenTable, columns_of, open_table
 from pipeline.raw.containers import is_container
 from pipeline.raw.folder import Folder, is_ignored, look_at, look_into
 from pipeline.raw.item_names import item_nouns
@@ -21,6 +25,8 @@ from pipeline.raw.labels.columns import find_path_column
 from pipeline.raw.labels.path_matching import FileNames, Matched, Written, inside, match_paths
 from pipeline.raw.labels.text_table import TextTable, read_text_table
 from pipeline.raw.source import split_path
+from pipeline.raw.texts.cell_paths import is_text_table
+from pipeline.raw.texts.missing_column import named
 from pipeline.raw.unsafe_entries import entry_fault, safe_path, walk
 
 log = logging.getLogger(__name__)
@@ -56,12 +62,28 @@ class Input:
         return [self.path, self.fault or "", status.st_size, status.st_mtime_ns]
 
 
-def find_inputs(given: Sequence[str], *, but: Path | None = None) -> list[Input]:
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table holds texts.
+
+    Attributes:
+        names: That it may have, the surest first.
+        is_asked: Whether a person named it.
+    """
+
+    names: tuple[str, ...]
+    is_asked: bool
+
+
+def find_inputs(
+    given: Sequence[str], *, but: Path | None = None, texts: Columns | None = None
+) -> list[Input]:
     """List the files, sorted by their paths; one that was reached twice is there once.
 
     Args:
-        given: Paths of items, folders, archives and label files.
+        given: Paths of items, folders, archives, label files and tables of texts.
         but: A file that is none of them, wherever it lies: the output.
+        texts: Where rows of tables are items; None: they are not.
 
     Raises:
         ParamsError: A path is not there, or there is no file in all of them.
@@ -69,7 +91,7 @@ def find_inputs(given: Sequence[str], *, but: Path | None = None) -> list[Input]
     """
     found: dict[str, Input] = {}
     for each in given:
-        for file in _look(each):
+        for file in _look(each, texts):
             found.setdefault(file.path, file)
     if but is not None and but.exists():
         own = but.stat()
@@ -92,7 +114,19 @@ def _is_same(file: Input, own: os.stat_result) -> bool:
         return False
 
 
-def _look(given: str) -> Iterable[Input]:
+def sole_table(given: Sequence[str], texts: Columns | None) -> GivenTable | None:
+    """Return the table of texts that is all that was given, if it is one.
+
+    Raises:
+        DataError: It breaks a rule of its format, or has no rows.
+    """
+    path = Path(given[0]) if len(given) == 1 else None
+    if path is None or texts is None or not _is_table_of_texts(path):
+        return None
+    return open_table(_real(path), texts.names)
+
+
+def _look(given: str, texts: Columns | None) -> Iterable[Input]:
     path = Path(given)
     if given in ("", "-"):
         raise ParamsError(
@@ -102,7 +136,7 @@ def _look(given: str) -> Iterable[Input]:
             remedy=f"name {item_nouns()}, folders, archives or a label file",
         )
     if path.is_dir():
-        return _from_folder(path, look_at(path))
+        return _with_cells(_from_folder(path, look_at(path)), texts)
     if not os.path.lexists(path):
         is_address = "://" in given
         raise ParamsError(
@@ -111,15 +145,68 @@ def _look(given: str) -> Iterable[Input]:
             remedy="nothing is fetched: download it first" if is_address else None,
         )
     fault = entry_fault(str(path), Path("/"))
+    if texts is not None and _is_table_of_texts(path) and (table := _meant(path, texts)):
+        return _cells(path, table)
     if path.suffix.lower() in _TABLES and (fault or not is_container(path)):
         return _from_table(path, read_text_table(path, any_form=True))
-    # Whoever names a link means what it points to.
-    real = Path(os.path.realpath(path)) if path.is_symlink() else path
+    real = _real(path)
     if fault is None and is_container(real):
         return _from_archive(path, real)
     if fault is None and is_container(path):  # a link to a file that is not called so
         return _from_archive(path, path)
     return [Input(_shown(path), real.parent, real.name, f"unsafe_path: {fault}" if fault else None)]
+
+
+def _real(path: Path) -> Path:
+    """Return a path, or what a link points to: whoever names a link means that."""
+    return Path(os.path.realpath(path)) if path.is_symlink() else path
+
+
+def _is_table_of_texts(path: Path) -> bool:
+    """Return whether a path is a regular file whose name is that of such a table."""
+    return path.is_file() and is_text_table(path.name) and is_text_table(_real(path).name)
+
+
+def _meant(path: Path, texts: Columns) -> GivenTable | None:
+    """Open a table of texts; None for a label file.
+
+    Raises:
+        DataError: It is not known which column holds texts.
+    """
+    real = _real(path)
+    table = open_table(real, texts.names)
+    if table is None and (texts.is_asked or "path" not in columns_of(real)):
+        raise DataError(
+            path,
+            "it is not known which column holds the texts",
+            remedy=f"name it with --column; there are {named(columns_of(real))}",
+        )
+    return table
+
+
+def _cells(path: Path, table: GivenTable) -> Iterator[Input]:
+    """List the texts of a table; their rows name the path that was given for it."""
+    root = table.path.parent
+    for inner in table.cells():
+        yield Input(_joined(path, inner.partition("/")[2]), root, inner)
+
+
+def _with_cells(files: Iterable[Input], texts: Columns | None) -> Iterator[Input]:
+    """Replace tables in a folder by their texts; what names no column of them keeps its row."""
+    for file in files:
+        if texts is None or file.fault is not None or not is_text_table(file.inner):
+            yield file
+            continue
+        path = file.root / file.inner
+        table = open_table(path, texts.names) if path.is_file() else None
+        if table is None:
+            fault = "not_text: a table without a column of texts that is known (see --column)"
+            yield replace(file, fault=fault)
+            continue
+        home = Path(file.inner).parent
+        for inner in table.cells():
+            below = (home / inner).as_posix()
+            yield Input(_joined(file.root, below), file.root, below)
 
 
 def _from_folder(root: Path, folder: Folder) -> Iterator[Input]:

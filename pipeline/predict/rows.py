@@ -1,7 +1,6 @@
 """The columns of a prediction, and how they are written: the same rows, the same bytes."""
 
 import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -16,13 +15,16 @@ from pipeline.raw.visible import safe_cell
 FORMATS = (".csv", ".parquet")
 _TEXTS = ("path", "id", "label", "error", "note")
 _COMPRESSION = "zstd"
+TAKEN = "predicted_"
+"""Before the name of a column, where what was given has one of the same name."""
 
 
-def schema_of(description: Mapping[str, Any]) -> pa.Schema:
+def schema_of(description: Mapping[str, Any], *, has_names: bool = True) -> pa.Schema:
     """Return the columns of a model's predictions.
 
     Args:
         description: `Engine.describe`.
+        has_names: Begin with `path` and `id`.
 
     Returns:
         `path`, `id`; `label`, `confidence` and one `p_<class>` for each class, or `value`; `error`;
@@ -31,7 +33,7 @@ def schema_of(description: Mapping[str, Any]) -> pa.Schema:
     own = answer_columns(description["classes"])
     return pa.schema(
         (name, pa.string() if name in _TEXTS else pa.float64())
-        for name in ("path", "id", *own, "error", "note")
+        for name in (*(("path", "id") if has_names else ()), *own, "error", "note")
     )
 
 
@@ -48,8 +50,17 @@ def write_table(path: Path, table: pa.Table) -> None:
         pq.write_table(table, scratch, compression=_COMPRESSION)
 
 
-def write_output(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> None:
-    """Write all tables as one CSV or parquet file, by the ending of its name; one at a time."""
+def write_output(
+    path: Path, tables: Iterable[pa.Table], schema: pa.Schema, *, given: int = 0
+) -> None:
+    """Write all tables as one CSV or parquet file, by the ending of its name; one at a time.
+
+    Args:
+        path: The file.
+        tables: Of the schema.
+        schema: The columns.
+        given: So many of them were given, and are written as they are.
+    """
     with replacing(path) as scratch:
         if path.suffix.lower() == ".parquet":
             with pq.ParquetWriter(scratch, schema, compression=_COMPRESSION) as writer:
@@ -59,7 +70,7 @@ def write_output(path: Path, tables: Iterable[pa.Table], schema: pa.Schema) -> N
         with scratch.open("w", encoding="utf-8", newline="") as stream:
             stream.write(csv_header(schema))
             for table in tables:
-                stream.write(csv_lines(table))
+                stream.write(csv_lines(table, given=given))
 
 
 def csv_header(schema: pa.Schema) -> str:
@@ -67,19 +78,36 @@ def csv_header(schema: pa.Schema) -> str:
     return _lines([schema.names])
 
 
-def csv_lines(table: pa.Table) -> str:
+def csv_lines(table: pa.Table, *, given: int = 0) -> str:
     """Return a table's lines: floats in the shortest form that reads back as the same, null empty.
 
-    A path or an error that a spreadsheet would take for a formula gets a `'` before it.
+    A path or an error that a spreadsheet would take for a formula gets a `'` before it, but for the
+    first columns, which were given.
     """
     columns = [column.to_pylist() for column in table.columns]
     for place, name in enumerate(table.column_names):
-        if name in ("path", "error"):
+        if place < given:
+            columns[place] = [_text(cell) for cell in columns[place]]
+        elif name.removeprefix(TAKEN) in ("path", "error"):
             columns[place] = [cell and safe_cell(cell) for cell in columns[place]]
     return _lines(zip(*columns, strict=True))
 
 
+def _text(cell: Any) -> Any:
+    return cell.decode("utf-8", "backslashreplace") if isinstance(cell, bytes) else cell
+
+
 def _lines(rows: Iterable[Sequence[Any]]) -> str:
-    stream = io.StringIO(newline="")
-    csv.writer(stream, lineterminator="\n").writerows(rows)
-    return stream.getvalue()
+    lines = _Lines()
+    csv.writer(lines, lineterminator="\r\n").writerows(rows)
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """Lines of CSV, ended by a line feed.
+
+    A writer quotes the cells that hold a character of its line's end, so that this must have both.
+    """
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")

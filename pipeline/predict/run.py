@@ -21,10 +21,15 @@ from tqdm import tqdm
 from pipeline.compute.engine import MachineParams, progress
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import sha256_file, sha256_json, target_fault
+from pipeline.ground.params import read_params
+from pipeline.ground.stage import PARAMS
+from pipeline.modality.files import files as files_of
+from pipeline.modality.shown.inputs import item_input
 from pipeline.predict.chunks import Chunks, kept_in
-from pipeline.predict.inputs import Input, find_inputs
+from pipeline.predict.inputs import Columns, Input, find_inputs, sole_table
 from pipeline.predict.rows import FORMATS, csv_header, csv_lines, schema_of, to_table, write_output
 from pipeline.predict.summary import Summary
+from pipeline.predict.tables import GivenTable
 from pipeline.raw.source import RawFault, read_raw
 from pipeline.repo.state import scratch_folder
 from pipeline.version.fetch import fetch_model
@@ -49,6 +54,7 @@ class Options:
         device: `cpu`, `cuda` or `mps`; None: the kind the model was trained on.
         most: That an item may measure, as `ResidentOptions` has it.
         seconds: For reading one item, likewise.
+        column: Of the texts in tables; None: by its name.
     """
 
     output: Path | None
@@ -57,6 +63,7 @@ class Options:
     device: str | None
     most: int | None = None
     seconds: float | None = None
+    column: str | None = None
 
 
 def predict(model: str, given: Sequence[str], options: Options) -> str:
@@ -64,7 +71,8 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
 
     Args:
         model: What `fetch_model` takes.
-        given: Paths of files, folders, archives and label files.
+        given: Paths of files, folders, archives, label files and tables of texts. Where a table is
+            all, its own columns stand before the answers.
         options: How.
 
     Raises:
@@ -76,8 +84,12 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
     """
     if options.output is not None:
         _check_output(options.output, overwrite=options.overwrite)
-    files = find_inputs(given, but=options.output)
     folder = fetch_model(model)
+    texts = _columns(folder.modality, options.column)
+    table = sole_table(given, texts)
+    if table is not None:
+        _refuse_own(options.output, table.path)
+    files = find_inputs(given, but=options.output, texts=texts)
     decoders = options.machine.count_workers()
     try:
         with closing(
@@ -88,7 +100,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
                 ),
             )
         ) as resident:
-            return predict_files(resident, files, options)
+            return predict_files(resident, files, options, table)
     except ResidentDied as error:
         raise MachineError(
             "rootstock predict",
@@ -97,8 +109,16 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
         ) from error
 
 
-def predict_files(resident: Resident, files: Sequence[Input], options: Options) -> str:
+def predict_files(
+    resident: Resident, files: Sequence[Input], options: Options, table: GivenTable | None = None
+) -> str:
     """Predict files with a model that is at work; else as `predict`.
+
+    Args:
+        resident: The model.
+        files: What is predicted.
+        options: How.
+        table: Whose texts the files are, in their order, if they are.
 
     Raises:
         MachineError: Another process makes the same predictions; or standard output is stuck.
@@ -109,13 +129,65 @@ def predict_files(resident: Resident, files: Sequence[Input], options: Options) 
         chunks = Chunks(home, files, _CHUNK)
         schema = schema_of(resident.describe())
         _finish(resident, chunks, schema, options)
-        summary = Summary()
+        summary = Summary(_many(resident))
         tables = _counted(chunks, summary)
+        given = 0
+        if table is not None:
+            own = schema_of(resident.describe(), has_names=False)
+            tables, given = table.joined(tables, own), len(table.schema)
+            schema = table.joined_schema(own)
         if options.output is not None:
-            write_output(options.output, tables, schema)
+            write_output(options.output, tables, schema, given=given)
         else:
-            _print(chain([csv_header(schema)], map(csv_lines, tables)))
+            lines = (csv_lines(each, given=given) for each in tables)
+            _print(chain([csv_header(schema)], lines))
     return summary.text()
+
+
+def _columns(modality: str, column: str | None) -> Columns | None:
+    """Return which columns of tables hold texts; None where items are none.
+
+    Raises:
+        ParamsError: A column is named, and items are no texts.
+    """
+    item = item_input(modality)
+    if not item.is_text:
+        if column is not None:
+            raise ParamsError(
+                "rootstock predict",
+                f"is for models of texts; this one takes {item.many}",
+                field="--column",
+                got=column,
+            )
+        return None
+    if column is not None:
+        return Columns((column,), is_asked=True)
+    usual = dict.fromkeys((*_of_project(), item.column, *files_of(modality).WORDS))
+    return Columns(tuple(usual), is_asked=False)
+
+
+def _of_project() -> Sequence[str]:
+    """Return `data.text` of the params.yaml here, where there is one."""
+    if not PARAMS.is_file():
+        return ()
+    data = read_params(PARAMS).get("data")
+    found = data.get("text") if isinstance(data, dict) else None
+    return (found,) if isinstance(found, str) else ()
+
+
+def _refuse_own(output: Path | None, table: Path) -> None:
+    if output is not None and output.exists() and output.samefile(table):
+        raise ParamsError(
+            "rootstock predict",
+            "must be another file than the table that is read",
+            field="--output",
+            got=str(output),
+        )
+
+
+def _many(resident: Resident) -> str:
+    item = item_input(resident.folder.modality)
+    return item.many if item.is_text else "files"
 
 
 def _print(texts: Iterable[str]) -> None:
@@ -176,13 +248,13 @@ def _finish(resident: Resident, chunks: Chunks, schema: pa.Schema, options: Opti
     total = sum(len(chunk.files) for chunk in chunks.all)
     done = total - len(files)
     if done:
-        log.info("%d of %d files are there from a run before", done, total)
+        log.info("%d of %d %s are there from a run before", done, total, _many(resident))
     with closing(_rows(resident, files, options)) as rows:
         for chunk in chunks.todo:
             chunks.save(chunk, to_table([next(rows) for _ in chunk.files], schema))
             done += len(chunk.files)
             if options.machine.shows_lines():
-                log.info("predict: %d of %d files", done, total)
+                log.info("predict: %d of %d %s", done, total, _many(resident))
 
 
 def _counted(chunks: Chunks, summary: Summary) -> Iterator[pa.Table]:
@@ -197,7 +269,7 @@ def _rows(
     """Yield the row of every file, in their order."""
     reader = _Reader(files, resident.limits.bytes)
     bar: tqdm[Never] = progress(
-        (), options.machine, total=len(files), title="predict", unit="files"
+        (), options.machine, total=len(files), title="predict", unit=_many(resident)
     )
     with bar, closing(resident.stream(reader.contents())) as predictions:
         for prediction in predictions:

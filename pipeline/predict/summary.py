@@ -9,9 +9,14 @@ _SHOWN = 10
 
 
 class Summary:
-    """Counts of rows: labels, or the range of the values; and the reasons of errors."""
+    """Counts of rows: labels, or the range of the values; and the reasons of errors.
 
-    def __init__(self) -> None:
+    Args:
+        many: What rows are called.
+    """
+
+    def __init__(self, many: str) -> None:
+        self._many = many
         self._files = 0
         self._reasons: Counter[str] = Counter()
         self._labels: Counter[str] = Counter()
@@ -34,7 +39,7 @@ class Summary:
     def text(self) -> str:
         """Return one line."""
         n_bad = self._reasons.total()
-        parts = [f"{self._files - n_bad} of {self._files} files predicted"]
+        parts = [f"{self._files - n_bad} of {self._files} {self._many} predicted"]
         if self._labels:
             parts.append(_counted(self._labels))
         if self._lowest <= self._highest:

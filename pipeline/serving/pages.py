@@ -24,21 +24,21 @@ _EXAMPLES = {
 curl -F file=@<example> {base}/predict
 curl -F file=@<example> -F file=@<other> {base}/predict
 curl --data-binary @<example> {base}/predict
-echo '{{"<key>": ["'$(base64 < <example>)'"]}}' | curl -d @- {base}/predict
+echo '{{"<key>": [<inline>]}}' | curl -d @- {base}/predict
 """,
     "/explain": """
 curl -F file=@<example> {base}/explain
 """,
     "/invocations": """
-echo '{{"instances": ["'$(base64 < <example>)'"]}}' | curl -d @- {base}/invocations
+echo '{{"instances": [<inline>]}}' | curl -d @- {base}/invocations
 """,
     "/v1/models/{name}:predict": """
-echo '{{"instances": [{{"b64": "'$(base64 < <example>)'"}}]}}' \\
+echo '{{"instances": [<instance>]}}' \\
   | curl -d @- {base}/v1/models/{model}:predict
 """,
     "/v2/models/{name}/infer": """
 echo '{{"inputs": [{{"name": "<column>", "datatype": "BYTES", "shape": [1],' \\
-     '"data": ["'$(base64 < <example>)'"]}}]}}' | curl -d @- {base}/v2/models/{model}/infer
+     '"data": [<inline>]}}]}}' | curl -d @- {base}/v2/models/{model}/infer
 """,
 }
 """Commands as they are typed."""
@@ -76,7 +76,7 @@ def docs_page(
         names: Of the examples: `base`, where the server is, and `model`.
         words: Of the examples; see `words_of`.
     """
-    examples = {path: text.strip().format(**names) for path, text in fill(_EXAMPLES, words).items()}
+    examples = {path: fill(text.strip().format(**names), words) for path, text in _EXAMPLES.items()}
     text = render(
         "serving/docs.html",
         openapi=openapi,

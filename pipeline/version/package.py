@@ -39,6 +39,7 @@ _PACKAGES = (
     "pyyaml",
     "safetensors",
     "timm",
+    "tokenizers",
     "torch",
     "torchvision",
     "tqdm",

@@ -60,7 +60,7 @@ def predict_rows(predictor: Predictor, cells: Sequence[Any]) -> pd.DataFrame:
 def _encode(item: Input, spec: Any, cell: Any) -> Array | str:
     if isinstance(cell, float) and math.isnan(cell):  # as pandas reads null
         cell = None
-    if isinstance(cell, str) and _HOLDER.fullmatch(cell):
+    if isinstance(cell, str) and not item.is_text and _HOLDER.fullmatch(cell):
         cell = ast.literal_eval(cell)["b64"]
     try:
         found = item.encode(from_cell(item, cell), spec, most=item.most)

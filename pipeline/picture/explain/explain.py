@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from pipeline.compute.engine import MachineParams
-from pipeline.explain.params import ExplainParams
+from pipeline.explain.checks import LEVELS
 from pipeline.explain.words import count_views
 from pipeline.judge.answers import Subject
 from pipeline.judge.resampling import Bootstrap
@@ -16,7 +16,8 @@ from pipeline.model.bundle import Predictor
 from pipeline.picture.explain import findings, sheets
 from pipeline.picture.explain.gradcam import explain_pixels
 from pipeline.picture.explain.heat_maps import describe_look, look
-from pipeline.picture.explain.sanity import LEVELS, check_maps, describe_checks
+from pipeline.picture.explain.params import PictureExplainParams
+from pipeline.picture.explain.sanity import check_maps, describe_checks
 from pipeline.picture.read.spec import Pixels
 
 
@@ -30,7 +31,11 @@ class PictureExplain:
         return explain_pixels(predictor, row)
 
     def look(
-        self, subject: Subject, params: ExplainParams, machine: MachineParams, bootstrap: Bootstrap
+        self,
+        subject: Subject,
+        params: PictureExplainParams,
+        machine: MachineParams,
+        bootstrap: Bootstrap,
     ) -> Evidence:
         """Make heat maps of the test split, and check some."""
         answers = subject.answers
@@ -38,8 +43,8 @@ class PictureExplain:
         checks = check_maps(subject, found, params)
         measured = {
             **{f"correlation_{level}": checks.correlations[level] for level in LEVELS},
-            "lost_hottest": checks.lost_N,
-            "lost_elsewhere": checks.control_N,
+            "lost_hottest": checks.fall.most,
+            "lost_elsewhere": checks.fall.elsewhere,
         }
         columns = {"border": found.border_N}
         for name, values in measured.items():

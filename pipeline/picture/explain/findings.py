@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.explain.words import number
+from pipeline.explain.words import interval, number
 
 _FEW = 6
 
@@ -44,7 +44,7 @@ def _border(border: Mapping[str, Any]) -> list[str]:
     heat, area = border["heat"], border["area"]
     told = (
         f"The outer border is {area:.1%} of the area and holds {heat['mean']:.1%} of the heat"
-        f"{_spread(heat, '.1%')}"
+        f"{interval(heat, '.1%')}"
     )
     if "low" not in heat:
         return [f"{told}; without intervals, no claim is made."]
@@ -59,7 +59,7 @@ def _border(border: Mapping[str, Any]) -> list[str]:
 def _sanity(report: Mapping[str, Any]) -> list[str]:
     sanity = report["sanity"]
     told = [
-        f"{sanity[level]['mean']:.2f}{_spread(sanity[level], '.2f')} with {what}"
+        f"{sanity[level]['mean']:.2f}{interval(sanity[level], '.2f')} with {what}"
         for level, what in (
             ("head", "the head's weights shuffled"),
             ("top", "those of the last stage as well"),
@@ -90,7 +90,7 @@ def _covered(report: Mapping[str, Any]) -> str:
         f"With the hottest {covered['area']:.0%} of a picture blurred, {what} falls by "
         f"{number(covered['hottest']['mean'])} on average; with a patch of the same shape on the "
         f"opposite side by {number(covered['elsewhere']['mean'])}. The difference is "
-        f"{number(difference['mean'])}{_spread(difference, '.3f')}: {verdict} "
+        f"{number(difference['mean'])}{interval(difference, '.3f')}: {verdict} "
         f"({covered['items']} pictures).{_each(covered.get('by_answer', {}))}"
     )
 
@@ -104,9 +104,3 @@ def _each(by_answer: Mapping[str, Any]) -> str:
         for name, each in by_answer.items()
     ]
     return f" By the answer: {', '.join(told)}."
-
-
-def _spread(found: Mapping[str, float], style: str) -> str:
-    if "low" not in found:
-        return ""
-    return f" (95%: {found['low']:{style}} to {found['high']:{style}})"

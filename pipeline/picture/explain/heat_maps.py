@@ -3,7 +3,6 @@
 Axes: N = items with a map, h, w = size of the map, S = size of a picture.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +10,11 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.explain.params import ExplainParams
+from pipeline.explain.checks import mean_with_interval
 from pipeline.judge.answers import Answers, Subject
-from pipeline.judge.resampling import Bootstrap, Scores, intervals, weigh
+from pipeline.judge.resampling import Bootstrap
 from pipeline.picture.explain.gradcam import METHOD, Maps, evidence, heat, layer_name
+from pipeline.picture.explain.params import PictureExplainParams
 
 _CHUNK = 32
 
@@ -44,7 +44,7 @@ class Look:
         return np.asarray(heat(self.evidence_Nhw[number : number + 1], size_px)[0])
 
 
-def look(subject: Subject, params: ExplainParams, machine: MachineParams) -> Look:
+def look(subject: Subject, params: PictureExplainParams, machine: MachineParams) -> Look:
     """Make the maps of the test items, or of the first by their ids where there are too many."""
     answers, store, predictor = subject.answers, subject.store, subject.predictor
     first = np.argsort(answers.index["id"].to_numpy(dtype=str), kind="stable")[: params.items]
@@ -107,20 +107,6 @@ def describe_look(answers: Answers, found: Look, bootstrap: Bootstrap) -> dict[s
         "without_heat": int((~has_heat).sum()),
         "border": border,
     }
-
-
-def mean_with_interval(
-    values_N: np.ndarray, groups_N: np.ndarray, bootstrap: Bootstrap
-) -> dict[str, float]:
-    """Return `mean`, and `low` and `high` of its 95 % interval, from resamples of whole groups."""
-    numbers_N = np.unique(groups_N, return_inverse=True)[1].astype(np.int64)
-
-    def scores(weights_RN: np.ndarray) -> Scores:
-        return {"mean": weigh(weights_RN, values_N) / weights_RN.sum(axis=1)}
-
-    own = Bootstrap(bootstrap.resamples, bootstrap.seed, numbers_N)
-    spread: Mapping[str, float] = intervals(scores, own).get("mean", {})
-    return {"mean": float(values_N.mean()), **spread}
 
 
 def _by_answer(answers: Answers, places: np.ndarray, share_N: np.ndarray) -> dict[str, Any]:

@@ -1,38 +1,33 @@
-"""Two checks of the maps themselves: do they depend on the weights, and does the model on them?
+"""The two checks of `pipeline.explain.checks`, for maps of pictures.
 
-1. Weights are shuffled, of the head alone and of the last stage as well. A map that hardly changes
-   shows edges of the picture, not what the model learned.
-2. Where a picture is hottest, a blurred copy of it covers it; in comparison, a patch of the same
-   shape turned by half around the picture's center. Only what the model needs lowers its answer.
-
-Sources:
-    1. Adebayo et al. (2018), "Sanity checks for saliency maps".
-    2. Samek et al. (2017), "Evaluating the visualization of what a deep neural network has
-       learned".
+Where a picture is hottest, a blurred copy of it covers it; in comparison, a patch of the same shape
+turned by half around the picture's center.
 
 Axes: N = items checked, h, w = size of the map, S = size of a picture.
 """
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
-import pandas as pd
 import torch
 from scipy import stats
-from torch import nn
 from torch.nn import functional
 
-from pipeline.compute.device import torch_generator
-from pipeline.explain.params import ExplainParams
+from pipeline.explain.checks import (
+    Fall,
+    choose_checked,
+    describe_fall,
+    describe_sanity,
+    shuffled_correlations,
+)
 from pipeline.judge.answers import Answers, Subject
 from pipeline.judge.resampling import Bootstrap
-from pipeline.model.bundle import Predictor, load_network
-from pipeline.model.network import Network
+from pipeline.model.bundle import Predictor
 from pipeline.picture.explain.gradcam import Maps, evidence
-from pipeline.picture.explain.heat_maps import Look, mean_with_interval
+from pipeline.picture.explain.heat_maps import Look
+from pipeline.picture.explain.params import PictureExplainParams
 from pipeline.picture.read.spec import Pixels
 
 _SHADES = 6
@@ -40,9 +35,6 @@ _SHADES = 6
 
 _EDGES = 32
 """The mask's soft edge is about this part of the side, thrice."""
-
-LEVELS = ("head", "top")
-"""What is shuffled: the head, or the head and the last stage of the backbone."""
 
 
 @dataclass(frozen=True)
@@ -53,17 +45,15 @@ class Checks:
         places_N: Which of the maps were checked.
         correlations: By level, the mean rank correlation over the randomizations; NaN where a map
             has no heat before, or none after any of them.
-        lost_N: How far the answer fell with the hottest part covered.
-        control_N: The same with the patch elsewhere.
+        fall: How far the answer fell with the hottest part covered, and with the patch elsewhere.
     """
 
     places_N: npt.NDArray[np.int64]
     correlations: dict[str, npt.NDArray[np.float64]]
-    lost_N: npt.NDArray[np.float64]
-    control_N: npt.NDArray[np.float64]
+    fall: Fall
 
 
-def check_maps(subject: Subject, found: Look, params: ExplainParams) -> Checks:
+def check_maps(subject: Subject, found: Look, params: PictureExplainParams) -> Checks:
     """Check maps, as evenly as may be of each answer; the first of each by their items' ids.
 
     Args:
@@ -72,27 +62,16 @@ def check_maps(subject: Subject, found: Look, params: ExplainParams) -> Checks:
         params: How many items, how often, how much is covered.
     """
     answers, predictor = subject.answers, subject.predictor
-    places = _chosen(answers, found, params.checked)
+    places = choose_checked(answers, found.places_N, params.checked)
     mine = found.places_N[places]
     pictures, outputs = subject.store.read(answers.rows_N[mine]), answers.outputs[mine]
-    correlations: dict[str, npt.NDArray[np.float64]] = {}
-    for level in LEVELS:
-        rounds = []
-        for number in range(params.randomizations):
-            generator = torch_generator("cpu", params.seed, level, number)
-            other = evidence(_shuffled(subject, level, generator), pictures, outputs)
-            rounds.append(correlate(found.evidence_Nhw[places], other))
-        correlations[level] = _mean_correlation(rounds)
-    lost, control = _cover(found, places, pictures, predictor, outputs, params.covered_frac)
-    return Checks(places, correlations, lost, control)
 
+    def compare(other: Predictor) -> npt.NDArray[np.float64]:
+        return correlate(found.evidence_Nhw[places], evidence(other, pictures, outputs))
 
-def shuffle_weights(tensors: Sequence[nn.Parameter], generator: torch.Generator) -> None:
-    """Put the values of each tensor in another order, in place: scales stay, what is known goes."""
-    with torch.no_grad():
-        for tensor in tensors:
-            order = torch.randperm(tensor.numel(), generator=generator)
-            tensor.copy_(tensor.flatten()[order].view_as(tensor))
+    correlations = shuffled_correlations(subject, params, compare)
+    fall = _cover(found, places, pictures, predictor, outputs, params.covered_frac)
+    return Checks(places, correlations, fall)
 
 
 def correlate(first_Nhw: Maps, second_Nhw: Maps) -> npt.NDArray[np.float64]:
@@ -136,82 +115,23 @@ def cover(picture: Pixels, mask_SS: npt.NDArray[np.bool_]) -> Pixels:
 
 
 def describe_checks(
-    answers: Answers, found: Look, checks: Checks, params: ExplainParams, bootstrap: Bootstrap
+    answers: Answers,
+    found: Look,
+    checks: Checks,
+    params: PictureExplainParams,
+    bootstrap: Bootstrap,
 ) -> dict[str, Any]:
     """Return what report.json holds of the checks."""
-    groups = answers.groups_N[found.places_N[checks.places_N]]
-    sanity: dict[str, Any] = {
-        "items": len(checks.places_N),
-        "randomizations": params.randomizations,
-        "limit": params.max_correlation,
-    }
-    for level, values_N in checks.correlations.items():
-        defined = ~np.isnan(values_N)
-        sanity[level] = {"n": int(defined.sum())}
-        if defined.any():
-            sanity[level] |= mean_with_interval(values_N[defined], groups[defined], bootstrap)
-    means = [sanity[level]["mean"] for level in LEVELS if "mean" in sanity[level]]
-    sanity["maps_depend_on_weights"] = all(mean <= params.max_correlation for mean in means)
-    difference = checks.lost_N - checks.control_N
-    covered: dict[str, Any] = {
-        "items": len(checks.places_N),
+    places = found.places_N[checks.places_N]
+    names = ("hottest", "elsewhere")
+    covered = {
+        "items": len(places),
         "area": params.covered_frac,
-        "hottest": mean_with_interval(checks.lost_N, groups, bootstrap),
-        "elsewhere": mean_with_interval(checks.control_N, groups, bootstrap),
-        "difference": mean_with_interval(difference, groups, bootstrap),
+        **describe_fall(answers, places, checks.fall, bootstrap, names=names),
     }
-    if answers.is_classes:
-        covered["by_answer"] = _by_answer(answers, found, checks)
+    groups = answers.groups_N[places]
+    sanity = describe_sanity(checks.correlations, groups, params, bootstrap)
     return {"sanity": sanity, "covered": covered}
-
-
-def _chosen(answers: Answers, found: Look, count: int) -> npt.NDArray[np.int64]:
-    """Choose maps, the first by id of each answer, then the second of each, and so on."""
-    table = pd.DataFrame(
-        {
-            "id": answers.index["id"].to_numpy(dtype=str)[found.places_N],
-            "answer": answers.outputs[found.places_N],
-        }
-    ).sort_values("id")
-    table["turn"] = table.groupby("answer").cumcount()
-    first = table.sort_values(["turn", "id"]).index[:count]
-    return np.sort(first.to_numpy(dtype=np.int64))
-
-
-def _by_answer(answers: Answers, found: Look, checks: Checks) -> dict[str, Any]:
-    """Return, for each class that was answered, items and means with the parts covered."""
-    outputs = answers.outputs[found.places_N[checks.places_N]]
-    return {
-        name: {
-            "n": int(mask.sum()),
-            "hottest": float(checks.lost_N[mask].mean()),
-            "elsewhere": float(checks.control_N[mask].mean()),
-        }
-        for number, name in enumerate(answers.bundle.classes)
-        if (mask := outputs == number).any()
-    }
-
-
-def _shuffled(subject: Subject, level: str, generator: torch.Generator) -> Predictor:
-    """Load the model again and shuffle it: the one that serves is folded for good."""
-    bundle = subject.predictor.bundle
-    network = load_network(subject.model, bundle)
-    shuffle_weights(_layers(network, level), generator)
-    return Predictor(network, bundle, runtime=subject.predictor.runtime)
-
-
-def _layers(network: Network, level: str) -> list[nn.Parameter]:
-    head = [network.head.weight]  # its bias moves no map
-    return head if level == "head" else [*head, *network.backbone.groups(None)[-1]]
-
-
-def _mean_correlation(rounds: Sequence[npt.NDArray[np.float64]]) -> npt.NDArray[np.float64]:
-    """Return the mean of those that are defined, [N]."""
-    table = np.stack(rounds)
-    defined = ~np.isnan(table)
-    count_N = defined.sum(axis=0)
-    total_N = np.where(defined, table, 0.0).sum(axis=0)
-    return np.where(count_N > 0, total_N / np.maximum(count_N, 1), np.nan)
 
 
 def _cover(
@@ -221,7 +141,7 @@ def _cover(
     predictor: Predictor,
     outputs: np.ndarray,
     share: float,
-) -> tuple[npt.NDArray[np.float64], npt.NDArray[np.float64]]:
+) -> Fall:
     """Return how far the answers fall with the hottest part covered, and with a patch elsewhere."""
     masks = [hottest(found.heat(place, pictures.shape[-1]), share) for place in places]
     hot = [cover(each, mask) for each, mask in zip(pictures, masks, strict=True)]
@@ -232,4 +152,4 @@ def _cover(
     plain, without, control = (
         predictor.predict(np.stack(list(each)))[rows, outputs] for each in (pictures, hot, turned)
     )
-    return plain - without, plain - control
+    return Fall(plain - without, plain - control)

@@ -1,21 +1,18 @@
-"""Examples of each class, right and wrong, with what the model looked at.
+"""Examples of pictures, with what the model looked at.
 
-Examples are spread evenly from the surest to the least sure: a choice of the surest alone would
-flatter the maps.
-
-Axes: N = items with a map, S = size of a picture.
+Axes: S = size of a picture.
 """
 
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
 
+from pipeline.explain import examples
+from pipeline.explain.examples import short, told
 from pipeline.judge.answers import Answers
-from pipeline.modality.types.evidence import Legend, Part, Sheet, spread_evenly
+from pipeline.modality.types.evidence import Legend, Sheet
 from pipeline.pages.sources import inline
 from pipeline.picture.explain.drawing import heat_sheet
 from pipeline.picture.explain.heat_maps import Look
@@ -25,15 +22,11 @@ from pipeline.picture.show.preview import encode_jpeg, shrink
 from pipeline.raw.visible import visible
 from pipeline.store.store import Store
 
-MOST_CLASSES = 24
-"""Classes with a sheet; with more these are the ones with the most wrong answers."""
-
 _MAX_BYTES = 480_000
 _SIDE_PX = 176
 _SHOT_BYTES = 12_000
 """Of a picture on a page."""
 
-_NAME_CHARS = 30
 _LEGEND = "heat, from little to most: what spoke for the answer that the model gave (Grad-CAM)"
 
 
@@ -63,8 +56,8 @@ Shown = Sheet[Example]
 
 def legend() -> Legend:
     """Return what the colors mean."""
-    told = "from little to much of what spoke for the answer that the model gave"
-    return Legend(_jpeg(legend_strip()), told)
+    words = "from little to much of what spoke for the answer that the model gave"
+    return Legend(_jpeg(legend_strip()), words)
 
 
 def _jpeg(pixels: Pixels) -> str:
@@ -80,44 +73,33 @@ def choose_examples(answers: Answers, found: Look, store: Store, count: int) -> 
         store: The pictures.
         count: Of each part.
     """
-    if not answers.is_classes:
-        errors = np.abs(answers.served[found.places_N, 0] - answers.targets_N[found.places_N])
-        order = np.argsort(errors, kind="stable")
-        ends = (("smallest errors", order[:count]), ("largest errors", order[::-1][:count]))
-        parts = [
-            Part(
-                name,
-                len(order),
-                "in their order",
-                [_example(answers, found, store, int(each)) for each in chosen],
-            )
-            for name, chosen in ends
-        ]
-        return [Sheet(f"{answers.bundle.target}: heat is what raises the value", parts)]
-    return [_class_sheet(answers, found, store, count, number) for number in _shown(answers)]
+
+    def make(number: int) -> Example:
+        return _example(answers, found, store, number)
+
+    return examples.choose_examples(
+        answers,
+        found.places_N,
+        count,
+        make,
+        of_class="where the model looked",
+        of_values="heat is what raises the value",
+    )
 
 
 def write_sheets(folder: Path, sheets: Sequence[Shown]) -> None:
     """Write a JPEG for each sheet, below 500 kB."""
     strip = legend_strip()
-    for number, sheet in enumerate(sheets, start=1):
-        pixels = heat_sheet(
-            [
-                (
-                    part.title(),
-                    [
-                        (each.picture, each.hot, f"{each.name}\n{each.told}")
-                        for each in part.examples
-                    ],
-                )
-                for part in sheet.parts
-            ],
-            title=sheet.title,
-            legend=(strip, _LEGEND),
-        )
-        slug = re.sub(r"[^a-z0-9]+", "-", sheet.title.split(":")[0].lower()).strip("-")[:40]
-        content = encode_jpeg(pixels, _MAX_BYTES)
-        (folder / f"sheet-{number:02d}-{slug or 'class'}.jpg").write_bytes(content)
+    for file, sheet in zip(examples.sheet_files(folder, sheets, ".jpg"), sheets, strict=True):
+        parts = [
+            (
+                part.title(),
+                [(each.picture, each.hot, f"{each.name}\n{each.told}") for each in part.examples],
+            )
+            for part in sheet.parts
+        ]
+        pixels = heat_sheet(parts, title=sheet.title, legend=(strip, _LEGEND))
+        file.write_bytes(encode_jpeg(pixels, _MAX_BYTES))
 
 
 def legend_strip(width_px: int = 256, height_px: int = 16) -> Pixels:
@@ -129,31 +111,6 @@ def legend_strip(width_px: int = 256, height_px: int = 16) -> Pixels:
     return np.asarray(colors.round(), dtype=np.uint8)
 
 
-def _class_sheet(answers: Answers, found: Look, store: Store, count: int, number: int) -> Shown:
-    name = answers.bundle.classes[number]
-    mine = answers.targets_N[found.places_N] == number
-    right = answers.right[found.places_N]
-    parts = []
-    for word, mask in (("right", mine & right), ("wrong", mine & ~right)):
-        chosen = _spread(answers.confidence[found.places_N], np.flatnonzero(mask), count)
-        examples = [_example(answers, found, store, int(each)) for each in chosen]
-        parts.append(Part(word, int(mask.sum()), "from the surest to the least sure", examples))
-    return Sheet(f"{visible(name)}: where the model looked", parts)
-
-
-def _shown(answers: Answers) -> list[int]:
-    """Return class numbers in order; where there are too many, those with the most mistakes."""
-    wrong = np.bincount(answers.targets_N[~answers.right], minlength=len(answers.bundle.classes))
-    worst = np.argsort(-wrong, kind="stable")[:MOST_CLASSES]
-    return [int(each) for each in np.sort(worst)]
-
-
-def _spread(confidence_N: np.ndarray, places: np.ndarray, count: int) -> np.ndarray:
-    """Return some of the places, evenly along their confidence, the surest first."""
-    ranked = places[np.argsort(-confidence_N[places], kind="stable")]
-    return np.asarray(ranked[spread_evenly(len(ranked), count)])
-
-
 def _example(answers: Answers, found: Look, store: Store, number: int) -> Example:
     place = int(found.places_N[number])
     picture = store.read(answers.rows_N[[place]])[0].transpose(1, 2, 0)
@@ -161,17 +118,6 @@ def _example(answers: Answers, found: Look, store: Store, number: int) -> Exampl
     return Example(
         picture,
         lay_over(picture, found.heat(number, store.spec.size_px)),
-        _short(visible(Path(str(row["path"])).name)),
-        _told(row, is_classes=answers.is_classes),
+        short(visible(Path(str(row["path"])).name)),
+        told(row, is_classes=answers.is_classes),
     )
-
-
-def _told(row: pd.Series, *, is_classes: bool) -> str:
-    if not is_classes:
-        return f"{row['label']:.4g}, said {row['value']:.4g}"
-    said = f"said {visible(str(row['predicted']))}"
-    return f"{_short(said)}, {row['confidence']:.2f}"
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= _NAME_CHARS else f"…{text[-_NAME_CHARS + 1 :]}"

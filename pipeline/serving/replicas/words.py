@@ -13,9 +13,10 @@ _PLACE = re.compile(r"<(\w+)>")
 
 def words_of(item: Input) -> dict[str, str]:
     """Return the words of a modality by the names of their places, as in `One <one>`."""
-    names = {name: str(getattr(item, name)) for name in ("one", "many", "column", "key", "media")}
+    own = ("one", "many", "column", "key", "media", "written", "inline")
     return {
-        **names,
+        **{name: str(getattr(item, name)) for name in own},
+        "instance": item.inline if item.is_text else f'{{"b64": {item.inline}}}',
         "Many": item.many.capitalize(),
         "Key": item.key.capitalize(),
         "asked": item.explanation.asked,

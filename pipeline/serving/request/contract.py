@@ -64,7 +64,7 @@ def _body(description: str, **kinds: str) -> dict[str, Any]:
 
 
 _ITEMS = _body(
-    "One encoded <one> as it is, a form with one file or several, or JSON. The bytes tell where "
+    "One <one> as its file has it, a form with one file or several, or JSON. The bytes tell where "
     "there is no type, or another one. `Content-Encoding` may be gzip or deflate.",
     **{"multipart/form-data": "Form", _JSON: "<Key>"},
 )

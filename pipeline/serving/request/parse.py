@@ -34,6 +34,9 @@ _LOST = frozenset(b"\0\r\n")
 _TEXTS = (b"data:", b"http://", b"https://")
 """How a text begins that is read as one, if only to say what is wrong with it."""
 
+_OF_FIELDS = "text/plain"
+"""The type of a form's fields that name none."""
+
 
 @dataclass(frozen=True)
 class Parsed:
@@ -93,11 +96,13 @@ class _BodyReader:
     def choose(self, body: bytes) -> Callable[[bytes], Parsed]:
         """Choose by the type, or by the bytes where the type is none that has a form of its own."""
         kind = self._type.partition(";")[0].strip().lower()
+        if read := self._by_kind.get(kind):
+            return read
         if kind.startswith(self._media) and kind != self._media:
             return self.read_bytes
         if kind.endswith("+json"):
             return self._read_json
-        if read := self._by_kind.get(kind) or self._guess(kind, body):
+        if read := self._guess(kind, body):
             return read
         if not body:
             raise unprocessable("empty", "the request has no body")
@@ -120,6 +125,8 @@ class _BodyReader:
             return self._read_urlencoded
         if item_format(head) or unread_format(head) or self._item.from_bytes(body) is not body:
             return self.read_bytes
+        if self._item.is_text and body and not kind:
+            return self.read_bytes
         return self._read_urlencoded if kind == _URLENCODED and b"=" in head else None
 
     def read_bytes(self, body: bytes) -> Parsed:
@@ -127,7 +134,7 @@ class _BodyReader:
         return Parsed([self._item.from_bytes(body)], is_list=False)
 
     def _read_text(self, body: bytes) -> Parsed:
-        text = body.decode("utf-8", "replace")
+        text = body.decode("utf-8", "surrogateescape")
         return Parsed([self._shapes.read_text("the body", text)], is_list=False)
 
     def _read_json(self, body: bytes) -> Parsed:
@@ -152,15 +159,18 @@ class _BodyReader:
         if part.filename == "" and not part.content:
             return None
         is_file = part.filename is not None or part.kind == BYTES
-        is_file = is_file or part.kind.startswith(self._media)
+        is_file = is_file or (part.kind.startswith(self._media) and part.kind != _OF_FIELDS)
         if is_file or item_format(part.content[:HEAD_BYTES]):
             return self._item.from_bytes(part.content)
-        return self._read_field(part.name, part.content.decode("utf-8", "replace"))
+        return self._read_field(part.name, part.content.decode("utf-8", "surrogateescape"))
 
     def _read_urlencoded(self, body: bytes) -> Parsed:
         try:
             fields = parse_qsl(
-                body.decode("ascii"), strict_parsing=True, max_num_fields=self._most + _MOST_FIELDS
+                body.decode("ascii"),
+                strict_parsing=True,
+                errors="surrogateescape",
+                max_num_fields=self._most + _MOST_FIELDS,
             )
         except ValueError:
             raise malformed(
@@ -168,15 +178,17 @@ class _BodyReader:
                 "the body is no form of ASCII fields and values (send a file as `curl -F "
                 "file=@FILE` does; `curl -d` takes line ends out of it)",
             ) from None
-        # A plus sign that was not escaped arrives as a blank; base64 has no blanks of its own.
-        found = (self._read_field(name, value.replace(" ", "+")) for name, value in fields)
+        if not self._item.is_text:
+            # A plus sign that was not escaped arrives as a blank; base64 has no blanks of its own.
+            fields = [(name, value.replace(" ", "+")) for name, value in fields]
+        found = (self._read_field(name, value) for name, value in fields)
         return self._files(
             (each for each in found if each is not None), [name for name, _ in fields]
         )
 
     def _read_field(self, name: str, text: str) -> bytes | None:
         is_named = name in _FIELDS or name in self._item.fields
-        if not is_named and text.lstrip()[:5].lower() != "data:":
+        if not is_named and (self._item.is_text or text.lstrip()[:5].lower() != "data:"):
             return None
         if not text.strip():
             return None
@@ -202,7 +214,8 @@ class _BodyReader:
             raise malformed("csv", "the body is no table of comma-separated values") from None
         at = header.index(self._shapes.choose_column("the header", header))
         name = header[at].encode()
-        if self._item.from_bytes(name) is not name:
+        is_item = self._item.is_text and header[at] != self._item.column
+        if is_item or self._item.from_bytes(name) is not name:
             raise unprocessable(
                 "csv", f'the first line must name the column, "{self._item.column}"'
             )

@@ -87,11 +87,7 @@ _SCHEMAS: dict[str, Any] = {
         },
         **_NAMES,
     ),
-    "Text": {
-        "type": "string",
-        "description": "An encoded <one> in base64, with or without line ends and padding, of "
-        "either alphabet, or as a `data:` URL. Addresses are not fetched.",
-    },
+    "Text": {"type": "string", "description": "<written>"},
     "Cell": {
         "anyOf": [
             {"$ref": REF + "Text"},
@@ -117,8 +113,7 @@ _SCHEMAS: dict[str, Any] = {
     },
     "Form": {
         "type": "object",
-        "description": "One file or several, in fields of any name; a text field may hold a "
-        "`data:` URL.",
+        "description": "One file or several, in fields of any name; or text in a field `<column>`.",
         "properties": {"file": {"type": "array", "items": {"type": "string", "format": "binary"}}},
     },
     "Rows": _object(
@@ -145,7 +140,7 @@ _SCHEMAS: dict[str, Any] = {
                 name=_text("`<column>`, or any where there is one input."),
                 shape=_LIST,
                 datatype={"const": "BYTES"},
-                data={"type": "array", "description": "Encoded <many> in base64."},
+                data={"type": "array", "description": "<Many>, each as text: <written>"},
                 parameters={"type": "object"},
             ),
         },

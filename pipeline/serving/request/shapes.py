@@ -1,9 +1,12 @@
 """The shapes of JSON in which clients send items: a table, and how each is read.
 
-They are those of this server, of MLflow, TensorFlow Serving, KServe, SageMaker and Vertex AI. A
-n item is text (base64 or a `data:` URL), or an object that holds such text.
+They are those of this server, of MLflow, TensorFlow Serving, KServe, SageMaker and Vertex AI. An
+item is text (which may stand for it, as base64 and `data:` URLs do), or an object that holds such
+text. In an object, `b64` is base64 of an item of any kind.
 """
 
+import base64
+import binascii
 import json
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias
@@ -15,6 +18,8 @@ Cells: TypeAlias = list[tuple[str, Any]]
 """Where each item stands in the body, and what stands there."""
 
 _MOST_NESTED = 4
+_B64 = "b64"
+"""The key of TensorFlow Serving's objects that hold bytes."""
 _IDLE: Mapping[str, tuple[Any, ...]] = {
     "params": (None, {}),
     "parameters": (None, {}),
@@ -74,14 +79,16 @@ class Shapes:
             if isinstance(value, Mapping) and value:
                 key = self._holder(place, value)
                 place, value = f"{place}.{key}", value[key]
+                if key == _B64 and self.item.is_text and isinstance(value, str):
+                    return self.item.from_bytes(_decoded(place, value))
             elif isinstance(value, list) and len(value) == 1:
                 place, value = f"{place}[0]", value[0]
             else:
                 break
         detail = f"{place} must be text, got {_noun(value)}"
-        if isinstance(value, list) and value:
+        if isinstance(value, list) and value and not self.item.is_text:
             detail += " (send the file itself in base64, no lists of its bytes or values)"
-        raise unprocessable("base64", detail)
+        raise unprocessable("not_text" if self.item.is_text else "base64", detail)
 
     def read_text(self, place: str, text: str) -> bytes:
         """Return the item that a text stands for.
@@ -101,7 +108,7 @@ class Shapes:
         if found is None:
             raise unprocessable(
                 "json_form",
-                f'{place} must have a key "{self.item.column}" or "b64", got {_names(value)}',
+                f'{place} must have a key "{self.item.column}" or "{_B64}", got {_names(value)}',
             )
         return found
 
@@ -121,7 +128,8 @@ class Shapes:
         if not keys:
             raise unprocessable(
                 "json_form",
-                f'the body must be {{"{item.key}": ["<base64>", ...]}}, or have one of the keys '
+                f'the body must be {{"{item.key}": ["<{"text" if item.is_text else "base64"}>", '
+                "...]}, or have one of the keys "
                 + ", ".join(f'"{key}"' for key in self._shapes if key != item.key),
             )
         _refuse_others(content, keys[0])
@@ -157,6 +165,13 @@ class Shapes:
         if own in names or len(names) == 1:
             return own if own in names else names[0]
         raise unprocessable("json_form", f'{place} must have a column "{own}", got {_names(names)}')
+
+
+def _decoded(place: str, text: str) -> bytes:
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise unprocessable("base64", f"{place} is no base64: {error}") from None
 
 
 def parse_json(body: bytes) -> Any:

@@ -10,9 +10,9 @@ import pytest
 from PIL import Image
 
 from pipeline.compute.params import RuntimeParams
-from pipeline.explain.params import ExplainParams
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.judge.params import EvaluateParams
+from pipeline.picture.explain.params import PictureExplainParams
 from pipeline.raw.params import DataParams
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import open_parts
@@ -75,13 +75,13 @@ def project(request, tmp_path_factory):
 def run(project, out, *, data="data/cells/raw", changed=None, **params):
     _, given, inputs = project
     explain_stage.main(
-        DataParams(path=data, labels=data, target="label", layout="auto"),
+        DataParams(path=data, labels=data, target="label", text=None, layout="auto"),
         given.recipe.train,
         given.recipe.optim,
         given.loss,
         unchecked(given.augment),
         EVALUATE,
-        ExplainParams.model_validate(EXPLAIN | params),
+        unchecked(PictureExplainParams.model_validate(EXPLAIN | params), "explain"),
         RUNTIME,
         QUIET,
         **{**inputs, **(changed or {})},
