@@ -214,7 +214,9 @@ def test_the_index_names_each_page():
 
 def test_the_generated_pages_have_each_param_and_each_subcommand():
     page = params_page(ROOT / "params.yaml")
-    for section, values in read_params(ROOT / "params.yaml").items():
+    params = read_params(ROOT / "params.yaml")
+    params |= {f"text.{name}": values for name, values in params.pop("text").items()}
+    for section, values in params.items():
         for key in values if isinstance(values, dict) else []:
             (row,) = re.findall(rf"^\| `{section}\.{key}` \|.*\| (.+) \|$", page, re.MULTILINE)
             assert row.strip()

@@ -14,6 +14,7 @@ from pipeline.repo.imports import is_code, source
 from tests.support.closure import ROOT, closure
 
 GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))
+TEXTS = yaml.safe_load((ROOT / "data/amazon/dvc.yaml").read_text(encoding="utf-8"))
 FETCH = yaml.safe_load((ROOT / "data/elpv/dvc.yaml").read_text(encoding="utf-8"))
 CROSSVAL = yaml.safe_load((ROOT / "crossval/dvc.yaml").read_text(encoding="utf-8"))
 SUSPECTS = yaml.safe_load((ROOT / "suspects/dvc.yaml").read_text(encoding="utf-8"))
@@ -21,6 +22,7 @@ EXPLAIN = yaml.safe_load((ROOT / "explain/dvc.yaml").read_text(encoding="utf-8")
 STAGES = {
     **GRAPH["stages"],
     "fetch": FETCH["stages"]["fetch"],
+    **TEXTS["stages"],
     "crossval": CROSSVAL["stages"]["crossval"],
     "publish_crossval": CROSSVAL["stages"]["publish"],
     "suspects": SUSPECTS["stages"]["suspects"],
@@ -51,7 +53,8 @@ def names(entries):
 
 
 def module(stage):
-    return "data.elpv.fetch" if stage == "fetch" else f"stages.{stage}"
+    folders = {"fetch": "data.elpv", "fetch_amazon": "data.amazon"}
+    return f"{folders.get(stage, 'stages')}.{stage}"
 
 
 def words(stage):
@@ -113,8 +116,14 @@ def test_a_stage_that_reads_what_may_be_auto_reads_the_recipe(stage):
 @pytest.mark.parametrize("stage", STAGES)
 def test_params_are_the_sections_that_main_takes(stage):
     taken = {p.name for p in parameters(stage) if p.kind is not p.KEYWORD_ONLY}
-    listed = {str(name).split(".")[0] for name in STAGES[stage].get("params", [])}
+    entries = list(map(str, STAGES[stage].get("params", [])))
+    inside = {name.removeprefix("text.") for name in entries if name.startswith("text.")}
+    listed = {name.split(".")[0] for name in entries if not name.startswith("text.")}
     assert taken <= set(SECTIONS)
+    assert inside == taken & set(read_params(ROOT / "params.yaml")["text"]) - FREE
+    if inside:  # which of the two counts
+        assert {"data", "data.text"} & set(entries)
+        listed -= {"data"} - taken
     assert listed - FREE == taken - FREE
     if not stage.startswith("publish"):
         assert not listed & FREE, "a section that changes no result must not re-run a stage"

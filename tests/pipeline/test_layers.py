@@ -31,11 +31,19 @@ ROOMS = (
     "picture.shelf",
     "picture.net.cpu",
     "picture.net",
+    "picture.explain.params",
     "picture.params",
     "picture.show",
+    "text.files",
+    "text.read",
     "weights",
+    "text.shelf",
+    "text.net",
+    "text.params",
+    "text.show",
     "model",
     "engine",
+    "text.baseline",
     "judge",
     "clean",
     "clean.page",
@@ -46,6 +54,7 @@ ROOMS = (
     "suspects",
     "explain",
     "picture.explain",
+    "text.explain",
     "keys",
     "track",
     "track.branches",
@@ -102,7 +111,10 @@ TOLD = {
 
 PACKAGES = sorted((ROOT / "pipeline").rglob("__init__.py"))
 FILES = sorted(set((ROOT / "pipeline").rglob("*.py")) - set(PACKAGES))
-STAGES = [*sorted((ROOT / "stages").glob("[a-z]*.py")), ROOT / "data/elpv/fetch.py"]
+STAGES = [
+    *sorted((ROOT / "stages").glob("[a-z]*.py")),
+    *sorted((ROOT / "data").glob("*/fetch*.py")),
+]
 
 
 def layer(module: str) -> int:

@@ -11,6 +11,7 @@ from tests.support.closure import ROOT, closure
 GRAPHS = (
     "dvc.yaml",
     "data/elpv/dvc.yaml",
+    "data/amazon/dvc.yaml",
     "crossval/dvc.yaml",
     "suspects/dvc.yaml",
     "explain/dvc.yaml",

@@ -57,6 +57,7 @@ PARAMS = {
         "path": "data/cells/raw",
         "labels": "data/cells/raw",
         "target": "label",
+        "text": None,
         "layout": "auto",
     },
     "weights": {"source": "none", "architecture": "test_vit", "sha256": None},
