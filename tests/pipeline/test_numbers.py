@@ -28,7 +28,7 @@ def add_room(folder):
     shutil.copytree(NUMBERS, folder / "pipeline/numbers")
     table = folder / "pipeline/modality/table.py"
     text = table.read_text()
-    table.write_text(text.replace('("picture",)', '("picture", "numbers")'))
+    table.write_text(text.replace('("picture", "text")', '("picture", "text", "numbers")'))
     assert table.read_text() != text
 
 
