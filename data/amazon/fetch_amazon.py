@@ -19,18 +19,26 @@ NEUTRAL = 0.5
 """Mean ratings that lie no further from 0 are neutral."""
 
 _ARCHIVE = "vaderSentiment-3.3.2/additional_resources/hutto_ICWSM_2014.tar.gz"
-_MEMBER = "hutto_ICWSM_2014/amazonReviewSnippets_GroundTruth.txt"
 
 
 def main(*, raw: Path) -> None:
     """Write the sentences with their mean ratings and classes."""
-    lines = _read(Path(sys.prefix) / "share/rootstock" / SOURCE).removesuffix("\n").split("\n")
-    rows = [_row(*line.rstrip("\r").split("\t", 2)) for line in lines]
+    rows = [_row(*each) for each in read_ratings("amazonReviewSnippets")]
     with replacing_folder(raw) as folder:
         write_rows(folder / "reviews.csv", rows, columns=list(rows[0]))
 
 
-def _read(source: Path) -> str:
+def read_ratings(name: str) -> list[list[str]]:
+    """Return the number, mean rating and text of each sentence of a set in the sources.
+
+    Args:
+        name: Of the set: amazonReviewSnippets, movieReviewSnippets, ...
+
+    Raises:
+        MachineError: `make install` has not brought the sources.
+        IntegrityError: They are others.
+    """
+    source = Path(sys.prefix) / "share/rootstock" / SOURCE
     if not source.is_file():
         raise MachineError(source, "no such file", remedy="run `make install`")
     found = sha256_file(source)
@@ -45,8 +53,9 @@ def _read(source: Path) -> str:
     with tarfile.open(source) as outer:
         inner = outer.extractfile(_ARCHIVE)
         with tarfile.open(fileobj=io.BytesIO(inner.read() if inner else b"")) as archive:
-            member = archive.extractfile(_MEMBER)
-            return member.read().decode("ascii") if member else ""
+            member = archive.extractfile(f"hutto_ICWSM_2014/{name}_GroundTruth.txt")
+            lines = member.read().decode().removesuffix("\n").split("\n") if member else []
+    return [line.rstrip("\r").split("\t", 2) for line in lines]
 
 
 def _row(number: str, rating: str, text: str) -> dict[str, str | float]:
