@@ -47,6 +47,12 @@ class Fall:
     """Without as much elsewhere."""
 
 
+def choose_explained(answers: Answers, count: int) -> npt.NDArray[np.int64]:
+    """Choose at most so many answers, the first by the ids of their items; return their places."""
+    first = np.argsort(answers.index["id"].to_numpy(dtype=str), kind="stable")[:count]
+    return np.sort(first).astype(np.int64)
+
+
 def choose_checked(answers: Answers, places: np.ndarray, count: int) -> npt.NDArray[np.int64]:
     """Choose among explained items, the first by id of each answer, then the second, and so on.
 

@@ -13,6 +13,18 @@ def count_views(count: int) -> str:
     return "1 view" if count == 1 else f"{count} views"
 
 
+def shuffled_correlations_told(sanity: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return the correlation with shuffled weights in words, for each level that has one."""
+    return [
+        f"{sanity[level]['mean']:.2f}{interval(sanity[level], '.2f')} with {what}"
+        for level, what in (
+            ("head", "the head's weights shuffled"),
+            ("top", "those of the last stage as well"),
+        )
+        if "mean" in sanity[level]
+    ]
+
+
 def interval(found: Mapping[str, float], style: str) -> str:
     """Return the interval of a mean, to follow it; nothing where there is none."""
     if "low" not in found:

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.explain.words import interval, number
+from pipeline.explain.checks import LEVELS
+from pipeline.explain.words import interval, number, shuffled_correlations_told
 
 _FEW = 6
 
@@ -18,7 +19,7 @@ def warnings(report: Mapping[str, Any]) -> list[str]:
     sanity, looking = report["sanity"], report["looking"]
     found = []
     if not sanity["maps_depend_on_weights"]:
-        means = [sanity[level]["mean"] for level in ("head", "top") if "mean" in sanity[level]]
+        means = [sanity[level]["mean"] for level in LEVELS if "mean" in sanity[level]]
         found.append(
             f"the heat maps hardly depend on what the model learned: with shuffled weights their "
             f"rank correlation with the true ones is {max(means):.2f}, above "
@@ -58,14 +59,7 @@ def _border(border: Mapping[str, Any]) -> list[str]:
 
 def _sanity(report: Mapping[str, Any]) -> list[str]:
     sanity = report["sanity"]
-    told = [
-        f"{sanity[level]['mean']:.2f}{interval(sanity[level], '.2f')} with {what}"
-        for level, what in (
-            ("head", "the head's weights shuffled"),
-            ("top", "those of the last stage as well"),
-        )
-        if "mean" in sanity[level]
-    ]
+    told = shuffled_correlations_told(sanity)
     if not told:
         return ["With shuffled weights no map is left to compare."]
     verdict = "change" if sanity["maps_depend_on_weights"] else "hardly change"

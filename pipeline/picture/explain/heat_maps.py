@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.compute.engine import MachineParams, progress
-from pipeline.explain.checks import mean_with_interval
+from pipeline.explain.checks import choose_explained, mean_with_interval
 from pipeline.judge.answers import Answers, Subject
 from pipeline.judge.resampling import Bootstrap
 from pipeline.picture.explain.gradcam import METHOD, Maps, evidence, heat, layer_name
@@ -47,8 +47,7 @@ class Look:
 def look(subject: Subject, params: PictureExplainParams, machine: MachineParams) -> Look:
     """Make the maps of the test items, or of the first by their ids where there are too many."""
     answers, store, predictor = subject.answers, subject.store, subject.predictor
-    first = np.argsort(answers.index["id"].to_numpy(dtype=str), kind="stable")[: params.items]
-    places = np.sort(first).astype(np.int64)
+    places = choose_explained(answers, params.items)
     maps, border = [], []
     is_border = border_mask(store.spec.size_px, params.border_frac)
     starts = range(0, len(places), _CHUNK)

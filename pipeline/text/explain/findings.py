@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from pipeline.explain.checks import LEVELS
-from pipeline.explain.words import interval, number
+from pipeline.explain.words import interval, number, shuffled_correlations_told
 
 _FEW = 6
 """Answers of a model whose words are told."""
@@ -47,14 +47,7 @@ def _words(by_answer: Mapping[str, Any]) -> list[str]:
 
 
 def _sanity(sanity: Mapping[str, Any]) -> str:
-    told = [
-        f"{sanity[level]['mean']:.2f}{interval(sanity[level], '.2f')} with {what}"
-        for level, what in (
-            ("head", "the head's weights shuffled"),
-            ("top", "those of the last stage as well"),
-        )
-        if "mean" in sanity[level]
-    ]
+    told = shuffled_correlations_told(sanity)
     if not told:
         return "With shuffled weights no text has words to compare."
     verdict = "change" if sanity["maps_depend_on_weights"] else "hardly change"

@@ -15,6 +15,7 @@ from pipeline.compute.engine import MachineParams, progress
 from pipeline.explain.checks import (
     Fall,
     choose_checked,
+    choose_explained,
     describe_fall,
     describe_sanity,
     shuffled_correlations,
@@ -67,8 +68,7 @@ class Checks:
 def look(subject: Subject, params: ExplainParams, machine: MachineParams) -> Look:
     """Weigh the words of the test items, or of the first by their ids where there are too many."""
     answers = subject.answers
-    first = np.argsort(answers.index["id"].to_numpy(dtype=str), kind="stable")[: params.items]
-    places = np.sort(first).astype(np.int64)
+    places = choose_explained(answers, params.items)
     weighed: list[Weighed] = []
     starts = range(0, len(places), _CHUNK)
     for start in progress(starts, machine, total=len(starts), title="explain", unit="batches"):
