@@ -22,6 +22,7 @@ from pipeline.text.net.multilingual import encoder, pieces
 from pipeline.text.net.multilingual.family import MultilingualFamily
 from pipeline.text.net.words import cnn, vectors, vocabulary
 from pipeline.text.net.words.family import WordFamily
+from pipeline.text.read import plain
 from pipeline.text.shelf import normalization as normalizing
 from pipeline.text.shelf import rows as text_rows
 from pipeline.text.shelf import tokens
@@ -45,7 +46,7 @@ class TextNet:
         "torch": str(torch.__version__),
     }
     CODE = (
-        *(base, backbone, bert, tokens, text_rows, normalizing),
+        *(base, backbone, bert, tokens, plain, text_rows, normalizing),
         *(cnn, vectors, vocabulary, multilingual, encoder, pieces),
     )
     params = AugmentSection

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from pipeline.store.previous_build import code_digest
+from pipeline.text.read import plain
 from pipeline.text.shelf import rows
 from pipeline.text.shelf.params import TextSpec
 from pipeline.text.shelf.rows import Row, clean_text, text_row
@@ -21,7 +22,7 @@ class TextEncoder:
     def code(self) -> str:
         """Return a digest of the code that decides the bytes of a row."""
         versions = {"numpy": np.__version__, "unicode": unicodedata.unidata_version}
-        return code_digest(rows, versions=versions)
+        return code_digest(plain, rows, versions=versions)
 
     def encode(self, content: bytes, specs: Sequence[TextSpec]) -> Sequence[Row] | str:
         """Return the row of a text under each spec, or say why there is none."""

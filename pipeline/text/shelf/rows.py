@@ -1,20 +1,21 @@
 """A text as a row of the store, and back."""
 
 import re
-import unicodedata
 
 import numpy as np
 import numpy.typing as npt
 
+from pipeline.text.read.plain import plain
+
 Row = npt.NDArray[np.uint8]
 
-_BLANKS = re.compile(r"[\s\x00-\x1f\x7f-\x9f]+")
-"""White space of all kinds, and control characters, which mean nothing in a sentence."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]")
+"""They mean nothing in a sentence, and zeros fill up a row."""
 
 
 def clean_text(text: str) -> str:
-    """Return a text in composed form (NFC), with one blank for each run of white space."""
-    return _BLANKS.sub(" ", unicodedata.normalize("NFC", text)).strip()
+    """Return a text as `plain` does, where control characters are white space too."""
+    return plain(_CONTROL.sub(" ", text))
 
 
 def text_row(text: str, length: int) -> Row:
