@@ -124,7 +124,7 @@ def measure(source: Path, paths: list[Path]) -> None:
         shard_rows=32,
     )
     encoding = Encoding("picture", params.spec(), params.shard_rows)
-    machine = MachineParams(workers=workers, progress="none")
+    machine = MachineParams.alone(workers=workers, progress="none")
     best = {"pillow": 0.0, "transform": 0.0}
     context = multiprocessing.get_context("spawn")
     with tempfile.TemporaryDirectory() as folder, ProcessPoolExecutor(workers, context) as pool:

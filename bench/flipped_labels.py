@@ -35,7 +35,7 @@ PARAMS = Path("params.yaml")
 ARTIFACTS = Path("artifacts")
 SEEDS = (1, 2, 3)
 SHARE = 0.05
-QUIET = MachineParams(workers=1, progress="none")
+QUIET = MachineParams.alone(workers=1, progress="none")
 
 
 @dataclass(frozen=True)

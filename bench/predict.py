@@ -109,7 +109,7 @@ def compare(folder: Path, scratch: Path, machine: MachineParams) -> None:
 
 def main() -> None:
     """Compare with all views of the model, and with one."""
-    machine = MachineParams(workers="auto", progress="none")
+    machine = MachineParams.alone(workers="auto", progress="none")
     with tempfile.TemporaryDirectory() as name:
         scratch = Path(name)
         single = shutil.copytree(TRAINED, scratch / "single")

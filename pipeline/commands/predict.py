@@ -78,7 +78,7 @@ def _predict(arguments: argparse.Namespace) -> int:
     options = Options(
         output=arguments.output,
         overwrite=arguments.overwrite,
-        machine=MachineParams(workers=arguments.workers, progress=arguments.progress),
+        machine=MachineParams.alone(workers=arguments.workers, progress=arguments.progress),
         device=arguments.device,
         most=arguments.most,
         seconds=float(arguments.seconds) if arguments.seconds else None,

@@ -32,6 +32,13 @@ class MachineParams(Section):
     progress: Literal["auto", "bar", "lines", "none"]
     """`auto`: a bar on a terminal, lines elsewhere."""
 
+    @classmethod
+    def alone(
+        cls, *, workers: Literal["auto"] | int, progress: Literal["auto", "bar", "lines", "none"]
+    ) -> "MachineParams":
+        """Return params of work that reads no params.yaml: here, on this machine alone."""
+        return cls(workers=workers, progress=progress)
+
     def count_workers(self) -> int:
         """Return the number of processes."""
         if self.workers == "auto":

@@ -111,7 +111,7 @@ def machine_params() -> MachineParams:
     try:
         return load_section(read_params(PARAMS), "machine", MachineParams, path=PARAMS)
     except PipelineError:  # a merge left it in conflict, say: bytes can be hashed all the same
-        return MachineParams(workers="auto", progress="auto")
+        return MachineParams.alone(workers="auto", progress="auto")
 
 
 class _Hasher:

@@ -27,7 +27,7 @@ from pipeline.promotion.decisions import Draft, write_decision
 from pipeline.repo.lock import AUDIT
 from tests.support.project import commit, run
 
-QUIET = MachineParams(workers=2, progress="none")
+QUIET = MachineParams.alone(workers=2, progress="none")
 GRAPH = """stages:
   a:
     cmd: mkdir -p d && echo one > d/1 && echo two > d/2 && echo a > a.txt

@@ -52,7 +52,7 @@ def test_an_attack_costs_its_file(tmp_path, workers, prefix):
         map_in_order(
             partial(attacked_probe, raw, LIMITS),
             [prefix + name for name in names],
-            MachineParams(workers=workers, progress="none"),
+            MachineParams.alone(workers=workers, progress="none"),
             title="clean",
             limits=replace(usual, seconds=1.0),
             lost=partial(lost_probe, raw, LIMITS),
@@ -84,7 +84,7 @@ def test_the_limits_leave_room_for_the_largest_picture_that_passes(tmp_path):
     Image.fromarray(gray).save(tmp_path / "gray16.tif")
     Image.fromarray(pixels[..., :3]).save(tmp_path / "turned.jpg", exif=exif_of(6))
     names = ["alpha.png", "color.tif", "gray16.tif", "turned.jpg"]
-    machine = MachineParams(workers=2, progress="none")
+    machine = MachineParams.alone(workers=2, progress="none")
     probes = list(probe_all(tmp_path, names, limits, machine))
     assert [probe.reason for probe in probes] == [None] * 4
     needed = item_limits(limits.max_pixels).memory - item_limits(0).memory

@@ -34,7 +34,7 @@ REASONS = reasons("picture")
 pytestmark = pytest.mark.fuzz
 
 ROUNDS = int(os.environ.get("ROOTSTOCK_FUZZ", "1"))
-MACHINE = MachineParams(workers=2, progress="none")
+MACHINE = MachineParams.alone(workers=2, progress="none")
 LIMITS = Limits(200_000, "first")
 BOUND = ItemLimits(
     bytes=1 << 30, seconds=20.0, memory=8 << 30

@@ -55,7 +55,7 @@ def make_rows(raw, count):
 @pytest.fixture
 def folder(tmp_path):
     rows = make_rows(tmp_path / "raw", 10)
-    machine = MachineParams(workers=1, progress="none")
+    machine = MachineParams.alone(workers=1, progress="none")
     write_store(tmp_path / "store", rows, encoding(PARAMS), raw=tmp_path / "raw", machine=machine)
     return tmp_path / "store"
 
@@ -159,7 +159,7 @@ if __name__ == "__main__":
     print("go", flush=True)
     write_store(folder / "store", rows, Encoding("picture", params.spec(), 16),
                 raw=folder / "raw",
-                machine=MachineParams(workers=int(sys.argv[2]), progress="none"))
+                machine=MachineParams.alone(workers=int(sys.argv[2]), progress="none"))
     print("done", flush=True)
 """
 
@@ -189,7 +189,7 @@ def wait_for_shard(folder, number):
 def test_sigkill_while_writing_leaves_no_readable_half(tmp_path, workers, has_older):
     rows = make_rows(tmp_path / "raw", 40)
     many = pd.concat([rows] * 100, ignore_index=True)
-    machine = MachineParams(workers=1, progress="none")
+    machine = MachineParams.alone(workers=1, progress="none")
     if has_older:
         write_store(
             tmp_path / "store", rows, encoding(PARAMS), raw=tmp_path / "raw", machine=machine

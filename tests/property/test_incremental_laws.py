@@ -26,7 +26,7 @@ PARAMS = TransformParams(
     white16=65535,
     shard_rows=3,
 )
-ONE = MachineParams(workers=1, progress="none")
+ONE = MachineParams.alone(workers=1, progress="none")
 NAMES = [f"{folder}/{number:02d}.png" for folder in "abc" for number in range(8)]
 
 edits = st.lists(

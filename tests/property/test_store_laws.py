@@ -52,7 +52,7 @@ def make_params(size_px=8, how="pad", shard_rows=5):
 
 
 def machine(workers):
-    return MachineParams(workers=workers, progress="none")
+    return MachineParams.alone(workers=workers, progress="none")
 
 
 def contents(folder):

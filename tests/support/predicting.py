@@ -25,7 +25,7 @@ def options(output, *, max_pixels=MAX_PIXELS, progress="none"):
     return Options(
         output=output,
         overwrite=False,
-        machine=MachineParams(workers=1, progress=progress),
+        machine=MachineParams.alone(workers=1, progress=progress),
         device=None,
         most=max_pixels,
         seconds=20.0,

@@ -11,7 +11,7 @@ from pipeline.picture.read.params import PictureCleanParams
 from pipeline.raw.items import find_items
 
 SPLIT = SplitParams(seed=1, train=0.6, val=0.15, test=0.25, missing="carve", small_classes="train")
-MACHINE = MachineParams(workers=1, progress="none")
+MACHINE = MachineParams.alone(workers=1, progress="none")
 
 
 def clean_params(**changes):

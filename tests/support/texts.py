@@ -10,7 +10,7 @@ from pipeline.text.read.params import TextCleanParams
 from pipeline.text.read.reader import READER
 
 SPLIT = SplitParams(seed=1, train=0.6, val=0.15, test=0.25, missing="carve", small_classes="train")
-MACHINE = MachineParams(workers=1, progress="none")
+MACHINE = MachineParams.alone(workers=1, progress="none")
 
 
 def text_params(**changes):

@@ -28,7 +28,7 @@ from pipeline.weights.params import WeightsParams
 from pipeline.weights.weights import fetch_weights, load_backbone, save_backbone
 from tests.support.encoding import encoding
 
-QUIET = MachineParams(workers=1, progress="none")
+QUIET = MachineParams.alone(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")
 OFF = {
     "start": "zero",

@@ -17,7 +17,7 @@ from pipeline.store.spill import Spill
 from tests.support.rawfolder import clean_params, save_picture
 
 LIMITS = Limits(max_pixels=10_000, animated="first")
-ONE = MachineParams(workers=1, progress="none")
+ONE = MachineParams.alone(workers=1, progress="none")
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from pipeline.ground.errors import MachineError
 
 
 def machine(workers):
-    return MachineParams(workers=workers, progress="none")
+    return MachineParams.alone(workers=workers, progress="none")
 
 
 def square(x):

@@ -22,7 +22,7 @@ LIMITS = ItemLimits(bytes=0, seconds=1.0, memory=256 << 20)
 
 
 def machine(workers):
-    return MachineParams(workers=workers, progress="none")
+    return MachineParams.alone(workers=workers, progress="none")
 
 
 def contained(function, items, workers=2, limits=LIMITS):
@@ -223,7 +223,7 @@ def work(item):
 
 if __name__ == "__main__":
     signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored below a background job
-    machine = MachineParams(workers=2, progress="none")
+    machine = MachineParams.alone(workers=2, progress="none")
     for item in map_in_order(work, list(range(10_000)), machine, title="t",
                              limits=ItemLimits(0, 60.0, 1 << 30)):
         print(item, flush=True)
@@ -266,7 +266,7 @@ def work(item):
     return item
 
 if __name__ == "__main__":
-    machine = MachineParams(workers=2, progress="none")
+    machine = MachineParams.alone(workers=2, progress="none")
     limits = ItemLimits(0, 60.0, 1 << 30)
     assert list(map_in_order(work, list(range(40)), machine, title="t", limits=limits)) == list(range(40))
 """  # noqa: E501
@@ -296,7 +296,7 @@ from pipeline.ground.limits import ItemLimits
 print("main")
 mine = partial(loaded, ("pandas", "matplotlib", "pydantic"))
 if __name__ == "__main__":
-    machine = MachineParams(workers=2, progress="none")
+    machine = MachineParams.alone(workers=2, progress="none")
     print(*set(map(tuple, map_in_order(mine, [{module!r}] * 8, machine, title="t"))))
 """
 

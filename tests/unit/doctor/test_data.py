@@ -58,7 +58,7 @@ def look(params, tmp_path, monkeypatch):
             DataParams(path=RAW, labels=labels, target=target, text=None, layout="auto"),
             clean_params(**clean),
             params.find(CLASSES["split"]),
-            MachineParams(workers=1, progress="none"),
+            MachineParams.alone(workers=1, progress="none"),
         )
         return gather("data", check_data(wanted))
 

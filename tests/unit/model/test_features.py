@@ -38,7 +38,7 @@ from tests.support.closure import closure
 from tests.support.encoding import encoding
 
 ROWS = 7
-QUIET = MachineParams(workers=1, progress="none")
+QUIET = MachineParams.alone(workers=1, progress="none")
 PARAMS = FeaturesParams(pooled=True, cut="none", views=1, pooling="mean+max", batch_size=4, seed=1)
 AUGMENT = AugmentParams(
     hflip=0.5, vflip=0.5, transpose=0.5, crop_min_frac=0.8, brightness=0.1, contrast=0.1
@@ -133,7 +133,7 @@ def test_the_record_says_what_they_are(store, tmp_path):
 
 def test_the_same_input_gives_the_same_bytes_whatever_machine_says(store, tmp_path):
     run(store, tmp_path / "one")
-    run(store, tmp_path / "two", machine=MachineParams(workers=2, progress="bar"))
+    run(store, tmp_path / "two", machine=MachineParams.alone(workers=2, progress="bar"))
     for path in (tmp_path / "one").iterdir():
         name = path.name
         assert (tmp_path / "one" / name).read_bytes() == (tmp_path / "two" / name).read_bytes()
@@ -153,7 +153,7 @@ def test_the_last_batch_is_filled_up_so_that_every_forward_has_one_shape(store, 
 
 def test_progress_is_told_line_by_line_without_a_terminal(store, tmp_path, caplog):
     with caplog.at_level(logging.INFO):
-        run(store, tmp_path / "out", machine=MachineParams(workers=1, progress="lines"))
+        run(store, tmp_path / "out", machine=MachineParams.alone(workers=1, progress="lines"))
     assert "features: 4 of 7 items" in caplog.text
     assert "features: 7 of 7 items" in caplog.text
     assert "features: 7 items in 1 views, " in caplog.text
@@ -333,7 +333,7 @@ def test_rows_and_views_are_read_in_any_order_across_shards(store, tmp_path):
 
 def test_activations_are_the_same_bytes_each_time(store, tmp_path):
     run(store, tmp_path / "one", params=CUT)
-    run(store, tmp_path / "two", params=CUT, machine=MachineParams(workers=2, progress="bar"))
+    run(store, tmp_path / "two", params=CUT, machine=MachineParams.alone(workers=2, progress="bar"))
     names = sorted(path.name for path in (tmp_path / "one").iterdir())
     assert len(names) == 2 * len(store.values.files) + 2
     for name in names:

@@ -58,7 +58,7 @@ def resident(model):
 
 
 def predict(resident, path, output, texts=TEXTS):
-    machine = MachineParams(workers=1, progress="none")
+    machine = MachineParams.alone(workers=1, progress="none")
     options = Options(output=output, overwrite=True, machine=machine, device=None, seconds=20.0)
     files = find_inputs([str(path)], but=output, texts=texts)
     return predict_files(resident, files, options, sole_table([str(path)], texts))
@@ -211,7 +211,7 @@ def test_a_killed_run_goes_on_to_the_same_bytes(resident, tmp_path, monkeypatch)
 def test_a_table_is_not_written_over_itself(model, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     path = csv_table(tmp_path / "in.csv")
-    machine = MachineParams(workers=1, progress="none")
+    machine = MachineParams.alone(workers=1, progress="none")
     options = Options(output=path, overwrite=True, machine=machine, device=None)
     with pytest.raises(ParamsError, match="must be another file than the table that is read"):
         module.predict(str(model), [str(path)], options)

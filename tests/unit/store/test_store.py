@@ -23,7 +23,7 @@ from stages.transform import main
 from tests.support.encoding import encoding
 from tests.support.unchecked import unchecked
 
-ONE = MachineParams(workers=1, progress="none")
+ONE = MachineParams.alone(workers=1, progress="none")
 VALUES = {
     "size_px": 8,
     "resize": "squash",

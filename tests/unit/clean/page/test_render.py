@@ -145,7 +145,7 @@ def test_hostile_names_and_labels_are_text(tmp_path):
 def test_equal_data_give_equal_bytes(tmp_path, monkeypatch):
     page(tmp_path, troubled(tmp_path / "a/small/raw"), name="a.html")
     monkeypatch.setattr(PictureReport, "few_work", 0)  # as for large pictures: other processes
-    two = MachineParams(workers=2, progress="none")
+    two = MachineParams.alone(workers=2, progress="none")
     page(tmp_path, troubled(tmp_path / "b/small/raw"), name="b.html", machine=two)
     first = (tmp_path / "a.html").read_bytes()
     assert first == (tmp_path / "b.html").read_bytes()

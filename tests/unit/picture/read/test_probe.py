@@ -109,7 +109,7 @@ def test_many_processes_and_one_see_the_same_in_the_same_order(tmp_path):
         save_picture(tmp_path / name, number)
     (tmp_path / "5.png").write_bytes(b"<html>")
     one, two = (
-        list(probe_all(tmp_path, names, LIMITS, MachineParams(workers=n, progress="none")))
+        list(probe_all(tmp_path, names, LIMITS, MachineParams.alone(workers=n, progress="none")))
         for n in (1, 2)
     )
     assert one == two
