@@ -40,7 +40,6 @@ def main(
 ) -> None:
     """Write metrics, predictions and plots."""
     rows = Store.open(store)
-    rows.verify()
     predictor = Predictor.load(model, bundle, device=str(open_runtime(runtime).device))
     found = judge(rows, predictor, evaluate, machine)
     with replacing_folder(plots) as folder:

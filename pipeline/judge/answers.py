@@ -89,7 +89,6 @@ def open_subject(
         IntegrityError: A file is damaged, or they do not belong together.
     """
     rows = Store.open(store)
-    rows.verify()
     predictor = Predictor.load(model, bundle, device=str(device))
     answers = read_answers(predictions, rows, predictor.bundle)
     return Subject(answers, rows, predictor, model)

@@ -44,7 +44,7 @@ class Features:
 
     @classmethod
     def open(cls, folder: Path) -> "Features":
-        """Open what `extract` or `write_empty` wrote; values are not verified yet.
+        """Open what `extract` or `write_empty` wrote; a shard is checked when it is first read.
 
         Raises:
             DataError: There are no features.
@@ -74,14 +74,13 @@ class Features:
         return None if self.activations is None else str(self.meta["cut"])
 
     def require_pooled(self, *, by: str = "train.strategy: head") -> Shards:
-        """Return the pooled features, after a check of their SHA-256.
+        """Return the pooled features.
 
         Args:
             by: The param that needs them, for the error.
 
         Raises:
             ParamsError: They were not computed.
-            IntegrityError: They were changed.
         """
         if self.pooled is None:
             raise ParamsError(
@@ -91,15 +90,13 @@ class Features:
                 got=False,
                 remedy="set features.pooled: true, or train.strategy: full",
             )
-        self.pooled.verify()
         return self.pooled
 
     def require_activations(self) -> Activations:
-        """Return the activations, after a check of their SHA-256.
+        """Return the activations.
 
         Raises:
             ParamsError: They were not computed.
-            IntegrityError: They were changed.
         """
         if self.activations is None:
             raise ParamsError(
@@ -109,7 +106,6 @@ class Features:
                 got="none",
                 remedy="name a cut in features.cut, or set train.strategy: head or full",
             )
-        self.activations.shards.verify()
         return self.activations
 
 

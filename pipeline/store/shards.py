@@ -8,6 +8,7 @@ an added or removed row moves the borders beside it and no others. `docs/decisio
 Axes: N = rows of all shards, B = rows of one read.
 """
 
+import hashlib
 import logging
 import os
 import resource
@@ -21,7 +22,6 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.ground.errors import IntegrityError
-from pipeline.ground.files import sha256_file
 from pipeline.ground.seeds import derive
 
 log = logging.getLogger(__name__)
@@ -125,20 +125,26 @@ class _Descriptors:
     Reads are random: which one was not used for longest says nothing of the next ones.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, files: int) -> None:
         self._known: dict[int, int] = {}
+        self._is_checked = bytearray(files)
         most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
         is_unlimited = most == resource.RLIM_INFINITY  # -1
         self._most = max(1, (_USUAL_LIMIT if is_unlimited else most) // _OPEN_SHARE)
 
-    def of(self, number: int, path: Callable[[int], Path]) -> int:
-        """Return the descriptor of a file by its number; its path is needed only if closed."""
+    def of(self, number: int, open_file: Callable[[int, bool], int]) -> int:
+        """Return the descriptor of a file by its number.
+
+        Args:
+            number: Of the file.
+            open_file: Opens it; told whether to check its bytes, which is once.
+        """
         descriptor = self._known.get(number)
         if descriptor is None:
             if len(self._known) >= self._most:
                 os.close(self._known.pop(next(iter(self._known))))
-            descriptor = os.open(path(number), os.O_RDONLY | os.O_CLOEXEC)
-            self._known[number] = descriptor
+            descriptor = open_file(number, not self._is_checked[number])
+            self._known[number], self._is_checked[number] = descriptor, True
         return descriptor
 
     def __del__(self) -> None:
@@ -149,6 +155,9 @@ class _Descriptors:
 @dataclass(frozen=True)
 class Shards:
     """An array that was opened: [N, *shape], on disk.
+
+    No file is looked at before a row of it is read. Then, once, its header, its size and its
+    SHA-256 are checked.
 
     Attributes:
         folder: Where it is.
@@ -164,21 +173,21 @@ class Shards:
     ends: Rows
     starts: Rows
     _counts: Rows = field(repr=False)
-    _opened: "_Descriptors" = field(default_factory=lambda: _Descriptors(), compare=False)
+    _opened: "_Descriptors" = field(repr=False, compare=False)
 
     @classmethod
     def open(cls, folder: Path, layout: Layout, files: Sequence[Mapping[str, Any]]) -> "Shards":
-        """Open what `write_shards` wrote; headers and sizes are checked, values only by `verify`.
+        """Open what `write_shards` wrote; the files are checked as they are read.
 
         Raises:
-            IntegrityError: A file is missing, damaged or of another shape.
             KeyError, TypeError, ValueError: `files` is something else.
         """
-        named = [(str(each["file"]), int(each["rows"])) for each in files]
-        starts = [_check(folder / name, layout, rows) for name, rows in named]
-        counts = np.array([rows for _, rows in named], dtype=np.int64)
+        named = [(str(each["file"]), str(each["sha256"]), int(each["rows"])) for each in files]
+        counts = np.array([rows for _, _, rows in named], dtype=np.int64)
+        headers = {rows: len(layout.header(rows)) for rows in set(counts.tolist())}
+        starts = np.array([headers[rows] for rows in counts.tolist()], dtype=np.int64)
         return cls(
-            folder, layout, tuple(files), counts.cumsum(), np.array(starts, np.int64), counts
+            folder, layout, tuple(files), counts.cumsum(), starts, counts, _Descriptors(len(counts))
         )
 
     def __len__(self) -> int:
@@ -209,6 +218,7 @@ class Shards:
 
         Raises:
             IndexError: A row number is negative or too large.
+            IntegrityError: A file is missing, or is not as it was written.
         """
         return self._copy(rows, np.zeros(len(rows), dtype=np.int64), self.layout.shape)
 
@@ -224,6 +234,7 @@ class Shards:
 
         Raises:
             IndexError: A number is negative or too large.
+            IntegrityError: A file is missing, or is not as it was written.
         """
         count, *rest = self.layout.shape
         _check_range(parts, count, "parts")
@@ -238,16 +249,35 @@ class Shards:
     def _path(self, number: int) -> Path:
         return self.folder / str(self.files[number]["file"])
 
-    def verify(self) -> None:
-        """Compare every file with its SHA-256.
+    def _open_file(self, number: int, is_new: bool) -> int:
+        """Open a file for reading; compare one that is new with what is recorded of it."""
+        path = self._path(number)
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except FileNotFoundError as error:
+            raise IntegrityError(path, "no such file", remedy=self.layout.remedy) from error
+        try:
+            if is_new and (rule := self._fault(number, descriptor)):
+                raise IntegrityError(path, rule, remedy=self.layout.remedy)
+        except BaseException:
+            os.close(descriptor)
+            raise
+        return descriptor
 
-        Raises:
-            IntegrityError: One differs.
-        """
-        for each in self.files:
-            path = self.folder / each["file"]
-            if sha256_file(path) != each["sha256"]:
-                raise IntegrityError(path, "its values were changed", remedy=self.layout.remedy)
+    def _fault(self, number: int, descriptor: int) -> str | None:
+        """Return what is wrong with a file, or None."""
+        rows, layout = int(self._counts[number]), self.layout
+        header = layout.header(rows)
+        with os.fdopen(descriptor, "rb", closefd=False) as stream:
+            if stream.read(len(header)) != header:
+                shape = (rows, *layout.shape)
+                return f"is truncated or damaged, or does not hold {layout.dtype} of shape {shape}"
+            size, wanted = os.fstat(descriptor).st_size, len(header) + rows * layout.row_bytes
+            if size != wanted:
+                return "is truncated" if size < wanted else "has bytes after its last row"
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        return None if digest == self.files[number]["sha256"] else "its values were changed"
 
     def _copy(self, rows: Rows, offsets: Rows, shape: tuple[int, ...]) -> Array:
         """Read with one call of the kernel for each row: maps of all files would keep them open."""
@@ -260,7 +290,7 @@ class Shards:
         places = self.starts[numbers] + inside * self.layout.row_bytes + offsets
         whole, start = out.reshape(-1).data, 0
         for number, at in zip(numbers.tolist(), places.tolist(), strict=True):
-            descriptor = self._opened.of(number, self._path)
+            descriptor = self._opened.of(number, self._open_file)
             if os.preadv(descriptor, (whole[start : start + size],), at) != size:
                 raise IntegrityError(self._path(number), "is cut off", remedy=self.layout.remedy)
             start += size
@@ -271,23 +301,3 @@ def _check_range(numbers: npt.ArrayLike, end: int, what: str) -> None:
     values = np.asarray(numbers)
     if values.size and (values.min() < 0 or values.max() >= end):
         raise IndexError(f"{what} must lie in 0..{end - 1}")
-
-
-def _check(path: Path, layout: Layout, rows: int) -> int:
-    """Check a file's header and size, and give the bytes before its first row."""
-    header = layout.header(rows)
-    try:
-        with path.open("rb") as stream:
-            found = stream.read(len(header))
-            size = os.fstat(stream.fileno()).st_size
-    except FileNotFoundError as error:
-        raise IntegrityError(path, "no such file", remedy=layout.remedy) from error
-    wanted = len(header) + rows * layout.row_bytes
-    if found != header:
-        shape = (rows, *layout.shape)
-        rule = f"is truncated or damaged, or does not hold {layout.dtype} of shape {shape}"
-        raise IntegrityError(path, rule, remedy=layout.remedy)
-    if size != wanted:
-        rule = "is truncated" if size < wanted else "has bytes after its last row"
-        raise IntegrityError(path, rule, remedy=layout.remedy)
-    return len(header)

@@ -121,7 +121,6 @@ def _open_old(old: Path | None, ids: Sequence[str]) -> tuple[Reusable, dict[str,
         return Reusable.none(), {}
     try:
         store = Store.open(old)
-        store.verify_index()
     except (PipelineError, KeyError, TypeError) as error:
         log.warning("transform: the last build cannot be used: %s", error)
         return Reusable.none(), {}

@@ -6,10 +6,12 @@ import logging
 import os
 import random
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 
 import pytest
 import yaml
@@ -198,3 +200,19 @@ def test_a_full_disk_while_saving_a_checkpoint_is_one_line(sources, tmp_path, mo
     assert here(folder, sources, monkeypatch) == 4
     last = capfd.readouterr().err.splitlines()[-1]
     assert last.startswith("error: epoch-000001.safetensors: No space left on device")
+
+
+def test_a_wrong_byte_in_what_is_trained_on_ends_with_exit_code_5_and_no_model(
+    sources, tmp_path, monkeypatch, capfd
+):
+    features = shutil.copytree(sources.features, tmp_path / "features")
+    last = sorted(features.glob("pooled-*.npy"))[-1]
+    content = bytearray(last.read_bytes())
+    content[-1] ^= 1
+    last.write_bytes(content)
+    folder = workspace(tmp_path / "w", train={"strategy": "head"})
+    assert here(folder, replace(sources, features=features), monkeypatch) == 5
+    assert capfd.readouterr().err.splitlines()[-1] == (
+        f"error: {last}: its values were changed (run `dvc checkout` or `dvc repro features`)"
+    )
+    assert not (folder / "out").exists()

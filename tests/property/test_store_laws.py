@@ -74,7 +74,6 @@ def test_round_trip(count, size_px, how, shard_rows, seed):
         params = make_params(size_px, how, shard_rows)
         write_store(folder, rows, encoding(params), raw=raw, machine=machine(1))
         store = Store.open(folder)
-        store.verify()
         order = np.random.default_rng(seed).permutation(count)
         expected = [decode((raw / rows["path"][row]).read_bytes(), params.spec()) for row in order]
         assert np.array_equal(store.read(order), np.stack(expected))

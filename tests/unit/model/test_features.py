@@ -372,10 +372,10 @@ def test_changed_activations_are_found(store, tmp_path):
     flip_last_bit(path)
     content = path.read_bytes()
     with pytest.raises(IntegrityError, match=r"cut-00000\.npy: its values were changed"):
-        features.require_activations()
+        features.require_activations().read(np.array([0]), np.array([0]))
     path.write_bytes(content[:-8])
     with pytest.raises(IntegrityError, match="is truncated"):
-        Features.open(tmp_path / "out")
+        features.require_activations().read(np.array([0]), np.array([0]))
 
 
 def test_what_float16_cannot_hold_is_refused_and_not_clipped(store, tmp_path):
@@ -465,7 +465,7 @@ def test_damage_is_told(store, tmp_path, damage, text):
     run(store, tmp_path / "out")
     damage(tmp_path / "out")
     with pytest.raises(IntegrityError, match=text):
-        Features.open(tmp_path / "out").require_pooled()
+        Features.open(tmp_path / "out").require_pooled().read(np.arange(ROWS))
 
 
 def test_a_folder_without_a_record_holds_no_features(tmp_path):

@@ -168,12 +168,18 @@ def flip(path):
     path.write_bytes(content)
 
 
-def test_a_flipped_bit_is_found_by_verify(tmp_path):
+def test_a_file_is_compared_with_its_sum_when_it_is_first_read_and_no_other_is(tmp_path):
     plain, _ = write(tmp_path / "a", keys_of(20))
-    plain.verify()
     flip(tmp_path / "a" / plain.files[1]["file"])
-    with pytest.raises(IntegrityError, match=r"plain-00001\.npy: its values were changed .mend it"):
-        plain.verify()
+    first = np.arange(plain.files[0]["rows"])
+    assert np.array_equal(plain[first], np.stack([row_of(f"k{row:05d}", PLAIN) for row in first]))
+    for _ in range(2):  # what was found damaged stays so
+        with pytest.raises(
+            IntegrityError, match=r"plain-00001\.npy: its values were changed .mend"
+        ):
+            plain.read(np.array([len(first)]))
+    flip(tmp_path / "a" / plain.files[0]["file"])
+    assert len(plain[first]), "what was compared is not compared again"
 
 
 @pytest.mark.parametrize(
@@ -187,11 +193,11 @@ def test_a_flipped_bit_is_found_by_verify(tmp_path):
     ],
     ids=["missing", "cut", "long", "other", "empty"],
 )
-def test_damage_is_told_on_opening(tmp_path, damage, text):
+def test_damage_is_told_on_reading(tmp_path, damage, text):
     plain, _ = write(tmp_path / "a", keys_of(20))
     damage(tmp_path / "a" / plain.files[0]["file"])
     with pytest.raises(IntegrityError, match=text):
-        Shards.open(plain.folder, PLAIN, plain.files)
+        plain.read(np.array([0]))
 
 
 @pytest.mark.parametrize("part_bytes", [2, 25, 1 << 20])
