@@ -11,15 +11,18 @@ import hashlib
 import json
 import os
 import shutil
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 from pipeline.ground.errors import DataError, IntegrityError
 
 _BLOCK_BYTES = 1 << 20
+_PART = ".part-"
 
 _SYNCS = 16
 """Files that are flushed at once."""
@@ -148,14 +151,43 @@ def syncing() -> Iterator[Callable[[Path], None]]:
         OSError: One could not be flushed.
     """
     with ThreadPoolExecutor(1) as pool:
-        done: list[Future[None]] = []
+        waiting: deque[Future[None]] = deque()
+
+        def sync(path: Path) -> None:
+            while waiting and waiting[0].done():
+                waiting.popleft().result()
+            waiting.append(pool.submit(_sync, path))
+
         try:
-            yield lambda path: done.append(pool.submit(_sync, path))
+            yield sync
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
-        for each in done:
+        for each in waiting:
             each.result()
+
+
+@contextmanager
+def attempt(target: Path) -> Iterator[Path]:
+    """Yield a path of this attempt alone; it becomes `target` if the block ends without an error.
+
+    For a file that several processes may write at once, to the same bytes, on whatever hosts: one
+    that was taken for dead may wake. The last one replaces whole bytes by the same. The file is not
+    flushed: that would keep the writer waiting for each one. Who gathers them does (`syncing`).
+    """
+    part = target.with_name(f"{_PART}{target.name}-{uuid4().hex}")
+    try:
+        yield part
+        part.replace(target)
+    except BaseException:
+        remove(part)
+        raise
+
+
+def sweep_attempts(folder: Path) -> None:
+    """Remove what attempts left that did not end, once every file of a folder is there."""
+    for part in folder.glob(f"{_PART}*"):
+        remove(part)
 
 
 def copy_file(source: Path, target: Path) -> None:

@@ -17,7 +17,7 @@ from typing import Any, BinaryIO, TypeVar
 import numpy as np
 
 from pipeline.ground.errors import MachineError
-from pipeline.ground.files import link_file, sha256_file, syncing
+from pipeline.ground.files import attempt, link_file, sha256_file, sweep_attempts, syncing
 from pipeline.store.shards import Array, Layout, Shards, StoredRows
 
 log = logging.getLogger(__name__)
@@ -222,6 +222,7 @@ def fill_folder(
                 each.append({"file": name, "rows": len(part), "sha256": digest})
         for _ in made:  # it may have something to do at its end
             raise RuntimeError("more shards were made than were asked for")
+    sweep_attempts(folder)
     return files
 
 
@@ -271,6 +272,8 @@ def write_shard(
 ) -> list[str]:
     """Stream rows into a file of each array; give the SHA-256 of each, taken on the way.
 
+    A file has its name once it is whole, however many processes write it at once.
+
     Args:
         folder: It is there already.
         layouts: Of the arrays.
@@ -280,9 +283,9 @@ def write_shard(
     """
     digests = [hashlib.sha256() for _ in layouts]
     with ExitStack() as stack:
+        parts = [stack.enter_context(attempt(folder / layout.file(number))) for layout in layouts]
         streams: list[BinaryIO] = [
-            stack.enter_context((folder / layout.file(number)).open("wb", buffering=_PART_BYTES))
-            for layout in layouts
+            stack.enter_context(part.open("wb", buffering=_PART_BYTES)) for part in parts
         ]
 
         def put(parts: Iterable[bytes | memoryview]) -> None:

@@ -3,6 +3,7 @@
 import os
 import resource
 import shutil
+from contextlib import nullcontext
 from pathlib import Path
 
 import numpy as np
@@ -10,7 +11,7 @@ import pytest
 
 from pipeline.ground.errors import IntegrityError, MachineError
 from pipeline.store import shard_writer
-from pipeline.store.shard_writer import Reusable, check_room, write_shards
+from pipeline.store.shard_writer import Reusable, check_room, write_shard, write_shards
 from pipeline.store.shards import Layout, Shards, shard_sizes
 
 PLAIN = Layout("plain", (3,), np.dtype(np.float32), "mend it")
@@ -224,3 +225,35 @@ def test_a_row_that_was_never_computed_is_no_shorter_shard(tmp_path):
             old=Reusable.none(),
             fresh=iter([[row_of("a", PLAIN)]]),
         )
+
+
+@pytest.mark.parametrize("is_killed", [False, True], ids=["goes on", "is killed"])
+def test_a_writer_that_wakes_late_does_not_tear_what_another_one_made(tmp_path, is_killed):
+    """One attempt at a shard stops halfway, another one makes it, the first one goes on."""
+    keys, name = keys_of(8), PLAIN.file(0)
+    for folder in ("wanted", "shared"):
+        (tmp_path / folder).mkdir()
+
+    def attempt(folder, at_half=lambda: None):
+        def rows():
+            for number, key in enumerate(keys):
+                if number == 4:
+                    at_half()
+                yield [row_of(key, PLAIN)]
+
+        return write_shard(tmp_path / folder, [PLAIN], 0, rows(), count=8)
+
+    (sha256,) = attempt("wanted")
+    wanted = contents(tmp_path / "wanted")
+
+    def another():
+        assert attempt("shared") == [sha256]
+        assert (tmp_path / "shared" / name).read_bytes() == wanted[name]
+        (tmp_path / "shared" / f".part-{name}-0").write_bytes(b"left by one that was killed")
+        if is_killed:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt) if is_killed else nullcontext():
+        attempt("shared", another)
+    shard_writer.sweep_attempts(tmp_path / "shared")
+    assert contents(tmp_path / "shared") == wanted
