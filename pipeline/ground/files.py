@@ -1,8 +1,8 @@
 """Files appear whole or not at all, and equal content gives equal bytes.
 
 A file is written beside its target under a temporary name, flushed to disk, and renamed over it.
-A folder likewise. What a killed process leaves behind starts with `.tmp-` and is removed by the
-next writer of the same target.
+A folder likewise. What a killed process leaves behind starts with `.tmp-` and names its owner; the
+next writer of the same target on that host removes it. Of another host's nobody knows if it lives.
 """
 
 import csv
@@ -20,6 +20,7 @@ from typing import Any
 from uuid import uuid4
 
 from pipeline.ground.errors import DataError, IntegrityError
+from pipeline.ground.locks import has_ended, owner
 
 _BLOCK_BYTES = 1 << 20
 _PART = ".part-"
@@ -39,21 +40,10 @@ def _scratch(target: Path) -> Path:
     target.parent.mkdir(parents=True, exist_ok=True)
     prefix = f".tmp-{target.name}-"
     for stale in target.parent.glob(f"{glob.escape(prefix)}*"):
-        pid = stale.name.removeprefix(prefix)
-        # Anything else belongs to a target whose name begins with this one's and a dash.
-        if pid.isdecimal() and not _is_alive(int(pid)):
+        # The rest of another name belongs to a target that begins with this one's and a dash.
+        if has_ended(stale.name.removeprefix(prefix)):
             remove(stale)
-    return target.parent / f"{prefix}{os.getpid()}"
-
-
-def _is_alive(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
+    return target.parent / f"{prefix}{owner()}"
 
 
 def target_fault(target: Path) -> str | None:
@@ -62,7 +52,7 @@ def target_fault(target: Path) -> str | None:
     above = next(each for each in path.parents if os.path.lexists(each))
     if not above.is_dir():
         return "must be in a folder"
-    scratch = path.with_name(f".tmp-{path.name}-{os.getpid()}")
+    scratch = path.with_name(f".tmp-{path.name}-{owner()}")
     missing = path.parent.relative_to(above).parts
     for each in (*(above / name for name in (*missing, scratch.name)), scratch):
         try:

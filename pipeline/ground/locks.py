@@ -6,9 +6,11 @@ systems do not reach other hosts: the record says which host holds it.
 
 import errno
 import fcntl
+import hashlib
 import json
 import os
 import platform
+import re
 import time
 from pathlib import Path
 from typing import IO, Any
@@ -73,6 +75,43 @@ def this_process() -> dict[str, str | int]:
     """Return who holds a lock: process, host, and which start of the host."""
     boot = _BOOT.read_text(encoding="ascii").strip() if _BOOT.exists() else ""
     return {"pid": os.getpid(), "host": platform.node(), "boot": boot}
+
+
+_OWNER = re.compile(r"([0-9a-f]{12})-([0-9a-f]{6})-([0-9]+)")
+
+
+def owner() -> str:
+    """Return a word for this process that no process of another host has, for a file's name.
+
+    It says host, start of the host and process, the first two as parts of their SHA-256.
+    """
+    me = this_process()
+    return f"{_digest(me['host'], 12)}-{_digest(me['boot'], 6)}-{me['pid']}"
+
+
+def has_ended(word: str) -> bool:
+    """Return whether the process that `owner` names has ended for sure.
+
+    Of other hosts nobody knows, nor what another word stands for: False. A container is a host.
+    """
+    found, mine = _OWNER.fullmatch(word), _OWNER.fullmatch(owner())
+    if not found or not mine or found[1] != mine[1]:
+        return False
+    return found[2] != mine[2] or not _is_alive(int(found[3]))
+
+
+def _digest(value: str | int, digits: int) -> str:
+    return hashlib.sha256(str(value).encode()).hexdigest()[:digits]
+
+
+def _is_alive(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        return True
+    return True
 
 
 def write_holder(stream: IO[str]) -> None:

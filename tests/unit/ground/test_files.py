@@ -8,6 +8,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
+from pipeline.ground import locks
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.files import (
     canonical_json,
@@ -50,20 +51,35 @@ def test_a_folder_is_replaced_as_a_whole(tmp_path):
     assert sorted(path.name for path in target.iterdir()) == ["c"]
 
 
+def owner_of(*, pid=DEAD_PID, **changes):
+    """Return the word for a process of this host, or of one that differs."""
+    me = {**locks.this_process(), "pid": pid, **changes}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(locks, "this_process", lambda: me)
+        return locks.owner()
+
+
 def test_what_a_killed_writer_left_is_removed_and_a_live_one_is_not(tmp_path):
-    dead = tmp_path / f".tmp-a.txt-{DEAD_PID}"
-    dead.write_text("half", encoding="utf-8")
-    alive = tmp_path / f".tmp-a.txt-{os.getppid()}"
-    alive.write_text("writing", encoding="utf-8")
+    alive = os.getppid()
+    left = {
+        "dead": owner_of(),
+        "of before the host was started again": owner_of(pid=alive, boot="another"),
+        "alive": owner_of(pid=alive),
+        "of another host": owner_of(host="another"),
+        "of another host, whose number lives here too": owner_of(host="another", pid=alive),
+    }
+    for what, word in left.items():
+        (tmp_path / f".tmp-a.txt-{word}").write_text(what, encoding="utf-8")
     with replacing(tmp_path / "a.txt") as scratch:
         scratch.write_text("new", encoding="utf-8")
-    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([alive.name, "a.txt"])
+    assert {path.read_text() for path in tmp_path.iterdir()} == {*list(left)[2:], "new"}
 
 
 @pytest.mark.parametrize("name", ["a", "a[1]", "a*", "a?"])
 def test_what_writers_of_names_that_begin_alike_left_is_theirs(tmp_path, name):
-    others = [tmp_path / f".tmp-{name}-1-onnx-{DEAD_PID}", tmp_path / f".tmp-a1-{DEAD_PID}"]
-    own = tmp_path / f".tmp-{name}-{DEAD_PID}"
+    dead = owner_of()
+    others = [tmp_path / f".tmp-{name}-1-onnx-{dead}", tmp_path / f".tmp-a1-{dead}"]
+    own = tmp_path / f".tmp-{name}-{dead}"
     for folder in (*others, own):
         folder.mkdir()
     with replacing(tmp_path / name) as scratch:
@@ -85,7 +101,7 @@ def test_what_can_be_written_is_told_beforehand(tmp_path, monkeypatch):
     """A name may have 255 bytes: that of the scratch file, and of each folder on the way."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "file").touch()
-    longest = "x" * (255 - len(f".tmp--{os.getpid()}"))
+    longest = "x" * (255 - len(f".tmp--{locks.owner()}"))
     for good in (longest, f"a/b/{longest}", "file", "a/../b"):
         assert target_fault(Path(good)) is None, good
     for bad in (f"{longest}x", f"a/b/{longest}x", f"a/{'x' * 256}/b", "file/b", "file/../b"):
