@@ -41,9 +41,12 @@ def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
 
 
 def _judge(same: pd.DataFrame) -> Iterator[Duplicate]:
-    if len(set(same["label"])) > 1:
+    first = same.iloc[0]
+    others = same[same["label"] != first["label"]]
+    if len(others):
+        second = others.iloc[0]
         for row in same.itertuples():
-            other = same[same["label"] != row.label].iloc[0]
+            other = second if row.label == first["label"] else first
             detail = f"{row.label!r} here, {other['label']!r} at {other['path']}"
             yield Duplicate(row.Index, "conflict", detail)
         return
@@ -51,6 +54,7 @@ def _judge(same: pd.DataFrame) -> Iterator[Duplicate]:
     protected = next((split for split in reversed(SPLITS) if split in given), None)
     kept = (same if protected is None else same[same["split"] == protected]).iloc[0]
     told = f" in {protected}" if len(given) > 1 else ""
+    detail = f"as {kept['path']}{told}"
     for row in same.itertuples():
-        if row.path != kept["path"]:
-            yield Duplicate(row.Index, "duplicate", f"as {kept['path']}{told}", kept.name)
+        if row.Index != kept.name:
+            yield Duplicate(row.Index, "duplicate", detail, kept.name)
