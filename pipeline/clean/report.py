@@ -12,7 +12,8 @@ from pipeline.manifest.manifest import KEPT, META, QUARANTINED, SPLITS, STATUSES
 from pipeline.manifest.split import count_splits, far_shares
 
 DETAILED = 200
-"""Items that are not kept, described one by one; the manifest has them all."""
+"""Items that are not kept, and labels that were filled in, described one by one; the manifest, and
+`filled.csv` among the plots, have them all."""
 
 _FEW_VALUES = 20
 """A passed-through column with at most so many values is checked for its shares in the splits."""
@@ -29,8 +30,8 @@ class Findings:
     ignored: int
     expected_shares: Mapping[str, float]
     policy: str
-    filled: pd.Series
-    """The labels that were filled in, by the table's index."""
+    filled: pd.DataFrame
+    """Columns path, label: the labels that were filled in."""
     near: Mapping[str, Any]
     """The section on near-duplicates."""
     summary: Mapping[str, Any]
@@ -68,12 +69,8 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
         "not_kept": lost[["path", "status", "reason", "detail"]][:DETAILED].to_dict("records"),
         "missing_label": {
             "policy": findings.policy,
-            "filled": [
-                {"path": path, "label": label}
-                for path, label in zip(
-                    table["path"].loc[findings.filled.index], findings.filled, strict=True
-                )
-            ],
+            "n": len(findings.filled),
+            "filled": findings.filled[:DETAILED].to_dict("records"),
         },
         "near_duplicates": dict(findings.near),
         "review": findings.review,

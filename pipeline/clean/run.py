@@ -43,6 +43,8 @@ class Cleaned:
     report: dict[str, Any]
     near_duplicates: pd.DataFrame
     """One row for each pair: `near.PAIR_COLUMNS`."""
+    filled: pd.DataFrame
+    """Columns path, label: every label that was filled in."""
     table: pd.DataFrame
     """What was judged, in the manifest's order: its columns, and detail, notes, content_hash."""
     probes: tuple[Probe, ...] = ()
@@ -144,13 +146,14 @@ def judge(
     case = Case(table, rules, found.modality, where, spill, [*found.warnings])
     hear(case)
     near = near_section(case.near, case.near_rule)
+    filled = table.loc[case.filled.index, ["path"]].assign(label=case.filled)
     findings = Findings(
         task=rules.task,
         layout=found.layout,
         ignored=found.ignored,
         expected_shares=expected_shares(case.kept["given"], rules.split, case.dealing),
         policy=rules.clean.missing_label,
-        filled=case.filled,
+        filled=filled,
         near=near | {"identical_across_splits": len(case.identical)},
         summary=case.reader.summary(case.kept),
         warnings=[*case.warnings, *doubts(table, case.reader)],
@@ -158,7 +161,7 @@ def judge(
         placed=case.placed.moved,
     )
     report = build_report(table, findings)
-    return Cleaned(found.modality, typed_manifest(table), report, case.near.pairs, table)
+    return Cleaned(found.modality, typed_manifest(table), report, case.near.pairs, filled, table)
 
 
 def _tell(report: Mapping[str, Any], part: Reader, *, told: Sequence[str]) -> None:

@@ -12,10 +12,11 @@ from pipeline.ground.plots import contact_sheet
 from pipeline.manifest.manifest import KEPT, QUARANTINED
 from pipeline.modality.reading import reader
 from pipeline.modality.shown.reporting import report
+from pipeline.raw.visible import safe_cell
 
 
 def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> None:
-    """Write the sheet of quarantined items, and the table behind the plot of the balance."""
+    """Write the sheet of quarantined items, the table behind the plot of the balance, and fills."""
     manifest = cleaned.manifest
     bad = manifest[manifest["status"] == QUARANTINED]
     items, limits = report(cleaned.modality), reader(cleaned.modality).look(rules.clean)
@@ -36,3 +37,7 @@ def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> N
         )
         rows = balance(manifest[manifest["status"] == KEPT], rules.task)
         write_rows(scratch / "classes.csv", rows, columns=("split", "label", "n"))
+        if len(cleaned.filled):
+            fills = [map(safe_cell, row) for row in cleaned.filled.itertuples(index=False)]
+            named = [dict(zip(("path", "label"), row, strict=True)) for row in fills]
+            write_rows(scratch / "filled.csv", named, columns=("path", "label"))

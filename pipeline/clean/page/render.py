@@ -102,7 +102,7 @@ def _checks(
     counts = report["reasons"]
     unfit = sum(n for code, n in counts.items() if code not in _ELSEWHERE)
     noted = sum(entry["n"] for entry in report["notes"].values())
-    filled = len(report["missing_label"]["filled"])
+    filled = report["missing_label"]["n"]
     no_label, conflicts, copies = (
         counts.get(code, 0) for code in ("no_label", "conflict", "duplicate")
     )

@@ -1,6 +1,7 @@
 """Every raw item gets one row and one reason, and what cannot be learned from stops the stage."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 from pydantic import ValidationError
 
+from pipeline.clean import report
 from pipeline.clean.case import Rules
 from pipeline.clean.leaks import COLUMNS as LEAK_COLUMNS
 from pipeline.clean.leaks import PROOF, refuse_leaks
@@ -122,7 +124,7 @@ def test_a_bad_picture_with_two_labels_is_a_bad_picture(tmp_path):
     }
 
 
-def test_missing_labels_follow_the_policy_and_are_reported_row_by_row(tmp_path):
+def test_missing_labels_follow_the_policy_and_are_reported(tmp_path, monkeypatch):
     class_folders(tmp_path)
     rows = label_rows(tmp_path)
     rows[3] = "cat/03.png,"
@@ -134,10 +136,16 @@ def test_missing_labels_follow_the_policy_and_are_reported_row_by_row(tmp_path):
     assert reasons(dropped) == dict.fromkeys(lost, ("dropped", "no_label"))
     filled = clean_folder(tmp_path, missing_label="ffill")
     assert reasons(filled) == {}
-    assert filled.report["missing_label"] == {
-        "policy": "ffill",
-        "filled": [{"path": "cat/03.png", "label": "cat"}, {"path": "dog/06.png", "label": "dog"}],
-    }
+    fills = [{"path": "cat/03.png", "label": "cat"}, {"path": "dog/06.png", "label": "dog"}]
+    assert filled.report["missing_label"] == {"policy": "ffill", "n": 2, "filled": fills}
+    assert filled.filled.to_dict("records") == fills
+    monkeypatch.setattr(report, "DETAILED", 1)
+    bounded = clean_folder(tmp_path, missing_label="ffill")
+    assert bounded.report["missing_label"] == {"policy": "ffill", "n": 2, "filled": fills[:1]}
+    rules = Rules("classification", clean_params(), SPLIT)
+    write_plots(tmp_path / "plots", bounded, raw=tmp_path, rules=rules)
+    assert pd.read_csv(tmp_path / "plots/filled.csv").to_dict("records") == fills
+    shutil.rmtree(tmp_path / "plots")
     with pytest.raises(DataError, match=r"cat/03\.png: has no label, as the first of 2"):
         clean_folder(tmp_path, missing_label="error")
 

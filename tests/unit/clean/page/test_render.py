@@ -261,7 +261,7 @@ def test_decisions_fills_and_warnings(tmp_path):
     raw = class_folders(tmp_path / "small/raw")
     cleaned = clean_folder(raw)
     cleaned.report["warnings"] = [f"careful {n}" for n in range(50)]
-    cleaned.report["missing_label"]["filled"] = [{"path": "cat/00.png", "label": "cat<"}]
+    cleaned.report["missing_label"] |= {"n": 1, "filled": [{"path": "cat/00.png", "label": "cat<"}]}
     cleaned.report["review"] = {
         "items": {"keep": 0, "drop": 0, "relabel": 1},
         "decisions": [
