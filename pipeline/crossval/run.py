@@ -26,11 +26,15 @@ from pipeline.crossval.plots import draw_folds
 from pipeline.ground.errors import IntegrityError
 from pipeline.ground.files import read_json, replacing_folder, write_json, write_rows
 from pipeline.ground.tables import write_table
-from pipeline.judge.metrics import main
+from pipeline.judge.gains import beside, doubt
+from pipeline.judge.metrics import main, shown
+from pipeline.judge.paired import sign
 from pipeline.judge.params import EvaluateParams
 from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.tasks import JUDGES, Judge, judge_ignorant, judge_items, judge_points
 from pipeline.manifest.manifest import group_numbers
+from pipeline.modality.baseline import baseline
+from pipeline.modality.types.protocols import Known
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Targets, find_targets
 from pipeline.train.inputs import Parts
@@ -55,6 +59,9 @@ class Scored:
     """Of the held-out items, float64: probabilities [N, K], or values [N, 1]."""
 
     scores: dict[str, float]
+    beside: dict[str, float]
+    """Likewise of a plain model without transfer; empty where the modality has none."""
+
     epoch: int
     """The best one."""
 
@@ -139,6 +146,8 @@ def write(
         draw_folds(folder, found, rows)
     write_json(metrics, found)
     log.info(summary(found))
+    if warning := doubt({**found["mean"], **found}):
+        log.warning(warning)
 
 
 def clear(state: Path) -> None:
@@ -159,7 +168,8 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
     scores = _scores(setting, fold, outputs, served)
     history = [{"epoch": each.epoch, **each.values()} for each in training.reports]
     checkpoints.clear()
-    return Scored(fold, outputs, served, scores, trained.epoch, trained.temperature, history)
+    plain = _beside(setting, fold)
+    return Scored(fold, outputs, served, scores, plain, trained.epoch, trained.temperature, history)
 
 
 def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:
@@ -191,12 +201,26 @@ def _baseline(setting: Setting, fold: Fold) -> dict[str, float]:
     )
 
 
+def _beside(setting: Setting, fold: Fold) -> dict[str, float]:
+    """Judge the plain model of the modality, fitted to the fold's training part."""
+    store = setting.parts.store
+    plain = baseline(store.modality)
+    if plain is None:
+        return {}
+    known = Known(fold.rows.train, _truths(setting, fold.rows.train))
+    classes, seed = len(setting.targets.classes), setting.evaluate.seed
+    answers = plain.answers(store, known, fold.held_out, classes=classes, seed=seed)
+    truth, bins = _truths(setting, fold.held_out), setting.evaluate.ece_bins
+    return judge_points(setting.plan.task, answers, truth, ece_bins=bins)
+
+
 def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any]:
     """Return what `metrics.json` holds: mean, deviation and interval of each metric.
 
     The folds share training items, so their spread alone says too little: the interval is that of
     the corrected resampled t test (Nadeau and Bengio 2003), mean +- t * s * sqrt(1/J + n2/n1), with
-    J trainings, n2 held-out and n1 other items. Of one repeat the predictions of all folds
+    J trainings, n2 held-out and n1 other items. Gains over the plain model of the modality, on the
+    same items of each fold, have one of the same kind. Of one repeat the predictions of all folds
     together are judged too, with the bootstrap over groups that `evaluate` takes.
     """
     params = setting.crossval
@@ -217,15 +241,11 @@ def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
     }
     for name in names:
         values = np.array([each.scores[name] for each in scored])
-        mean, deviation = float(values.mean()), float(values.std(ddof=1))
-        half = float(
-            stats.t.ppf(_Z, len(values) - 1)
-            * deviation
-            * math.sqrt(1 / len(values) + 1 / (params.folds - 1))
-        )
-        found["mean"][name] = mean
-        found["deviation"][name] = deviation
-        found["ci95"][name] = {"low": mean - half, "high": mean + half}
+        found["mean"][name] = float(values.mean())
+        found["deviation"][name] = float(values.std(ddof=1))
+        found["ci95"][name] = _interval(values, params.folds)
+    if plain := baseline(setting.parts.store.modality):
+        found["beside"] = {"name": plain.name, **_summarize_beside(scored, params.folds)}
     if params.repeats == 1:
         found["out_of_fold"] = _judge_together(setting, scored)
     if setting.parts.normalization.mode == "dataset":
@@ -234,6 +254,28 @@ def summarize_folds(setting: Setting, scored: Sequence[Scored]) -> dict[str, Any
             "folds held out"
         )
     return found
+
+
+def _summarize_beside(scored: Sequence[Scored], folds: int) -> dict[str, Any]:
+    """Return the mean of each metric of the plain model, and the gains over it, fold by fold."""
+    names = _common([each.beside for each in scored])
+    found: dict[str, Any] = {
+        name: float(np.mean([each.beside[name] for each in scored])) for name in names
+    }
+    found["gain"] = {}
+    for name in shown(set(names) & set(_common([each.scores for each in scored])), place=1):
+        gains = np.array([sign(name) * (each.scores[name] - each.beside[name]) for each in scored])
+        found["gain"][name] = {"value": float(gains.mean()), **_interval(gains, folds)}
+    return found
+
+
+def _interval(values: np.ndarray, folds: int) -> dict[str, float]:
+    """Return the ends of the interval of the mean of what all folds gave."""
+    mean, deviation = float(values.mean()), float(values.std(ddof=1))
+    half = float(
+        stats.t.ppf(_Z, len(values) - 1) * deviation * math.sqrt(1 / len(values) + 1 / (folds - 1))
+    )
+    return {"low": mean - half, "high": mean + half}
 
 
 def _common(scores: Sequence[Mapping[str, float]]) -> list[str]:
@@ -278,7 +320,7 @@ def _history(scored: Sequence[Scored]) -> list[dict[str, Any]]:
 
 
 def summary(found: dict[str, Any]) -> str:
-    """Return one line: the mean of the main metric, its interval, and that of all together."""
+    """Return one line: the main metric's mean and interval, that of all, and the plain model's."""
     name = main(found["mean"])
     interval = found["ci95"][name]
     text = (
@@ -286,7 +328,8 @@ def summary(found: dict[str, Any]) -> str:
         f"+- {found['deviation'][name]:.4f} (95 %: {interval['low']:.4f} to {interval['high']:.4f})"
     )
     together = found.get("out_of_fold")
-    return text + (f"; out of fold {together[name]:.4f}" if together else "")
+    parts = (f"out of fold {together[name]:.4f}" if together else "", beside(found, name))
+    return "; ".join([text, *filter(None, parts)])
 
 
 def _main(scores: dict[str, float]) -> str:
@@ -299,6 +342,7 @@ def _record(setting: Setting, scored: Scored) -> dict[str, Any]:
         "fingerprint": setting.runtime.fingerprint(),
         "outputs": scored.outputs.tolist(),
         "scores": scored.scores,
+        "beside": scored.beside,
         "epoch": scored.epoch,
         "temperature": scored.temperature,
         "history": [list(row.items()) for row in scored.history],  # JSON would sort the columns
@@ -329,6 +373,7 @@ def _restore(setting: Setting, fold: Fold, path: Path) -> Scored | None:
         outputs,
         targets.serve(outputs, record["temperature"]),
         record["scores"],
+        record["beside"],
         record["epoch"],
         record["temperature"],
         [dict(row) for row in record["history"]],

@@ -14,19 +14,20 @@ from pipeline.judge.paired import Items, compare
 from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.tasks import judge_points
 from pipeline.modality.baseline import baseline
+from pipeline.modality.types.protocols import Known
 from pipeline.store.store import Store
 
 _CONFIDENCE = 0.95
 
 
 def judge_beside(
-    store: Store, known: np.ndarray, items: Items, served_NK: np.ndarray, bootstrap: Bootstrap
+    store: Store, known: Known, items: Items, served_NK: np.ndarray, bootstrap: Bootstrap
 ) -> dict[str, Any]:
     """Return `name`, metrics and `gain` of the plain model; empty where the modality has none.
 
     Args:
-        store: Its train split is fitted to, its test split is judged.
-        known: Class numbers or values of train.
+        store: Its test split is judged.
+        known: What the plain model is fitted to: the train split.
         items: The test split.
         served_NK: What the model that ships answers.
         bootstrap: Behind the intervals of the gains, which are those of the main metrics.

@@ -21,6 +21,7 @@ from pipeline.judge.params import EvaluateParams
 from pipeline.judge.resampling import Bootstrap
 from pipeline.judge.tasks import JUDGES, judge_ignorant, judge_items
 from pipeline.manifest.manifest import group_numbers
+from pipeline.modality.types.protocols import Known
 from pipeline.model.bundle import Bundle, Predictor
 from pipeline.store.store import Store
 
@@ -66,9 +67,10 @@ def judge(
     raw = _raw_outputs(predictor, store, rows, machine)
     served = predictor.read_outputs(raw)
     task, classes, bins = JUDGES[bundle.task], bundle.classes, params.ece_bins
+    train = store.rows("train")
     targets, known = (
         task.truths(_known(labels, bundle, store.folder), classes)
-        for labels in (index["label"], store.index["label"].iloc[store.rows("train")])
+        for labels in (index["label"], store.index["label"].iloc[train])
     )
     bootstrap = Bootstrap(params.bootstrap, params.seed, group_numbers(index))
     found = {
@@ -77,7 +79,7 @@ def judge(
         "baseline": judge_ignorant(bundle.task, known, targets, classes, ece_bins=bins),
     }
     items = Items(targets, bootstrap.groups_N, tuple(classes), bins)
-    if plain := judge_beside(store, known, items, served, bootstrap):
+    if plain := judge_beside(store, Known(train, known), items, served, bootstrap):
         found["beside"] = plain
     return Evaluation(bundle, index, served, targets, found, task.table(index, served, classes))
 

@@ -88,7 +88,7 @@ def compare(
 
     def gains(weights_RN: np.ndarray) -> Scores:
         new, old = ours(weights_RN), theirs(weights_RN)
-        return {name: _sign(name) * (new[name] - old[name]) for name in new}
+        return {name: sign(name) * (new[name] - old[name]) for name in new}
 
     points = (score(items, candidate), score(items, champion))
     values = point(gains, len(items.targets_N))
@@ -104,7 +104,8 @@ def compare(
     }
 
 
-def _sign(name: str) -> float:
+def sign(name: str) -> float:
+    """Return -1 for a metric that is better where it is smaller, else 1."""
     return -1.0 if name in METRICS and METRICS[name].better == "min" else 1.0
 
 

@@ -20,7 +20,7 @@ from threadpoolctl import threadpool_limits
 
 from pipeline.ground.seeds import deal, pick
 from pipeline.manifest.manifest import group_names
-from pipeline.modality.types.protocols import Floats
+from pipeline.modality.types.protocols import Floats, Known
 from pipeline.store.shards import Rows
 from pipeline.store.store import Store
 
@@ -48,28 +48,28 @@ _TINY = 1e-15
 
 
 class TfidfBaseline:
-    """Fit on train, answer what is asked; see `pipeline.modality.types.protocols.Baseline`."""
+    """Fit to what is known, answer what is asked: `pipeline.modality.types.protocols.Baseline`."""
 
     name = "tfidf"
 
     def answers(
-        self, store: Store, targets: npt.NDArray[Any], asked: Rows, *, classes: int, seed: int
+        self, store: Store, known: Known, asked: Rows, *, classes: int, seed: int
     ) -> Floats:
         """Return probabilities [M, K], or values [M, 1]; the same bytes for any number of cores."""
-        train = store.rows("train")
-        index = store.index.iloc[train]
+        index = store.index.iloc[known.rows]
         weights = index["weight"].to_numpy(dtype=np.float64)
         kept = np.flatnonzero(weights > 0)
         kept = kept[pick(list(index["id"].iloc[kept]), MOST_ITEMS, seed, "baseline")]
         groups = list(group_names(index.iloc[kept]))
         with threadpool_limits(1, user_api="blas"), warnings.catch_warnings():
             warnings.simplefilter("ignore", ConvergenceWarning)
-            known, wanted = _measure(_texts(store, train[kept]), _texts(store, asked))
-            model = _Linear(targets[kept], weights[kept] / weights[kept].mean(), classes, seed)
+            fitted, wanted = _measure(_texts(store, known.rows[kept]), _texts(store, asked))
+            shares = weights[kept] / weights[kept].mean()
+            model = _Linear(known.targets[kept], shares, classes, seed)
             tried = pick(groups, MOST_TRIED, seed, "baseline tried")
             folds = deal([groups[each] for each in tried], FOLDS, seed, "baseline fold")
-            strength = model.choose(known, tried, folds)
-            return model.answers(known, np.arange(len(kept)), wanted, strength)
+            strength = model.choose(fitted, tried, folds)
+            return model.answers(fitted, np.arange(len(kept)), wanted, strength)
 
 
 class _Linear:

@@ -285,8 +285,29 @@ class Scaling(Protocol):
 class Show(Protocol):
     """Items for people."""
 
-    def draw(self, rows: Array) -> Sequence[Array]:
-        """Draw each row of the store for a sheet: uint8 [H, W, 3], as RGB."""
+    suffix: str
+    """Of the files that sheets are: `.png` or `.svg`."""
+
+    def draw(self, rows: Array) -> Sequence[Any]:
+        """Return a tile for each row of the store: what `write_sheet` takes."""
+
+    def write_sheet(
+        self,
+        path: Path,
+        cells: Sequence[tuple[Sequence[Any], str]],
+        *,
+        title: str,
+        empty: str = "none",
+    ) -> None:
+        """Write tiles in a grid.
+
+        Args:
+            path: Ends with `suffix`.
+            cells: A tile, or several that belong together, with a caption. After `SHEET_LIMIT` of
+                them the rest is only counted.
+            title: Above the sheet.
+            empty: The words if there are none.
+        """
 
 
 @dataclass(frozen=True)
@@ -338,8 +359,8 @@ class Report(Protocol):
             other: The preview of the other one.
         """
 
-    def tile(self, raw: Path, path: str | None, limits: Any) -> Array:
-        """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
+    def tile(self, raw: Path, path: str | None, limits: Any) -> Any:
+        """Return the tile of an item, as `Show` takes it; one that shows nothing for None."""
 
     def kept(self, report: Mapping[str, Any], table: pd.DataFrame) -> Any:
         """Return what the macro `kept` takes.
@@ -375,8 +396,8 @@ class Viewer(Protocol):
     unread: Mapping[str, str]
     """Likewise for each reason by which an item cannot be read."""
 
-    def tile(self, content: bytes | None, look: Any, *, side_px: int) -> Array:
-        """Return the tile of an item on a sheet, uint8 [H, W, 3]; plain gray for None."""
+    def tile(self, content: bytes | None, look: Any, *, side_px: int) -> Any:
+        """Return the tile of an item, as `Show` takes it; one that shows nothing for None."""
 
     def view(self, content: bytes, look: Any, size: ViewSize) -> View | str:
         """Return an item as a browser shows it, or in words why there is none."""
@@ -412,20 +433,27 @@ class Quality(Protocol):
         """Say how far two rows differ."""
 
 
+@dataclass(frozen=True)
+class Known:
+    """Rows of the store with their truths, N of them."""
+
+    rows: Rows
+    targets: npt.NDArray[Any]
+    """In the order of the rows: class numbers, int64, or values, float64."""
+
+
 class Baseline(Protocol):
     """A plain model without transfer."""
 
     name: str
     """As metrics.json and messages have it."""
 
-    def answers(
-        self, store: Any, targets: npt.NDArray[Any], asked: Rows, *, classes: int, seed: int
-    ) -> Floats:
-        """Fit it on train, by the weights of the index, and answer other rows.
+    def answers(self, store: Any, known: Known, asked: Rows, *, classes: int, seed: int) -> Floats:
+        """Fit it to some rows, by the weights of the index, and answer others.
 
         Args:
             store: An open `Store`.
-            targets: Of the rows of train, in order: class numbers, int64, or values, float64.
+            known: What it is fitted to.
             asked: Rows of the store, M of them.
             classes: K; 0: the targets are values.
             seed: Of all that is drawn.

@@ -71,7 +71,7 @@ def _numbers(fold: str) -> dict[str, int]:
 
 def _headline(found: dict[str, Any]) -> dict[str, Any]:
     """Return the metrics of the parent: means under their own names, the rest in groups."""
-    groups = ("deviation", "ci95", "baseline", "out_of_fold")
+    groups = ("deviation", "ci95", "baseline", "beside", "out_of_fold")
     rest = {name: found[name] for name in groups if name in found}
     return {**found["mean"], "n": found["n"], "folds": found["folds"], **rest}
 

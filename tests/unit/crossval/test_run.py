@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
@@ -91,6 +92,30 @@ def test_mean_deviation_and_interval_are_those_of_the_paper(sources, tmp_path):
     assert "out_of_fold" not in found
     assert len(table) == 120
     assert "note" not in found
+
+
+def test_a_plain_model_is_fitted_to_each_fold_and_the_gain_is_paired(
+    sources, tmp_path, monkeypatch
+):
+    def answers(store, known, asked, *, classes, seed):
+        assert not set(known.rows) & set(asked)
+        assert len(known.targets) == len(known.rows)
+        shares = np.bincount(known.targets, minlength=classes) / len(known.rows)
+        return np.tile(shares, (len(asked), 1))
+
+    part = SimpleNamespace(name="shares", answers=answers)
+    monkeypatch.setattr(crossval, "baseline", lambda modality: part)
+    chosen = setting(sources, train={"epochs": 1})
+    scored, found, _ = finish(chosen, tmp_path)
+    plain = found["beside"]
+    assert plain["name"] == "shares"
+    assert plain["loss"] == pytest.approx(found["baseline"]["loss"])
+    gains = [each.scores["accuracy"] - each.beside["accuracy"] for each in scored]
+    gain = plain["gain"]["accuracy"]
+    assert gain["value"] == pytest.approx(np.mean(gains))
+    # as above; 4.302653 is the quantile with 2 degrees of freedom
+    half = 4.302653 * np.std(gains, ddof=1) * np.sqrt(1 / 3 + 1 / 2)
+    assert gain["high"] - gain["value"] == pytest.approx(half, rel=1e-5)
 
 
 def test_regression_is_judged_in_the_unit_of_the_target(tmp_path):

@@ -9,6 +9,7 @@ from pipeline.judge.beside import judge_beside
 from pipeline.judge.gains import beside, doubt
 from pipeline.judge.paired import Items
 from pipeline.judge.resampling import Bootstrap
+from pipeline.modality.types.protocols import Known
 
 TARGETS = np.arange(200) % 2
 GROUPS = np.arange(200) // 2
@@ -27,14 +28,14 @@ def judged(monkeypatch):
 
     def judge(served, plain, *, targets=TARGETS, classes=("a", "b"), resamples=300):
         def answers(store, known, asked, **options):
-            given.update(options, known=known, asked=asked)
+            given.update(options, known=known.targets, asked=asked)
             return plain
 
         part = SimpleNamespace(name="plain", answers=answers)
         monkeypatch.setattr("pipeline.judge.beside.baseline", lambda modality: part)
         store = SimpleNamespace(modality="sound", rows=lambda split: split)
         items, bootstrap = Items(targets, GROUPS, classes, 10), Bootstrap(resamples, 7, GROUPS)
-        return judge_beside(store, "truths of train", items, served, bootstrap)
+        return judge_beside(store, Known("train", "truths of train"), items, served, bootstrap)
 
     return judge, given
 
@@ -84,6 +85,9 @@ def test_a_modality_without_the_part_has_no_record(monkeypatch):
     monkeypatch.setattr("pipeline.judge.beside.baseline", lambda modality: None)
     items = Items(TARGETS, GROUPS, ("a", "b"), 10)
     store = SimpleNamespace(modality="sound")
-    assert judge_beside(store, TARGETS, items, chances(5), Bootstrap(9, 1, GROUPS)) == {}
+    assert (
+        judge_beside(store, Known("train", TARGETS), items, chances(5), Bootstrap(9, 1, GROUPS))
+        == {}
+    )
     assert doubt({"accuracy": 0.8}) is None
     assert beside({"accuracy": 0.8}, "accuracy") == ""

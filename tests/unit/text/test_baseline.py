@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.modality.types.protocols import Known
 from pipeline.text.baseline import BASELINE, analyzers
 
 WIDTH = 64
@@ -36,9 +37,8 @@ def store(train, asked, *, weights=None, groups=None, val=()):
 
 def answers(train, targets, asked, *, classes=2, seed=1, **options):
     shelf = store(train, asked, **options)
-    return BASELINE.answers(
-        shelf, np.array(targets), shelf.rows("test"), classes=classes, seed=seed
-    )
+    known = Known(shelf.rows("train"), np.array(targets))
+    return BASELINE.answers(shelf, known, shelf.rows("test"), classes=classes, seed=seed)
 
 
 def opinions(asked, **options):
