@@ -146,7 +146,7 @@ def _bounds(params: GateParams, scores: Mapping[str, float], measured: Measured)
     if params.max_bytes is not None:
         yield _most("bytes", "bytes of the model", measured.bytes, params.max_bytes)
     if params.max_latency_ms is not None:
-        yield _most("latency_ms", "ms for one picture", measured.latency_ms, params.max_latency_ms)
+        yield _most("latency_ms", "ms for one item", measured.latency_ms, params.max_latency_ms)
 
 
 def _most(name: str, what: str, value: float | None, limit: float) -> Gate:

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from pipeline.ground.errors import DataError, MachineError
 from pipeline.raw.containers import SUFFIXES, is_container, open_container
-from pipeline.raw.item_names import item_suffixes
+from pipeline.raw.item_names import item_noun, item_nouns, item_suffixes
 from pipeline.raw.system_names import is_system_name
 from pipeline.raw.unsafe_entries import entry_fault, walk
 
@@ -52,6 +52,12 @@ class Folder:
 
     unwanted: Mapping[str, int] = field(default_factory=dict)
     """Files and archives that a pattern of the user leaves out, counted by pattern."""
+
+    noun: str = field(default_factory=item_noun)
+    """What an item is called in a message."""
+
+    nouns: str = field(default_factory=item_nouns)
+    """What several items are called."""
 
     def archive_of(self, path: str) -> str | None:
         """Return the container that holds a file, or None for a loose one."""

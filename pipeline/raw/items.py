@@ -34,12 +34,13 @@ from dataclasses import replace
 from pathlib import Path
 
 from pipeline.ground.errors import DataError
+from pipeline.modality.files import files
 from pipeline.modality.reading import all_readers
 from pipeline.modality.table import OF_TEXT
 from pipeline.raw.containers import is_table
 from pipeline.raw.folder import FOREIGN_FOLDER, Folder, look_at
 from pipeline.raw.item import Item, RawItems
-from pipeline.raw.item_names import is_item_name, item_nouns, modality_of_names
+from pipeline.raw.item_names import is_item_name, modality_of_names
 from pipeline.raw.labels.choice import LABEL_NAMES, Labels, find_labels
 from pipeline.raw.labels.label_file import LabelFile
 from pipeline.raw.labels.label_items import from_label_file
@@ -86,6 +87,9 @@ def find_items(
     unwanted = compile_globs(ignore)
     if text is None or text == TEXT_FILES:
         folder = look_at(raw, unwanted=unwanted)
+        if text is not None:
+            noun, nouns = files(OF_TEXT).NOUN
+            folder = replace(folder, noun=noun, nouns=nouns)
         _refuse_foreign(raw, folder)
         folder, found = _of_files(raw, labels, folder, target, layout, text)
     else:
@@ -126,7 +130,7 @@ def _of_files(
     folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
     if not folder.files:
         raise DataError(
-            raw, "has no files to work with", remedy=f"put {item_nouns()} there, or pull them"
+            raw, "has no files to work with", remedy=f"put {folder.nouns} there, or pull them"
         )
     if chosen.file is not None:
         return folder, _by_label_file(raw, folder, chosen.file, texts)
@@ -159,14 +163,14 @@ def _by_folders(
         labels.refuse(raw, str(error).removeprefix(f"{raw}: "))
         raise
     warnings = (*labels.check_folders(raw, found), *found.warnings)
-    return _told(replace(found, warnings=warnings), notes)
+    return _told(replace(found, warnings=warnings), notes, folder.nouns)
 
 
 def _by_label_file(
     raw: Path, folder: Folder, labels: LabelFile, texts: Collection[str]
 ) -> RawItems:
     own, notes = _without_notes(raw, folder, but={row.path for row in labels.rows} | {*texts})
-    return _told(from_label_file(labels, own, raw), notes)
+    return _told(from_label_file(labels, own, raw), notes, folder.nouns)
 
 
 def _without_notes(
@@ -181,17 +185,17 @@ def _without_notes(
     if len(notes) == len(folder.files):
         raise DataError(
             raw,
-            f"has no {item_nouns()}: {describe_sidecars(notes)[0]}",
-            remedy=f"put {item_nouns()} there, or pull them",
+            f"has no {folder.nouns}: {describe_sidecars(notes, folder.nouns)[0]}",
+            remedy=f"put {folder.nouns} there, or pull them",
         )
     if not notes:
         return folder, notes
     return replace(folder, files=tuple(path for path in folder.files if path not in notes)), notes
 
 
-def _told(found: RawItems, notes: Collection[str]) -> RawItems:
+def _told(found: RawItems, notes: Collection[str], nouns: str) -> RawItems:
     """Count what was left out as notes, and tell of it."""
-    warnings = (*found.warnings, *describe_sidecars(notes))
+    warnings = (*found.warnings, *describe_sidecars(notes, nouns))
     return replace(found, ignored=found.ignored + len(notes), warnings=warnings)
 
 

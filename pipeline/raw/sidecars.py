@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from fnmatch import translate
 
-from pipeline.raw.item_names import item_nouns, item_suffixes
+from pipeline.raw.item_names import item_suffixes
 
 _NOTES = frozenset(
     ".xml .json .jsonl .ndjson .txt .csv .tsv .md .rst .yaml .yml .html .htm .xmp .log .xls .xlsx "
@@ -77,14 +77,14 @@ def _suffix(path: str) -> str:
     return f".{suffix.lower()}" if stem and dot else ""
 
 
-def describe_sidecars(paths: Iterable[str]) -> list[str]:
+def describe_sidecars(paths: Iterable[str], nouns: str) -> list[str]:
     """Return a warning that counts sidecars by their suffixes; none where there are none."""
     paths = sorted(paths)
     if not paths:
         return []
     counts = Counter(_suffix(path) or path.rpartition("/")[2] for path in paths)
     return [
-        f"{some_files(len(paths))} left out as notes beside the {item_nouns()}: "
+        f"{some_files(len(paths))} left out as notes beside the {nouns}: "
         f"{some_counts(counts)}; first: {paths[0]!r}"
     ]
 

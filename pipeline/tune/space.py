@@ -149,7 +149,7 @@ def _refuse_unknown(raw: dict[str, Any], section: str, key: str, path: str) -> N
     if (section, key) == ("train", "monitor"):
         raise _error(path, "is what trials are compared by, and must be one for all", path)
     if (section, key) == ("train", "test_views"):
-        raise _error(path, "changes no trial: validation looks at pictures as they are", path)
+        raise _error(path, "changes no trial: validation looks at items as they are", path)
     if (section, key) in _YARDSTICKS and raw.get("train", {}).get("monitor") == "loss":
         raise _error(
             path,

@@ -10,7 +10,6 @@ from pipeline.ground.errors import DataError
 from pipeline.raw.archive.archive import SUFFIXES
 from pipeline.raw.folder import Folder
 from pipeline.raw.item import Item, RawItems
-from pipeline.raw.item_names import item_noun, item_nouns
 from pipeline.raw.layout.doubts import folders_in_all, ignore_line, named
 from pipeline.raw.layout.layout import AUTO, find_roots
 from pipeline.raw.layout.names_with_classes import ClassNames, describe_class_names
@@ -199,7 +198,7 @@ def _refuse_flat(raw: Path, folder: Folder, top: Node, layout: str) -> None:
                 f"{raw / _stem(first) / Path(first).name}; or {remedy}"
             )
     elif node.folders:
-        fault = f"the {item_nouns()} in {named(plain)}, named as splits, are in no class folder"
+        fault = f"the {folder.nouns} in {named(plain)}, named as splits, are in no class folder"
         remedy += ", or write data.layout: class if these folders are the classes"
     elif hint:
         fault = f"{'/'.join(node.path)!r} is the only folder, and would be the only class"
@@ -308,7 +307,7 @@ def _empty(folder: Folder, top: Node, roots: Sequence[Root]) -> Iterator[str]:
         if paths:
             verb = "has" if len(paths) == 1 else "have"
             which = f"the {kind} folder" if len(paths) == 1 else f"{len(paths)} {kind} folders"
-            yield f"{which} {named(paths)} {verb} no {item_noun()}"
+            yield f"{which} {named(paths)} {verb} no {folder.noun}"
 
 
 def _odd_classes(top: Node) -> Iterator[str]:

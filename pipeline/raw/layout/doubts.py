@@ -7,7 +7,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.item_names import item_nouns
 from pipeline.raw.layout.split_words import is_beside_items, is_filler, read_split_folders
 from pipeline.raw.layout.tree import ANY, CLASS, Node, Root, class_names, folders_beside, only_way
 
@@ -73,7 +72,7 @@ def refuse_half_split_classes(raw: Path, node: Node, holders: Sequence[str]) -> 
     raise DataError(
         raw,
         f"{named(holders)} {_verb(holders, 'holds', 'hold')} folders that are named as splits, and "
-        f"{named(without or loose)} {'none' if without else f'{item_nouns()} beside them'}",
+        f"{named(without or loose)} {'none' if without else 'files beside them'}",
         remedy=f"leave out what is no class with {ignore_line(places)}, or write "
         f"data.layout: {levels}, which deals all items by `split`",
     )

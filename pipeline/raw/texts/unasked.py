@@ -54,7 +54,7 @@ def refuse_texts(raw: Path, folder: Folder) -> None:
     if len(homes) > 1:
         raise DataError(
             raw,
-            f"has no {item_nouns()}: {describe_sidecars(notes)[0]}",
+            f"has no {item_nouns()}: {describe_sidecars(notes, item_nouns())[0]}",
             remedy=f"where each {TEXT_FILES} file is an item, write data.text: {TEXT_FILES}",
         )
 

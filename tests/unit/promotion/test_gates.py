@@ -69,7 +69,7 @@ BOUNDS = {
     "calibration": ({}, {"max_ece": 0.08}, "calibration error 0.1, at most 0.08, off by 0.02"),
     "calibration rises": ({}, {"max_ece_rise": 0.01}, "rise 0.05, at most 0.01, off by 0.04"),
     "size": ({}, {"max_bytes": 900}, "bytes of the model 1000, at most 900, off by 100"),
-    "latency": ({}, {"max_latency_ms": 7.5}, "ms for one picture 8, at most 7.5, off by 0.5"),
+    "latency": ({}, {"max_latency_ms": 7.5}, "ms for one item 8, at most 7.5, off by 0.5"),
     "size is enough": ({}, {"max_bytes": 1000, "max_latency_ms": 8.0}, None),
 }
 
@@ -98,7 +98,7 @@ def test_without_a_champion_the_bounds_alone_count():
 
 def test_what_was_not_measured_does_not_pass():
     verdict = judge_alone(rules(max_latency_ms=5.0), {}, Measured())
-    assert verdict.reason == "ms for one picture: not measured"
+    assert verdict.reason == "ms for one item: not measured"
 
 
 @pytest.mark.parametrize(
