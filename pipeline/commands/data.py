@@ -46,7 +46,9 @@ def _add_data(commands: Commands) -> None:
         help="a commit, branch or tag (default: HEAD)",
     )
     diff.add_argument("--json", action="store_true", help="everything, for programs")
-    diff.add_argument("--sheet", type=Path, metavar="FILE", help="draw what changed, as a PNG")
+    diff.add_argument(
+        "--sheet", type=Path, metavar="FILE", help="draw what changed, as a PNG or SVG"
+    )
     diff.add_argument(
         "--fail-on-moved", action="store_true", help="end with 3 where an item changed its split"
     )

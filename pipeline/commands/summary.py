@@ -13,9 +13,11 @@ PAGE = Path("artifacts/clean/report.html")
 PLOTS = (
     Path("artifacts/evaluate/plots/confusion.png"),
     Path("artifacts/evaluate/plots/worst.png"),
+    Path("artifacts/evaluate/plots/worst.svg"),
     Path("artifacts/evaluate/plots/reliability.png"),
     Path("artifacts/evaluate/plots/scatter.png"),
     Path("artifacts/clean/plots/quarantined.png"),
+    Path("artifacts/clean/plots/quarantined.svg"),
 )
 
 
@@ -30,7 +32,7 @@ def summarize(*, elapsed_s: float) -> str:
         lines += [f"  data       {PAGE}"]
     plots = [str(path) for path in PLOTS if path.exists()]
     if plots:
-        lines += ["  pictures   " + "\n             ".join(plots)]
+        lines += ["  plots      " + "\n             ".join(plots)]
     lines += [
         "  next       make ui                                  compare runs in the browser",
         "             dvc exp run -S train.dropout=0.4         try another setting",

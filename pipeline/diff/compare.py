@@ -13,6 +13,7 @@ from pipeline.ground.params import in_force, load_section, read_params
 from pipeline.modality.facts import modality_of
 from pipeline.modality.files import files
 from pipeline.modality.reading import reader
+from pipeline.modality.shown.showing import show
 from pipeline.raw.source import read_kept
 
 _PARAMS = "params.yaml"
@@ -27,7 +28,7 @@ def compare_data(
         root: The folder that holds dvc.yaml.
         revision: What git takes for a commit.
         as_json: Return JSON in place of text for people.
-        sheet: A PNG to write, or None.
+        sheet: What changed is drawn there, as a PNG or an SVG by the modality; or None.
 
     Raises:
         ParamsError: There is no such revision.
@@ -39,6 +40,7 @@ def compare_data(
     diff = compare_snapshots(old, new)
     modality = modality_of(new.manifest.columns)
     if sheet is not None:
+        sheet = sheet.with_suffix(show(modality).suffix)
         part = reader(modality)
         params = load_section(
             in_force(read_params(root / _PARAMS)), "clean", part.params, path=root / _PARAMS

@@ -4,19 +4,14 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-
 from pipeline.ground.limits import SHEET_LIMIT
-from pipeline.ground.plots import contact_sheet
 from pipeline.modality.facts import facts
 from pipeline.modality.files import files
+from pipeline.modality.shown.showing import show
 from pipeline.modality.shown.viewing import viewer
 from pipeline.modality.types.protocols import Look
-from pipeline.store.shards import Array
 
 _SIDE_PX = 224
-_GAP_PX = 12
-_WHITE = 255
 _NAME_CHARS = 23
 
 Read = Callable[[str], bytes | None]
@@ -29,7 +24,7 @@ def write_sheet(
     """Draw what changed, at most `SHEET_LIMIT` items; each kind of change gets a share.
 
     Args:
-        path: The PNG to write.
+        path: The file to write, with the suffix of the modality's sheets.
         diff: From `pipeline.diff.diff.compare`.
         read_old: Returns the bytes of a raw file as it was, or None: then a gray tile is drawn.
         read_new: Likewise, as it is.
@@ -38,52 +33,52 @@ def write_sheet(
     """
     own = facts(modality).columns
 
-    def tile(read: Read, name: str, row: Row) -> Array:
+    def tile(read: Read, name: str, row: Row) -> Any:
         # What could not be decoded is not tried again: nothing is known of it.
         is_read = all(row[each] is not None for each in own)
         return view.tile(read(name) if is_read else None, look, side_px=_SIDE_PX)
 
     view = viewer(modality)
-    kinds: list[tuple[Sequence[Row], Callable[[Row], Array], Callable[[Row], str]]] = [
+    kinds: list[tuple[Sequence[Row], Callable[[Row], Sequence[Any]], Callable[[Row], str]]] = [
         (
             diff["moved"],
-            lambda row: view.tile(read_new(row["path"]), look, side_px=_SIDE_PX),
+            lambda row: [view.tile(read_new(row["path"]), look, side_px=_SIDE_PX)],
             lambda row: f"MOVED {row['old']} to {row['new']}",
         ),
         (
             diff["relabeled"],
-            lambda row: tile(read_new, row["path"], row),
+            lambda row: [tile(read_new, row["path"], row)],
             lambda row: f"label {_label(row['old'])} to\n{_label(row['new'])}",
         ),
         (
             diff["changed"],
-            lambda row: _beside(
-                tile(read_old, row["path"], row["old"]), tile(read_new, row["path"], row["new"])
-            ),
+            lambda row: [
+                tile(read_old, row["path"], row["old"]),
+                tile(read_new, row["path"], row["new"]),
+            ],
             lambda _: "changed: before, now",
         ),
         (
             diff["added"],
-            lambda row: tile(read_new, row["path"], row),
+            lambda row: [tile(read_new, row["path"], row)],
             lambda row: f"added {_fate(row)}",
         ),
         (
             diff["removed"],
-            lambda row: tile(read_old, row["path"], row),
+            lambda row: [tile(read_old, row["path"], row)],
             lambda row: f"removed {_fate(row)}",
         ),
     ]
     quotas = _quotas([len(rows) for rows, _, _ in kinds], SHEET_LIMIT)
-    tiles = [
+    cells = [
         (draw(row), f"{Path(row['path']).name[-_NAME_CHARS:]}\n{tell(row)}")
         for (rows, draw, tell), quota in zip(kinds, quotas, strict=True)
         for row in rows[:quota]
     ]
     total = sum(len(rows) for rows, _, _ in kinds)
-    shown = f", shown are {len(tiles)} of {total}" if len(tiles) < total else ""
-    contact_sheet(
-        path, tiles, title=_title(diff) + shown, empty=f"no {files(modality).NOUN[0]} changed"
-    )
+    shown = f", shown are {len(cells)} of {total}" if len(cells) < total else ""
+    title, empty = _title(diff) + shown, f"no {files(modality).NOUN[0]} changed"
+    show(modality).write_sheet(path, cells, title=title, empty=empty)
 
 
 def _title(diff: Row) -> str:
@@ -98,16 +93,6 @@ def _label(value: str | None) -> str:
 
 def _fate(row: Row) -> str:
     return f"{_label(row['label'])}\n{row['reason'] or row['split']}"
-
-
-def _beside(left: Array, right: Array) -> Array:
-    """Put two tiles side by side on white, at the top."""
-    height = max(left.shape[0], right.shape[0])
-    width = left.shape[1] + _GAP_PX + right.shape[1]
-    canvas = np.full((height, width, 3), _WHITE, dtype=np.uint8)
-    canvas[: left.shape[0], : left.shape[1]] = left
-    canvas[: right.shape[0], width - right.shape[1] :] = right
-    return canvas
 
 
 def _quotas(sizes: Sequence[int], limit: int) -> list[int]:

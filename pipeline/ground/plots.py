@@ -7,7 +7,6 @@ Axes: K classes, H = height, W = width.
 """
 
 import math
-import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -30,8 +29,9 @@ INK, PALE, GRID = "#2f3640", "#8a939e", "#e4e7eb"
 COLORS = ("#2f6db3", "#d9822b", "#3f9a68", "#b8434e", "#7a5ba6", "#3fa3b5", "#8c6d46", "#cf6fa3")
 
 _SHEET_COLUMNS = 8
-_SANS, _MONO = "DejaVu Sans", "DejaVu Sans Mono"
-_TILE_LINES, _TILE_COLUMNS = 10, 23
+_GAP_PX = 4
+_WHITE = 255
+_SANS = "DejaVu Sans"
 _CAPTION_CHARS = 23
 _LEGEND_LIMIT = len(COLORS)
 _ANNOTATED_CLASSES = 12
@@ -98,30 +98,18 @@ def contact_sheet(
             axes.set_axis_off()
 
 
-def text_tile(text: str, *, side_px: int) -> np.ndarray:
-    """Draw the beginning of a text as a tile of a sheet: uint8 [H, W, 3] of equal sides.
-
-    Args:
-        text: What the font lacks is drawn as a question mark.
-        side_px: Of the tile.
-    """
-    few = printable(text[: 2 * _TILE_LINES * _TILE_COLUMNS], _MONO)
-    lines = textwrap.wrap(few, _TILE_COLUMNS, max_lines=_TILE_LINES, placeholder=" …")
-    side_in = side_px / _DPI
-    with drawn((side_in, side_in)) as figure:
-        # A sign of this font is 0.6 times as wide as it is high; a line has 1.2 times its height.
-        figure.text(
-            0.02,
-            0.98,
-            "\n".join(lines),
-            va="top",
-            family=_MONO,
-            fontsize=0.96 * 72 * side_in / (0.6 * _TILE_COLUMNS + 0.4),
-            linespacing=1.2,
-        )
-        canvas: Any = figure.canvas
-        canvas.draw()
-        return np.array(canvas.buffer_rgba())[:, :, :3]
+def side_by_side(tiles: Sequence[np.ndarray]) -> np.ndarray:
+    """Put tiles, uint8 [H, W, 3], side by side on white, at the top."""
+    if len(tiles) == 1:
+        return tiles[0]
+    height = max(len(each) for each in tiles)
+    gap = np.full((height, _GAP_PX, 3), _WHITE, dtype=np.uint8)
+    parts = [gap] * (2 * len(tiles) - 1)
+    below = ((0, 0), (0, 0))
+    parts[::2] = [
+        np.pad(each, ((0, height - len(each)), *below), constant_values=_WHITE) for each in tiles
+    ]
+    return np.concatenate(parts, axis=1)
 
 
 def confusion_matrix(
@@ -323,8 +311,8 @@ def shorten(text: str, limit: int) -> str:
     return f"{text[: limit - 2 - tail]}..{text[-tail:]}"
 
 
-def printable(text: str, family: str = _SANS) -> str:
-    """Replace what a font cannot draw: matplotlib would warn and draw a box."""
-    font = get_font(findfont(FontProperties(family=family)))
+def printable(text: str) -> str:
+    """Replace what the font cannot draw: matplotlib would warn and draw a box."""
+    font = get_font(findfont(FontProperties(family=_SANS)))
     known = font.get_charmap()
     return "".join(char if char == "\n" or ord(char) in known else "?" for char in text)

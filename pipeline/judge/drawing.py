@@ -20,7 +20,7 @@ def draw(evaluation: Evaluation, folder: Path, *, store: Store, params: Evaluate
         _draw_values(evaluation, folder)
     else:
         _draw_classes(evaluation, folder, params.ece_bins)
-    _draw_worst(evaluation, folder / "worst.png", store=store, count=params.worst)
+    _draw_worst(evaluation, folder, store=store, count=params.worst)
 
 
 def _draw_classes(evaluation: Evaluation, folder: Path, ece_bins: int) -> None:
@@ -71,7 +71,7 @@ def _draw_values(evaluation: Evaluation, folder: Path) -> None:
     )
 
 
-def _draw_worst(evaluation: Evaluation, path: Path, *, store: Store, count: int) -> None:
+def _draw_worst(evaluation: Evaluation, folder: Path, *, store: Store, count: int) -> None:
     """Draw the mistakes that the model was surest of, or the largest errors."""
     table = evaluation.predictions
     if evaluation.bundle.task == "regression":
@@ -87,10 +87,12 @@ def _draw_worst(evaluation: Evaluation, path: Path, *, store: Store, count: int)
             for a, p, c in zip(table["label"], table["predicted"], table["confidence"], strict=True)
         ]
     order = badness[wrong].sort_values(ascending=False, kind="stable").index[:count]
-    drawn = show(store.modality).draw(store.read(store.rows("test")[order]))
+    shown = show(store.modality)
+    drawn = shown.draw(store.read(store.rows("test")[order]))
     captions = [f"{Path(table['path'][at]).name}\n{words[at]}" for at in order]
     title = f"Worst mistakes ({int(wrong.sum())} of {len(table)})"
-    plots.contact_sheet(path, list(zip(drawn, captions, strict=True)), title=title)
+    cells = [([each], caption) for each, caption in zip(drawn, captions, strict=True)]
+    shown.write_sheet(folder / f"worst{shown.suffix}", cells, title=title)
 
 
 def _write_csv(path: Path, table: pd.DataFrame) -> None:

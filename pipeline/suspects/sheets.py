@@ -1,5 +1,6 @@
-"""The picture sheets of suspects: for each reason one, the test split on a sheet of its own."""
+"""The sheets of suspects: for each reason one, the test split on a sheet of its own."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -7,16 +8,13 @@ import numpy as np
 import pandas as pd
 
 from pipeline.ground.files import replacing_folder
-from pipeline.ground.plots import contact_sheet
 from pipeline.modality.files import files
 from pipeline.modality.shown.showing import show
-from pipeline.store.shards import Array
 from pipeline.store.store import Store
 from pipeline.suspects.reasons import REASONS
 from pipeline.suspects.table import TEST
 
 _SHOWN = 48
-_GAP_PX = 4
 _TITLES = {
     "label": "labels to look at again: given > expected",
     "look_alike": "look-alikes in different splits",
@@ -26,14 +24,15 @@ _TITLES = {
 
 
 def draw_sheets(folder: Path, table: pd.DataFrame, store: Store) -> None:
-    """Write `<reason>.png` and `<reason>-test.png` for every reason, empty ones too.
+    """Write sheets `<reason>` and `<reason>-test` for every reason, empty ones too.
 
     Args:
         folder: Replaced.
         table: From `table.tabulate`.
-        store: The pictures.
+        store: The items.
     """
     _, many = files(store.modality).NOUN
+    shown = show(store.modality)
     with replacing_folder(folder) as scratch:
         for reason in REASONS:
             mine = table[table["reason"] == reason]
@@ -41,8 +40,8 @@ def draw_sheets(folder: Path, table: pd.DataFrame, store: Store) -> None:
             for name, rows in ((reason, mine[~is_test]), (f"{reason}-test", mine[is_test])):
                 listed = f" (the first {_SHOWN} of {len(rows)})" if len(rows) > _SHOWN else ""
                 where = "test: " if name.endswith("-test") else ""
-                contact_sheet(
-                    scratch / f"{name}.png",
+                shown.write_sheet(
+                    scratch / f"{name}{shown.suffix}",
                     [
                         (_drawn(store, each), _caption(store, each))
                         for each in rows[:_SHOWN].to_dict("records")
@@ -51,11 +50,9 @@ def draw_sheets(folder: Path, table: pd.DataFrame, store: Store) -> None:
                 )
 
 
-def _drawn(store: Store, suspect: dict[Any, Any]) -> Array:
+def _drawn(store: Store, suspect: dict[Any, Any]) -> Sequence[Any]:
     rows = [suspect["row"], *([suspect["other"]] if suspect["other"] >= 0 else [])]
-    drawn = show(store.modality).draw(store.read(np.array(rows)))
-    gap = np.full((len(drawn[0]), _GAP_PX, 3), 255, dtype=np.uint8)
-    return drawn[0] if len(rows) == 1 else np.concatenate([drawn[0], gap, drawn[1]], axis=1)
+    return show(store.modality).draw(store.read(np.array(rows)))
 
 
 def _caption(store: Store, suspect: dict[Any, Any]) -> str:

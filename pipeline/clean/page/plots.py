@@ -8,10 +8,10 @@ from pipeline.clean.report import balance
 from pipeline.clean.run import Cleaned
 from pipeline.ground.files import replacing_folder, write_rows
 from pipeline.ground.limits import SHEET_LIMIT
-from pipeline.ground.plots import contact_sheet
 from pipeline.manifest.manifest import KEPT, QUARANTINED
 from pipeline.modality.reading import reader
 from pipeline.modality.shown.reporting import report
+from pipeline.modality.shown.showing import show
 from pipeline.raw.visible import safe_cell
 
 
@@ -20,18 +20,19 @@ def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> N
     manifest = cleaned.manifest
     bad = manifest[manifest["status"] == QUARANTINED]
     items, limits = report(cleaned.modality), reader(cleaned.modality).look(rules.clean)
-    tiles = [
+    shown = show(cleaned.modality)
+    cells = [
         (
-            items.tile(raw, None if items.work(row) is None else row["path"], limits),
+            [items.tile(raw, None if items.work(row) is None else row["path"], limits)],
             f"{Path(row['path']).name}\n{row['reason']}",
         )
         for row in rows_of(bad.head(SHEET_LIMIT))
     ]
     rest = f", shown are {SHEET_LIMIT}" if len(bad) > SHEET_LIMIT else ""
     with replacing_folder(folder) as scratch:
-        contact_sheet(
-            scratch / "quarantined.png",
-            tiles,
+        shown.write_sheet(
+            scratch / f"quarantined{shown.suffix}",
+            cells,
             title=f"{len(bad)} of {len(manifest)} items are quarantined{rest}",
             empty="nothing was quarantined",
         )

@@ -1,71 +1,41 @@
 """Sheets of texts with marked words."""
 
-import math
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from pipeline.ground.plots import PALE, figure_file, printable
-from pipeline.text.explain.marked import AGAINST, COLUMNS, DARKEST, FOR, Mark
+from pipeline.ground.files import replacing
+from pipeline.text.explain.marked import COLUMNS, Mark, draw
+from pipeline.text.show.grid import COLUMN_PX, LINE_PX, PALE, run, svg
 
 Tile = tuple[Sequence[Sequence[Mark]], str]
 """The lines of a text, and its caption."""
 
 _PER_ROW = 4
-_WIDTH_IN, _LINE_IN, _FONT_PT = 3.05, 0.17, 9.8
+_CELL_PX = round(COLUMNS * COLUMN_PX) + 24
+_PAD_PX = 12
 _LEGEND = "blue: speaks for the answer that the model gave; orange: against it"
-_FAMILY = "DejaVu Sans Mono"
 
 
 def word_sheet(path: Path, parts: Sequence[tuple[str, Sequence[Tile]]], *, title: str) -> None:
-    """Draw texts in titled parts as a PNG.
+    """Write texts in titled parts as an SVG.
 
     Args:
         path: The file.
         parts: A title, and the texts.
         title: Above the sheet.
     """
-    rows: list[tuple[str, Sequence[Tile]]] = []
+    drawn = [run(title, _PAD_PX, 8, weight=700), run(_LEGEND, _PAD_PX, 8 + LINE_PX, color=PALE)]
+    top = 8 + 3 * LINE_PX
     for name, tiles in parts:
-        rows.append((name, ()))
-        count = math.ceil(len(tiles) / _PER_ROW)
-        rows += [("", tiles[at * _PER_ROW : (at + 1) * _PER_ROW]) for at in range(count)]
-    heights = [0.3 if name else 0.35 + _LINE_IN * _lines(tiles) for name, tiles in rows]
-    with figure_file(path, (_PER_ROW * _WIDTH_IN, 0.7 + sum(heights))) as figure:
-        figure.suptitle(printable(title), x=0.01, ha="left", fontsize=13, fontweight="bold")
-        grid = figure.add_gridspec(len(rows), _PER_ROW, height_ratios=heights)
-        for line, (name, tiles) in enumerate(rows):
-            if name:
-                head = figure.add_subplot(grid[line, :])
-                head.set_axis_off()
-                head.text(0.0, 0.35, printable(name), fontsize=11, fontweight="bold", va="center")
-            for place, (marks, caption) in enumerate(tiles):
-                axes = figure.add_subplot(grid[line, place])
-                axes.set_title(
-                    printable(caption), fontsize=8, fontweight="normal", loc="left", pad=3
-                )
-                _draw(axes, marks, _lines(tiles))
-        figure.supxlabel(_LEGEND, fontsize=9, color=PALE, x=0.01, ha="left")
-
-
-def _lines(tiles: Sequence[Tile]) -> int:
-    return max((2, *(len(marks) for marks, _ in tiles)))
-
-
-def _draw(axes: Any, lines: Sequence[Sequence[Mark]], height: int) -> None:
-    axes.set_axis_off()
-    for number, line in enumerate(lines):
-        for mark in line:
-            color = FOR if mark.share > 0 else AGAINST
-            middle, alpha = number + 0.5, DARKEST * abs(mark.share)
-            axes.barh(middle, mark.width, 0.9, mark.column, color=color, alpha=alpha, lw=0)
-            axes.text(
-                mark.column,
-                middle,
-                printable(mark.text, _FAMILY),
-                family=_FAMILY,
-                fontsize=_FONT_PT,
-                va="center_baseline",
-                clip_on=True,
-            )
-    axes.set(xlim=(0, COLUMNS), ylim=(height, 0))
+        drawn.append(run(name, _PAD_PX, top, weight=700))
+        top += round(1.5 * LINE_PX)
+        for start in range(0, len(tiles), _PER_ROW):
+            row = tiles[start : start + _PER_ROW]
+            for place, (lines, caption) in enumerate(row):
+                left = _PAD_PX + place * _CELL_PX
+                drawn.append(run(caption, left, top, color=PALE))
+                drawn += draw(lines, left, top + LINE_PX)
+            top += LINE_PX * (2 + max(len(lines) for lines, _ in row))
+    width = _PAD_PX + _PER_ROW * _CELL_PX
+    with replacing(path) as scratch:
+        scratch.write_text(svg(drawn, width=width, height=top), encoding="utf-8")

@@ -20,7 +20,7 @@ from pipeline.store.shards import Array
 from pipeline.text.explain import findings
 from pipeline.text.explain.drawing import Tile, word_sheet
 from pipeline.text.explain.look import Look, check, describe, look
-from pipeline.text.explain.marked import lay_out, strip, svg
+from pipeline.text.explain.marked import lay_out, source, strip
 from pipeline.text.explain.occlusion import METHOD, Weighed, weigh
 
 
@@ -34,7 +34,7 @@ class Example:
 
     def shots(self) -> list[tuple[str, str]]:
         """Return the source of its image for a page, and what it shows."""
-        return [(svg(self.weighed), "with its words marked")]
+        return [(source(self.weighed), "with its words marked")]
 
 
 class TextExplain:
@@ -126,8 +126,8 @@ class TextExplain:
         return Legend(strip(), "from what spoke against the answer that the model gave to what for")
 
     def write_sheets(self, folder: Path, sheets: Sequence[Sheet[Example]]) -> None:
-        """Write a PNG for each sheet."""
-        for file, sheet in zip(sheet_files(folder, sheets, ".png"), sheets, strict=True):
+        """Write an SVG for each sheet."""
+        for file, sheet in zip(sheet_files(folder, sheets, ".svg"), sheets, strict=True):
             parts = [
                 (part.title(), [_tile(each) for each in part.examples]) for part in sheet.parts
             ]

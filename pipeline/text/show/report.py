@@ -12,12 +12,11 @@ import pandas as pd
 from pipeline.manifest.manifest import SPLITS
 from pipeline.modality.types.protocols import ReportWords
 from pipeline.raw.source import read_kept
-from pipeline.store.shards import Array
 from pipeline.text.read.language import UNSURE
 from pipeline.text.read.marks import NOTES
 from pipeline.text.read.probe import TextLook
 from pipeline.text.show.difference import Piece, pieces
-from pipeline.text.show.tile import text_of, tile
+from pipeline.text.show.tile import text_of
 
 _SHOWN_CHARS = 600
 _CLASSES = 20
@@ -83,10 +82,10 @@ class TextReport:
         """Return a preview in pieces, those being marked that the other one lacks."""
         return pieces(value, other)
 
-    def tile(self, raw: Path, path: str | None, limits: TextLook) -> Array:
-        """Return the tile of an item on a sheet; gray where there is no text."""
+    def tile(self, raw: Path, path: str | None, limits: TextLook) -> str | None:
+        """Return a text; None where there is none."""
         del limits
-        return tile(text_of(read_kept(raw, path) if path else None))
+        return text_of(read_kept(raw, path) if path else None)
 
     def kept(self, report: Mapping[str, Any], table: pd.DataFrame) -> Texts:
         """Return what the template shows of the texts that are kept."""

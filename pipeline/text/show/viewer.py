@@ -1,10 +1,9 @@
 """The Viewer of texts: raw items as plain text, and as tiles of a sheet."""
 
 from pipeline.modality.types.protocols import View, ViewSize
-from pipeline.store.shards import Array
 from pipeline.text.read.plain import UndecodableText, decode
 from pipeline.text.read.probe import TextLook
-from pipeline.text.show.tile import text_of, tile
+from pipeline.text.show.tile import text_of
 
 _MEDIA_TYPE = "text/plain; charset=utf-8"
 _CHARS: dict[ViewSize, int] = {"thumb": 200, "view": 20_000, "full": 1 << 30}
@@ -29,10 +28,10 @@ class TextViewer:
     refused = _REFUSED
     unread = _UNREAD
 
-    def tile(self, content: bytes | None, look: TextLook, *, side_px: int) -> Array:
-        """Return a text as a tile of a sheet; gray where there is none."""
-        del look
-        return tile(text_of(content), side_px=side_px)
+    def tile(self, content: bytes | None, look: TextLook, *, side_px: int) -> str | None:
+        """Return a text; None where there is none."""
+        del look, side_px
+        return text_of(content)
 
     def view(self, content: bytes, look: TextLook, size: ViewSize) -> View | str:
         """Return a text as it is, or its beginning, or in words why there is none."""

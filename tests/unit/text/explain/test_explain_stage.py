@@ -161,8 +161,8 @@ def test_everything_is_there_and_the_same_each_time(inputs, found, tmp_path):
     torch.manual_seed(7)
     assert run(inputs, tmp_path / "b") == found
     sheets = sorted(name for name in found if "sheet" in name)
-    classes = ["plots/sheet-01-bad.png", "plots/sheet-02-good.png"]
-    assert sheets == (classes if is_classes(found) else ["plots/sheet-01-stars.png"])
+    classes = ["plots/sheet-01-bad.svg", "plots/sheet-02-good.svg"]
+    assert sheets == (classes if is_classes(found) else ["plots/sheet-01-stars.svg"])
     assert all(len(found[name]) < 500_000 for name in sheets)
 
 

@@ -12,7 +12,7 @@ from pipeline.ground.seeds import numpy_generator
 from pipeline.model.bundle import Predictor, load_network
 from pipeline.text.explain.explain import EXPLAIN
 from pipeline.text.explain.look import correlate
-from pipeline.text.explain.marked import COLUMNS, MOST_LINES, lay_out, svg
+from pipeline.text.explain.marked import COLUMNS, MOST_LINES, lay_out, source
 from pipeline.text.explain.occlusion import Weighed, to_rows, weigh
 from pipeline.text.explain.words import find_words, without
 from tests.support.tinytext import BAD, GOOD, made_texts, write_text_model
@@ -150,8 +150,8 @@ def test_every_line_fits_and_the_image_is_xml(text):
     for line in lines:
         assert all(mark.column + mark.width <= COLUMNS for mark in line)
         assert [mark.column for mark in line] == sorted(mark.column for mark in line)
-    source = svg(marked(text))
-    assert source == svg(marked(text))
-    root = ElementTree.fromstring(base64.b64decode(source.partition(",")[2]))
+    drawn = source(marked(text))
+    assert drawn == source(marked(text))
+    root = ElementTree.fromstring(base64.b64decode(drawn.partition(",")[2]))
     shown = "".join(each.text or "" for each in root.iter("{http://www.w3.org/2000/svg}text"))
     assert shown.replace(" ", "").removesuffix("…") in text.replace(" ", "")
