@@ -3,7 +3,6 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import get_args
 
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
@@ -20,9 +19,8 @@ from pipeline.doctor.tracking import check_tracking
 from pipeline.doctor.weights import check_weights
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.findings import Finding, fault, gather, warn
-from pipeline.ground.params import Section
 from pipeline.ground.stage import PARAMS
-from pipeline.modality.types.params import ShelfParams
+from pipeline.modality.types.params import NormalizeSection, ShelfParams
 from pipeline.model.params import FeaturesParams
 from pipeline.raw.params import DataParams
 from pipeline.track.connection import configure
@@ -79,20 +77,13 @@ def _examine_machine(params: Params | None, options: Options) -> Iterator[Findin
     machine = params.find(MachineParams)
     runtime, train = params.find(RuntimeParams), params.find(TrainParams)
     tracking = params.find(TrackingParams)
-    normalize = params.sections.get("normalize")
+    normalize = params.find(NormalizeSection)
     if weights and transform and normalize:
-        yield from gather("weights", check_weights(weights, transform, _mode(normalize)))[0]
+        yield from gather("weights", check_weights(weights, transform, normalize))[0]
     if runtime and train and machine:
         yield from gather("device", check_device(runtime, train, machine))[0]
     if tracking:
         yield from gather("tracking", check_tracking(tracking, fix=options.fix))[0]
-
-
-def _mode(normalize: Section) -> str | None:
-    """Return `normalize.mode`; None where the weights' own is no choice."""
-    field = type(normalize).model_fields.get("mode")
-    has_own = field is not None and "pretrained" in get_args(field.annotation)
-    return str(getattr(normalize, "mode", "")) if has_own else None
 
 
 def _examine_sharing(options: Options, *, is_right: bool) -> Iterator[Finding]:

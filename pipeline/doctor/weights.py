@@ -11,7 +11,7 @@ from pipeline.ground.errors import DataError, IntegrityError, MachineError, Para
 from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, ok, warn
 from pipeline.modality.nets import Net, modality_for, net
-from pipeline.modality.types.params import ShelfParams
+from pipeline.modality.types.params import NormalizeSection, ShelfParams
 from pipeline.modality.types.pretrained import Doubt, Expected, Remote
 from pipeline.track.connection import redact, tracking_uri
 from pipeline.weights.params import WeightsParams
@@ -26,14 +26,14 @@ _TIMEOUT_S = 5.0
 
 
 def check_weights(
-    weights: WeightsParams, transform: ShelfParams, mode: str | None
+    weights: WeightsParams, transform: ShelfParams, normalize: NormalizeSection
 ) -> Generator[Finding, None, None]:
     """Find the source, and check what lies on this machine as the stage will.
 
     Args:
         weights: What is asked for.
         transform: The rows that they will be fed with.
-        mode: `normalize.mode`; None where the modality has none.
+        normalize: What is done to their values.
 
     Raises:
         ParamsError: The source does not exist, or is another architecture's.
@@ -53,7 +53,7 @@ def check_weights(
     else:
         expected = yield from _local(weights, own)
     spec, size = transform.spec(), expected.input_size
-    yield from _fit(weights, mode, own.doubt(spec, weights.architecture, input_size=size))
+    yield from _fit(weights, normalize, own.doubt(spec, weights.architecture, input_size=size))
 
 
 def _local(weights: WeightsParams, net: Net) -> Generator[Finding, None, Expected]:
@@ -126,13 +126,15 @@ def _registered(weights: WeightsParams, uri: str) -> Finding:
     return ok(weights.source, f"will be asked for at {redact(tracking_uri())}")
 
 
-def _fit(weights: WeightsParams, mode: str | None, doubt: Doubt | None) -> Iterator[Finding]:
+def _fit(
+    weights: WeightsParams, normalize: NormalizeSection, doubt: Doubt | None
+) -> Iterator[Finding]:
     """Yield where items will not be as the weights are used to."""
     if weights.source == "none":
         return
     if doubt:
         yield warn("params.yaml", doubt.text, doubt.remedy)
-    if mode not in (None, "pretrained"):
+    if mode := normalize.unlike_weights:
         yield warn(
             "params.yaml",
             f"normalize.mode: {mode} is not what the weights were trained with",

@@ -21,6 +21,15 @@ class ShelfParams(Section):
         raise NotImplementedError
 
 
+class NormalizeSection(Section):
+    """`normalize`: what is done to the values of rows."""
+
+    @property
+    def unlike_weights(self) -> str | None:
+        """The mode, where the weights were trained with another one; None: it is theirs."""
+        return None
+
+
 class AugmentSection(Section):
     """`augment`: how items of the train split vary. This one: not at all."""
 

@@ -1,12 +1,11 @@
 """The Net of pictures: rows to features. Axes: B = pictures, H = W = size."""
 
-from collections.abc import Mapping, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import Any
 
 import timm
-from torch import Tensor
 
+from pipeline.modality.types.plain_net import PlainFiles
 from pipeline.modality.types.pretrained import Doubt, Expected
 from pipeline.picture.net import augment as augmenting
 from pipeline.picture.net import backbones, cuts, preparation
@@ -18,7 +17,7 @@ from pipeline.picture.shelf import normalization as normalizing
 from pipeline.picture.shelf.normalization import Normalization
 
 
-class PictureNet:
+class PictureNet(PlainFiles):
     """Architectures of timm, and orientations of pictures; see `modality.nets.Net`."""
 
     VERSIONS = backbones.VERSIONS
@@ -45,21 +44,6 @@ class PictureNet:
     def expected(self, architecture: str) -> Expected:
         """Return what timm says of an architecture's default weights."""
         return backbones.preprocessing(architecture).expected
-
-    def entry(self, folder: Path, architecture: str) -> None:
-        """Return None: weights of timm are files."""
-        del folder, architecture
-
-    def form(self, path: Path, architecture: str) -> None:
-        """Return None: there are no other forms."""
-        del path, architecture
-
-    def beside(
-        self, path: Path | None, tensors: Mapping[str, Tensor], architecture: str
-    ) -> Mapping[str, Tensor]:
-        """Return none: timm's tensors are all."""
-        del path, tensors, architecture
-        return {}
 
     def doubt(
         self, spec: DecodeSpec, architecture: str, *, input_size: Sequence[int]

@@ -4,8 +4,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field
 
-from pipeline.ground.params import Section
-from pipeline.modality.types.params import ShelfParams
+from pipeline.modality.types.params import NormalizeSection, ShelfParams
 from pipeline.picture.read.spec import WHITE16, DecodeSpec, Interpolation, ResizeMode
 
 Byte = Annotated[int, Field(ge=0, le=255)]
@@ -40,7 +39,7 @@ class TransformParams(ShelfParams):
 Mode = Literal["minmax", "pretrained", "dataset"]
 
 
-class NormalizeParams(Section):
+class NormalizeParams(NormalizeSection):
     """`normalize`: what values the network is fed with."""
 
     mode: Mode
@@ -49,3 +48,8 @@ class NormalizeParams(Section):
 
     drift_warn: float = Field(ge=0.0, le=100.0)
     """Warn where a split's mean lies further from train's, in train's deviations."""
+
+    @property
+    def unlike_weights(self) -> str | None:
+        """The mode, where it is not that of the weights."""
+        return None if self.mode == "pretrained" else self.mode

@@ -1,7 +1,7 @@
 """BERT of any size: names, and folders and files of weights."""
 
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +13,7 @@ from pipeline.ground.files import read_json
 from pipeline.modality.types.pretrained import Shapes
 from pipeline.text.net.backbone import BertBackbone
 from pipeline.text.net.bert import Bert, BertShape, random_bert
-from pipeline.text.net.family import find_ending
+from pipeline.text.net.family import OfFile, find_ending
 from pipeline.text.shelf.tokens import TENSOR, Tokenizer
 
 log = logging.getLogger(__name__)
@@ -30,7 +30,7 @@ _FIELDS = ("num_hidden_layers", "hidden_size", "num_attention_heads", "vocab_siz
 _EXPECTED = {"hidden_act": "gelu", "position_embedding_type": "absolute"}
 
 
-class BertFamily:
+class BertFamily(OfFile):
     """Encoders named `bert_l<layers>_h<width>_a<heads>[_v<words>][_p<positions>]`."""
 
     example = "bert_l6_h384_a12"
@@ -57,11 +57,6 @@ class BertFamily:
         """Return whether it is of the pooler, of a head, or is not trained."""
         return tensor.startswith(_OUTSIDE)
 
-    def random_parts(self, architecture: str) -> Sequence[str]:
-        """Return none: all is pretrained."""
-        del architecture
-        return ()
-
     def entry(self, folder: Path, architecture: str) -> Path | None:
         """Return the file in a folder as sentence-transformers has them.
 
@@ -84,11 +79,6 @@ class BertFamily:
             )
         _tell_pooling(folder)
         return path
-
-    def form(self, path: Path, architecture: str) -> Callable[[], Mapping[str, Tensor]] | None:
-        """Return None: files are those that torch and safetensors write."""
-        del path, architecture
-        return None
 
     def beside(
         self, path: Path, tensors: Mapping[str, Tensor], architecture: str

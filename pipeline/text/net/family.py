@@ -55,6 +55,25 @@ class Family(Protocol):
         """
 
 
+class OfFile:
+    """A family of which all is pretrained, in one file that torch or safetensors wrote."""
+
+    def random_parts(self, architecture: str) -> Sequence[str]:
+        """Return none."""
+        del architecture
+        return ()
+
+    def entry(self, folder: Path, architecture: str) -> Path | None:
+        """Return None: no folder is known."""
+        del folder, architecture
+        return None
+
+    def form(self, path: Path, architecture: str) -> Callable[[], Mapping[str, Tensor]] | None:
+        """Return None: there is no other form."""
+        del path, architecture
+        return None
+
+
 def find_ending(tensors: Mapping[str, Tensor], end: str) -> Tensor | None:
     """Return the tensor whose name ends so, whatever a framework put before it; None: empty."""
     found = (each for name, each in tensors.items() if name.endswith(end) and each.numel())

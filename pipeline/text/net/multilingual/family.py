@@ -1,6 +1,6 @@
 """The multilingual encoder: its name and its file of weights."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import torch
@@ -8,7 +8,7 @@ from torch import Tensor
 
 from pipeline.ground.errors import DataError
 from pipeline.modality.types.pretrained import Shapes
-from pipeline.text.net.family import find_ending
+from pipeline.text.net.family import OfFile, find_ending
 from pipeline.text.net.multilingual.backbone import MOST_PIECES, MultilingualBackbone
 from pipeline.text.net.multilingual.encoder import Encoder, random_encoder
 from pipeline.text.net.multilingual.source import TABLE, read_archive
@@ -18,7 +18,7 @@ _ARCHIVE = ".npz"
 _TABLE = tuple(f"{TABLE}{name}" for name in ("table", "scale", "low"))
 
 
-class MultilingualFamily:
+class MultilingualFamily(OfFile):
     """`use_multilingual`."""
 
     example = "use_multilingual"
@@ -46,16 +46,6 @@ class MultilingualFamily:
     def is_outside(self, tensor: str) -> bool:
         """Return whether it is of the pieces, which are not trained."""
         return tensor.startswith((TABLE, TENSOR))
-
-    def random_parts(self, architecture: str) -> Sequence[str]:
-        """Return none: all is pretrained."""
-        del architecture
-        return ()
-
-    def entry(self, folder: Path, architecture: str) -> Path | None:
-        """Return None: it is a file."""
-        del folder, architecture
-        return None
 
     def form(self, path: Path, architecture: str) -> Callable[[], Mapping[str, Tensor]] | None:
         """Return what reads an archive of arrays."""

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from pipeline.ground.errors import DataError
 from pipeline.modality.types.pretrained import Shapes
-from pipeline.text.net.family import find_ending
+from pipeline.text.net.family import OfFile, find_ending
 from pipeline.text.net.words import cnn, vectors
 from pipeline.text.net.words.cnn import CnnBackbone, CnnModel
 from pipeline.text.net.words.forms import RARE, TABLE, form_of
@@ -18,7 +18,7 @@ from pipeline.text.net.words.vectors import MOST_WORDS, VectorsBackbone, WordMod
 from pipeline.text.shelf.tokens import TENSOR
 
 
-class WordFamily:
+class WordFamily(OfFile):
     """`vectors_<D>d`, the mean of word vectors, and `cnn_<D>d`, convolutions over them."""
 
     example = "vectors_50d or cnn_50d"
@@ -52,11 +52,6 @@ class WordFamily:
     def random_parts(self, architecture: str) -> Sequence[str]:
         """Name the filters."""
         return () if cnn.width_of(architecture) is None else (cnn.STEP,)
-
-    def entry(self, folder: Path, architecture: str) -> Path | None:
-        """Return None: word vectors are files."""
-        del folder, architecture
-        return None
 
     def form(self, path: Path, architecture: str) -> Callable[[], Mapping[str, Tensor]] | None:
         """Return what reads a file of word vectors, if it is one by its name."""

@@ -4,8 +4,6 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import numpy.typing as npt
 import torch
 from pipeline.numbers.net import backbone
 from pipeline.numbers.shelf import scaling
@@ -14,21 +12,19 @@ from torch import Tensor
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import read_json
-from pipeline.modality.types.params import AugmentSection
+from pipeline.modality.types.plain_net import OneView, PlainFiles
 from pipeline.modality.types.pretrained import Doubt, Expected, Package, Shapes, Source
 
 ARCHITECTURE = "projection"
 
 
-class NumberNet:
+class NumberNet(OneView, PlainFiles):
     """Lists of numbers behind the protocol `Net`."""
 
     VERSIONS: Mapping[str, str] = {"torch": str(torch.__version__)}
     CODE = (backbone, scaling)
-    params = AugmentSection
     SOURCES: Mapping[str, Source] = {}
     PACKAGES: Mapping[str, Package] = {}
-    VIEWS = (0,)
 
     def knows(self, architecture: str) -> bool:
         """Return whether it is the one there is."""
@@ -62,21 +58,6 @@ class NumberNet:
         del architecture
         return found
 
-    def entry(self, folder: Path, architecture: str) -> None:
-        """Return None: weights are files."""
-        del folder, architecture
-
-    def form(self, path: Path, architecture: str) -> None:
-        """Return None: there are no other forms."""
-        del path, architecture
-
-    def beside(
-        self, path: Path | None, tensors: Mapping[str, Tensor], architecture: str
-    ) -> Mapping[str, Tensor]:
-        """Return none."""
-        del path, tensors, architecture
-        return {}
-
     def looks_like(self, found: Shapes, *, besides: str) -> str | None:
         """Return None: there is one architecture."""
         del found, besides
@@ -101,18 +82,6 @@ class NumberNet:
             return self.read_normalization(read_json(path))
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(path, f"is no normalization: {error}") from error
-
-    def view(self, rows: Tensor, code: int) -> Tensor:
-        """Show all items in the one way there is."""
-        del code
-        return rows
-
-    def spread_views(
-        self, augment: Any, seeds: Sequence[int], *, view: int, views: int
-    ) -> npt.NDArray[np.int64]:
-        """Return the one code."""
-        del augment, view, views
-        return np.zeros(len(seeds), dtype=np.int64)
 
     def augment(
         self, rows: Tensor, augment: Any, seeds: Sequence[int], codes: Any = None

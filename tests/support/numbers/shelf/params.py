@@ -5,8 +5,7 @@ from typing import Any
 
 from pydantic import Field
 
-from pipeline.ground.params import Section
-from pipeline.modality.types.params import ShelfParams
+from pipeline.modality.types.params import NormalizeSection, ShelfParams
 
 
 @dataclass(frozen=True)
@@ -35,7 +34,7 @@ class NumberShelfParams(ShelfParams):
         return NumberSpec(self.length)
 
 
-class NumberScalingParams(Section):
+class NumberScalingParams(NormalizeSection):
     """`normalize`."""
 
     drift_warn: float = Field(ge=0.0)
