@@ -196,8 +196,8 @@ def _add_pages(app: FastAPI, service: Service, access: Access) -> None:
 
     @app.get("/", include_in_schema=False)
     async def page() -> Response:
-        path = service.input.page
-        return predict_page(path) if path else RedirectResponse("docs")
+        template = service.input.page
+        return predict_page(template) if template else RedirectResponse("docs")
 
 
 def _add_refusals(app: FastAPI, service: Service, metrics: Metrics) -> None:

@@ -10,7 +10,6 @@ import json
 import re
 from collections.abc import Mapping
 from functools import cache, partial
-from pathlib import Path
 from typing import Any
 
 from starlette.responses import HTMLResponse
@@ -45,8 +44,8 @@ echo '{{"inputs": [{{"name": "<column>", "datatype": "BYTES", "shape": [1],' \\
 
 
 @cache
-def _read_page(path: Path) -> tuple[str, str]:
-    text = path.read_text(encoding="utf-8")
+def _read_page(template: str) -> tuple[str, str]:
+    text = render(template)
     scripts = " ".join(f"'sha256-{_digest(each)}'" for each in _SCRIPT.findall(text))
     policy = (
         f"default-src 'none'; script-src {scripts}; style-src 'unsafe-inline'; "
@@ -56,9 +55,9 @@ def _read_page(path: Path) -> tuple[str, str]:
     return text, policy
 
 
-def predict_page(path: Path) -> HTMLResponse:
+def predict_page(template: str) -> HTMLResponse:
     """Return the page on which a person tries the model."""
-    text, policy = _read_page(path)
+    text, policy = _read_page(template)
     return HTMLResponse(text, headers={"content-security-policy": policy})
 
 

@@ -1,7 +1,6 @@
 """How programs hand items to a model at work, and how these become rows."""
 
 from collections.abc import Collection, Mapping, Sequence
-from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
 from pipeline.ground.limits import ItemLimits
@@ -77,8 +76,9 @@ class Input(Protocol):
     examples: tuple[str, str]
     """File names in commands that people copy."""
 
-    page: Path | None
-    """A whole HTML page on which a person tries a model."""
+    page: str | None
+    """The template of the page on which a person tries a model: what it adds to
+    `serving/predict.html`."""
 
     size: str
     """What limits call the most that an item may measure."""

@@ -4,7 +4,6 @@ import random
 import struct
 import zlib
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any, get_args
 
@@ -49,7 +48,7 @@ class PictureInput:
         "bytes",
     )
     examples = ("cell.png", "other.png")
-    page: Path | None = Path(__file__).with_name("page.html")
+    page: str | None = "picture/show/page.html"
     size, most, seconds = "max_pixels", MAX_PIXELS, SECONDS
     facts: Mapping[str, Any] = MappingProxyType(
         {"size_px": {"type": "integer", "description": "Side of the square that pictures become."}}

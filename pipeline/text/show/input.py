@@ -1,7 +1,6 @@
 """The Input of texts: each is itself, and nothing in it is decoded."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from types import MappingProxyType
 from typing import Any
 
@@ -45,7 +44,7 @@ class TextInput:
         "b64",
     )
     examples = ("review.txt", "other.txt")
-    page: Path | None = Path(__file__).with_name("page.html")
+    page: str | None = "text/show/page.html"
     size, most, seconds = "max_chars", MAX_CHARS, LIMITS.seconds
     facts: Mapping[str, Any] = MappingProxyType(
         {

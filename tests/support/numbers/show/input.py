@@ -1,7 +1,6 @@
 """The Input of lists of numbers: text of comma separated numbers."""
 
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from pipeline.numbers.shelf.encoder import ENCODER
@@ -22,7 +21,7 @@ class NumberInput:
     fields = frozenset({"numbers", "lists"})
     holders = ("numbers",)
     examples = ("one.vec", "other.vec")
-    page: Path | None = None
+    page: str | None = None
     size, most, seconds = "max_numbers", 1_000, 10.0
     facts: Mapping[str, Any] = {"length": {"type": "integer", "description": "Of a list."}}
     explanation = Explanation("Nothing.", "Nothing.", {})
