@@ -50,9 +50,7 @@ def main(
 ) -> None:
     """Judge every item in the raw folder."""
     ignore = clean.check_keys(IgnoreParams).ignore
-    found = find_items(
-        raw, labels, target=data.target, layout=data.layout, ignore=ignore, text=data.text
-    )
+    found = find_items(raw, labels, ignore=ignore, **data.meaning())
     params = clean.check(reader(found.modality).params)
     rules = Rules.read(task, params, split, review=review, raw=raw)
     source = made_from(found.modality, params)

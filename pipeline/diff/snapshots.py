@@ -27,7 +27,7 @@ from pipeline.manifest.manifest import KEPT, read_manifest
 from pipeline.raw.archive.archive import RawFault
 from pipeline.raw.containers import Readable, open_holder
 from pipeline.raw.source import MOST_BYTES
-from pipeline.raw.texts.cell_paths import column_of
+from pipeline.raw.texts.cell_paths import Column, column_of
 from pipeline.repo.cache import cache_folder, object_path, read_listing
 from pipeline.repo.git import ask_git, has_commit
 from pipeline.repo.history import show
@@ -65,7 +65,7 @@ class CachedFiles:
 
 
 @lru_cache(maxsize=4)
-def _opened(path: Path, name: str, column: str | None) -> Readable:
+def _opened(path: Path, name: str, column: Column | None) -> Readable:
     """Return what holds items in the cache, whose objects never change, and have no suffix."""
     return open_holder(path, name, column)
 

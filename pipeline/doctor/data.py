@@ -100,14 +100,7 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
             f"has {len(sizes)} files, and DVC treats each by itself, slowly",
             "pack them into some tar files of 1 to 10 GB",
         )
-    found = find_items(
-        raw,
-        labels,
-        target=wanted.data.target,
-        layout=wanted.data.layout,
-        ignore=wanted.clean.ignore,
-        text=wanted.data.text,
-    )
+    found = find_items(raw, labels, ignore=wanted.clean.ignore, **wanted.data.meaning())
     openable = [each.path for each in found.items if each.reason in (None, "conflict")]
     yield ok(raw, _counted(found, wanted.task))
     probes = _look(raw, found, openable, wanted, is_fast=sum(sizes) < _FAST_BYTES)

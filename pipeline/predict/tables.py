@@ -1,6 +1,7 @@
 """A table of texts as it was given: its rows are items, and come out again beside the answers."""
 
 import json
+import logging
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
@@ -14,10 +15,13 @@ from pipeline.ground.errors import DataError
 from pipeline.predict.rows import TAKEN
 from pipeline.raw.shards.column_cells import ERRORS, open_parquet, refuse_damaged
 from pipeline.raw.shards.item_table import member_name
-from pipeline.raw.texts.cell_paths import PARQUET, cells_folder
+from pipeline.raw.texts.cell_paths import PARQUET, UTF8, Column, cells_folder
 from pipeline.raw.texts.delimited import Delimited
+from pipeline.raw.texts.encoding import encoding_of
 from pipeline.raw.texts.json_lines import JsonLines
 from pipeline.raw.texts.text_cells import is_text, open_rows
+
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -26,13 +30,13 @@ class GivenTable:
 
     Attributes:
         path: The file.
-        column: That of the texts.
+        column: That of the texts, with the encoding of the file.
         schema: Of all its columns; of CSV, TSV and JSON Lines all are text.
         count: Of its rows.
     """
 
     path: Path
-    column: str
+    column: Column
     schema: pa.Schema
     count: int
 
@@ -75,10 +79,10 @@ class GivenTable:
     def _rows(self) -> Iterator[Any]:
         if self.path.name.lower().endswith(PARQUET):
             return _parquet_rows(self.path)
-        table = open_rows(self.path, self.path.name, self.column)
+        table = open_rows(self.path, self.path.name, *self.column)
         if isinstance(table, JsonLines):
             return (_cells(record, self.schema.names) for _, record in table.rows())
-        return (cells for _, cells in table.rows())
+        return ([*map(_whole, cells)] for _, cells in table.rows())
 
 
 def open_table(path: Path, wanted: Sequence[str]) -> GivenTable | None:
@@ -94,13 +98,14 @@ def open_table(path: Path, wanted: Sequence[str]) -> GivenTable | None:
     """
     if path.name.lower().endswith(PARQUET):
         return _open_parquet(path, wanted)
-    rows = open_rows(path, path.name, None)
+    encoding = encoding_of(path, path.name)
+    rows = open_rows(path, path.name, None, encoding)
     if isinstance(rows, Delimited):
         names: list[str] = list(rows.columns)
         column = _choose(names, wanted)
         if column is None:
             return None
-        count = sum(1 for _ in open_rows(path, path.name, column).rows())
+        count = sum(1 for _ in open_rows(path, path.name, column, encoding).rows())
     else:
         found: dict[str, None] = {}
         count = 0
@@ -113,7 +118,10 @@ def open_table(path: Path, wanted: Sequence[str]) -> GivenTable | None:
             return None
     if not count:
         raise DataError(path, "has no rows")
-    return GivenTable(path, column, pa.schema((name, pa.string()) for name in names), count)
+    if encoding != UTF8:
+        log.warning("%s: is no UTF-8, and is read as %s, by its bytes", path, encoding)
+    schema = pa.schema((name, pa.string()) for name in names)
+    return GivenTable(path, Column(column, encoding), schema, count)
 
 
 def columns_of(path: Path) -> Sequence[str]:
@@ -126,7 +134,7 @@ def columns_of(path: Path) -> Sequence[str]:
     if path.name.lower().endswith(PARQUET):
         names: Sequence[str] = open_parquet(path).schema_arrow.names
         return names
-    rows = open_rows(path, path.name, None)
+    rows = open_rows(path, path.name, None, encoding_of(path, path.name))
     return rows.columns if isinstance(rows, Delimited) else [*next(rows.rows(), (None, {}))[1]]
 
 
@@ -138,7 +146,7 @@ def _open_parquet(path: Path, wanted: Sequence[str]) -> GivenTable | None:
         return None
     if not file.metadata.num_rows:
         raise DataError(path, "has no rows")
-    return GivenTable(path, column, schema.remove_metadata(), file.metadata.num_rows)
+    return GivenTable(path, Column(column), schema.remove_metadata(), file.metadata.num_rows)
 
 
 def _choose(names: Sequence[str], wanted: Sequence[str]) -> str | None:
@@ -156,8 +164,13 @@ def _cells(record: dict[str, Any], names: Sequence[str]) -> list[str | None]:
         value = record.get(name)
         if value is not None and not isinstance(value, str):
             value = json.dumps(value, ensure_ascii=False)
-        cells.append(value and value.encode("utf-8", "backslashreplace").decode())
+        cells.append(value and _whole(value))
     return cells
+
+
+def _whole(text: str) -> str:
+    """Return a text that UTF-8 can hold: what is no Unicode is escaped."""
+    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 def _parquet_rows(path: Path) -> Iterator[pa.RecordBatch]:

@@ -12,6 +12,7 @@ from pipeline.raw.archive.archive import SUFFIXES as ARCHIVES
 from pipeline.raw.archive.archive import Archive, is_archive
 from pipeline.raw.archive.io import Member
 from pipeline.raw.shards.item_table import ItemTable, holds_items
+from pipeline.raw.texts.cell_paths import Column
 from pipeline.raw.texts.text_cells import TextCells
 
 TABLE = ".parquet"
@@ -67,7 +68,7 @@ def open_container(path: Path, name: str) -> Container:
     return ItemTable(path) if is_table(name) else Archive(path, name)
 
 
-def open_holder(path: Path, name: str, column: str | None) -> Readable:
+def open_holder(path: Path, name: str, column: Column | None) -> Readable:
     """Open what holds members: a container, or a table of texts.
 
     Args:

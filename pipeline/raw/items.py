@@ -55,12 +55,13 @@ from pipeline.raw.sidecars import (
     some_counts,
     some_files,
 )
+from pipeline.raw.texts.encoding import refuse_encoding
 from pipeline.raw.texts.text_files import TEXT_FILES, find_text_files
 from pipeline.raw.texts.text_items import from_text_tables
 from pipeline.raw.texts.unasked import refuse_texts
 
 
-def find_items(
+def find_items(  # noqa: PLR0913 (each is a param of the user)
     raw: Path,
     labels: Path,
     *,
@@ -68,6 +69,7 @@ def find_items(
     layout: str = AUTO,
     ignore: Sequence[str] = (),
     text: str | None = None,
+    encoding: str | None = None,
 ) -> RawItems:
     """Look through the raw folder and read the labels; no item is opened.
 
@@ -78,14 +80,17 @@ def find_items(
         layout: What the folders name: `data.layout`.
         ignore: Patterns of files and folders that are left out: `clean.ignore`.
         text: The column of tables with the texts, or `.txt`: `data.text`.
+        encoding: Of such tables; None: as far as their bytes tell it: `data.encoding`.
 
     Raises:
         DataError: There is nothing to work with, what the folders mean is in doubt, or the label
             file is wrong.
-        ParamsError: `labels` is another folder, or a column has two meanings.
+        ParamsError: `labels` is another folder, a column has two meanings, or there are no tables
+            that the encoding may be of.
     """
     unwanted = compile_globs(ignore)
     if text is None or text == TEXT_FILES:
+        refuse_encoding(encoding)
         folder = look_at(raw, unwanted=unwanted)
         if text is not None:
             noun, nouns = files(OF_TEXT).NOUN
@@ -95,7 +100,7 @@ def find_items(
     else:
         folder = look_at(raw, unwanted=unwanted, opens=lambda _: False)
         _refuse_foreign(raw, folder)
-        found = from_text_tables(raw, labels, folder, text=text, target=target)
+        found = from_text_tables(raw, labels, folder, text=text, target=target, encoding=encoding)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
     items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
     return replace(

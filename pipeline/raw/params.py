@@ -1,10 +1,12 @@
 """`data`: where the raw files and their labels are."""
 
 from pathlib import Path
+from typing import Any
 
 from pydantic import Field, field_validator
 
 from pipeline.ground.params import Section
+from pipeline.raw.texts.encoding import check_encoding
 
 
 class DataParams(Section):
@@ -22,14 +24,28 @@ class DataParams(Section):
     text: str | None = Field(min_length=1)
     """The column of tables with the texts, or `.txt`: each text file is an item; None: pictures."""
 
+    encoding: str | None = Field(min_length=1)
+    """Of tables of texts, such as cp1252 or gb18030; None: UTF-8, or what their bytes tell."""
+
     layout: str = Field(pattern=r"^(auto|(any/|split/)*class(/any|/split)*)$")
     """What the folders name, from the top, joined by `/`: class, split or any; auto: found out."""
+
+    def meaning(self) -> dict[str, Any]:
+        """Return what `find_items` takes by name: all but the places."""
+        return self.model_dump(exclude={"path", "labels"})
 
     @field_validator("layout")
     @classmethod
     def _have_one_split(cls, value: str) -> str:
         if value.split("/").count("split") > 1:
             raise ValueError(f"must name split once at most, got {value!r}")
+        return value
+
+    @field_validator("encoding")
+    @classmethod
+    def _be_known(cls, value: str | None) -> str | None:
+        if value is not None:
+            check_encoding(value)
         return value
 
     @field_validator("path", "labels")

@@ -12,7 +12,7 @@ from pipeline.ground.errors import PipelineError
 from pipeline.ground.files import sha256_file
 from pipeline.raw.archive.archive import RawFault as RawFault
 from pipeline.raw.containers import SUFFIXES, Readable, open_holder
-from pipeline.raw.texts.cell_paths import TABLES, column_of
+from pipeline.raw.texts.cell_paths import TABLES, Column, column_of
 from pipeline.raw.unsafe_entries import entry_fault
 
 _REFUSALS = (
@@ -126,6 +126,6 @@ def _open(path: Path, member: str) -> Readable:
 
 
 @lru_cache(maxsize=_OPEN_CONTAINERS)
-def _opened(path: Path, column: str | None, identity: tuple[int, ...]) -> Readable:
+def _opened(path: Path, column: Column | None, identity: tuple[int, ...]) -> Readable:
     del identity  # a key: another file of the name is opened anew
     return open_holder(path, path.name, column)

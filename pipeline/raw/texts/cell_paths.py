@@ -1,6 +1,10 @@
-"""Paths of texts in tables: `reviews.csv/text/00000017` is row 17, from 0, of the column `text`."""
+"""Paths of texts in tables: `reviews.csv/text/00000017` is row 17, from 0, of the column `text`.
+
+The encoding of a table stands before the row where it is not UTF-8: `a.csv/text/cp1252/00000017`.
+"""
 
 import re
+from typing import NamedTuple
 from urllib.parse import unquote
 
 _LINES = (".csv", ".tsv", ".jsonl", ".ndjson")
@@ -8,7 +12,16 @@ PARQUET = ".parquet"
 TABLES = (*_LINES, *(f"{suffix}.gz" for suffix in _LINES), PARQUET)
 """Ends of the names of tables whose cells can be texts, in lower case."""
 
-_MEMBER = re.compile(r"([^/]+)/[0-9]{8}", re.ASCII)
+UTF8 = "utf-8"
+_MEMBER = re.compile(r"([^/]+)/(?:([a-z0-9_-]+)/)?[0-9]{8}", re.ASCII)
+
+
+class Column(NamedTuple):
+    """What holds the texts of a table."""
+
+    name: str
+    encoding: str = UTF8
+    """Of the table, as Python calls it."""
 
 
 def is_text_table(name: str) -> bool:
@@ -16,17 +29,18 @@ def is_text_table(name: str) -> bool:
     return name.lower().endswith(TABLES)
 
 
-def cells_folder(file: str, column: str) -> str:
+def cells_folder(file: str, column: Column) -> str:
     """Return what stands before the row in the paths of a column's cells.
 
     Args:
         file: The table's path.
-        column: Its `/` and `%` are percent-encoded.
+        column: The `/` and `%` of its name are percent-encoded.
     """
-    return f"{file}/{_quoted(column)}"
+    home = f"{file}/{_quoted(column.name)}"
+    return home if column.encoding == UTF8 else f"{home}/{column.encoding}"
 
 
-def column_of(name: str, member: str) -> str | None:
+def column_of(name: str, member: str) -> Column | None:
     """Return the column of a cell; None for what is no text in a table.
 
     Args:
@@ -36,8 +50,8 @@ def column_of(name: str, member: str) -> str | None:
     found = _MEMBER.fullmatch(member) if is_text_table(name) else None
     if found is None:
         return None
-    column = unquote(found[1])
-    return column if _quoted(column) == found[1] else None
+    column = Column(unquote(found[1]), found[2] or UTF8)
+    return column if _quoted(column.name) == found[1] else None
 
 
 def row_of(member: str) -> int:

@@ -28,17 +28,18 @@ class Delimited:
         name: What it is called. A `.csv` may be separated by other characters too: by the one with
             which the header has the column.
         column: That of the texts; None: not known yet.
+        encoding: As Python calls it.
 
     Raises:
-        DataError: It is empty or no UTF-8, its header is no row of such a table, or has no such
+        DataError: It is empty or UTF-16, its header is no row of such a table, or has no such
             column.
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, name: str, column: str | None) -> None:
+    def __init__(self, path: Path, name: str, column: str | None, encoding: str) -> None:
         csv.field_size_limit(max(_MOST_CHARS, csv.field_size_limit()))
         self.path = path
-        self._lines = Lines(path, name)
+        self._lines = Lines(path, name, encoding)
         self._is_tsv = name.lower().removesuffix(".gz").endswith(".tsv")
         self._is_plain = self._has_returns = False
         self._separator, header, self._first = self._read_header(column)
@@ -49,6 +50,11 @@ class Delimited:
         self._place = self.columns.index(column) if column is not None else 0
         if self._is_tsv and '"' in "".join(header) + self._some_quote():
             self._is_plain = not self._is_quoted()
+
+    @property
+    def has_escaped(self) -> bool:
+        """Whether a line so far had a byte that is none of the encoding."""
+        return self._lines.has_escaped
 
     def text_of(self, cells: Sequence[str]) -> str:
         """Return the text in a row, as it stands there."""

@@ -17,16 +17,22 @@ class JsonLines:
         path: A regular file.
         name: What it is called.
         column: The key of the texts; it need not be there.
+        encoding: As Python calls it.
 
     Raises:
         DataError: It is no regular file.
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, name: str, column: str) -> None:
+    def __init__(self, path: Path, name: str, column: str, encoding: str) -> None:
         self.path = path
         self._column = column
-        self._lines = Lines(path, name)
+        self._lines = Lines(path, name, encoding)
+
+    @property
+    def has_escaped(self) -> bool:
+        """Whether a line so far had a byte that is none of the encoding."""
+        return self._lines.has_escaped
 
     def text_of(self, record: Mapping[str, Any]) -> str | None:
         """Return the text in a row: text as it is, a number as it is written; None without any.

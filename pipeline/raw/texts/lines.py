@@ -1,7 +1,11 @@
-"""The lines of a file of strict UTF-8, each with its place; a line feed alone ends one."""
+"""The lines of a file of text, each with its place; a line feed alone ends one.
+
+A byte that is none of the encoding becomes what `ESCAPED` is, so that its line can be read.
+"""
 
 import gzip
 import io
+import re
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,11 +13,15 @@ from typing import Any, BinaryIO, NamedTuple, cast
 
 from pipeline.ground.errors import DataError
 from pipeline.raw.archive.io import Source
+from pipeline.raw.texts.cell_paths import UTF8
 
 _MOST_BYTES = 1 << 26
 """Of one line."""
 
 _BUFFER_BYTES = 1 << 17
+ESCAPED = re.compile("[\udc80-\udcff]")
+"""Half a surrogate pair in the place of a byte: no encoding holds it."""
+
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 _MARK = "\ufeff"
 
@@ -36,16 +44,22 @@ class Lines(Iterator[str]):
         path: A regular file.
         name: What it is called, which may differ from its path's last part (in a cache); one that
             ends with `.gz` is unpacked on the way.
+        encoding: As Python calls it.
 
     Raises:
         DataError: It is no regular file.
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, name: str) -> None:
+    def __init__(self, path: Path, name: str, encoding: str = UTF8) -> None:
         self.path = path
         self.next = START
         """Where the next line begins."""
+
+        self.has_escaped = False
+        """Whether a line so far had a byte that is none of the encoding."""
+
+        self._encoding = encoding
         stream: Any = io.BufferedReader(_File(Source(path)), _BUFFER_BYTES)
         if name.lower().endswith(".gz"):
             stream = gzip.GzipFile(fileobj=stream, mode="rb")
@@ -60,25 +74,35 @@ class Lines(Iterator[str]):
         """Return a line with its end.
 
         Raises:
-            DataError: It is not UTF-8, or too long; or the file is cut or corrupt.
+            DataError: It is UTF-16, or too long; or the file is cut or corrupt.
         """
-        line, place = self._read(), self.next
+        line, place = self._take()
         if not line:
             raise StopIteration
-        if place == START:
-            self._refuse_utf16(line)
         try:
-            text = line.decode("utf-8")
-        except UnicodeDecodeError as error:
-            raise DataError(
-                f"{self.path}:{place.number}",
-                f"must be UTF-8; byte {place.byte + error.start} is 0x{line[error.start]:02x}, as "
-                "in other encodings",
-                remedy="save it as UTF-8, as `iconv -f WINDOWS-1252 -t UTF-8` does, by the "
-                "encoding that it has",
-            ) from error
-        self.next = Place(place.byte + len(line), place.number + 1)
+            text = line.decode(self._encoding)
+        except UnicodeDecodeError:
+            text = line.decode(self._encoding, "surrogateescape")
+            self.has_escaped = True
         return text.removeprefix(_MARK) if place == START else text
+
+    def raw(self) -> Iterator[tuple[bytes, Place]]:
+        """Read lines as bytes, with their places.
+
+        Raises:
+            DataError: As for a line.
+        """
+        while (taken := self._take())[0]:
+            yield taken
+
+    def _take(self) -> tuple[bytes, Place]:
+        """Return a line with its place, and go on; an empty one at the end."""
+        line, place = self._read(), self.next
+        if line:
+            if place == START:
+                self._refuse_utf16(line)
+            self.next = Place(place.byte + len(line), place.number + 1)
+        return line, place
 
     def _read(self) -> bytes:
         where = f"{self.path}:{self.next.number}"

@@ -1,15 +1,17 @@
 """What a table says of its texts: the cells of all columns but theirs."""
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import DataError
 from pipeline.raw.labels.text_table import TextTable, as_text
 from pipeline.raw.shards.column_cells import ERRORS, open_parquet, refuse_damaged
-from pipeline.raw.texts.cell_paths import PARQUET
+from pipeline.raw.texts.cell_paths import PARQUET, Column
 from pipeline.raw.texts.delimited import Delimited
 from pipeline.raw.texts.json_lines import JsonLines, as_cell
+from pipeline.raw.texts.lines import ESCAPED
 from pipeline.raw.texts.missing_column import refuse_twice, without_text
 from pipeline.raw.texts.text_cells import is_text, open_rows
 
@@ -18,12 +20,12 @@ _MOST_SHARED = 10_000
 """Different cells that are kept once for all rows that have them: names of classes, splits."""
 
 
-def other_columns(path: Path, column: str) -> TextTable:
+def other_columns(path: Path, column: Column) -> TextTable:
     """Read all columns but that of the texts; there is a row for each text, also for an empty one.
 
     Args:
         path: A table by its name.
-        column: That of the texts.
+        column: That of the texts, with the encoding of the file.
 
     Raises:
         DataError: It has no rows, or too many, or no such column; a row breaks a rule of the
@@ -31,10 +33,13 @@ def other_columns(path: Path, column: str) -> TextTable:
         OSError: It cannot be opened.
     """
     if path.name.lower().endswith(PARQUET):
-        table = _of_parquet(path, column)
+        table = _of_parquet(path, column.name)
     else:
-        rows = open_rows(path, path.name, column)
-        table = _of_json(rows, column) if isinstance(rows, JsonLines) else _of_csv(rows, column)
+        rows = open_rows(path, path.name, column.name, column.encoding)
+        name = column.name
+        table = _of_json(rows, name) if isinstance(rows, JsonLines) else _of_csv(rows, name)
+        if rows.has_escaped:
+            table = _without_escaped(table, column.encoding)
     if not table.lines:
         raise DataError(path, "has no rows")
     return table
@@ -108,6 +113,23 @@ def _of_parquet(path: Path, column: str) -> TextTable:
     count = file.metadata.num_rows
     rows = tuple(zip(*texts.values(), strict=True)) if texts else ((),) * count
     return TextTable(path, tuple(texts), rows, tuple(range(1, count + 1)), nested=nested)
+
+
+def _without_escaped(table: TextTable, encoding: str) -> TextTable:
+    """Empty the cells with a byte that is none of the encoding, and say how many they are."""
+    rows, first, count = list(table.rows), "", 0
+    for number, row in enumerate(rows):
+        if not any(map(ESCAPED.search, row)):
+            continue
+        rows[number] = tuple("" if ESCAPED.search(cell) else cell for cell in row)
+        cells = zip(table.columns, row, strict=True)
+        wrong = [name for name, cell in cells if ESCAPED.search(cell)]
+        first = first or f"{table.where(number)} column {wrong[0]!r}"
+        count += len(wrong)
+    if not count:
+        return table
+    note = f"{count} cells hold bytes that are no {encoding}, and count as empty; first: {first}"
+    return replace(table, rows=tuple(rows), notes=(*table.notes, note))
 
 
 def _counted(path: Path, rows: Iterator[Any]) -> Iterator[Any]:

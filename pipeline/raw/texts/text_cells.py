@@ -16,7 +16,7 @@ import pyarrow as pa
 from pipeline.ground.errors import DataError
 from pipeline.raw.archive.archive import RawFault
 from pipeline.raw.shards.column_cells import ColumnCells, open_parquet
-from pipeline.raw.texts.cell_paths import PARQUET, row_of
+from pipeline.raw.texts.cell_paths import PARQUET, Column, row_of
 from pipeline.raw.texts.delimited import Delimited
 from pipeline.raw.texts.json_lines import JsonLines
 from pipeline.raw.texts.lines import Place
@@ -32,20 +32,23 @@ class TextCells:
     Args:
         path: Of the file; it may be called otherwise, as in a cache.
         name: What it is called.
-        column: That of the texts.
+        column: That of the texts, with the encoding of the file.
 
     Raises:
         DataError: It is cut or corrupt, has no such column, or one that holds no text.
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, name: str, column: str) -> None:
-        self._column = column
+    def __init__(self, path: Path, name: str, column: Column) -> None:
+        self._column = column.name
         self._cells = _open(path, name, column)
         self._lock = Lock()
 
     def read(self, path: str, max_bytes: int) -> bytes:
-        """Return a text as UTF-8: what is no Unicode in it (a lone surrogate) is no UTF-8 then.
+        """Return a text as UTF-8.
+
+        What is no Unicode in it, a byte that is none of the encoding or half a surrogate pair, is
+        no UTF-8 then.
 
         Args:
             path: `<column>/<row>`.
@@ -70,13 +73,14 @@ class _Cells(Protocol):
         """Return the bytes of a row's text; None for an empty cell."""
 
 
-def open_rows(path: Path, name: str, column: str | None) -> Delimited | JsonLines:
+def open_rows(path: Path, name: str, column: str | None, encoding: str) -> Delimited | JsonLines:
     """Open a table that is lines of text.
 
     Args:
         path: A regular file.
         name: What it is called.
         column: That of the texts; None: not known yet.
+        encoding: As Python calls it; see `encoding_of`.
 
     Raises:
         DataError: It is no such table, or a CSV or TSV file without the column.
@@ -84,14 +88,17 @@ def open_rows(path: Path, name: str, column: str | None) -> Delimited | JsonLine
     """
     plain = name.lower().removesuffix(".gz")
     if plain.endswith((".csv", ".tsv")):
-        return Delimited(path, name, column)
-    return JsonLines(path, name, column or "")
+        return Delimited(path, name, column, encoding)
+    return JsonLines(path, name, column or "", encoding)
 
 
-def _open(path: Path, name: str, column: str) -> _Cells:
+def _open(path: Path, name: str, column: Column) -> _Cells:
     if name.lower().endswith(PARQUET):
-        return _ParquetTexts(path, column)
-    return _LineTexts(open_rows(path, name, column))
+        return _ParquetTexts(path, column.name)
+    try:
+        return _LineTexts(open_rows(path, name, column.name, column.encoding))
+    except LookupError as error:  # a path that nobody made
+        raise DataError(path, f"has no such encoding: {column.encoding}") from error
 
 
 class _LineTexts:
@@ -108,7 +115,12 @@ class _LineTexts:
         """Return the bytes of a row's text; None for an empty one of JSON."""
         if row != self._at:
             self._go_to(row)
-        return None if self._text is None else self._text.encode("utf-8", "surrogatepass")
+        if self._text is None:
+            return None
+        try:
+            return self._text.encode("utf-8", "surrogateescape")
+        except UnicodeEncodeError:
+            return self._text.encode("utf-8", "surrogatepass")
 
     def _go_to(self, row: int) -> None:
         known = min(row // _STRIDE, len(self._bytes) - 1)

@@ -1,7 +1,7 @@
 """Items of tables with a text column: their other columns are what a label file says."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -15,7 +15,8 @@ from pipeline.raw.shards.item_table import member_name
 from pipeline.raw.shards.shard_names import split_of_shard
 from pipeline.raw.shards.table_items import items_of_shards
 from pipeline.raw.sidecars import some_counts, some_files
-from pipeline.raw.texts.cell_paths import TABLES, cells_folder, is_text_table
+from pipeline.raw.texts.cell_paths import PARQUET, TABLES, UTF8, Column, cells_folder, is_text_table
+from pipeline.raw.texts.encoding import encoding_of
 from pipeline.raw.texts.missing_column import named
 from pipeline.raw.texts.other_columns import other_columns
 
@@ -24,7 +25,7 @@ _TABLE = "table"
 
 
 def from_text_tables(
-    raw: Path, labels: Path, folder: Folder, *, text: str, target: str
+    raw: Path, labels: Path, folder: Folder, *, text: str, target: str, encoding: str | None
 ) -> RawItems:
     """Return an item for every row of the tables.
 
@@ -36,6 +37,7 @@ def from_text_tables(
         folder: What lies there.
         text: The column with the texts.
         target: The column with the labels; a table without it has unlabeled items.
+        encoding: Of the tables; None: as far as their bytes tell it.
 
     Raises:
         DataError: There is no table, one has no column of texts, none has the labels, a cell breaks
@@ -44,7 +46,8 @@ def from_text_tables(
     """
     _refuse_params(text, target)
     files = _tables(raw, labels, folder, text)
-    tables = {file: other_columns(raw / file, text) for file in files}
+    columns = {file: _column(raw / file, text, encoding) for file in files}
+    tables = {file: other_columns(raw / file, columns[file]) for file in files}
     if not any(_has(each, target) for each in tables.values()):
         raise _without_target(tables[files[0]], target)
     is_one_set = len(files) > 1 and not any(map(split_of_shard, files))
@@ -56,7 +59,7 @@ def from_text_tables(
         rows[file] = check_rows(
             _as_label_file(tables.pop(file), names, target, own_name), target=target
         )
-    homes = {file: cells_folder(file, text) for file in files}
+    homes = {file: cells_folder(file, columns[file]) for file in files}
     paths = {
         file: [f"{homes[file]}/{row.path}" for row in each.rows] for file, each in rows.items()
     }
@@ -67,8 +70,26 @@ def from_text_tables(
         "text tables",
         rows[files[0]].meta_names,
         len(beside),
-        (*warnings, *_left_out(beside)),
+        (*warnings, *_found_encodings(columns, encoding), *_left_out(beside)),
     )
+
+
+def _column(path: Path, text: str, encoding: str | None) -> Column:
+    if path.name.lower().endswith(PARQUET):
+        return Column(text)
+    return Column(text, encoding_of(path, path.name, encoding))
+
+
+def _found_encodings(columns: Mapping[str, Column], given: str | None) -> list[str]:
+    """Return what was found by looking, which may be wrong."""
+    if given is not None:
+        return []
+    return [
+        f"{file} is no UTF-8, and is read as {column.encoding}, by its bytes: look at some texts, "
+        f"then write data.encoding: {column.encoding}, or the one that it is"
+        for file, column in columns.items()
+        if column.encoding != UTF8
+    ]
 
 
 def _refuse_params(text: str, target: str) -> None:

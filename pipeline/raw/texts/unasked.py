@@ -15,6 +15,7 @@ from pipeline.raw.shards.column_cells import ColumnCells, open_parquet
 from pipeline.raw.sidecars import describe_sidecars, find_sidecars
 from pipeline.raw.texts.cell_paths import PARQUET, is_text_table
 from pipeline.raw.texts.delimited import Delimited
+from pipeline.raw.texts.encoding import encoding_of
 from pipeline.raw.texts.text_cells import is_text, open_rows
 from pipeline.raw.texts.text_files import TEXT_FILES
 
@@ -98,7 +99,7 @@ def _heads(path: Path) -> dict[str, list[str]]:
 
 
 def _records(path: Path) -> Iterator[dict[str, Any]]:
-    table = open_rows(path, path.name, None)
+    table = open_rows(path, path.name, None, encoding_of(path, path.name))
     if isinstance(table, Delimited):
         for _, cells in table.rows():
             yield dict(zip(table.columns, cells, strict=True))

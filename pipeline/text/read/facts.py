@@ -12,7 +12,7 @@ class TextFacts:
     reasons: Mapping[str, str] = {
         "empty": "there is no character, or white space alone",
         "unprintable": "there is no character that can be seen",
-        "not_utf8": "the bytes are no UTF-8",
+        "not_utf8": "the bytes are no UTF-8, or none of the encoding of the table",
         "too_short": "the text has fewer characters than `clean.min_chars`",
         "too_long": "the text has more characters than `clean.max_chars`",
         "other_language": "the text is surely of a language that `clean.language` does not name",

@@ -432,7 +432,7 @@ def run_stage(folder, raw):
     out = folder / "out"
     main(
         "classification",
-        DataParams(path="r", labels="r", target="label", text=None, layout="auto"),
+        DataParams(path="r", labels="r", target="label", text=None, encoding=None, layout="auto"),
         unchecked(clean_params(), "clean"),
         SPLIT,
         MACHINE,

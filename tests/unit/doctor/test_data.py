@@ -55,7 +55,9 @@ def look(params, tmp_path, monkeypatch):
     def look_at(*, task="classification", labels=RAW, target="label", **clean):
         wanted = Expectations(
             task,
-            DataParams(path=RAW, labels=labels, target=target, text=None, layout="auto"),
+            DataParams(
+                path=RAW, labels=labels, target=target, text=None, encoding=None, layout="auto"
+            ),
             clean_params(**clean),
             params.find(CLASSES["split"]),
             MachineParams.alone(workers=1, progress="none"),
@@ -409,7 +411,7 @@ def test_too_large_a_batch_is_an_error_of_params(
 def test_a_registered_name_of_other_data_is_told(params, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "data/elpv").mkdir(parents=True)
-    data = DataParams(path=RAW, labels=RAW, target="label", text=None, layout="auto")
+    data = DataParams(path=RAW, labels=RAW, target="label", text=None, encoding=None, layout="auto")
     changed = replace(params, sections=dict(params.sections) | {"data": data})
     told = lines(check_fit(changed, None), "warning")
     assert any("registry.name: 'elpv' is the name of other data" in line for line in told)

@@ -75,7 +75,7 @@ def project(request, tmp_path_factory):
 def run(project, out, *, data="data/cells/raw", changed=None, **params):
     _, given, inputs = project
     explain_stage.main(
-        DataParams(path=data, labels=data, target="label", text=None, layout="auto"),
+        DataParams(path=data, labels=data, target="label", text=None, encoding=None, layout="auto"),
         given.recipe.train,
         given.recipe.optim,
         given.loss,

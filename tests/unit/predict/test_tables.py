@@ -39,7 +39,7 @@ def csv_table(path, rows=ROWS, names=("id", "text", "label"), separator=","):
 
 def read_rows(path):
     """Read a CSV by its own rules, not by ours."""
-    table = Delimited(path, path.name, None)
+    table = Delimited(path, path.name, None, "utf-8")
     return [dict(zip(table.columns, cells, strict=True)) for _, cells in table.rows()]
 
 

@@ -321,9 +321,13 @@ def test_the_target_must_not_be_a_column_with_another_meaning(tmp_path):
 @pytest.mark.parametrize("path", ["/data/raw", "~/raw", "$HOME/raw", "data/../../raw", ""])
 def test_data_lies_inside_the_repository(path):
     with pytest.raises(ValidationError):
-        DataParams(path=path, labels="data/x/raw", target="label", text=None, layout="auto")
+        DataParams(
+            path=path, labels="data/x/raw", target="label", text=None, encoding=None, layout="auto"
+        )
     with pytest.raises(ValidationError):
-        DataParams(path="data/x/raw", labels=path, target="label", text=None, layout="auto")
+        DataParams(
+            path="data/x/raw", labels=path, target="label", text=None, encoding=None, layout="auto"
+        )
 
 
 def pack(raw, **archives):

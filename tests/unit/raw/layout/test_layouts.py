@@ -515,7 +515,10 @@ def test_a_class_that_is_named_as_something_else_is_told_with_a_way_to_leave_it_
 @pytest.mark.parametrize("layout", ["auto", *LAYOUTS])
 def test_params_take_each_layout(layout):
     assert (
-        DataParams(path="x", labels="x", target="label", text=None, layout=layout).layout == layout
+        DataParams(
+            path="x", labels="x", target="label", text=None, encoding=None, layout=layout
+        ).layout
+        == layout
     )
 
 
@@ -525,7 +528,7 @@ def test_params_take_each_layout(layout):
 )
 def test_params_refuse_a_layout_without_one_class(layout):
     with pytest.raises(ValidationError):
-        DataParams(path="x", labels="x", target="label", text=None, layout=layout)
+        DataParams(path="x", labels="x", target="label", text=None, encoding=None, layout=layout)
 
 
 @pytest.mark.parametrize("glob", ["", "/", " ", "../x", "a/../b"])

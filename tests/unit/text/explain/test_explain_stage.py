@@ -124,6 +124,7 @@ def run(inputs, out):
             labels="data/reviews/raw",
             target="label",
             text="text",
+            encoding=None,
             layout="auto",
         ),
         given.recipe.train,
