@@ -4,7 +4,9 @@ VENV := .venv
 BIN := $(VENV)/bin
 INSTALLED := $(VENV)/.installed
 WORKERS ?= 2
-TESTS = $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder
+# the slow tests wait for servers a third of their time
+SLOW_WORKERS ?= 3
+TESTS = $(BIN)/python -m pytest --dist loadfile --no-loadscope-reorder
 
 .PHONY: help install doctor repro repro-text test test-all times check docs deps bench bench-sets ui lock clean-venv
 
@@ -41,10 +43,10 @@ repro-text: $(INSTALLED) ## the same with the demonstration data of texts: five 
 	@$(BIN)/rootstock repro
 
 test: $(INSTALLED) ## what every change should pass (9 minutes on 2 cores)
-	@$(TESTS) -m "not slow" --junitxml .pytest_cache/fast.xml
+	@$(TESTS) --numprocesses $(WORKERS) -m "not slow" --junitxml .pytest_cache/fast.xml
 
 test-all: test ## then the slow ones: kills, real servers, races, the whole pipeline
-	@$(TESTS) -m slow --junitxml .pytest_cache/slow.xml
+	@$(TESTS) --numprocesses $(SLOW_WORKERS) -m slow --junitxml .pytest_cache/slow.xml
 
 times: $(INSTALLED) ## write what `make test-all` took, by file, into docs/testing.md
 	@$(BIN)/python -m tests.support.times .pytest_cache/fast.xml .pytest_cache/slow.xml

@@ -1,15 +1,17 @@
 """Every test gets a clean environment; tests that publish get a repository with a database."""
 
+import math
 import os
 import shutil
 import sys
-from collections import Counter
 from unittest import mock
 
 import hypothesis
 import pytest
 
+from tests.support.closure import ROOT
 from tests.support.prepared import Prepared, empty_database
+from tests.support.times import known
 
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fixed" if "ROOTSTOCK_FUZZ" not in os.environ else "default")
@@ -17,10 +19,17 @@ hypothesis.settings.load_profile("fixed" if "ROOTSTOCK_FUZZ" not in os.environ e
 _OURS = ("MLFLOW_", "DVC_", "ROOTSTOCK_", "GIT_")
 
 
-def pytest_collection_modifyitems(items):
-    """Begin with the files that take longest: one that comes last keeps all but one core idle."""
-    slow = Counter(item.path for item in items if item.get_closest_marker("slow"))
-    items.sort(key=lambda item: -slow[item.path])
+def pytest_collection_modifyitems(config, items):
+    """Begin with the files that take longest: one that comes last keeps all but one core idle.
+
+    How long they take, docs/testing.md says; files of slow tests that it does not have come first.
+    """
+    column = int(config.option.markexpr == "slow")
+    seconds = {ROOT / name: row[column] for name, row in known().items()}
+    if column:
+        new = {item.path for item in items if item.get_closest_marker("slow")} - seconds.keys()
+        seconds |= dict.fromkeys(new, math.inf)
+    items.sort(key=lambda item: -seconds.get(item.path, 0))
 
 
 @pytest.fixture(autouse=True)
