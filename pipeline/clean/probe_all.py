@@ -7,8 +7,8 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from pipeline.clean.probe_item import probe_item
-from pipeline.compute.engine import Lost, MachineParams, map_in_order
+from pipeline.clean.probe_item import probe_digest, probe_item
+from pipeline.compute.engine import Checked, Lost, MachineParams, map_in_order
 from pipeline.modality.types.probe import Probe
 from pipeline.modality.types.protocols import Look
 from pipeline.raw.source import RawFault, expect, read_raw
@@ -77,7 +77,7 @@ def _probe_new(
     What is in question takes over a hundred times what a good item takes.
     """
     return map_in_order(
-        partial(probe_item, raw, look),
+        Checked(partial(probe_item, raw, look), partial(probe_digest, raw, look)),
         paths,
         machine,
         title="clean",

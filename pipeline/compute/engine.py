@@ -2,13 +2,17 @@
 
 import os
 import sys
+import uuid
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import closing
+from pathlib import Path
 from typing import Annotated, Literal, TypeVar
 
 from pydantic import Field
 from tqdm import tqdm
 
+from pipeline.compute.node import Checked as Checked
+from pipeline.compute.node import Order
 from pipeline.compute.pool import Lost as Lost
 from pipeline.compute.pool import Pool
 from pipeline.ground.errors import MachineError
@@ -22,6 +26,9 @@ R = TypeVar("R")
 _MAX_CHUNK = 16
 """Items sent to a worker at once; it bounds the memory of results in flight."""
 
+_MAX_FAR_CHUNK = 64
+"""The same, to another machine: a message takes longer there."""
+
 
 class MachineParams(Section):
     """`machine`: what changes the speed or the looks of a run, and no result."""
@@ -32,12 +39,20 @@ class MachineParams(Section):
     progress: Literal["auto", "bar", "lines", "none"]
     """`auto`: a bar on a terminal, lines elsewhere."""
 
+    engine: Literal["local", "ray"]
+    """Where items are worked on: on this machine, or on those of the cluster that `RAY_ADDRESS`
+    names."""
+
     @classmethod
     def alone(
         cls, *, workers: Literal["auto"] | int, progress: Literal["auto", "bar", "lines", "none"]
     ) -> "MachineParams":
         """Return params of work that reads no params.yaml: here, on this machine alone."""
-        return cls(workers=workers, progress=progress)
+        return cls(workers=workers, progress=progress, engine="local")
+
+    def here(self) -> "MachineParams":
+        """Return the same for work that is too little, or too large to send, for a cluster."""
+        return self.model_copy(update={"engine": "local"})
 
     def count_workers(self) -> int:
         """Return the number of processes."""
@@ -74,7 +89,7 @@ def progress(
 
 
 def map_in_order(
-    function: Callable[[A], R],
+    function: Callable[[A], R] | Checked[A, R],
     items: Sequence[A],
     machine: MachineParams,
     *,
@@ -87,7 +102,8 @@ def map_in_order(
     At most a few items for each worker are in flight, so memory does not grow with their number.
 
     Args:
-        function: What it raises is raised here.
+        function: What it raises is raised here. Of several machines only those work that agree on
+            its canary.
         items: Small each, such as paths: they are sent to the workers.
         machine: Workers and progress.
         title: Of the progress bar.
@@ -95,14 +111,22 @@ def map_in_order(
         lost: Returns the result for an item that killed its worker (twice, if there are limits).
 
     Raises:
-        MachineError: A worker died (killed, or out of memory) and there is no `lost`.
+        ParamsError: The engine is Ray, and it is not installed.
+        MachineError: A worker died (killed, or out of memory) and there is no `lost`; or there is
+            no cluster, or none of its machines can work.
     """
+    plain, canary = function, None
+    if isinstance(function, Checked):
+        plain, canary = function.function, function.canary
     workers = min(machine.count_workers(), max(1, len(items)))
     is_contained = limits is not None or lost is not None
-    if not is_contained and (workers == 1 or len(items) < 2 * workers):
-        results: Iterator[R] = map(function, items)
+    if machine.engine == "ray" and items:
+        order = Order(uuid.uuid4().hex, str(Path.cwd()), plain, limits, canary)
+        results: Iterator[R] = _spread_far(order, items, machine, lost)
+    elif not is_contained and (workers == 1 or len(items) < 2 * workers):
+        results = map(plain, items)
     else:
-        results = _spread(function, items, workers, limits=limits, lost=lost)
+        results = _spread(plain, items, workers, limits=limits, lost=lost)
     yield from progress(results, machine, total=len(items), title=title, unit="items")
 
 
@@ -117,6 +141,19 @@ def _spread(
     chunk = max(1, min(_MAX_CHUNK, len(items) // (workers * 8)))
     with closing(Pool(function, workers, limits, chunk=chunk)) as pool:
         for answer, item in zip(pool.results(items), items, strict=True):
+            yield _settle(answer, item, lost)
+
+
+def _spread_far(
+    order: Order[A, R],
+    items: Sequence[A],
+    machine: MachineParams,
+    lost: Callable[[A, Lost], R] | None,
+) -> Iterator[R]:
+    from pipeline.compute.cluster import results
+
+    with closing(results(order, items, most=_MAX_FAR_CHUNK, workers=machine.workers)) as answers:
+        for answer, item in zip(answers, items, strict=True):
             yield _settle(answer, item, lost)
 
 

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 import numpy as np
 import pandas as pd
 
-from pipeline.compute.engine import MachineParams, map_in_order
+from pipeline.compute.engine import Checked, MachineParams, map_in_order
 from pipeline.ground.errors import DataError, IntegrityError, PipelineError
 from pipeline.ground.files import replacing_folder, sha256_file, write_json
 from pipeline.ground.tables import write_table
@@ -20,6 +20,7 @@ from pipeline.store.encoded_shard import (
     Encoding,
     Refusal,
     encode_item,
+    first_row_digest,
     write_encoded_shard,
 )
 from pipeline.store.shard_writer import Reusable, check_room, fill_folder, pieces
@@ -73,7 +74,10 @@ def write_store(
     named = list(pieces(paths, sizes))
     parts = list(pieces(ids, sizes))
     with replacing_folder(folder) as scratch:
-        work = partial(write_encoded_shard, scratch, shape, raw, encoding)
+        work = Checked(
+            partial(write_encoded_shard, scratch, shape, raw, encoding),
+            partial(first_row_digest, raw, encoding),
+        )
 
         def make(numbers: Sequence[int]) -> Generator[list[str], None, None]:
             jobs = [
@@ -154,7 +158,8 @@ def encode_rows(
     items = list(zip(rows["path"], rows["id"], strict=True))
     remedy = encoder(modality).less_refused
     made = [
-        _unwrap(each, raw, remedy) for each in map_in_order(work, items, machine, title="encode")
+        _unwrap(each, raw, remedy)
+        for each in map_in_order(work, items, machine.here(), title="encode")
     ]
     return [np.stack(each) for each in zip(*made, strict=True)]
 

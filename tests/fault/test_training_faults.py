@@ -28,7 +28,7 @@ PARAMS = {
     "task": "classification",
     "data": {"path": "raw", "labels": "raw", "target": "label", "layout": "auto"},
     **SECTIONS,
-    "machine": {"workers": 1, "progress": "lines"},
+    "machine": {"workers": 1, "progress": "lines", "engine": "local"},
 }
 GRAPH = {
     "train": {

@@ -37,7 +37,8 @@ def make_previews(
         if row["path"] not in todo and total + work <= items.most_work:
             todo[row["path"]] = work
             total += work
-    workers = machine if total > items.few_work else machine.model_copy(update={"workers": 1})
+    here = machine.here()
+    workers = here if total > items.few_work else here.model_copy(update={"workers": 1})
     make = partial(_preview, items, raw, limits)
     found = map_in_order(make, list(todo), workers, title="report")
     made = {path: value for path, value in zip(todo, found, strict=True) if value}
