@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -65,7 +65,7 @@ _WAIT_S, _LOOK_S = 0.5, 2.0
 
 def results(
     order: Order[A, R], items: Sequence[A], *, most: int, workers: Workers
-) -> Iterator[R | Lost]:
+) -> Generator[R | Lost, None, None]:
     """Yield the results in the order of the items, or `Lost` for an item that has none.
 
     Args:
@@ -324,8 +324,8 @@ class _Map:
                 f"none of the {len(there)} machines of the cluster can work",
                 remedy="see the lines above, and docs/cluster.md",
             )
-        processes = sum(self._deal.nodes.values())
-        log.info("engine: %d of %d machines, %d processes", len(sound), len(there), processes)
+        count, processes = len(self._deal.nodes), sum(self._deal.nodes.values())
+        log.info("engine: %d of %d machines, %d processes", count, len(there), processes)
 
     def _answer(self, ref: Any, node: str) -> Identity | str:
         """Return who a machine says it is, or why it cannot take part."""

@@ -115,9 +115,8 @@ def map_in_order(
         MachineError: A worker died (killed, or out of memory) and there is no `lost`; or there is
             no cluster, or none of its machines can work.
     """
-    plain, canary = function, None
-    if isinstance(function, Checked):
-        plain, canary = function.function, function.canary
+    plain = function.function if isinstance(function, Checked) else function
+    canary = function.canary if isinstance(function, Checked) else None
     workers = min(machine.count_workers(), max(1, len(items)))
     is_contained = limits is not None or lost is not None
     if machine.engine == "ray" and items:
@@ -152,7 +151,8 @@ def _spread_far(
 ) -> Iterator[R]:
     from pipeline.compute.cluster import results
 
-    with closing(results(order, items, most=_MAX_FAR_CHUNK, workers=machine.workers)) as answers:
+    answers = results(order, items, most=_MAX_FAR_CHUNK, workers=machine.workers)
+    with closing(answers):
         for answer, item in zip(answers, items, strict=True):
             yield _settle(answer, item, lost)
 

@@ -87,8 +87,8 @@ def answer_in(home: str, folder: Path, name: str) -> str | None:
 def difference(found: Identity, own: Identity) -> str | None:
     """Return how code or versions of a machine differ from ours; None where they do not."""
     for name, version in own.versions.items():
-        if found.versions.get(name) != version:
-            return f"has {name} {found.versions.get(name, 'not')}, here it is {version}"
+        if (other := found.versions.get(name)) != version:
+            return f"has {name} {other}, here it is {version}"
     return None if found.code == own.code else "has other code"
 
 
