@@ -53,7 +53,7 @@ _STORE_BYTES = 100 << 20
 
 _CONNECT_S = 5.0
 
-_GREET_S = 120.0
+_GREET_S = 600.0
 """For a machine to import our code, and to give the canary."""
 
 _FETCH_S = 30.0
