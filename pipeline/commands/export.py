@@ -66,14 +66,15 @@ def add(commands: Commands) -> None:
 
 
 def _export(arguments: argparse.Namespace) -> int:
-    from pipeline.ground.files import canonical_json  # slow to import
+    from pipeline.export import run  # slow to import
+    from pipeline.ground.files import canonical_json
     from pipeline.modality.shown.exporting import exporter
     from pipeline.version.fetch import fetch_model
 
     start_logging(sys.stderr)
     with signals(_NAME, remedy="run the same command again"):
         model = fetch_model(arguments.model)
-        run = exporter(model.modality)
+        exporter(model.modality)
         name = f"{model.name}-{model.version}" if model.name else model.folder.resolve().name
         target = arguments.output or _HOME / f"{name}-{arguments.format}"
         record = run.export(

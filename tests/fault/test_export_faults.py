@@ -9,11 +9,12 @@ from pathlib import Path
 import pytest
 import torch
 
+from pipeline.export import onnx
+from pipeline.export.pt2 import refuse_pickles, write_pt2
+from pipeline.export.run_use import run_use
 from pipeline.ground.errors import IntegrityError, ParamsError
-from pipeline.picture.export import build, onnx, usage
+from pipeline.picture.export import build, usage
 from pipeline.picture.export.pickled import imported_names, refuse_unknown_names
-from pipeline.picture.export.pt2 import refuse_pickles, write_pt2
-from pipeline.picture.export.run_use import run_use
 from tests.support.closure import ROOT
 from tests.support.exports import card, export, make_bundle, write_model
 from tests.support.published import write_pictures

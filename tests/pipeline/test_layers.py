@@ -67,6 +67,7 @@ ROOMS = (
     "serving.request",
     "serving",
     "predict",
+    "export",
     "picture.export",
     "tune",
     "reproduce",
@@ -84,8 +85,8 @@ SHIMS = {"pipeline/model/engine.py", "pipeline/track/served.py"}
 HOMES = {
     "fastapi": ("pipeline/serving/", "pipeline/reviewing/"),
     "uvicorn": ("pipeline/serving/", "pipeline/reviewing/"),
-    "onnx": ("pipeline/picture/export/",),
-    "onnxruntime": ("pipeline/picture/export/",),
+    "onnx": ("pipeline/export/",),
+    "onnxruntime": ("pipeline/export/",),
     "cleanlab": ("pipeline/suspects/labels.py",),
     "optuna": ("pipeline/tune/study.py",),
     "mlflow": ("pipeline/track/", "pipeline/version/", "pipeline/past/"),

@@ -7,12 +7,12 @@ from pipeline.ground.errors import ParamsError
 from pipeline.modality.parts import has_part
 from pipeline.modality.table import MODALITIES
 
-PART = "export.run"
+PART = "export.formats"
 """The module of every modality that has one; a modality need not."""
 
 
 def exporter(modality: str) -> ModuleType:
-    """Return the module that exports models of a modality, with `Request`, `export` and `text`.
+    """Return the module that writes models of a modality.
 
     Raises:
         ParamsError: There is none.

@@ -1,1 +1,1 @@
-"""A registered version as a file that other programs load, compared before it is handed out."""
+"""What is particular to pictures in an exported file, and in the program beside it."""

@@ -11,14 +11,14 @@ from typing import Any
 import torch
 from torch import nn
 
+from pipeline.export.onnx import OPSET, PACKAGES, write_onnx
+from pipeline.export.pt2 import write_pt2
 from pipeline.ground.files import replacing
 from pipeline.ground.tasks import KINDS
 from pipeline.model.bundle import Bundle, load_network
 from pipeline.picture.export.build import Classifier, classifier, picture_model, pooled_classifier
 from pipeline.picture.export.modules import PictureModel
-from pipeline.picture.export.onnx import OPSET, PACKAGES, write_onnx
 from pipeline.picture.export.pickled import write_pickle
-from pipeline.picture.export.pt2 import write_pt2
 from pipeline.picture.export.usage import (
     Use,
     use_onnx,

@@ -12,9 +12,9 @@ import numpy as np
 import torch
 
 from pipeline.compute.device import Precision, start_runtime
+from pipeline.export.items import Pictures
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.model.bundle import Bundle, Predictor, Values, load_network
-from pipeline.picture.export.pictures import Pictures
 from pipeline.picture.read.decode import decode
 from pipeline.picture.read.spec import Pixels, UndecodableImage
 

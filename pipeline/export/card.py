@@ -5,11 +5,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
+from pipeline.export.compare import Difference
+from pipeline.export.items import Pictures
 from pipeline.ground.files import sha256_file
 from pipeline.model.bundle import Bundle
-from pipeline.picture.export.compare import Difference
 from pipeline.picture.export.formats import Written, output_name
-from pipeline.picture.export.pictures import Pictures
 from pipeline.version.fetch import ModelFolder
 
 VERSION = 1

@@ -11,6 +11,12 @@ from typing import Any
 import numpy as np
 import torch
 
+from pipeline.export import card
+from pipeline.export.card import CARD, USE, text
+from pipeline.export.compare import decoded, difference, expected, refuse_beyond
+from pipeline.export.items import Pictures, gather
+from pipeline.export.onnx import require_packages
+from pipeline.export.run_use import run_use
 from pipeline.ground.errors import DataError, IntegrityError, ParamsError
 from pipeline.ground.files import (
     read_json,
@@ -21,14 +27,8 @@ from pipeline.ground.files import (
     write_text,
 )
 from pipeline.model.bundle import Bundle, Values
-from pipeline.picture.export import card
-from pipeline.picture.export.card import CARD, USE, text
-from pipeline.picture.export.compare import decoded, difference, expected, refuse_beyond
 from pipeline.picture.export.formats import WRITERS, Written, output_name
-from pipeline.picture.export.onnx import require_packages
 from pipeline.picture.export.pickled import WARNING
-from pipeline.picture.export.pictures import Pictures, gather
-from pipeline.picture.export.run_use import run_use
 from pipeline.picture.export.usage import compose
 from pipeline.version.fetch import ModelFolder
 

@@ -8,10 +8,10 @@ from typing import Any
 
 import torch
 
+from pipeline.export.pt2 import INPUT, example, untraceable
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import replacing
 from pipeline.picture.export.modules import PictureModel
-from pipeline.picture.export.pt2 import INPUT, example, untraceable
 
 OPSET = 18
 """Of the operations: the lowest that torch writes, read by every runtime since 2023."""
