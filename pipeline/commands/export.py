@@ -39,18 +39,19 @@ def add(commands: Commands) -> None:
     )
     export.add_argument(
         "--pictures",
+        "--texts",
         dest="compared_on",
         type=Path,
         metavar="FOLDER",
-        help="compare on these (default: test items, where their raw files are "
-        "here; else generated pictures)",
+        help="compare on the files in it (default: test items, where their raw files are "
+        "here; else generated items)",
     )
     export.add_argument(
         "--items",
         type=int,
         default=64,
         metavar="N",
-        help="compare on so many pictures at most (default: 64)",
+        help="compare on so many at most (default: 64)",
     )
     export.add_argument(
         "--tolerance",
@@ -68,13 +69,11 @@ def add(commands: Commands) -> None:
 def _export(arguments: argparse.Namespace) -> int:
     from pipeline.export import run  # slow to import
     from pipeline.ground.files import canonical_json
-    from pipeline.modality.shown.exporting import exporter
     from pipeline.version.fetch import fetch_model
 
     start_logging(sys.stderr)
     with signals(_NAME, remedy="run the same command again"):
         model = fetch_model(arguments.model)
-        exporter(model.modality)
         name = f"{model.name}-{model.version}" if model.name else model.folder.resolve().name
         target = arguments.output or _HOME / f"{name}-{arguments.format}"
         record = run.export(

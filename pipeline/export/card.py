@@ -6,39 +6,35 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.export.compare import Difference
-from pipeline.export.items import Pictures
+from pipeline.export.formats import Exporter, Written, output_name
+from pipeline.export.items import Items
 from pipeline.ground.files import sha256_file
+from pipeline.modality.files import files as files_of
+from pipeline.modality.table import read_modality, write_modality
 from pipeline.model.bundle import Bundle
-from pipeline.picture.export.formats import Written, output_name
 from pipeline.version.fetch import ModelFolder
 
 VERSION = 1
 CARD, USE = "export.json", "use.py"
 
 
-def describe(written: Written, bundle: Bundle) -> dict[str, Any]:
+def describe(own: Exporter, written: Written, bundle: Bundle) -> dict[str, Any]:
     """Return what a file takes and gives, and who does which step of a prediction."""
     is_classes = bundle.task == "classification"
-    takes, gives = ("pictures", "uint8"), (output_name(bundle), "float32")
-    if not written.is_whole:
-        takes, gives = ("values", "float32"), ("logits", "float32")
+    gives = (output_name(bundle), "float32" if is_classes else "float64")
+    last = {"step": "softmax", "temperature": bundle.temperature}
     if not is_classes:
-        gives = ("values", "float64") if written.is_whole else ("standardized values", "float32")
-    size = bundle.decode.size_px
+        last = {"step": "scale", "mean": bundle.target_mean, "std": bundle.target_std}
+    if not written.is_whole:
+        gives = ("logits" if is_classes else "standardized values", "float32")
     return {
+        **write_modality(bundle.modality),
         "task": bundle.task,
         "target": bundle.target,
         "architecture": bundle.architecture,
         "pooling": bundle.pooling,
         "precision": "fp32",
-        "input": {
-            "name": takes[0],
-            "dtype": takes[1],
-            "shape": ["batch", 3, size, size],
-            "layout": "NCHW",
-            "channels": "RGB",
-            "range": [0, 255] if written.is_whole else None,
-        },
+        "input": own.takes(written, bundle),
         "output": {
             "name": gives[0],
             "dtype": gives[1],
@@ -46,42 +42,23 @@ def describe(written: Written, bundle: Bundle) -> dict[str, Any]:
             "classes": list(bundle.classes) if is_classes else None,
             "temperature_applied": written.is_whole if is_classes else None,
         },
-        "steps": _steps(written, bundle),
+        "steps": [
+            *own.steps(written, bundle),
+            {"in": written.file if written.is_whole else USE, **last},
+        ],
         "notes": dict(written.notes),
     }
 
 
-def _steps(written: Written, bundle: Bundle) -> list[dict[str, Any]]:
-    """List the steps from a file to a prediction, in order, and what does each."""
-    place = written.file if written.is_whole else USE
-    last = {"step": "softmax", "temperature": bundle.temperature}
-    if bundle.task == "regression":
-        last = {"step": "scale", "mean": bundle.target_mean, "std": bundle.target_std}
-    normalization = bundle.normalization
-    return [
-        {"step": "decode", "in": USE, **bundle.decode.to_dict()},
-        {
-            "step": "normalize",
-            "in": place,
-            "multiplier": normalization.multiplier.tolist(),
-            "offset": normalization.offset.tolist(),
-        },
-        {"step": "turn to views", "in": place, "codes": list(bundle.views)},
-        {"step": "model", "in": written.file},
-        {"step": "mean over views", "in": place},
-        {"in": place, **last},
-    ]
-
-
 def compared(
-    found: Sequence[Difference], pictures: Pictures, *, tolerance: float, how: str
+    found: Sequence[Difference], items: Items, *, tolerance: float, how: str
 ) -> dict[str, Any]:
     """Return what was compared, and how large the differences were."""
     return {
         "with": {each.precision: each.to_dict() for each in found},
         "tolerance": {"fp32": tolerance},
-        "pictures": len(pictures.paths),
-        "kind": pictures.kind,
+        items.many: len(items.paths),
+        "kind": items.kind,
         "how": how,
     }
 
@@ -112,19 +89,20 @@ def versions(packages: Sequence[str]) -> dict[str, str]:
 def text(target: Path, record: dict[str, Any]) -> str:
     """Return what people are told of an export."""
     takes, gives, found = record["input"], record["output"], record["compared"]
+    count = found[files_of(read_modality(record)).NOUN[1]]
     shape = ", ".join(map(str, takes["shape"]))
     sizes = ", ".join(f"{name} {each['bytes']:,} bytes" for name, each in record["files"].items())
     lines = [
         f"{target.as_posix()}: {sizes}",
         f"  takes     {takes['name']}, {takes['dtype']} [{shape}]",
         f"  gives     {gives['name']}, {gives['dtype']} [batch, {gives['shape'][1]}]",
-        f"  compared  {found['pictures']} {found['kind']}: {found['how']}",
+        f"  compared  {count} {found['kind']}: {found['how']}",
     ]
     for precision, each in found["with"].items():
         allowed = found["tolerance"].get(precision)
         limit = "" if allowed is None else f" (allowed are {allowed:g})"
         same = each.get("same_label")
-        labels = "" if same is None else f"; same label for {same} of {found['pictures']}"
+        labels = "" if same is None else f"; same label for {same} of {count}"
         lines.append(
             f"            from the model in {precision} by up to {each['largest']:.2g}"
             f"{limit}{labels}"

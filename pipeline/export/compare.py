@@ -1,6 +1,6 @@
 """Compare what an exported model gives with what the predictor gives for the same files.
 
-Axes: N = pictures, K = classes, or 1.
+Axes: N = items, K = classes, or 1.
 """
 
 from collections.abc import Sequence
@@ -12,11 +12,11 @@ import numpy as np
 import torch
 
 from pipeline.compute.device import Precision, start_runtime
-from pipeline.export.items import Pictures
+from pipeline.export.items import Items
 from pipeline.ground.errors import DataError, IntegrityError
+from pipeline.modality.shown.inputs import item_input
 from pipeline.model.bundle import Bundle, Predictor, Values, load_network
-from pipeline.picture.read.decode import decode
-from pipeline.picture.read.spec import Pixels, UndecodableImage
+from pipeline.store.shards import Array
 
 
 @dataclass(frozen=True)
@@ -27,7 +27,7 @@ class Difference:
         precision: Of the predictor.
         largest: Of a probability, or of a value in deviations of the target; NaN where a number is.
         mean: Likewise, the mean over all numbers.
-        same_label: Pictures whose most likely class is the same; None for a regression.
+        same_label: Items whose most likely class is the same; None for a regression.
     """
 
     precision: Precision
@@ -41,34 +41,31 @@ class Difference:
         return found if self.same_label is None else {**found, "same_label": self.same_label}
 
 
-def expected(model: Path, bundle: Bundle, pictures: Pictures, *, precision: Precision) -> Values:
+def expected(model: Path, bundle: Bundle, items: Items, *, precision: Precision) -> Values:
     """Predict files with the predictor, on the CPU: float64 [N, K].
 
     Raises:
-        DataError: A file is not a usable picture; none is skipped.
+        DataError: A file is not a usable item; none is skipped.
     """
     runtime = start_runtime(torch.device("cpu"), precision=precision, threads=bundle.threads)
     facts = replace(bundle, precision=precision)
     predictor = Predictor(load_network(model, facts), facts, runtime=runtime)
-    files = zip(pictures.paths, pictures.names, strict=True)
-    return predictor.predict(np.stack([decoded(*each, bundle) for each in files]))
+    return predictor.predict(rows_of(items, bundle))
 
 
-def decoded(path: Path, name: str, bundle: Bundle) -> Pixels:
-    """Decode a file as the bundle says.
-
-    Args:
-        path: Of the file.
-        name: For messages.
-        bundle: The model's.
+def rows_of(items: Items, bundle: Bundle) -> Array:
+    """Return files as the model's rows, [N, ...].
 
     Raises:
-        DataError: It is not a usable picture.
+        DataError: A file is not a usable item; none is skipped.
     """
-    try:
-        return decode(path.read_bytes(), bundle.decode)
-    except UndecodableImage as error:
-        raise DataError(name, f"must be a usable picture: {error}") from error
+    item, rows = item_input(bundle.modality), []
+    for path, name in zip(items.paths, items.names, strict=True):
+        found = item.encode(path.read_bytes(), bundle.decode, most=item.most)
+        if isinstance(found, str):
+            raise DataError(name, f"must be a usable {item.one}: {found}")
+        rows.append(found.row)
+    return np.stack(rows)
 
 
 def difference(got: Values, wanted: Values, bundle: Bundle, precision: Precision) -> Difference:
@@ -86,7 +83,7 @@ def difference(got: Values, wanted: Values, bundle: Bundle, precision: Precision
     return Difference(precision, float(apart.max()), float(apart.mean()), same)
 
 
-def refuse_beyond(tolerance: float, found: Sequence[Difference], file: str, pictures: int) -> None:
+def refuse_beyond(tolerance: float, found: Sequence[Difference], file: str, items: str) -> None:
     """Check the difference from the predictor in single precision.
 
     Raises:
@@ -97,6 +94,6 @@ def refuse_beyond(tolerance: float, found: Sequence[Difference], file: str, pict
         raise IntegrityError(
             file,
             f"must predict within {tolerance:g} of the model in fp32, and differs by up to "
-            f"{largest:.3g} on {pictures} pictures",
+            f"{largest:.3g} on {items}",
             remedy="nothing was written; try another format, or a larger --tolerance",
         )

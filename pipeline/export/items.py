@@ -1,21 +1,18 @@
-"""Which pictures an export is compared on: real ones where there are any.
+"""Which items an export is compared on: real ones where there are any.
 
-What a user gives comes first, then test items whose raw files are here, then generated pictures.
+What a user gives comes first, then test items whose raw files are here, then generated items.
 """
 
 import logging
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
-
-import numpy as np
 
 from pipeline.ground.errors import DataError, IntegrityError, ParamsError
 from pipeline.ground.params import load_section, read_params
-from pipeline.ground.seeds import numpy_generator
 from pipeline.ground.tables import read_table
-from pipeline.picture.read.limits import item_limits
-from pipeline.picture.show.preview import encode_jpeg
+from pipeline.modality.shown.inputs import item_input
+from pipeline.modality.types.items import Input
 from pipeline.raw.folder import look_at
 from pipeline.raw.labels.choice import LABEL_NAMES
 from pipeline.raw.params import DataParams
@@ -24,90 +21,101 @@ from pipeline.version.verify import choose_items, own_files
 
 log = logging.getLogger(__name__)
 
-Kind = Literal["given pictures", "test items", "generated pictures"]
-
 PREDICTIONS = Path("artifacts/evaluate/predictions.parquet")
 _PARAMS = Path("params.yaml")
-_SEED = 1
-_CELLS, _SIDE_PX, _MAX_BYTES = 6, 300, 1 << 20
-"""Of generated pictures: random colors in so many cells a side, blown up to so many pixels."""
 
 
 @dataclass(frozen=True)
-class Pictures:
+class Items:
     """Files to predict.
 
     Attributes:
+        many: What people call them.
         kind: Where they come from.
         paths: Of the copies.
         names: Of the originals, for people.
     """
 
-    kind: Kind
+    many: str
+    kind: str
     paths: tuple[Path, ...]
     names: tuple[str, ...]
 
 
-def gather(folder: Path, *, given: Path | None, items: int) -> Pictures:
+@dataclass(frozen=True)
+class Wanted:
+    """Items that are asked for.
+
+    Attributes:
+        modality: What they are.
+        given: A folder of the user; the first files in it by name. None: others.
+        most: At most so many.
+    """
+
+    modality: str
+    given: Path | None
+    most: int
+
+
+def gather(folder: Path, wanted: Wanted, generated: Callable[[int], list[bytes]]) -> Items:
     """Put files into a folder.
 
     Args:
         folder: An empty one.
-        given: Of the user; the first `items` files in it by name.
-        items: At most so many.
+        wanted: Which.
+        generated: Gives items where there are no others.
 
     Raises:
         ParamsError: The given folder is none.
         DataError: It holds no file, or one that nobody may read.
     """
-    if given is not None:
-        return _copies(given, folder, items)
+    item = item_input(wanted.modality)
+    if wanted.given is not None:
+        return _copies(wanted.given, folder, wanted.most, item)
     try:
-        return _test_items(folder, items)
+        return _test_items(folder, wanted, item)
     except (DataError, IntegrityError) as error:
         log.warning(
-            "the export is compared on generated pictures, for want of test items: %s; "
-            "--pictures gives others",
+            "the export is compared on generated %s, for want of test items: %s; --%s gives others",
+            item.many,
             error,
+            item.many,
         )
-    return _generated(folder, items)
+    contents = generated(wanted.most)
+    names = tuple(f"generated {item.one} {number}" for number in range(len(contents)))
+    return Items(item.many, f"generated {item.many}", _written(folder, contents), names)
 
 
-def _copies(given: Path, folder: Path, items: int) -> Pictures:
+def _copies(given: Path, folder: Path, most: int, item: Input) -> Items:
+    option = f"--{item.many}"
     if not given.is_dir():
         raise ParamsError(
-            "rootstock export", "must be a folder", field="--pictures", got=given.as_posix()
+            "rootstock export", "must be a folder", field=option, got=given.as_posix()
         )
-    names = [name for name in look_at(given).files if name.lower() not in LABEL_NAMES][:items]
+    names = [name for name in look_at(given).files if name.lower() not in LABEL_NAMES][:most]
     if not names:
-        raise DataError(given, "must hold pictures, and has no file", field="--pictures")
-    paths = []
-    for number, name in enumerate(names):
+        raise DataError(given, f"must hold {item.many}, and has no file", field=option)
+    contents = []
+    for name in names:
         try:
-            content = read_raw(given, name, item_limits().bytes)
+            contents.append(read_raw(given, name, item.limits(item.most, item.seconds).bytes))
         except RawFault as fault:
-            raise DataError(given / name, fault.detail, field="--pictures") from fault
-        paths.append(folder / str(number))
-        paths[-1].write_bytes(content)
-    return Pictures("given pictures", tuple(paths), tuple(f"{given / name}" for name in names))
+            raise DataError(given / name, fault.detail, field=option) from fault
+    paths = _written(folder, contents)
+    return Items(item.many, f"given {item.many}", paths, tuple(f"{given / name}" for name in names))
 
 
-def _test_items(folder: Path, items: int) -> Pictures:
-    table = choose_items(read_table(PREDICTIONS), items)
+def _test_items(folder: Path, wanted: Wanted, item: Input) -> Items:
+    table = choose_items(read_table(PREDICTIONS), wanted.most)
     if table.empty:
         raise DataError(PREDICTIONS, "must have items of the test split")
     raw = Path(load_section(read_params(_PARAMS), "data", DataParams, path=_PARAMS).path)
-    paths = tuple(map(Path, own_files(table, raw, folder, "picture")))
-    return Pictures("test items", paths, tuple(f"{raw / path}" for path in table["path"]))
+    paths = tuple(map(Path, own_files(table, raw, folder, wanted.modality)))
+    return Items(item.many, "test items", paths, tuple(f"{raw / path}" for path in table["path"]))
 
 
-def _generated(folder: Path, items: int) -> Pictures:
-    generator = numpy_generator(_SEED, "export", "pictures")
-    paths = []
-    for number in range(items):
-        cells = generator.integers(0, 256, (_CELLS, _CELLS, 3), dtype=np.uint8)
-        pixels = np.kron(cells, np.ones((_SIDE_PX // _CELLS, _SIDE_PX // _CELLS, 1), np.uint8))
-        paths.append(folder / str(number))
-        paths[-1].write_bytes(encode_jpeg(pixels, _MAX_BYTES))
-    names = tuple(f"generated picture {number}" for number in range(items))
-    return Pictures("generated pictures", tuple(paths), names)
+def _written(folder: Path, contents: list[bytes]) -> tuple[Path, ...]:
+    paths = tuple(folder / str(number) for number in range(len(contents)))
+    for path, content in zip(paths, contents, strict=True):
+        path.write_bytes(content)
+    return paths

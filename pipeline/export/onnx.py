@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 import torch
+from torch import nn
 
-from pipeline.export.pt2 import INPUT, example, untraceable
+from pipeline.export.pt2 import GraphInput, untraceable
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import replacing
-from pipeline.picture.export.modules import PictureModel
 
 OPSET = 18
 """Of the operations: the lowest that torch writes, read by every runtime since 2023."""
@@ -37,13 +37,13 @@ def require_packages() -> None:
         )
 
 
-def write_onnx(path: Path, model: PictureModel, size_px: int, *, output: str) -> None:
+def write_onnx(path: Path, model: nn.Module, given: GraphInput, *, output: str) -> None:
     """Convert a model, check and write it; equal models give equal bytes.
 
     Args:
         path: The file.
         model: The model.
-        size_px: Side of its pictures.
+        given: What it takes.
         output: Name of what it gives.
 
     Raises:
@@ -61,27 +61,27 @@ def write_onnx(path: Path, model: PictureModel, size_px: int, *, output: str) ->
             got=size_bytes,
             remedy="export it as pt2",
         )
-    proto = _convert(path, model, size_px, output)
+    proto = _convert(path, model, given, output)
     _strip(proto)
     onnx.checker.check_model(proto, full_check=True)
     with replacing(path) as scratch:
         scratch.write_bytes(proto.SerializeToString(deterministic=True))
 
 
-def _convert(path: Path, model: PictureModel, size_px: int, output: str) -> Any:
+def _convert(path: Path, model: nn.Module, given: GraphInput, output: str) -> Any:
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # torch warns of its own older ways, which it uses itself
         try:
             program = torch.onnx.export(
                 model,
-                example(size_px),
+                (given.example,),
                 dynamo=True,
                 opset_version=OPSET,
                 verbose=False,
-                input_names=[INPUT],
+                input_names=[given.name],
                 output_names=[output],
-                dynamic_shapes={INPUT: {0: torch.export.Dim("batch", min=1)}},
+                dynamic_shapes=given.shapes(),
             )
         except RuntimeError as error:
             raise untraceable(path, error) from error

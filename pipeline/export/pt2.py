@@ -8,31 +8,55 @@ hold none, which is checked.
 import io
 import json
 import zipfile
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
+from torch import nn
 
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import replacing
-from pipeline.picture.export.modules import PictureModel
 
-INPUT = "pictures"
-_EXAMPLES = 2
-"""Pictures in the batch that is traced; sizes 0 and 1 would be taken for constants."""
+EXAMPLES = 2
+"""Items in the batch that is traced; sizes 0 and 1 would be taken for constants."""
 
 _TRACES = ("stack_trace", "nn_module_stack", "source_fn_stack", "torch_fn")
 """What torch notes of a step's origin: paths on this machine, and nothing that is computed."""
 
 
-def write_pt2(path: Path, model: PictureModel, size_px: int) -> None:
+@dataclass(frozen=True)
+class GraphInput:
+    """The one argument of a model that is traced.
+
+    Attributes:
+        name: Of the argument of `forward`.
+        example: `EXAMPLES` items; their values do not matter.
+        most: The largest size of each axis that is free besides the first, by its number and name.
+    """
+
+    name: str
+    example: torch.Tensor
+    most: Mapping[tuple[int, str], int]
+
+    def shapes(self) -> dict[str, Any]:
+        """Return the axes that are free, as torch takes them."""
+        free = {
+            axis: torch.export.Dim(name, min=1, max=most)
+            for (axis, name), most in self.most.items()
+        }
+        return {self.name: {0: torch.export.Dim("batch", min=1), **free}}
+
+
+def write_pt2(path: Path, model: nn.Module, given: GraphInput) -> None:
     """Trace a model and write it; equal models give equal bytes.
 
     Raises:
         ParamsError: torch cannot trace the architecture.
     """
-    shapes = {INPUT: {0: torch.export.Dim("batch", min=1)}}
     try:
-        program = torch.export.export(model, example(size_px), dynamic_shapes=shapes)
+        program = torch.export.export(model, (given.example,), dynamic_shapes=given.shapes())
     except RuntimeError as error:
         raise untraceable(path, error) from error
     for node in program.graph.nodes:
@@ -44,11 +68,6 @@ def write_pt2(path: Path, model: PictureModel, size_px: int) -> None:
     refuse_pickles(path, stream.getvalue())
     with replacing(path) as scratch:
         scratch.write_bytes(stream.getvalue())
-
-
-def example(size_px: int) -> tuple[torch.Tensor]:
-    """Return arguments to trace with; their values do not matter."""
-    return (torch.zeros(_EXAMPLES, 3, size_px, size_px, dtype=torch.uint8),)
 
 
 def untraceable(path: Path, error: Exception) -> ParamsError:

@@ -1,6 +1,5 @@
 """Export a model: a folder with the file, how it is used, and what was compared; or nothing."""
 
-import logging
 import os
 import shutil
 import tempfile
@@ -8,13 +7,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 
 from pipeline.export import card
 from pipeline.export.card import CARD, USE, text
-from pipeline.export.compare import decoded, difference, expected, refuse_beyond
-from pipeline.export.items import Pictures, gather
+from pipeline.export.compare import difference, expected, refuse_beyond, rows_of
+from pipeline.export.formats import Exporter, Written
+from pipeline.export.items import Items, Wanted, gather
 from pipeline.export.onnx import require_packages
 from pipeline.export.run_use import run_use
 from pipeline.ground.errors import DataError, IntegrityError, ParamsError
@@ -26,18 +25,16 @@ from pipeline.ground.files import (
     write_json,
     write_text,
 )
+from pipeline.modality.shown.exporting import exporter
 from pipeline.model.bundle import Bundle, Values
-from pipeline.picture.export.formats import WRITERS, Written, output_name
-from pipeline.picture.export.pickled import WARNING
-from pipeline.picture.export.usage import compose
 from pipeline.version.fetch import ModelFolder
 
 __all__ = ["Request", "export", "text"]
 
-log = logging.getLogger(__name__)
-
 BUNDLE = "bundle.json"
 _BATCH = 8
+_LARGE = ("safetensors", "timm", "tokenizers", "torch", "torchvision")
+_OF_TIMM = ("safetensors", "torchvision")
 
 
 @dataclass(frozen=True)
@@ -45,9 +42,9 @@ class Request:
     """What is asked for.
 
     Attributes:
-        format: One of `WRITERS`.
+        format: One of those of the modality.
         target: The folder; absent, empty, or an older export, which is replaced.
-        pictures: A folder of pictures to compare on; None: test items, or generated ones.
+        given: A folder of items to compare on; None: test items, or generated ones.
         items: Compare on so many at most.
         tolerance: The largest difference from the model in single precision: of a probability, or
             of a value in deviations of the target.
@@ -55,7 +52,7 @@ class Request:
 
     format: str
     target: Path
-    pictures: Path | None
+    given: Path | None
     items: int
     tolerance: float
 
@@ -65,31 +62,34 @@ def export(model: ModelFolder, request: Request) -> dict[str, Any]:
 
     Raises:
         ParamsError: A value cannot be used, or the format cannot hold the architecture.
-        DataError: A picture cannot be used.
+        DataError: An item cannot be used.
         MachineError: Packages are missing.
         IntegrityError: The model is damaged, or the export predicts something else.
     """
-    _check(request)
+    own: Exporter = exporter(model.modality)
+    _check(request, own)
     bundle = Bundle.load(model.bundle)
     with tempfile.TemporaryDirectory(prefix="rootstock-export-") as scratch:
-        pictures = gather(Path(scratch), given=request.pictures, items=request.items)
+        wanted_items = Wanted(model.modality, request.given, request.items)
+        items = gather(Path(scratch), wanted_items, own.generated)
         wanted = {
-            each: expected(model.model, bundle, pictures, precision=each)
+            each: expected(model.model, bundle, items, precision=each)
             for each in sorted({"fp32", bundle.precision}, reverse=True)
         }
         with replacing_folder(request.target) as folder:
-            written = WRITERS[request.format](folder, model.model, bundle)
+            written = own.WRITERS[request.format](folder, model.model, bundle)
             shutil.copyfile(model.bundle, folder / BUNDLE)
-            write_text(folder / USE, compose(written.use, bundle, output=output_name(bundle)))
-            got, how = _predict(written, folder, bundle, pictures)
+            write_text(folder / USE, own.program(written.use, bundle))
+            got, how = _predict(written, folder, bundle, items)
             found = [difference(got, values, bundle, each) for each, values in wanted.items()]
-            refuse_beyond(request.tolerance, found, written.file, len(pictures.paths))
+            count = f"{len(items.paths)} {items.many}"
+            refuse_beyond(request.tolerance, found, written.file, count)
             record = {
                 "version": card.VERSION,
                 "format": request.format,
                 "source": card.source(model, bundle),
-                **card.describe(written, bundle),
-                "compared": card.compared(found, pictures, tolerance=request.tolerance, how=how),
+                **card.describe(own, written, bundle),
+                "compared": card.compared(found, items, tolerance=request.tolerance, how=how),
                 "versions": card.versions(written.packages),
                 "files": card.files(folder),
             }
@@ -97,8 +97,15 @@ def export(model: ModelFolder, request: Request) -> dict[str, Any]:
     return record
 
 
-def _check(request: Request) -> None:
+def _check(request: Request, own: Exporter) -> None:
     where = "rootstock export"
+    if request.format not in own.WRITERS:
+        raise ParamsError(
+            where,
+            f"must be one of {', '.join(own.WRITERS)} for such a model",
+            field="--format",
+            got=request.format,
+        )
     if request.items < 1:
         raise ParamsError(where, "must be 1 or more", field="--items", got=request.items)
     if not 0 <= request.tolerance < 1:
@@ -128,8 +135,6 @@ def _check(request: Request) -> None:
         )
     if request.format == "onnx":
         require_packages()
-    if request.format == "pickle":
-        log.warning("%s", WARNING)
 
 
 def _is_ours(target: Path) -> bool:
@@ -149,19 +154,14 @@ def _is_ours(target: Path) -> bool:
         return False
 
 
-def _predict(
-    written: Written, folder: Path, bundle: Bundle, pictures: Pictures
-) -> tuple[Values, str]:
+def _predict(written: Written, folder: Path, bundle: Bundle, items: Items) -> tuple[Values, str]:
     """Return what an export predicts, and how that was found; a pickle is not loaded."""
     if written.file.endswith(".pickle"):
-        images = np.stack(
-            [decoded(*each, bundle) for each in zip(pictures.paths, pictures.names, strict=True)]
-        )
+        rows = torch.from_numpy(rows_of(items, bundle))
         with torch.inference_mode():
-            parts = [written.model(each) for each in torch.from_numpy(images).split(_BATCH)]
+            parts = [written.model(each) for each in rows.split(_BATCH)]
         return torch.cat(parts).double().numpy(), "the module before it was pickled"
-    forbidden = [] if "timm" in written.use.packages else ["timm", "torchvision", "safetensors"]
-    if "torch" not in written.use.packages:
-        forbidden.append("torch")
-    values = run_use(folder / USE, pictures.paths, bundle, forbidden=forbidden)
+    needed = {*written.use.packages, *(_OF_TIMM if "timm" in written.use.packages else ())}
+    forbidden = [each for each in _LARGE if each not in needed]
+    values = run_use(folder / USE, items.paths, bundle, forbidden=forbidden)
     return values, "use.py in a fresh process that cannot import Rootstock, from the files"

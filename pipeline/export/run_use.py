@@ -18,7 +18,7 @@ FORBIDDEN = ("pipeline", "stages", "mlflow")
 
 _TIMEOUT_S = 3600
 
-_GUARD = """
+GUARD = """
 import runpy, sys
 forbidden, script = sys.argv[1].split(","), sys.argv[2]
 class Refuse:
@@ -32,13 +32,13 @@ runpy.run_path(script, run_name="__main__")
 
 
 def run_use(
-    script: Path, pictures: Sequence[Path], bundle: Bundle, *, forbidden: Iterable[str]
+    script: Path, items: Sequence[Path], bundle: Bundle, *, forbidden: Iterable[str]
 ) -> Values:
     """Return what an exported model says of files: float64 [N, K], or [N, 1].
 
     Args:
         script: The `use.py`, beside its model.
-        pictures: Their paths.
+        items: Their paths.
         bundle: The model's.
         forbidden: Packages that cannot be imported, besides `FORBIDDEN`.
 
@@ -46,11 +46,11 @@ def run_use(
         IntegrityError: The model does not load or predict there.
     """
     names = ",".join((*FORBIDDEN, *forbidden))
-    command = [sys.executable, "-I", "-c", _GUARD, names, str(script.resolve())]
+    command = [sys.executable, "-I", "-c", GUARD, names, str(script.resolve())]
     try:
         done = subprocess.run(
-            [*command, *(str(each.resolve()) for each in pictures)],
-            cwd=pictures[0].parent,
+            [*command, *(str(each.resolve()) for each in items)],
+            cwd=items[0].parent,
             env={**os.environ, "HF_HUB_OFFLINE": "1"},
             capture_output=True,
             text=True,
@@ -66,10 +66,13 @@ def run_use(
             script.name, f"does not load and predict in a fresh process: {lines[-1]}"
         )
     rows = [json.loads(line) for line in done.stdout.splitlines()]
-    if len(rows) != len(pictures):
+    if len(rows) != len(items):
         raise IntegrityError(
-            script.name, f"must give a line for each of {len(pictures)} pictures", got=len(rows)
+            script.name, f"must give a line for each of {len(items)} items", got=len(rows)
         )
+    errors = [row["error"] for row in rows if "error" in row]
+    if errors:
+        raise IntegrityError(script.name, f"refuses an item that the model reads: {errors[0]}")
     return np.array([_numbers(row, bundle) for row in rows], dtype=np.float64)
 
 

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from pipeline.export import onnx
-from pipeline.export.pt2 import refuse_pickles, write_pt2
+from pipeline.export.pt2 import GraphInput, refuse_pickles, write_pt2
 from pipeline.export.run_use import run_use
 from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.picture.export import build, usage
@@ -205,7 +205,7 @@ class Branching(torch.nn.Module):
 
 def test_an_architecture_that_cannot_be_traced_is_refused(tmp_path):
     with pytest.raises(ParamsError, match=r"torch cannot trace this architecture: .+"):
-        write_pt2(tmp_path / "model.pt2", Branching(), 8)
+        write_pt2(tmp_path / "model.pt2", Branching(), GraphInput("pictures", torch.ones(2, 3), {}))
     assert not (tmp_path / "model.pt2").exists()
 
 

@@ -1,18 +1,17 @@
 """Find how models of a modality are exported."""
 
-from importlib import import_module
-from types import ModuleType
+from typing import Any
 
 from pipeline.ground.errors import ParamsError
-from pipeline.modality.parts import has_part
+from pipeline.modality.parts import has_part, part
 from pipeline.modality.table import MODALITIES
 
-PART = "export.formats"
+PART = "export.exporter"
 """The module of every modality that has one; a modality need not."""
 
 
-def exporter(modality: str) -> ModuleType:
-    """Return the module that writes models of a modality.
+def exporter(modality: str) -> Any:
+    """Return the Exporter of a modality; the protocol is in the room `export`.
 
     Raises:
         ParamsError: There is none.
@@ -24,4 +23,4 @@ def exporter(modality: str) -> ModuleType:
             got=modality,
             remedy="use it with `rootstock predict`, `rootstock serve` or MLflow",
         )
-    return import_module(f"pipeline.{modality}.{PART}")
+    return part(modality, PART, "EXPORT")

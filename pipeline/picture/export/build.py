@@ -1,17 +1,14 @@
-"""From a trained network to modules that stand alone.
-
-Axes: D = pooled features, K = outputs.
-"""
+"""From a trained network to modules that stand alone."""
 
 import copy
 from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
+from pipeline.export.answers import answer_arguments, fill_classifier
 from pipeline.model.bundle import Bundle
-from pipeline.model.head import Head
 from pipeline.model.network import Network
 from pipeline.picture.export.modules import PictureModel, PooledClassifier
 from pipeline.picture.net.cpu.folding import relative_change
@@ -45,7 +42,7 @@ def pooled_classifier(network: Network) -> PooledClassifier:
     module = PooledClassifier(
         network.backbone.model, network.pooling.split("+"), head.out_features
     ).requires_grad_(requires_grad=False)
-    _fill(module.classifier, head)
+    fill_classifier(module.classifier, head)
     # rows of memory as they are numbered: all formats store them so
     return module.eval().to(memory_format=torch.contiguous_format)
 
@@ -59,7 +56,7 @@ def classifier(network: Network) -> Classifier:
         whole = copy.deepcopy(pooled.backbone)
         pooling = _TIMM_POOLING[network.pooling]
         whole.reset_classifier(network.head.out_features, global_pool=pooling)
-        _fill(whole.get_classifier(), network.head)
+        fill_classifier(whole.get_classifier(), network.head)
         whole.eval().requires_grad_(requires_grad=False)
         with torch.no_grad():
             change = relative_change(pooled(ramp), whole(ramp))
@@ -84,22 +81,5 @@ def picture_arguments(bundle: Bundle) -> dict[str, Any]:
         "multiplier": bundle.normalization.multiplier.tolist(),
         "offset": bundle.normalization.offset.tolist(),
         "views": bundle.views,
-        "temperature": bundle.temperature if bundle.task == "classification" else None,
-        "target": (bundle.target_mean, bundle.target_std),
+        **answer_arguments(bundle),
     }
-
-
-def linear(head: Head) -> tuple[Tensor, Tensor]:
-    """Return weight [K, D] and bias [K] of the one layer that a head is; rounded once."""
-    weight = head.weight.double() / head.std.double()
-    bias = head.bias.double() - weight @ head.mean.double()
-    return weight.float(), bias.float()
-
-
-@torch.no_grad()
-def _fill(layer: nn.Module, head: Head) -> None:
-    if not isinstance(layer, nn.Linear) or layer.weight.shape != head.weight.shape:
-        raise TypeError("the classifier must be one linear layer on the pooled features")
-    weight, bias = linear(head)
-    layer.weight.copy_(weight)
-    layer.bias.copy_(bias)

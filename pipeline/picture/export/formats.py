@@ -1,9 +1,8 @@
 """The formats: what each file holds, and how it is written."""
 
-import io
+import logging
 import shutil
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any
@@ -11,51 +10,15 @@ from typing import Any
 import torch
 from torch import nn
 
-from pipeline.export.onnx import OPSET, PACKAGES, write_onnx
-from pipeline.export.pt2 import write_pt2
-from pipeline.ground.files import replacing
-from pipeline.ground.tasks import KINDS
+from pipeline.export.formats import Writer, Written
+from pipeline.export.graphs import Whole, as_onnx, as_pt2, write_state_dict
+from pipeline.export.pt2 import EXAMPLES, GraphInput
 from pipeline.model.bundle import Bundle, load_network
 from pipeline.picture.export.build import Classifier, classifier, picture_model, pooled_classifier
-from pipeline.picture.export.modules import PictureModel
-from pipeline.picture.export.pickled import write_pickle
-from pipeline.picture.export.usage import (
-    Use,
-    use_onnx,
-    use_pickle,
-    use_pt2,
-    use_safetensors,
-    use_state_dict,
-)
+from pipeline.picture.export.pickled import WARNING, write_pickle
+from pipeline.picture.export.usage import use_pickle, use_safetensors, use_state_dict
 
-
-@dataclass(frozen=True)
-class Written:
-    """A file that was written.
-
-    Attributes:
-        use: How it is used.
-        model: What it computes, in this process.
-        is_whole: Whether normalization, views and what comes after the classifier are in it.
-        packages: That made it; their versions decide what it computes.
-        notes: What else there is to say of it, for export.json.
-    """
-
-    use: Use
-    model: PictureModel
-    is_whole: bool
-    packages: tuple[str, ...]
-    notes: Mapping[str, Any]
-
-    @property
-    def file(self) -> str:
-        """Its name."""
-        return self.use.file
-
-
-def output_name(bundle: Bundle) -> str:
-    """Return what a model gives in the end, in a word."""
-    return KINDS[bundle.task].outputs
+log = logging.getLogger(__name__)
 
 
 def _safetensors(folder: Path, model: Path, bundle: Bundle) -> Written:
@@ -69,33 +32,32 @@ def _safetensors(folder: Path, model: Path, bundle: Bundle) -> Written:
 
 
 def _pt2(folder: Path, model: Path, bundle: Bundle) -> Written:
-    whole = picture_model(pooled_classifier(load_network(model, bundle)), bundle)
-    use = use_pt2("model.pt2")
-    write_pt2(folder / use.file, whole, bundle.decode.size_px)
-    notes = {"pickles": "none; a file of others may hold some, which torch.export.load reads"}
-    return Written(use, whole, True, ("timm", "torch"), notes)
+    return as_pt2(folder, _whole(model, bundle))
 
 
 def _onnx(folder: Path, model: Path, bundle: Bundle) -> Written:
-    whole = picture_model(pooled_classifier(load_network(model, bundle)), bundle)
-    use = use_onnx("model.onnx")
-    write_onnx(folder / use.file, whole, bundle.decode.size_px, output=output_name(bundle))
-    return Written(use, whole, True, ("timm", "torch", *PACKAGES), {"opset": OPSET})
+    return as_onnx(folder, _whole(model, bundle), bundle)
+
+
+def _whole(model: Path, bundle: Bundle) -> Whole:
+    module = picture_model(pooled_classifier(load_network(model, bundle)), bundle)
+    size_px = bundle.decode.size_px
+    example = torch.zeros(EXAMPLES, 3, size_px, size_px, dtype=torch.uint8)
+    return Whole(
+        module, GraphInput("pictures", example, {}), ("pillow",), ("timm", "torch"), notes={}
+    )
 
 
 def _state_dict(folder: Path, model: Path, bundle: Bundle) -> Written:
     module = classifier(load_network(model, bundle))
     use = use_state_dict("state_dict.pt", module, bundle)
-    stream = io.BytesIO()  # a path would be written into the file
-    # clones: views of larger storage would be stored with all of it
-    torch.save({name: each.clone() for name, each in module.module.state_dict().items()}, stream)
-    with replacing(folder / use.file) as scratch:
-        scratch.write_bytes(stream.getvalue())
+    write_state_dict(folder / use.file, module.module)
     packages = ("timm", "torch")
     return Written(use, picture_model(module.module, bundle), False, packages, _made(module))
 
 
 def _pickle(folder: Path, model: Path, bundle: Bundle) -> Written:
+    log.warning("%s", WARNING)
     module = classifier(load_network(model, bundle))
     use = use_pickle("model.pickle", module, bundle)
     content = module.module
@@ -121,7 +83,7 @@ def _made(module: Classifier) -> dict[str, Any]:
     return {"timm": module.options}
 
 
-WRITERS: Mapping[str, Callable[[Path, Path, Bundle], Written]] = MappingProxyType(
+WRITERS: Mapping[str, Writer] = MappingProxyType(
     {
         "safetensors": _safetensors,
         "pt2": _pt2,

@@ -1,7 +1,7 @@
 """The exported model as plain modules of torch: what `pt2` and `onnx` are traced from.
 
 The same classes are written into the usage example of the other formats, so that they need torch
-and timm alone: nothing here may use anything of `pipeline`.
+and timm alone.
 
 Axes: B = pictures, V = views, C = channels, H = W = size, D = pooled features, K = outputs.
 """
@@ -11,6 +11,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+
+from pipeline.export.answers import Answering
 
 
 class PooledClassifier(nn.Module):
@@ -56,7 +58,7 @@ class PooledClassifier(nn.Module):
         return result
 
 
-class PictureModel(nn.Module):
+class PictureModel(Answering):
     """Pictures as bytes in; probabilities, or values in the unit of the target, out.
 
     Args:
@@ -81,11 +83,9 @@ class PictureModel(nn.Module):
         temperature: float | None,
         target: tuple[float, float],
     ) -> None:
-        super().__init__()
+        super().__init__(temperature, target)
         self.model = model
         self.views = tuple(views)
-        self.temperature = temperature
-        self.target = target
         self.register_buffer("multiplier", torch.tensor(multiplier).view(-1, 1, 1))
         self.register_buffer("offset", torch.tensor(offset).view(-1, 1, 1))
 
@@ -98,12 +98,7 @@ class PictureModel(nn.Module):
         values = pictures.to(torch.float32) * self.multiplier + self.offset
         views = torch.cat([self.turned(values, code) for code in self.views])
         views = views.contiguous(memory_format=torch.channels_last)  # three times as fast on a CPU
-        outputs = self.model(views).unflatten(0, (len(self.views), -1)).mean(0)
-        if self.temperature is None:
-            mean, deviation = self.target
-            result: Tensor = outputs.double() * deviation + mean
-            return result
-        return torch.softmax(outputs / self.temperature, dim=1)
+        return self.answers(self.model(views).unflatten(0, (len(self.views), -1)).mean(0))
 
     @staticmethod
     def turned(values_BCHW: Tensor, code: int) -> Tensor:

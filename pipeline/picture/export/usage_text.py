@@ -81,37 +81,6 @@ FIT = {
 """,
 }
 
-PREDICT_TORCH = '''
-
-def predict(pictures):
-    """Give <OUTPUT> of uint8 pictures [B, 3, SIZE, SIZE]."""
-    with torch.inference_mode():
-        return MODEL(torch.from_numpy(pictures)).numpy()
-'''
-
-PREDICT_ONNX = '''
-
-def predict(pictures):
-    """Give <OUTPUT> of uint8 pictures [B, 3, SIZE, SIZE]."""
-    return MODEL.run(None, {"pictures": pictures})[0]
-'''
-
-ROWS = {
-    "classification": '''
-
-def row(numbers):
-    """Name the class that is most likely, and the probability of each."""
-    named = dict(zip(CLASSES, map(float, numbers)))
-    return {"label": CLASSES[int(numbers.argmax())], "probabilities": named}
-''',
-    "regression": '''
-
-def row(numbers):
-    """Name the value."""
-    return {"value": float(numbers[0])}
-''',
-}
-
 MAIN = '''
 
 def main(paths):

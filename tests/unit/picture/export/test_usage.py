@@ -9,15 +9,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from pipeline.export.program import use_onnx, use_pt2
 from pipeline.picture.export.build import Classifier
-from pipeline.picture.export.usage import (
-    compose,
-    use_onnx,
-    use_pickle,
-    use_pt2,
-    use_safetensors,
-    use_state_dict,
-)
+from pipeline.picture.export.usage import program, use_pickle, use_safetensors, use_state_dict
 from pipeline.picture.export.usage_text import READ
 from pipeline.picture.read.decode import decode
 from tests.support.exports import make_bundle
@@ -26,8 +20,8 @@ from tests.unit.picture.read.test_decode import tiff_12_bit, wide_gamut_profile
 TIMM = Classifier(None, {"num_classes": 2, "global_pool": "avg", "fc_norm": False})
 POOLED = Classifier(None, None)
 PROGRAMS = {
-    "onnx": lambda bundle: use_onnx("model.onnx"),
-    "pt2": lambda bundle: use_pt2("model.pt2"),
+    "onnx": lambda bundle: use_onnx("model.onnx", "pillow"),
+    "pt2": lambda bundle: use_pt2("model.pt2", "pillow"),
     "safetensors": lambda bundle: use_safetensors("model.safetensors", POOLED, bundle),
     "state_dict": lambda bundle: use_state_dict("state_dict.pt", TIMM, bundle),
     "state_dict-pooled": lambda bundle: use_state_dict("state_dict.pt", POOLED, bundle),
@@ -43,7 +37,7 @@ def test_the_program_is_clean_code(tmp_path, name, task):
     if task == "classification":
         bundle = replace(bundle, classes=('say "a"', "back\\slash", "Ä/b", "tab\t"))
     script = tmp_path / "use.py"
-    script.write_text(compose(PROGRAMS[name](bundle), bundle, output="numbers"), encoding="utf-8")
+    script.write_text(program(PROGRAMS[name](bundle), bundle), encoding="utf-8")
     rules = ["--select", "E,F,I,B,S102,PLE", "--ignore", "B905", "--line-length", "100"]
     command = [sys.executable, "-m", "ruff", "check", "--isolated", *rules, str(script)]
     done = subprocess.run(command, check=False, capture_output=True, text=True)
@@ -105,13 +99,13 @@ FILES = {
 def test_it_reads_pictures_to_the_same_bits(tmp_path, name, resize):
     bundle = make_bundle()
     spec = replace(bundle.decode, resize=resize, background=(10, 200, 30), size_px=24)
-    use = replace(use_onnx("model.onnx"), imports=(), load="")
-    program = {"__file__": str(tmp_path / "use.py"), "__name__": "use"}
-    text = compose(use, replace(bundle, decode=spec), output="numbers")
+    use = replace(use_onnx("model.onnx", "pillow"), imports=(), load="")
+    names = {"__file__": str(tmp_path / "use.py"), "__name__": "use"}
+    text = program(use, replace(bundle, decode=spec))
     assert READ in text
-    exec(compile(text, "use.py", "exec"), program)
+    exec(compile(text, "use.py", "exec"), names)
     path = tmp_path / "picture"
     path.write_bytes(FILES[name]())
-    got, wanted = program["read"](path), decode(path.read_bytes(), spec)
+    got, wanted = names["read"](path), decode(path.read_bytes(), spec)
     assert got.dtype == wanted.dtype
     assert np.array_equal(got, wanted)
