@@ -69,6 +69,7 @@ ROOMS = (
     "predict",
     "export",
     "picture.export",
+    "text.export",
     "tune",
     "reproduce",
     "doctor",

@@ -8,9 +8,9 @@ from pipeline.ground.limits import ItemLimits
 from pipeline.modality.types.items import Encoded, Explanation
 from pipeline.text.files import FILES
 from pipeline.text.read.limits import LIMITS, MAX_CHARS
-from pipeline.text.read.plain import UndecodableText, decode, has_visible
 from pipeline.text.shelf.params import TextSpec
-from pipeline.text.shelf.rows import clean_text, text_row
+from pipeline.text.shelf.rows import text_row
+from pipeline.text.show.usable import UnusableText, usable_text
 
 _MOST_BYTES_OF_CHAR = 4
 _SAMPLES = (
@@ -89,16 +89,9 @@ class TextInput:
         if not isinstance(content, bytes):
             return f"not_text: the cell holds {type(content).__name__}"
         try:
-            text = decode(content)
-        except UndecodableText as error:
-            return f"not_utf8: {error}"
-        if len(text) > most:
-            return f"too_long: {len(text)} characters, over {most}"
-        cleaned = clean_text(text)
-        if not cleaned:
-            return f"empty: {len(content)} bytes, nothing but white space and control characters"
-        if not has_visible(cleaned):
-            return f"unprintable: {len(cleaned)} characters, none to be seen"
+            cleaned = usable_text(content, most)
+        except UnusableText as error:
+            return str(error)
         size = len(cleaned.encode())
         is_cut = size > spec.row_bytes
         note = f"cut_off: only the first {spec.row_bytes} of {size} bytes are read"
