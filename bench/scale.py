@@ -108,16 +108,21 @@ def main() -> None:
             machine={"progress": "none"},
         )
         done = 0
+        peaks: dict[str, list[float]] = {}
         print("| pictures | stage | seconds | pictures/s | peak MB |\n|---|---|---|---|---|")
         for count in (options.pictures // 4, options.pictures):
             draw(folder / "data/drawn/raw", done, count)
             done = count
             for stage, command in stages(folder).items():
                 seconds, peak = watch(command, folder)
+                peaks.setdefault(stage, []).append(peak)
                 print(
                     f"| {count} | {stage} | {seconds:.0f} | {count / seconds:.0f} | {peak:.0f} |",
                     flush=True,
                 )
+        more = options.pictures - options.pictures // 4
+        for stage, (few, many) in peaks.items():
+            print(f"\n{stage}: {(many - few) * 1e6 / more:.0f} bytes for each further picture")
         print("\n| members of tar files | seconds | peak MB |\n|---|---|---|")
         for count in (options.members // 4, options.members):
             raw = Path(name) / f"tars-{count}"

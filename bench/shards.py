@@ -1,18 +1,26 @@
-"""What share of the bytes an edit writes anew, by the way that rows are put into shards.
+"""What share of the bytes an edit writes anew, by the way that rows are put into shards; opening.
 
     python -m bench.shards
 
 Counts rows of an index, nothing is decoded: 100,000 items in 10 class folders with random names;
 edits of 1 %. A shard counts as new where not all of its rows are those of an old shard: DVC stores
-and pushes it again. Takes ten seconds.
+and pushes it again. Then shards are written, 5,000 of two rows and 64 of 8 MB: seconds to open
+them, and to read a first batch of 32 rows, each of another shard. Takes a minute.
 """
 
 import random
+import tempfile
+import time
 from collections.abc import Callable, Sequence
 from itertools import accumulate, pairwise
+from pathlib import Path
+
+import numpy as np
 
 from pipeline.ground.seeds import derive
-from pipeline.store.shards import shard_sizes
+from pipeline.store.shard_writer import write_shard
+from pipeline.store.shards import Layout, shard_sizes
+from pipeline.store.shards import Shards as Opened
 
 ITEMS = 100_000
 EDIT = ITEMS // 100
@@ -43,8 +51,24 @@ def by_content(paths: list[str], rows: int) -> Shards:
     return cut(paths, shard_sizes(paths, rows))
 
 
+def opening(folder: Path, shards: int, rows: int, row_bytes: int) -> None:
+    """Print how long a store of so many shards takes to its first batch."""
+    layout = Layout("shard", (row_bytes,), np.dtype(np.uint8), "")
+    row, files = [np.zeros(row_bytes, np.uint8)], []
+    for number in range(shards):
+        (sha256,) = write_shard(folder, [layout], number, [row] * rows, count=rows)
+        files.append({"file": layout.file(number), "rows": rows, "sha256": sha256})
+    start = time.perf_counter()
+    opened = Opened.open(folder, layout, files)
+    middle = time.perf_counter()
+    opened.read(np.arange(32) * rows)
+    end = time.perf_counter()
+    gigabytes = shards * rows * row_bytes / 1e9
+    print(f"| {shards} | {gigabytes:.2f} | {middle - start:.3f} | {end - middle:.3f} |", flush=True)
+
+
 def main() -> None:
-    """Print a table."""
+    """Print both tables."""
     generator = random.Random(0)
 
     def names(folders: Sequence[str], count: int) -> list[str]:
@@ -79,6 +103,10 @@ def main() -> None:
             share = sum(len(each) for each in new if each not in known) / len(paths)
             shares.append(f"{100 * share:.1f} %")
         print(f"| {name} | {rows} | {len(old)} | " + " | ".join(shares) + " |", flush=True)
+    print("\n| shards | GB | seconds to open | to the first batch |\n|---|---|---|---|")
+    for shards, in_each, row_bytes in ((5_000, 2, 4), (64, 32, 1 << 18)):
+        with tempfile.TemporaryDirectory() as name:
+            opening(Path(name), shards, in_each, row_bytes)
 
 
 if __name__ == "__main__":
