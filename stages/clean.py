@@ -15,6 +15,7 @@ from pipeline.clean.page.plots import write_plots
 from pipeline.clean.page.render import write_page
 from pipeline.clean.probe_cache import known_probes, made_from, write_probes
 from pipeline.clean.run import clean_items
+from pipeline.clean.table import list_items
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.params import Task, Unchecked
@@ -50,19 +51,20 @@ def main(
 ) -> None:
     """Judge every item in the raw folder."""
     ignore = clean.check_keys(IgnoreParams).ignore
-    found = find_items(raw, labels, ignore=ignore, **data.meaning())
-    params = clean.check(reader(found.modality).params)
+    listed = list_items(find_items(raw, labels, ignore=ignore, **data.meaning()))
+    modality = listed.found.modality
+    params = clean.check(reader(modality).params)
     rules = Rules.read(task, params, split, review=review, raw=raw)
-    source = made_from(found.modality, params)
+    source = made_from(modality, params)
     with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
-        known = known_probes(old, found.modality, spill)
-        cleaned = clean_items(raw, found, rules, machine, known)
+        known = known_probes(old, modality, spill)
+        cleaned = clean_items(raw, listed, rules, machine, known)
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)
     write_table(near_duplicates, cleaned.near_duplicates)
     write_plots(plots, cleaned, raw=raw, rules=rules)
     write_page(page, cleaned, raw=raw, rules=rules, machine=machine, near=cleaned.searched)
-    write_probes(probes, cleaned.probes, found.modality)
+    write_probes(probes, cleaned.probes, modality)
     write_json(key, source)
 
 

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 import pandas as pd
 
+from pipeline.clean.kept_probes import KeptProbes
 from pipeline.clean.near import NearDuplicates, NearRule
 from pipeline.ground.params import Task
 from pipeline.manifest.manifest import KEPT
@@ -60,6 +61,7 @@ class Case:
 
     Attributes:
         table: From `tabulate`; written into.
+        probes: Of the items that were opened.
         rules: What is kept, and where.
         modality: Of the items.
         where: The data folder.
@@ -74,6 +76,7 @@ class Case:
     """
 
     table: pd.DataFrame
+    probes: KeptProbes
     rules: Rules
     modality: str
     where: str
@@ -91,10 +94,9 @@ class Case:
         """Return the Reader of the items."""
         return reader(self.modality)
 
-    @property
-    def kept(self) -> pd.DataFrame:
-        """Return the rows that no judge has set aside."""
-        return self.table[self.table["status"] == KEPT]
+    def kept(self, *names: str) -> pd.DataFrame:
+        """Return columns of the rows that no judge has set aside; a copy, so name few."""
+        return self.table.loc[self.table["status"] == KEPT, list(names)]
 
     @property
     def is_classification(self) -> bool:

@@ -28,6 +28,8 @@ from pipeline.raw.visible import visible
 log = logging.getLogger(__name__)
 
 _LOGGED = 20
+_DEALT = ("path", "split", "group", "content_hash")
+"""Columns by which splits are dealt."""
 
 
 def by_review(case: Case) -> Iterable[Verdict]:
@@ -83,10 +85,11 @@ def by_label(case: Case) -> Iterable[Verdict]:
 
 def by_facts(case: Case) -> Iterator[Verdict]:
     """Refuse what the modality's facts say is unfit, unless a person wants it kept."""
-    kept, own = case.kept, list(facts(case.modality).columns)
-    unwanted = kept[~kept["id"].isin(case.decided("keep"))]
-    for row, values in zip(unwanted.index, unwanted[own].to_dict("records"), strict=True):
-        if fault := case.reader.fault(values, case.rules.clean):
+    own, wanted = list(facts(case.modality).columns), case.decided("keep")
+    for row, digest, *values in case.kept("id", *own).itertuples(name=None):
+        if digest in wanted:
+            continue
+        if fault := case.reader.fault(dict(zip(own, values, strict=True)), case.rules.clean):
             yield Verdict(row, QUARANTINED, *fault)
 
 
@@ -99,7 +102,7 @@ def by_missing_label(case: Case) -> Iterable[Verdict]:
     )
     case.warnings += carved
     is_missing = (table["status"] == KEPT) & table["label"].isna()
-    labeled = case.kept[case.kept["label"].notna()]
+    labeled = case.kept(*_DEALT, "label").dropna(subset="label")
     asked = table[["path", "label", "row"]].assign(
         split=assign_splits(labeled, rules.split, case.dealing).reindex(table.index),
         is_missing=is_missing,
@@ -114,7 +117,7 @@ def by_missing_label(case: Case) -> Iterable[Verdict]:
 def by_copies(case: Case) -> Iterable[Verdict]:
     """Keep one of several equal items, none where their labels differ."""
     statuses = {"duplicate": DROPPED, "conflict": QUARANTINED}
-    found = find_duplicates(case.kept)
+    found = find_duplicates(case.kept("path", "label", "split", "content_hash"))
     case.identical = identical_leaks(case.table, found)
     return [Verdict(each.row, statuses[each.reason], each.reason, each.detail) for each in found]
 
@@ -133,7 +136,8 @@ def by_small_class(case: Case) -> Iterable[Verdict]:
     """
     table, rules = case.table, case.rules
     table["given"] = table["split"]
-    table["split"] = assign_splits(case.kept, rules.split, case.dealing).reindex(table.index)
+    dealt = assign_splits(case.kept(*_DEALT), rules.split, case.dealing)
+    table["split"] = dealt.reindex(table.index)
     case.placed = place_small_classes(
         table, rules.split, case.dealing, rules.pins, is_classification=case.is_classification
     )
@@ -144,10 +148,11 @@ def by_small_class(case: Case) -> Iterable[Verdict]:
 
 def by_near_copies(case: Case) -> Iterable[Verdict]:
     """Drop what is nearly the same as an item of a more protected split; stop at given leaks."""
-    kept, rule = case.kept, case.near_rule
+    kept, rule = case.kept("path", "label", "split", "sketch"), case.near_rule
     is_wanted = case.table["id"].isin(case.decided("keep"))
     case.compared = kept[["label", "split"]]
-    case.near = find_near_duplicates(kept, rule, is_wanted, case.spill)
+    pieces = case.probes.sketches
+    case.near = find_near_duplicates(kept, rule, is_wanted, case.spill, pieces=pieces)
     if case.rules.clean.leaks == "refuse":
         leaks = _given_leaks(case.table, case.near, rule)
         refuse_leaks(case.identical, leaks, PROOF, resembling=case.reader.resembling)
@@ -181,6 +186,8 @@ def stop_at_unusable(case: Case) -> Iterable[Verdict]:
 
 def _idle_keeps(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[str]:
     """Warn of items that people wanted to keep and that cannot be kept."""
+    if not any(each.action == "keep" for each in decisions.values()):
+        return []
     is_kept = table["status"] == KEPT
     lost = table[~is_kept & ~table["id"].isin(table["id"][is_kept])]
     return [

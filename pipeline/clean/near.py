@@ -10,7 +10,7 @@ wrong, or what tells the two apart is small (a scratch, a stamp on a form). Such
 splits cannot make a test figure too good: what is learned from the one is wrong for the other.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -23,7 +23,7 @@ from pipeline.manifest.manifest import SPLITS, TEXT
 from pipeline.modality.types.alike import Alike, join_pairs
 from pipeline.modality.types.params import NearPolicy
 from pipeline.modality.types.protocols import Reader, Sketches
-from pipeline.store.spill import MEMORY, Place
+from pipeline.store.spill import MEMORY, Piece, Place
 
 PAIR_COLUMNS = (
     "path_a",
@@ -144,17 +144,25 @@ class _Clusters:
 
 
 def find_near_duplicates(
-    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Place = MEMORY
+    table: pd.DataFrame,
+    rule: NearRule,
+    is_wanted: pd.Series,
+    spill: Place = MEMORY,
+    *,
+    pieces: Callable[[Iterable[Any]], Sequence[Piece]] = list,
 ) -> NearDuplicates:
     """Find what is nearly the same, and decide what goes: a function of the set of rows.
 
     Args:
-        table: Columns path, label, split (none missing), sketch (bytes); rows in any order.
+        table: Columns path, label, split (none missing), sketch; rows in any order.
         rule: What counts.
         is_wanted: Rows that a person wants kept.
         spill: Where sketches lie meanwhile.
+        pieces: Returns the bytes of sketches as the column has them.
     """
-    items = _arrange(table if rule.policy != "off" else table[:0], rule, is_wanted, spill)
+    table = (table if rule.policy != "off" else table[:0]).sort_values("path", kind="stable")
+    sketches = rule.reader.sketches(pieces(table["sketch"]), spill)
+    items = _arrange(table.drop(columns="sketch"), rule, is_wanted, sketches)
     alike = items.search(rule, np.arange(len(items.ranks)))
     settled = _settle(items, rule, alike)
     if (protected := _untrained(items, settled[2], rule.task)).any():
@@ -180,15 +188,16 @@ def find_near_duplicates(
     )
 
 
-def _arrange(table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, spill: Place) -> _Items:
-    table = table.sort_values("path", kind="stable")
+def _arrange(
+    table: pd.DataFrame, rule: NearRule, is_wanted: pd.Series, sketches: Sketches
+) -> _Items:
     ranks = {name: rank for rank, name in enumerate(SPLITS)}
     is_regression = rule.task == "regression"
     labels = table["label"].astype("float64") if is_regression else pd.factorize(table["label"])[0]
     values = np.asarray(labels, dtype=np.float64)
     return _Items(
         table=table,
-        sketches=rule.reader.sketches(list(table["sketch"]), spill),
+        sketches=sketches,
         turns=rule.reader.turns,
         ranks=np.asarray(table["split"].map(ranks), dtype=np.int64),
         is_wanted=is_wanted.loc[table.index].to_numpy(bool),

@@ -8,12 +8,14 @@ import logging
 import sys
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.clean.kept_probes import ROWS_AT_ONCE, KeptProbes
 from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.ground.files import replacing
 from pipeline.ground.tables import reading_parquet
@@ -27,8 +29,6 @@ log = logging.getLogger(__name__)
 
 _VOLATILE = ("decoder_crashed", "decoder_hung")
 """Reasons that another machine, or another moment, might not give."""
-
-_ROWS_AT_ONCE = 4096
 
 
 def _schema(modality: str) -> pa.Schema:
@@ -56,14 +56,25 @@ def made_from(modality: str, params: CleanParams) -> dict[str, Any]:
 def write_probes(path: Path, probes: Iterable[Probe], modality: str) -> None:
     """Write the probes of all files that were read."""
     schema, names = _schema(modality), reader(modality).name_notes
-    known = {
-        each.id: each for each in probes if each.id is not None and each.reason not in _VOLATILE
-    }
-    order = sorted(known)
+    if not isinstance(probes, KeptProbes):
+        probes = KeptProbes.keep(probes, modality, MEMORY)
+    kept = _distinct(probes)
     with replacing(path) as scratch, pq.ParquetWriter(scratch, schema, compression="zstd") as out:
-        for start in range(0, len(order), _ROWS_AT_ONCE):
-            rows = [known[key] for key in order[start : start + _ROWS_AT_ONCE]]
+        while rows := list(islice(kept, ROWS_AT_ONCE)):
             out.write_table(_table(rows, schema, names))
+
+
+def _distinct(probes: KeptProbes) -> Iterator[Probe]:
+    """Yield one probe of each id, by their order: of equal ones the last that can be trusted."""
+    last: Probe | None = None
+    for each in map(probes.__getitem__, probes.sorted_by_id()):
+        if each.reason in _VOLATILE:
+            continue
+        if last is not None and last.id != each.id:
+            yield last
+        last = each
+    if last is not None:
+        yield last
 
 
 @dataclass(frozen=True)
@@ -109,7 +120,7 @@ def _read(path: Path, schema: pa.Schema) -> Iterator[Probe]:
         names = table.schema_arrow.names
         if names != schema.names:
             raise IntegrityError(path, "must have the columns of a probe", got=names)
-        for batch in table.iter_batches(_ROWS_AT_ONCE):
+        for batch in table.iter_batches(ROWS_AT_ONCE):
             for row in batch.to_pylist():
                 digest, *own, content_hash, reason, detail, notes, sketch = row.values()
                 is_whole = reason is None

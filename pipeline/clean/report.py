@@ -50,10 +50,12 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
         table: The manifest's columns and detail, notes; sorted by path.
         findings: What else was noticed.
     """
-    kept = table[table["status"] == KEPT]
+    used = ["path", "label", "split", "group", "notes"]
+    used += [name for name in table.columns if name.startswith(META)]
+    kept = table.loc[table["status"] == KEPT, used]
     is_classification = findings.task == "classification"
     shares, far = _shares(kept, findings)
-    lost = table[table["status"] != KEPT]
+    lost = table.loc[table["status"] != KEPT, ["path", "status", "reason", "detail"]]
     return {
         "items": len(table),
         "status": {status: int((table["status"] == status).sum()) for status in STATUSES},
@@ -66,7 +68,7 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
         "counts": _nested(balance(kept, findings.task)),
         "shares": shares,
         "expected_shares": {name: round(n, 6) for name, n in findings.expected_shares.items()},
-        "not_kept": lost[["path", "status", "reason", "detail"]][:DETAILED].to_dict("records"),
+        "not_kept": lost[:DETAILED].to_dict("records"),
         "missing_label": {
             "policy": findings.policy,
             "n": len(findings.filled),

@@ -19,10 +19,12 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.clean.case import Rules
+from pipeline.clean.kept_probes import KeptProbes
 from pipeline.clean.placeholders import causes
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import known_probes, made_from
-from pipeline.clean.run import Cleaned, judge, tabulate
+from pipeline.clean.run import Cleaned, judge
+from pipeline.clean.table import list_items, tabulate
 from pipeline.compute.engine import MachineParams
 from pipeline.doctor.data_process import RawFolder
 from pipeline.doctor.preflight import dvc_file, graph_file, look_for_data
@@ -47,6 +49,7 @@ from pipeline.raw.params import DataParams
 from pipeline.raw.unsafe_entries import refuse_unsafe_entries, walk
 from pipeline.repo.git import ask_git
 from pipeline.repo.recorded_outs import read_outs
+from pipeline.store.spill import MEMORY
 
 _REVIEW = Path("review")
 _PROBES, _KEY = Path("artifacts/clean/probes.parquet"), Path("artifacts/clean/key.json")
@@ -236,13 +239,17 @@ def _judged(
     like = next((each for each in probes.values() if not each.reason), None)
     part = reader(found.modality)
     unread = part.unread(like)
-    presumed = {
-        path: probes.get(path) or replace(unread, content_hash=f"not opened: {path}")
-        for path in openable
-    }
-    table = tabulate(found, presumed)
+    presumed = KeptProbes.keep(
+        (
+            probes.get(path) or replace(unread, content_hash=f"not opened: {path}")
+            for path in openable
+        ),
+        found.modality,
+        MEMORY,
+    )
+    table = tabulate(list_items(found), presumed)
     try:
-        cleaned = judge(table, found, rules, where=str(raw))
+        cleaned = judge(table, presumed, found, rules, where=str(raw))
     except DataError as error:
         yield from (warn(raw, each) for each in causes(table, part))
         yield from _foreseen(error, unseen)

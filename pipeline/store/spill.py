@@ -6,16 +6,22 @@ has room for, and may take it back: what grows with the number of items does not
 
 import mmap
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 import numpy.typing as npt
 
+if TYPE_CHECKING:  # processes that only decode must not load it
+    import pyarrow as pa
+
 Bytes = npt.NDArray[np.uint8]
 Piece = bytes | memoryview
 """Read-only bytes."""
+
+Batches = Sequence["pa.RecordBatch"]
 
 _PART_BYTES = 16 << 20
 
@@ -30,6 +36,10 @@ class Memory:
     def lay(self, pieces: Sequence[Piece], shape: tuple[int, ...]) -> Bytes:
         """Lay pieces of one size behind one another: uint8 [N, *shape]."""
         return np.frombuffer(b"".join(pieces), dtype=np.uint8).reshape(-1, *shape)
+
+    def hold(self, batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> "Batches":
+        """Return the batches."""
+        return list(batches)
 
 
 MEMORY = Memory()
@@ -85,6 +95,23 @@ class Spill(AbstractContextManager["Spill"]):
                 file.write(piece)
             file.flush()
             return np.asarray(np.memmap(file, np.uint8, mode="r", shape=(len(pieces), *shape)))
+
+    def hold(self, batches: "Iterable[pa.RecordBatch]", schema: "pa.Schema") -> Batches:
+        """Write batches of rows as they come, and give them back from the disk.
+
+        Raises:
+            OSError: The disk is full.
+        """
+        import pyarrow as pa
+
+        with tempfile.TemporaryFile(dir=self._folder) as file:
+            with pa.ipc.new_file(pa.PythonFile(file, "w"), schema) as out:
+                for batch in batches:
+                    out.write_batch(batch)
+            file.flush()
+            whole = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+        found = pa.ipc.open_file(pa.py_buffer(whole))
+        return [found.get_batch(number) for number in range(found.num_record_batches)]
 
 
 Place = Spill | Memory

@@ -5,6 +5,7 @@ from PIL import Image
 
 from pipeline.clean.case import Rules
 from pipeline.clean.run import clean_items
+from pipeline.clean.table import list_items
 from pipeline.compute.engine import MachineParams
 from pipeline.manifest.params import SplitParams
 from pipeline.picture.read.params import PictureCleanParams
@@ -64,7 +65,7 @@ def clean_folder(
     """Find, probe and judge all items of a folder."""
     found = find_items(raw, labels or raw, target=target)
     rules = Rules(task, clean_params(**clean), SPLIT, decisions=decisions or {})
-    return clean_items(raw, found, rules, MACHINE)
+    return clean_items(raw, list_items(found), rules, MACHINE)
 
 
 def by_path(cleaned):

@@ -3,6 +3,7 @@
 from pipeline.clean.case import Rules
 from pipeline.clean.near import NearRule
 from pipeline.clean.run import clean_items
+from pipeline.clean.table import list_items
 from pipeline.compute.engine import MachineParams
 from pipeline.manifest.params import SplitParams
 from pipeline.raw.item import Item, RawItems
@@ -47,7 +48,7 @@ def text_items(raw, rows):
 def clean_texts(raw, rows, *, task="classification", decisions=None, split=SPLIT, **clean):
     """Write, probe and judge texts."""
     rules = Rules(task, text_params(**clean), split, decisions=decisions or {})
-    return clean_items(raw, text_items(raw, rows), rules, MACHINE)
+    return clean_items(raw, list_items(text_items(raw, rows)), rules, MACHINE)
 
 
 def text_rule(policy="drop", *, correlation=0.8, task="classification"):

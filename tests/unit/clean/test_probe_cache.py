@@ -7,6 +7,7 @@ import pytest
 from PIL import Image
 
 from pipeline.clean import probe_all as module
+from pipeline.clean.kept_probes import KeptProbes
 from pipeline.clean.probe_all import probe_all
 from pipeline.clean.probe_cache import known_probes, made_from, read_probes, write_probes
 from pipeline.clean.probe_item import probe_item
@@ -104,6 +105,23 @@ def test_thumbnails_on_disk_are_those_in_memory(tmp_path, raw):
     assert known == again == read_probes(tmp_path / "probes", "picture")
     assert laid.tobytes() == b"".join(pieces)
     assert all(isinstance(each, memoryview) for each in pieces)
+
+
+def test_probes_on_disk_are_those_that_were_kept(tmp_path, raw, monkeypatch):
+    monkeypatch.setattr("pipeline.clean.kept_probes.ROWS_AT_ONCE", 3)
+    seen = [*fresh(raw), Probe(), Probe("f" * 64, reason="not_image", detail="a\u0301")]
+    with Spill(tmp_path) as spill:
+        kept = KeptProbes.keep(iter(seen), "picture", spill)
+    assert list(kept) == [kept[at] for at in range(len(seen))] == seen
+    assert sorted(each.name for each in tmp_path.iterdir()) == ["raw"]
+    has_id = [at for at, each in enumerate(seen) if each.id]
+    assert list(kept.sorted_by_id()) == sorted(has_id, key=lambda at: seen[at].id)
+    assert list(kept.faults()) == [
+        (at, each.reason, each.detail) for at, each in enumerate(seen) if each.reason
+    ]
+    places = np.array([4, -1, 0])
+    assert kept.column("id", places).to_pylist() == [seen[4].id, None, seen[0].id]
+    assert kept.sketches([3, 0])[1] == seen[0].sketch
 
 
 def test_pieces_larger_than_a_part_and_many_small_ones_are_all_there(tmp_path, monkeypatch):

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.clean.case import Rules
 from pipeline.clean.run import clean_items
+from pipeline.clean.table import list_items
 from pipeline.cli import main
 from pipeline.ground.errors import DataError
 from pipeline.ground.files import write_json
@@ -125,7 +126,7 @@ def long_tail(raw, sizes=(20, 20, 1, 1, 2, 2)):
 def judged(raw, pins=None, **split):
     rules = Rules("classification", clean_params(), SPLIT.model_copy(update=split), pins or {})
     found = find_items(raw, raw, target="label")
-    return clean_items(raw, found, rules, MACHINE)
+    return clean_items(raw, list_items(found), rules, MACHINE)
 
 
 def splits(cleaned):
