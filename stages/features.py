@@ -11,19 +11,18 @@ Writes  --out            pooled features and activations at a cut; empty if not 
 import logging
 from pathlib import Path
 
-from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
 from pipeline.ground.files import write_json
 from pipeline.ground.params import Unchecked
 from pipeline.ground.stage import run_stage
 from pipeline.modality.nets import net
-from pipeline.model.extraction import Extraction, extract, made_from, write_empty
-from pipeline.model.network import Trunk
+from pipeline.model.extraction import extract, made_from, write_empty
+from pipeline.model.extraction_runs import Sources, far_maker
 from pipeline.model.params import FeaturesParams
 from pipeline.store.previous_build import earlier_build
 from pipeline.store.store import Store
-from pipeline.weights.weights import load_backbone
+from pipeline.weights.weights import BackboneRecord
 
 log = logging.getLogger(__name__)
 
@@ -46,17 +45,20 @@ def main(
         write_empty(features, out=out)
         write_json(key, {})
         return
-    rows = Store.open(store)
-    built, facts = load_backbone(backbone, record, rows.modality)
-    own = net(rows.modality)
-    if doubt := own.doubt(rows.spec, facts.architecture, input_size=facts.expected.input_size):
+    own = net(Store.open(store).modality)
+    sources = Sources(
+        store, normalization, backbone, record, features, augment.check(own.params), runtime
+    )
+    work = sources.open()
+    facts = BackboneRecord.load(record)
+    if doubt := own.doubt(
+        work.store.spec, facts.architecture, input_size=facts.expected.input_size
+    ):
         log.warning("features: %s (%s)", doubt.text, doubt.remedy)
-    fitted = own.load_normalization(normalization)
-    trunk = Trunk(built, normalization=fitted, pooling=features.pooling)
-    work = Extraction(rows, trunk, features, augment.check(own.params), open_runtime(runtime))
+    far = far_maker(sources, work, machine) if machine.engine == "ray" else None
     source = made_from(work, backbone=backbone)
     with earlier_build(out, key=key, made_from=source) as old:
-        extract(work, machine=machine, out=out, old=old)
+        extract(work, machine=machine, out=out, old=old, far=far)
     write_json(key, source)
 
 

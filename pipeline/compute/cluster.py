@@ -12,7 +12,7 @@ import secrets
 import signal
 import socket
 import time
-from collections.abc import Generator, Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -233,7 +233,9 @@ class _Map:
         place = self._ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
             node, soft=False
         )
-        task = self._ray.remote(function).options(max_retries=0, scheduling_strategy=place)
+        task = self._ray.remote(function).options(
+            num_cpus=1, num_gpus=self._order.share.gpus, max_retries=0, scheduling_strategy=place
+        )
         return task.remote(*arguments)
 
     def _send(self) -> None:
@@ -281,15 +283,21 @@ class _Map:
             )
 
     def _machines(self) -> dict[str, int]:
-        """Return the machines that are there and have CPUs, and how many chunks each works on."""
+        """Return the machines that are there and can work, and how many chunks each works on."""
         found = {}
         for each in self._ray.nodes():
-            cpus = int(each["Resources"].get("CPU", 0)) if each["Alive"] else 0
-            if cpus:
-                found[each["NodeID"]] = (
-                    cpus if self._workers == "auto" else min(cpus, self._workers)
-                )
+            processes = self._processes(each["Resources"]) if each["Alive"] else 0
+            if processes:
+                found[each["NodeID"]] = processes
         return found
+
+    def _processes(self, resources: Mapping[str, float]) -> int:
+        """Count the processes of a machine; one with too few CPUs for a process has one."""
+        cpus, gpus = int(resources.get("CPU", 0)), int(resources.get("GPU", 0))
+        share = self._order.share
+        count = max(1, cpus // share.cpus) if cpus else 0
+        count = min(count, gpus // share.gpus) if share.gpus else count
+        return count if self._workers == "auto" else min(count, self._workers)
 
     def _greet(self, nodes: Iterable[str]) -> None:
         """Ask machines who they are."""

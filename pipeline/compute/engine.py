@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from pipeline.compute.node import Checked as Checked
 from pipeline.compute.node import Order
+from pipeline.compute.node import Share as Share
 from pipeline.compute.pool import Lost as Lost
 from pipeline.compute.pool import Pool
 from pipeline.ground.errors import MachineError
@@ -115,17 +116,17 @@ def map_in_order(
         MachineError: A worker died (killed, or out of memory) and there is no `lost`; or there is
             no cluster, or none of its machines can work.
     """
-    plain = function.function if isinstance(function, Checked) else function
-    canary = function.canary if isinstance(function, Checked) else None
+    work = function if isinstance(function, Checked) else Checked(function)
     workers = min(machine.count_workers(), max(1, len(items)))
     is_contained = limits is not None or lost is not None
     if machine.engine == "ray" and items:
-        order = Order(uuid.uuid4().hex, str(Path.cwd()), plain, limits, canary)
+        name, home = uuid.uuid4().hex, str(Path.cwd())
+        order = Order(name, home, work.function, limits, work.canary, work.share)
         results: Iterator[R] = _spread_far(order, items, machine, lost)
     elif not is_contained and (workers == 1 or len(items) < 2 * workers):
-        results = map(plain, items)
+        results = map(work.function, items)
     else:
-        results = _spread(plain, items, workers, limits=limits, lost=lost)
+        results = _spread(work.function, items, workers, limits=limits, lost=lost)
     yield from progress(results, machine, total=len(items), title=title, unit="items")
 
 

@@ -20,6 +20,14 @@ R = TypeVar("R")
 
 
 @dataclass(frozen=True)
+class Share:
+    """What a process that works on items takes of its machine."""
+
+    cpus: int = 1
+    gpus: int = 0
+
+
+@dataclass(frozen=True)
 class Order(Generic[A, R]):
     """What all chunks of one map have in common; it is sent with each.
 
@@ -29,6 +37,7 @@ class Order(Generic[A, R]):
         function: Picklable, as are its results.
         limits: Of each item; with them an item is worked on in a process of its own.
         canary: Returns a digest of what an item gives; it writes nothing.
+        share: What one process takes.
     """
 
     name: str
@@ -36,6 +45,7 @@ class Order(Generic[A, R]):
     function: Callable[[A], R]
     limits: ItemLimits | None
     canary: Callable[[A], str] | None
+    share: Share
 
 
 @dataclass(frozen=True)
@@ -45,10 +55,12 @@ class Checked(Generic[A, R]):
     Attributes:
         function: As `Order.function`.
         canary: As `Order.canary`.
+        share: As `Order.share`.
     """
 
     function: Callable[[A], R]
-    canary: Callable[[A], str]
+    canary: Callable[[A], str] | None = None
+    share: Share = Share()
 
 
 @dataclass(frozen=True)

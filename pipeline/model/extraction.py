@@ -9,7 +9,7 @@ import logging
 import math
 import sys
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -37,7 +37,7 @@ from pipeline.model.features import FORMAT, INDEX, RECORD, VERSION, Features, fe
 from pipeline.model.network import Trunk, batches_of_one_size
 from pipeline.model.params import FeaturesParams
 from pipeline.store.previous_build import code_digest
-from pipeline.store.shard_writer import Reusable, check_room, write_shards
+from pipeline.store.shard_writer import Reusable, check_room, fill_folder, pieces, write_shards
 from pipeline.store.shards import Array, Layout, Rows
 from pipeline.store.store import DIGEST, Store
 
@@ -52,7 +52,14 @@ _TOGETHER = 64
 """Batches of rows that are sorted by their size."""
 
 
-class _Cut(NamedTuple):
+Make = Callable[[Sequence[int]], Generator[Sequence[str], None, None]]
+"""As `fill_folder` takes it."""
+
+Far = Callable[[Path, Reusable, Sequence[Sequence[str]]], Make]
+"""Given the folder, what an earlier build has, and the keys of each shard's rows."""
+
+
+class Cut(NamedTuple):
     """A cut, and the shape of the activations that are stored of an item."""
 
     name: str
@@ -104,7 +111,12 @@ def made_from(work: Extraction, *, backbone: Path) -> dict[str, Any]:
 
 
 def extract(
-    work: Extraction, *, machine: MachineParams, out: Path, old: Path | None = None
+    work: Extraction,
+    *,
+    machine: MachineParams,
+    out: Path,
+    old: Path | None = None,
+    far: Far | None = None,
 ) -> None:
     """Compute what is asked for of every row of the store, and write it whole or not at all.
 
@@ -116,6 +128,7 @@ def extract(
         machine: Progress.
         out: The folder; an older one is replaced.
         old: Features elsewhere that were made from the same (`made_from`), or None.
+        far: Makes shards on other machines; None: all is computed in this process.
 
     Raises:
         ParamsError: The architecture takes other rows, or has no such cut.
@@ -124,14 +137,7 @@ def extract(
         MachineError: The disk lacks room for them and DVC's copy.
     """
     store, trunk, params, runtime = work.store, work.trunk, work.params, work.runtime
-    trunk.backbone.check(store.spec)
-    name = None if params.cut == "none" else trunk.backbone.cut_name(params.cut)
-    trunk.fold()
-    trunk.to(runtime.device)
-    cut = None
-    if name is not None:
-        with runtime.autocast():
-            cut = _Cut(name, trunk.backbone.shape_at(store.spec, name, runtime.device))
+    cut = make_ready(work)
     layouts = feature_layouts(params, trunk.dim, cut.shape if cut else None)
     size_bytes = len(store) * sum(layout.row_bytes for layout in layouts)
     log.info("features: %.1f MB to write", size_bytes / 1e6)
@@ -141,9 +147,13 @@ def extract(
     rows = np.array([row for row, key in enumerate(keys) if key not in reused], dtype=np.int64)
     sizes = [int(each["rows"]) for each in store.values.files]
     with replacing_folder(out) as scratch:
-        files = write_shards(
-            scratch, layouts, sizes, keys, fresh=_compute(work, cut, rows, machine), old=reused
-        )
+        if far is None:
+            fresh = compute_rows(work, cut, rows, machine)
+            files = write_shards(scratch, layouts, sizes, keys, fresh=fresh, old=reused)
+        else:
+            parts = list(pieces(keys, sizes))
+            make = far(scratch, reused, parts)
+            files = fill_folder(scratch, layouts, parts, old=reused, make=make)
         found = dict(zip([layout.name for layout in layouts], files, strict=True))
         write_table(scratch / INDEX, store.index[["id", DIGEST]])
         write_json(
@@ -154,7 +164,7 @@ def extract(
                 "activations": None
                 if cut is None
                 else {"views": params.views, "shape": list(cut.shape), "files": found["cut"]},
-                "cut": name or "none",
+                "cut": cut.name if cut else "none",
                 "architecture": trunk.backbone.architecture,
                 "fingerprint": runtime.fingerprint(),
                 **work.net.facts(store.spec),
@@ -165,6 +175,25 @@ def extract(
         log.info(
             "features: %d of %d rows are from the last build", len(store) - len(rows), len(store)
         )
+
+
+def make_ready(work: Extraction) -> Cut | None:
+    """Check the index and the trunk, make it ready for inference, and find the cut.
+
+    Raises:
+        ParamsError: The architecture takes other rows, or has no such cut.
+        IntegrityError: The store's index was changed.
+    """
+    store, trunk, runtime = work.store, work.trunk, work.runtime
+    trunk.backbone.check(store.spec)
+    cut = work.params.cut
+    name = None if cut == "none" else trunk.backbone.cut_name(cut)
+    trunk.fold()
+    trunk.to(runtime.device)
+    if name is None:
+        return None
+    with runtime.autocast():
+        return Cut(name, trunk.backbone.shape_at(store.spec, name, runtime.device))
 
 
 def write_empty(params: FeaturesParams, *, out: Path) -> None:
@@ -209,8 +238,8 @@ def _open_old(old: Path | None, keys: Sequence[str], layouts: Sequence[Layout]) 
     return reusable
 
 
-def _compute(
-    work: Extraction, cut: _Cut | None, todo: Rows, machine: MachineParams
+def compute_rows(
+    work: Extraction, cut: Cut | None, todo: Rows, machine: MachineParams
 ) -> Iterator[list[Array]]:
     """Yield the arrays of some rows, one row after the other; tell progress and the rate."""
     start = time.monotonic()
@@ -234,7 +263,7 @@ def _compute(
 
 
 def _compute_together(
-    work: Extraction, cut: _Cut | None, todo: Rows, tell: Callable[[int], None]
+    work: Extraction, cut: Cut | None, todo: Rows, tell: Callable[[int], None]
 ) -> Iterator[list[Array]]:
     """Yield the arrays of some batches of rows in their order; a batch has inputs of one size."""
     backbone = work.trunk.backbone
@@ -252,7 +281,7 @@ def _compute_together(
             waiting = next(wanted, -1)
 
 
-def _compute_rows(work: Extraction, cut: _Cut | None, rows: Rows) -> Iterator[list[Array]]:
+def _compute_rows(work: Extraction, cut: Cut | None, rows: Rows) -> Iterator[list[Array]]:
     """Yield pooled features and the activations of all views of a batch, as they are asked for."""
     views = [
         _compute_view(work, cut, rows, view)
@@ -284,7 +313,7 @@ def _broken(store: Store, row: int) -> DataError:
 
 
 def _compute_view(
-    work: Extraction, cut: _Cut | None, rows: Rows, view: int
+    work: Extraction, cut: Cut | None, rows: Rows, view: int
 ) -> tuple[Floats | None, Floats | None]:
     """Return pooled features (of view 0 alone) and activations of some rows."""
     trunk, params = work.trunk, work.params
