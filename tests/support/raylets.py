@@ -2,7 +2,6 @@
 
 import os
 import secrets
-import signal
 from contextlib import contextmanager
 
 import psutil
@@ -23,6 +22,7 @@ class Raylets:
     def __init__(self, cluster):
         self._cluster = cluster
         self._made = 0
+        self.nodes = []
 
     @property
     def address(self):
@@ -38,9 +38,12 @@ class Raylets:
             object_store_memory=80 << 20,
             env_vars={"PYTHONPATH": str(ROOT), **environment},
         )
+        self.nodes.append(node)
         return node, host
 
     def remove(self, node):
+        """End a machine, frozen or not."""
+        self.nodes.remove(node)
         self._cluster.remove_node(node, allow_graceful=False)
 
     @staticmethod
@@ -52,9 +55,6 @@ class Raylets:
     def send(self, node, signum):
         for each in self.processes(node):
             os.kill(each.pid, signum)
-
-    def kill(self, node):
-        self.send(node, signal.SIGKILL)
 
 
 @contextmanager
