@@ -13,18 +13,6 @@ pytestmark = pytest.mark.slow
 
 JSON = "application/json"
 BASE64 = base64.b64encode(b"the phone is great").decode()
-HOSTILE = {
-    "ends of lines": "it is\r\ngood\tand\u0085very\u2028fine",
-    "no width": "\u200fgood\u200e \u200b\ufeffphone",
-    "emoji": "love \U0001f469\u200d\U0001f467 it",
-    "looks like base64": BASE64,
-    "looks like an address": "https://example.org/good.txt",
-    "looks like a data url": "data:,good",
-    "a word of tables": "NA",
-    "control": "good\0phone\x1b[31m",
-    "a megabyte": "good phone " * 95_000,
-    "combining": "e" + "\u0301" * 5_000,
-}
 
 
 @pytest.fixture(scope="module")
@@ -92,17 +80,12 @@ def test_one_text_as_plain_text_form_file_and_tensor(server, folder):
     assert_equal(told, expected)
 
 
-def test_hostile_texts_have_an_answer_each(server, promise, folder):
-    answer = server.post(json.dumps({"texts": [*HOSTILE.values()]}), JSON)
-    rows = promise.check(answer)["predictions"]
-    expected = predict_texts(folder / "model", HOSTILE.values())
-    for name, row, own in zip(HOSTILE, rows, expected, strict=True):
-        assert row["error"] is None, name
-        assert_equal(row, {key: value for key, value in own.items() if key != "error"})
-    notes = dict(zip(HOSTILE, (row["notes"] for row in rows), strict=True))
-    assert notes["a megabyte"] == ["cut_off: only the first 128 of 1044999 bytes are read"]
-    assert notes["no width"] == []
-    assert notes["looks like base64"][0].startswith("cut_off: only the first 16 of ")
+def test_what_is_not_read_of_a_text_is_noted(server, promise):
+    texts = ["good phone " * 95_000, "\u200fgood\u200e \u200b\ufeffphone", BASE64]
+    rows = promise.check(server.post(json.dumps({"texts": texts}), JSON))["predictions"]
+    assert rows[0]["notes"] == ["cut_off: only the first 128 of 1044999 bytes are read"]
+    assert rows[1]["notes"] == []
+    assert rows[2]["notes"][0].startswith("cut_off: only the first 16 of ")
 
 
 def test_what_is_no_text_costs_its_own_row(server, promise):
