@@ -8,6 +8,7 @@ from pipeline.judge.gains import beside, doubt
 from pipeline.judge.metrics import shown
 
 METRICS = Path("artifacts/evaluate/metrics.json")
+NORMALIZATION = Path("artifacts/normalize/normalization.json")
 PUBLISHED = Path(".rootstock/published.json")
 PAGE = Path("artifacts/clean/report.html")
 PLOTS = (
@@ -26,6 +27,8 @@ def summarize(*, elapsed_s: float) -> str:
     lines = ["", f"Done in {_duration(elapsed_s)}."]
     if METRICS.exists():
         lines += _metrics(read_json(METRICS))
+    if NORMALIZATION.exists():
+        lines += _cut_off(read_json(NORMALIZATION))
     if PUBLISHED.exists():
         lines += _published(read_json(PUBLISHED))
     if PAGE.exists():
@@ -58,6 +61,19 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
         lines.append(text)
     told = [f"             {warning}"] if (warning := doubt(metrics)) else []
     return [*lines, f"             n = {metrics['n']}", *told]
+
+
+def _cut_off(normalization: dict[str, Any]) -> list[str]:
+    """Say how many items were not read to their ends, where that is counted."""
+    splits = normalization.get("splits", {}).values()
+    count = sum(each.get("cut_off", 0) for each in splits)
+    if not count:
+        return []
+    total, most = sum(each["items"] for each in splits), normalization["max_tokens"]
+    return [
+        f"  cut off    {count} of {total} texts are longer than {most} tokens; the rest of each is "
+        "not read (text.transform.max_tokens)"
+    ]
 
 
 def _published(published: dict[str, Any]) -> list[str]:

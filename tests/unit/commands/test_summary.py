@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.commands.summary import METRICS, summarize
+from pipeline.commands.summary import METRICS, NORMALIZATION, summarize
 
 GAIN = {"value": -0.01, "low": -0.03, "high": 0.01}
 PLAIN = {"name": "tfidf", "accuracy": 0.82, "gain": {"accuracy": GAIN}}
@@ -30,3 +30,13 @@ def test_a_plain_model_stands_beside_the_baseline(found, line, warning, tmp_path
     lines = summarize(elapsed_s=3).splitlines()
     assert f"  test       accuracy 0.8100  {line}" in lines
     assert any("transfer does not pay here" in each for each in lines) is warning
+
+
+def test_texts_that_were_not_read_to_their_ends_are_counted(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    NORMALIZATION.parent.mkdir(parents=True)
+    splits = {"train": {"items": 60, "cut_off": 2}, "val": {"items": 0}}
+    NORMALIZATION.write_text(json.dumps({"mode": "none", "max_tokens": 128, "splits": splits}))
+    assert "cut off    2 of 60 texts are longer than 128 tokens" in summarize(elapsed_s=3)
+    NORMALIZATION.write_text(json.dumps({"mode": "minmax", "splits": {"train": {"mean": [1]}}}))
+    assert "cut off" not in summarize(elapsed_s=3)
