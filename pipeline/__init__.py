@@ -1,4 +1,4 @@
-"""Rootstock: a transfer-learning pipeline from raw pictures to a registered model."""
+"""Rootstock: a transfer-learning pipeline from raw pictures or texts to a registered model."""
 
 import sys
 from importlib.util import find_spec

@@ -23,7 +23,7 @@ from pipeline.ground.stage import begin_process, machine_error
 from pipeline.repo.state import find_project
 
 _ANYWHERE = ("predict", "serve", "export")
-"""Commands that need no project: a model and pictures will do."""
+"""Commands that need no project: a model and items will do."""
 
 _STAYS = ("predict",)
 """Commands that run where the user stands: their rows name the files as they were given."""

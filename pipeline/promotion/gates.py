@@ -28,7 +28,7 @@ class Measured:
     """Of model.safetensors."""
 
     latency_ms: float | None = None
-    """Median time of predicting one picture alone, from its bytes, on the machine that judges."""
+    """Median time of predicting one item alone, from its bytes, on the machine that judges."""
 
 
 @dataclass(frozen=True)
