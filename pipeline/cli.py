@@ -19,7 +19,7 @@ from pipeline.commands import (
     serve,
 )
 from pipeline.ground.errors import MachineError, PipelineError
-from pipeline.ground.stage import begin_process, machine_error
+from pipeline.ground.stage import begin_process, line_of, machine_error
 from pipeline.repo.state import find_project
 
 _ANYWHERE = ("predict", "serve", "export")
@@ -45,7 +45,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _go_to_project(arguments)
         return int(arguments.run(arguments))
     except PipelineError as error:
-        sys.stderr.write(f"error: {error}\n")
+        sys.stderr.write(f"error: {line_of(error)}\n")
         return error.exit_code
     except OSError as error:
         told = machine_error(error, arguments.command)

@@ -21,6 +21,7 @@ from pipeline.ground.params import (
     in_force,
     load_section,
     load_value,
+    named_as_written,
     read_params,
     refuse_unknown_sections,
     settle,
@@ -130,6 +131,8 @@ def examine_params(path: Path) -> tuple[Params, list[ParamsError]]:
     params = Params(raw, modality, task, right)
     for rule in RULES:
         errors += _refusals(rule, params)
+    for each in errors:
+        named_as_written(each, found)
     return params, errors
 
 

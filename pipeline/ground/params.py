@@ -21,7 +21,9 @@ import yaml
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError
 from pydantic_core import ErrorDetails
 
-from pipeline.ground.errors import ParamsError
+from pipeline.ground.errors import ParamsError, PipelineError
+
+_FILE = "params.yaml"
 
 Task = Literal["classification", "regression"]
 """`task`: what the label column holds, class names or numbers."""
@@ -202,11 +204,24 @@ def in_force(raw: dict[str, Any]) -> dict[str, Any]:
 
 def written_as(raw: Mapping[str, Any], param: str) -> str:
     """Return where a param in force, `section.key`, stands in params.yaml: see `in_force`."""
-    section = param.split(".")[0]
+    section = re.split("[.:]", param, maxsplit=1)[0]
     for key, sections in _blocks(raw).items():
         if raw["data"][key] is not None and section in sections:
             return f"{key}.{param}"
     return param
+
+
+def named_as_written(error: PipelineError, raw: Mapping[str, Any]) -> PipelineError:
+    """Have an error name a section in force by the place where it stands, and return it.
+
+    Args:
+        error: Changed, if it begins with params.yaml and a section of it.
+        raw: params.yaml as read.
+    """
+    where, _, rest = str(error).partition(": ")
+    if Path(where).name == _FILE:
+        error.args = (f"{where}: {written_as(raw, rest)}",)
+    return error
 
 
 def _blocks(raw: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

@@ -17,7 +17,7 @@ import signal
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import FrameType
 from typing import Any, get_type_hints
@@ -37,6 +37,7 @@ from pipeline.ground.params import (
     in_force,
     load_section,
     load_value,
+    named_as_written,
     read_params,
     refuse_unknown_sections,
     settle,
@@ -98,7 +99,7 @@ def run_stage(
                 sections = _sections(main, read_choices(recipe) if recipe else {})
                 main(*sections, **arguments)
     except PipelineError as error:
-        return _fail(str(error), error.exit_code)
+        return _fail(line_of(error), error.exit_code)
     except OSError as error:
         told = machine_error(error, name, then="run again")
         if told is None:
@@ -111,6 +112,14 @@ def run_stage(
             MachineError.exit_code,
         )
     return 0
+
+
+def line_of(error: PipelineError) -> str:
+    """Return what is told of an error; a section of params.yaml is named where it stands."""
+    if isinstance(error, ParamsError) and PARAMS.is_file():
+        with suppress(ParamsError):
+            return str(named_as_written(error, read_params(PARAMS)))
+    return str(error)
 
 
 def machine_error(error: OSError, where: str, *, then: str | None = None) -> MachineError | None:

@@ -14,7 +14,7 @@ from typing import Any
 
 from pipeline.ground.errors import PipelineError, TrackingError
 from pipeline.ground.locks import try_lock
-from pipeline.ground.params import load_section, read_params
+from pipeline.ground.params import in_force, load_section, read_params
 from pipeline.keys.journal import Record, is_written, read_journal
 from pipeline.repo.lock import PARAMS
 from pipeline.track.connection import Tracking, connect, translated_errors
@@ -37,7 +37,7 @@ class Stream:
 
     Args:
         key: The training's `dvc.train`.
-        params: params.yaml as read.
+        params: Those in force.
         experiment: Name of the MLflow experiment.
     """
 
@@ -154,7 +154,7 @@ def main(argv: list[str]) -> int:
         os.nice(_NICENESS)
         with follow_lock(path).open("a") as lock:
             if try_lock(lock, follow_lock(path)):
-                follow(path, Stream(path.stem, params, tracking.experiment))
+                follow(path, Stream(path.stem, in_force(params), tracking.experiment))
     except PipelineError as error:
         log.warning("%s", error)
         return error.exit_code

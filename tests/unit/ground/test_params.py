@@ -8,7 +8,7 @@ import pytest
 from dvc.utils.serialize import parse_yaml
 from pydantic import Field
 
-from pipeline.ground.errors import ParamsError
+from pipeline.ground.errors import DataError, ParamsError
 from pipeline.ground.params import (
     SECTIONS,
     Section,
@@ -16,6 +16,7 @@ from pipeline.ground.params import (
     in_force,
     load_section,
     load_value,
+    named_as_written,
     read_params,
     refuse_unknown_sections,
     settle,
@@ -206,3 +207,20 @@ def test_a_block_takes_the_place_of_whole_sections_where_its_key_of_data_has_a_v
     without = {**raw, "data": {"path": "raw", "text": None}}
     assert written_as(without, "optim.lr") == "optim.lr"
     assert in_force(without) == {name: without[name] for name in ("data", "optim", "train")}
+
+
+@pytest.mark.parametrize(
+    ("line", "told"),
+    [
+        ("optim.lr: must be more", "text.optim.lr: must be more"),
+        ("optim: 'lrr' is not a known key", "text.optim: 'lrr' is not a known key"),
+        ("train.epochs: must be more", "train.epochs: must be more"),
+        ("text.optim.lr: must be more", "text.optim.lr: must be more"),
+    ],
+)
+def test_an_error_names_a_param_where_it_stands(line, told):
+    raw = {"data": {"text": "a"}, "optim": {"lr": 1}, "text": {"optim": {"lr": 2}}}
+    error = ParamsError("params.yaml", line)
+    assert str(named_as_written(error, raw)) == f"params.yaml: {told}"
+    other = DataError("data/a.csv", "optim: is bad")
+    assert str(named_as_written(other, raw)) == "data/a.csv: optim: is bad"
