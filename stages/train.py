@@ -7,23 +7,25 @@ Writes  --model    all tensors: backbone and head
         --kept     what was chosen by validation, and by which numbers
 
 Beside them, not versioned: a journal and checkpoints, named by the training's key.
+
+With `machine.ranks` above 1, or under torchrun, several processes train together.
 """
 
+from contextlib import closing
 from pathlib import Path
 
-from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
 from pipeline.ground.beside import beside
 from pipeline.ground.params import Task, Unchecked
 from pipeline.ground.stage import run_stage
 from pipeline.train.checkpoint import Checkpoints
-from pipeline.train.inputs import Sources, open_parts
+from pipeline.train.inputs import Sources
+from pipeline.train.job import Job, Outs
+from pipeline.train.launch import launch
 from pipeline.train.params import TargetParams, TrainParams
-from pipeline.train.plan import Plan, Recipe
-from pipeline.train.progress import show
+from pipeline.train.plan import Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
-from pipeline.train.trainer import open_training
 
 
 def main(
@@ -48,19 +50,21 @@ def main(
     kept: Path,
 ) -> None:
     """Train, or go on where a killed training stopped."""
-    parts = open_parts(Sources(features, store, normalization, backbone, record))
+    sources = Sources(features, store, normalization, backbone, record)
+    outs = Outs(model, bundle, history, kept)
     recipe = Recipe(train, optim, schedule, runtime.seed)
-    plan = Plan(task, data.target, recipe, loss, parts.augment(augment))
-    training = open_training(plan, parts, open_runtime(runtime))
     journals, key = beside("journal"), beside("keys").train_key(Path())
-    checkpoints = Checkpoints(journals.state_folder() / "checkpoints" / key, training.identity())
-    done = training.resume(checkpoints)
-    with journals.Journal.open(key, training.info(), first_epoch=done + 1) as journal:
-        journals.start_follower(journal.path)
-        for report in show(training, checkpoints, machine):
-            journal.epoch(report.epoch, report.values())
-        training.finish().write(model, bundle=bundle, history=history, kept=kept)
-    checkpoints.clear()
+    folder = journals.state_folder() / "checkpoints" / key
+    parts = (task, data.target, recipe, loss, augment, runtime, machine, key, folder)
+    with closing(launch(Job(sources, outs, *parts))) as events:
+        first = next(events, None)
+        if first is None:  # another process tells of the training
+            return
+        with journals.Journal.open(key, first.values, first_epoch=first.epoch) as journal:
+            journals.start_follower(journal.path)
+            for told in events:
+                journal.epoch(told.epoch, told.values)
+    Checkpoints(folder, {}).clear()
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from typing import Any, Literal
 import torch
 
 from pipeline.compute.params import RuntimeParams
-from pipeline.ground.errors import MachineError
+from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.seeds import derive
 
 Precision = Literal["fp32", "bf16"]
@@ -67,7 +67,7 @@ def open_runtime(params: RuntimeParams) -> Runtime:
     Raises:
         MachineError: The device or precision asked for is not there.
     """
-    device = _choose_device(params.device)
+    device = choose_device(params.device)
     precision = _choose_precision(params.precision, device)
     if params.compile and device.type == "cpu" and not _has_compiler():
         raise MachineError(
@@ -116,7 +116,31 @@ def torch_generator(device: torch.device | str, seed: int, *names: str | int) ->
     return torch.Generator(device).manual_seed(derive(seed, *names))
 
 
-def _choose_device(name: str) -> torch.device:
+def check_ranks_here(device: torch.device, ranks: int) -> None:
+    """Check that so many processes can train together on this machine.
+
+    Raises:
+        ParamsError: There are fewer GPUs, or the device has no way to exchange data.
+    """
+    if ranks == 1 or device.type == "cpu":
+        return
+    most = torch.cuda.device_count() if device.type == "cuda" else 1
+    if ranks > most:
+        raise ParamsError(
+            "params.yaml",
+            f"must be at most {most}, the devices `{device.type}` of this machine",
+            field="machine.ranks",
+            got=ranks,
+            remedy="lower it, or set `runtime.device: cpu`",
+        )
+
+
+def choose_device(name: str) -> torch.device:
+    """Return the device of a name, `auto` for the best there is.
+
+    Raises:
+        MachineError: It is not there.
+    """
     has = {"cpu": True, "cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if name == "auto":
         return torch.device("cuda" if has["cuda"] else "mps" if has["mps"] else "cpu")

@@ -44,12 +44,15 @@ class MachineParams(Section):
     """Where items are worked on: on this machine, or on those of the cluster that `RAY_ADDRESS`
     names."""
 
+    ranks: int = Field(ge=1, le=1024)
+    """Processes that train together, one a GPU, or on the processor; must divide `train.parts`."""
+
     @classmethod
     def alone(
         cls, *, workers: Literal["auto"] | int, progress: Literal["auto", "bar", "lines", "none"]
     ) -> "MachineParams":
         """Return params of work that reads no params.yaml: here, on this machine alone."""
-        return cls(workers=workers, progress=progress, engine="local")
+        return cls(workers=workers, progress=progress, engine="local", ranks=1)
 
     def here(self) -> "MachineParams":
         """Return the same for work that is too little, or too large to send, for a cluster."""

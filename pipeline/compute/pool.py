@@ -169,7 +169,7 @@ class Pool(Generic[A, R]):
         process = self._context.Process(
             target=_serve, args=(self._function, theirs, self._limits, __file__), daemon=True
         )
-        with _unseen_main(self._home):
+        with unseen_main(self._function):
             process.start()
         theirs.close()  # else the end of the worker would not end the connection
         worker = _Worker(process, ours)
@@ -214,7 +214,7 @@ class Pool(Generic[A, R]):
         if not worker.is_ready:
             raise MachineError(
                 "machine.workers",
-                f"a worker process could not start: {_cause(code)}",
+                f"a worker process could not start: {cause(code)}",
                 remedy="see the log above; fewer workers need less memory",
             )
         number, *rest = worker.waiting
@@ -226,7 +226,7 @@ class Pool(Generic[A, R]):
         elif self._limits and code == -signal.SIGALRM:
             self._settle(number, Lost("hung", f"no answer within {self._limits.seconds:g} s"))
         else:
-            self._settle(number, Lost("crashed", _cause(code)))
+            self._settle(number, Lost("crashed", cause(code)))
 
     def _settle(self, number: int, result: R | Lost) -> None:
         self._done[number] = result
@@ -249,13 +249,13 @@ def _context(home: str) -> Any:
 
 
 @contextmanager
-def _unseen_main(home: str) -> Iterator[None]:
-    """Keep a worker from running the main module, unless the function is defined there.
+def unseen_main(function: Callable[..., Any]) -> Iterator[None]:
+    """Keep a worker that the block starts from running the main module, unless that has its work.
 
     A stage's main module imports tables and plots, which takes longer than much of the work.
     """
     main = sys.modules["__main__"]
-    if home != "__main__":
+    if _home(function) != "__main__":
         sys.modules["__main__"] = ModuleType("__main__")
     try:
         yield
@@ -275,7 +275,8 @@ def _leave(worker: _Worker) -> int | None:
     return code
 
 
-def _cause(code: int | None) -> str:
+def cause(code: int | None) -> str:
+    """Say why a process ended, by its exit code."""
     return f"ended by {signal.Signals(-code).name}" if code and code < 0 else f"exit code {code}"
 
 

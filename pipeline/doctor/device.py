@@ -9,7 +9,7 @@ from pathlib import Path
 import psutil
 from packaging.requirements import InvalidRequirement, Requirement
 
-from pipeline.compute.device import open_runtime
+from pipeline.compute.device import check_ranks_here, open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
 from pipeline.ground.errors import MachineError
@@ -46,6 +46,7 @@ def check_device(
 
     Raises:
         MachineError: The device, the precision or a compiler that is asked for is not there.
+        ParamsError: There are fewer GPUs than processes that are to train.
     """
     opened = open_runtime(runtime)
     chosen = f"{opened.device.type}, {opened.precision}"
@@ -56,6 +57,14 @@ def check_device(
             "params.yaml",
             f"runtime.threads: {opened.threads} threads wait for each other on {cores} cores",
             f"set it to {cores}, before results count",
+        )
+    check_ranks_here(opened.device, machine.ranks)
+    if opened.device.type == "cpu" and machine.ranks > 1 and machine.ranks * opened.threads > cores:
+        yield warn(
+            "params.yaml",
+            f"machine.ranks: {machine.ranks} processes of {opened.threads} threads share "
+            f"{cores} cores",
+            "lower it, or runtime.threads before results count",
         )
     if machine.count_workers() > 2 * cores:
         yield warn(

@@ -39,7 +39,13 @@ from pipeline.suspects.params import SuspectsParams
 from pipeline.track.params import TrackingParams
 from pipeline.train.params import TrainParams
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
-from pipeline.train.recipe_rules import check_loss, check_monitor, check_recipe, prediction_views
+from pipeline.train.recipe_rules import (
+    check_loss,
+    check_monitor,
+    check_ranks,
+    check_recipe,
+    prediction_views,
+)
 from pipeline.tune.params import TuneParams
 from pipeline.tune.space import check_space
 from pipeline.version.params import RegistryParams
@@ -224,6 +230,12 @@ def _recipe(params: Params) -> None:
         check_recipe(train, optim, augment)
 
 
+def _ranks(params: Params) -> None:
+    train, machine = params.find(TrainParams), params.find(MachineParams)
+    if train and machine:
+        check_ranks(machine.ranks, train.parts)
+
+
 def _views(params: Params) -> None:
     train, augment = params.find(TrainParams), params.find(AugmentSection)
     if train and augment:
@@ -258,6 +270,7 @@ RULES: Iterable[Callable[[Params], None]] = (
     _architecture,
     _features,
     _recipe,
+    _ranks,
     _views,
     _monitor,
     _loss,

@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from typing import Any
+from typing import Any, NamedTuple
 
 import psutil
 
@@ -14,6 +14,34 @@ _PR_SET_PDEATHSIG = 1
 
 QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 """Environment: nothing that we start reports home."""
+
+
+class Launched(NamedTuple):
+    """What torchrun says of a process that it has started."""
+
+    rank: int
+    """Its number among all, from 0."""
+
+    ranks: int
+    """Of all machines together."""
+
+    rank_here: int
+    ranks_here: int
+    """On this machine."""
+
+
+def launched() -> Launched | None:
+    """Return what torchrun says of this process; None where another program has started it."""
+    if "TORCHELASTIC_RUN_ID" not in os.environ:
+        return None
+    names = ("RANK", "WORLD_SIZE", "LOCAL_RANK", "LOCAL_WORLD_SIZE")
+    return Launched(*(int(os.environ[name]) for name in names))
+
+
+def follows() -> bool:
+    """Return whether another process, which torchrun has started too, writes the files."""
+    place = launched()
+    return place is not None and place.rank > 0
 
 
 def end_with_children(process: "subprocess.Popen[Any]") -> None:

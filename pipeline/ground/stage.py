@@ -42,7 +42,7 @@ from pipeline.ground.params import (
     refuse_unknown_sections,
     settle,
 )
-from pipeline.ground.processes import die_with_parent
+from pipeline.ground.processes import die_with_parent, follows
 
 PARAMS = Path("params.yaml")
 LOCKS = Path(".rootstock") / "locks"
@@ -158,6 +158,9 @@ def begin_process() -> None:
 
 
 def _fail(text: str, exit_code: int) -> int:
+    if follows():  # the first process has told it, or all that it knows is that this one is gone
+        sys.stderr.write(f"error: rank {os.environ['RANK']}: {text}\n")
+        return exit_code
     FAILURE.parent.mkdir(parents=True, exist_ok=True)
     FAILURE.write_text(json.dumps({"text": text, "exit_code": exit_code}), encoding="utf-8")
     sys.stdout.flush()
@@ -278,9 +281,14 @@ def signals(name: str, *, remedy: str) -> Iterator[None]:
 def stage_lock(name: str) -> Iterator[None]:
     """Hold the lock of a stage in this working tree: DVC does not guard against its own orphans.
 
+    Of processes that torchrun started, the first one holds it.
+
     Raises:
         MachineError: Another process runs the same stage here, or there are no file locks.
     """
+    if follows():
+        yield
+        return
     path = LOCKS / f"{name}.lock"
     path.parent.mkdir(parents=True, exist_ok=True)
     with path.open("a+", encoding="utf-8") as stream:

@@ -123,6 +123,7 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
         start="zero",
         epochs=params.epochs,
         batch_size=min(_BATCH_SIZE, items),
+        parts=1,
         dropout=_DROPOUT,
         batch_norm="stored",
         unfreeze_epochs=0,

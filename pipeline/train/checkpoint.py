@@ -40,7 +40,8 @@ class Checkpoints:
 
     Args:
         folder: For this training alone; made when the first one is saved.
-        identity: What must be equal to go on, besides the folder: the numeric fingerprint. JSON.
+        identity: What must be equal to go on, besides the folder: the numeric fingerprint and the
+            number of parts, but not of ranks. JSON.
     """
 
     def __init__(self, folder: Path, identity: Mapping[str, Any]) -> None:
@@ -48,7 +49,12 @@ class Checkpoints:
         self._identity = dict(identity)
 
     def save(self, learner: Learner, best: Best, reports: list[EpochReport]) -> None:
-        """Save the state after the last epoch in `reports`, and remove all but the last two."""
+        """Save the state after the last epoch in `reports`, and remove all but the last two.
+
+        Only the first rank does.
+        """
+        if not learner.ranks.is_first:
+            return
         epoch = reports[-1].epoch
         tensors_path, state_path = self._paths(epoch)
         save_tensors(tensors_path, _pack(learner, best), {"epoch": epoch})
@@ -70,11 +76,22 @@ class Checkpoints:
     def resume(self, learner: Learner, best: Best) -> list[EpochReport]:
         """Bring `learner` and `best` to the last good checkpoint.
 
-        A damaged one is told in a warning and removed. Where there is none, nothing changes.
+        A damaged one is told in a warning and removed. Where there is none, nothing changes. The
+        first rank reads it, and sends it to the others.
 
         Returns:
             The reports of all epochs that are done; empty where there is no checkpoint.
         """
+        found = learner.ranks.share(self._last)
+        if found is None:
+            return []
+        tensors, state = found
+        _unpack(tensors, learner, best)
+        best.epoch, best.value = state["best"]["epoch"], state["best"]["value"]
+        return [EpochReport(**report) for report in state["reports"]]
+
+    def _last(self) -> tuple[dict[str, Tensor], Any] | None:
+        """Return the last good checkpoint; None without one of this identity."""
         for epoch in self._epochs():
             try:
                 tensors, state = self._read(epoch)
@@ -82,18 +99,16 @@ class Checkpoints:
                 log.warning("a checkpoint is damaged, so the one before is taken: %s", error)
                 self._remove(epoch)
                 continue
-            if state["identity"] != self._identity:
-                log.warning(
-                    "%s: the checkpoints come from another device, thread count or torch build; "
-                    "training starts from the beginning",
-                    self.folder,
-                )
-                self.clear()
-                return []
-            _unpack(tensors, learner, best)
-            best.epoch, best.value = state["best"]["epoch"], state["best"]["value"]
-            return [EpochReport(**report) for report in state["reports"]]
-        return []
+            if state["identity"] == self._identity:
+                return tensors, state
+            log.warning(
+                "%s: the checkpoints come from another device, thread count or torch build; "
+                "training starts from the beginning",
+                self.folder,
+            )
+            self.clear()
+            return None
+        return None
 
     def clear(self) -> None:
         """Remove all checkpoints of this training."""

@@ -11,6 +11,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Literal
 
 import numpy as np
@@ -20,6 +21,7 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from pipeline.ground.errors import DataError
 from pipeline.ground.seeds import derive, numpy_generator
+from pipeline.train.parts import step_in_parts
 from pipeline.train.plan import Recipe
 from pipeline.train.recipe import losses
 from pipeline.train.recipe.mixing import mix_batch
@@ -99,14 +101,18 @@ def fit(
         val: At least one item.
         recipe: The params.
         done: Epochs that `learner` has behind it already.
-        method: How an epoch becomes batches, and a batch a change of weights.
+        method: How an epoch becomes batches, and a batch a change of weights; in parts, each batch
+            is a change of weights along the mean gradient.
 
     Raises:
         DataError: A loss is not finite.
+        IntegrityError: A rank holds other weights than the others.
+        LostError: A rank is gone.
     """
     for epoch in range(done + 1, recipe.epochs + 1):
         with _random_stream(recipe.seed, epoch, train.targets_N.device):
             train_loss, lr = _train_epoch(learner, train, recipe, method, epoch=epoch)
+        learner.ranks.check_equal(learner.models, epoch)
         val_loss, metrics = validate(learner, val)
         if not math.isfinite(val_loss):
             raise _diverged(f"the loss on validation is {val_loss} after epoch {epoch}")
@@ -118,9 +124,14 @@ def predict(learner: Learner, examples: Examples) -> Tensor:
     learner.kept.eval()
     sizes_N = examples.sizes_N
     order = np.arange(len(examples)) if sizes_N is None else np.argsort(sizes_N, kind="stable")
-    parts = np.array_split(order, count_batches(len(examples), _PREDICT_BATCH))
+    chunks = np.array_split(order, count_batches(len(examples), _PREDICT_BATCH))
+
+    def outputs(chunk: np.ndarray) -> Tensor:
+        found: Tensor = learner.kept(examples.read(chunk, 0))
+        return found.float().cpu()
+
     with torch.inference_mode(), learner.autocast():
-        found = torch.cat([learner.kept(examples.read(part, 0)).float().cpu() for part in parts])
+        found = torch.cat(learner.ranks.spread(chunks, outputs))
         return found[torch.from_numpy(np.argsort(order))]
 
 
@@ -137,12 +148,15 @@ def _train_epoch(
     sums = torch.zeros(len(batches), 2, device=train.targets_N.device)
     total_steps = recipe.epochs * len(batches)
     lr = math.nan
-    for step, part in enumerate(batches):
+    for step, items in enumerate(batches):
         done = (epoch - 1) * len(batches) + step
         lr = recipe.optim.lr * lr_factor(done, total_steps, recipe.schedule)
         set_lr(learner.optimizer, lr)
-        batch = _batch(train, recipe, part, epoch=epoch, step=step)
-        sums[step] = method.step(learner, batch, recipe)
+        if recipe.train.parts == 1:
+            sums[step] = method.step(learner, _batch(train, recipe, items, epoch, step), recipe)
+        else:
+            read = partial(_part, train, recipe, items, epoch, step)
+            sums[step] = step_in_parts(learner, read, recipe)
         if learner.average is not None:
             learner.average.update(learner.model, done)
         if step % _LOOK_EVERY == _LOOK_EVERY - 1 and sums.device.type == "cpu":
@@ -152,13 +166,22 @@ def _train_epoch(
     return float(losses.mean(total, weight)), lr
 
 
-def _batch(train: Examples, recipe: Recipe, part: np.ndarray, *, epoch: int, step: int) -> Batch:
-    where = torch.from_numpy(part).to(train.targets_N.device)
+def _part(
+    train: Examples, recipe: Recipe, items: np.ndarray, epoch: int, step: int, part: int
+) -> Batch:
+    """Return a part of a step: every so many of its items, so that all parts are alike in size."""
+    torch.manual_seed(derive(recipe.seed, "epoch", epoch, step, part))
+    return _batch(train, recipe, items[part :: recipe.train.parts], epoch, step, part)
+
+
+def _batch(train: Examples, recipe: Recipe, items: np.ndarray, epoch: int, *place: int) -> Batch:
+    """Return some items of an epoch, mixed with each other as follows from their place in it."""
+    where = torch.from_numpy(items).to(train.targets_N.device)
     inputs, mix = mix_batch(
-        train.read(part, epoch),
+        train.read(items, epoch),
         mixup=recipe.train.mixup,
         cutmix=recipe.train.cutmix,
-        generator=numpy_generator(recipe.seed, "mix", epoch, step),
+        generator=numpy_generator(recipe.seed, "mix", epoch, *place),
     )
     return Batch(inputs, train.targets_N[where], train.weights_N[where], mix)
 

@@ -35,6 +35,10 @@ class TrainParams(Section):
     batch_size: Literal["full"] | Annotated[int, Field(ge=1)]
     """Largest number of items in a step; `full`: all of train, which is plain gradient descent."""
 
+    parts: int = Field(ge=1, le=1024)
+    """Parts that a step is computed in, each with its own batch statistics, dropout and partners of
+    mixing; at most so many processes can share a training. 1: a step is computed at once."""
+
     dropout: float = Field(ge=0.0, lt=1.0)
     """Share of features that are left out at random before the last layer."""
 

@@ -24,6 +24,7 @@ def show(
         training.watch(bar.update)
         start = time.monotonic()
         for report in training.run(checkpoints):
+            bar.n = report.epoch * items
             bar.set_postfix_str(_numbers(training, report))
             if machine.shows_lines():
                 rate = report.items / max(time.monotonic() - start, 1e-9)

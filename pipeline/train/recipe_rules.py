@@ -83,6 +83,13 @@ def check_recipe(train: TrainParams, optim: OptimParams, augment: AugmentSection
                 field=part.field,
                 got=value,
             )
+    if train.batch_size != "full" and train.parts > train.batch_size:
+        raise ParamsError(
+            "params.yaml",
+            f"must be at most {train.batch_size}, which is train.batch_size",
+            field="train.parts",
+            got=train.parts,
+        )
     if train.cutmix > 0 and not augment.has_area:
         raise ParamsError(
             "params.yaml",
@@ -90,6 +97,23 @@ def check_recipe(train: TrainParams, optim: OptimParams, augment: AugmentSection
             field="train.cutmix",
             got=train.cutmix,
             remedy="see train.mixup",
+        )
+
+
+def check_ranks(ranks: int, parts: int) -> None:
+    """Check that the parts of a step can be dealt out to the ranks.
+
+    Raises:
+        ParamsError: They cannot.
+    """
+    if parts % ranks:
+        fitting = ", ".join(str(each) for each in range(1, parts + 1) if parts % each == 0)
+        raise ParamsError(
+            "params.yaml",
+            f"must divide train.parts, which is {parts}",
+            field="machine.ranks",
+            got=ranks,
+            remedy=f"set it to one of {fitting}; train.parts changes results, machine.ranks none",
         )
 
 

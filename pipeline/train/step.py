@@ -16,6 +16,7 @@ from torch.optim import Optimizer
 
 from pipeline.ground.errors import ParamsError
 from pipeline.train.plan import Recipe
+from pipeline.train.ranks import ALONE, Ranks
 from pipeline.train.recipe import losses
 from pipeline.train.recipe.ema import Average
 from pipeline.train.recipe.losses import Loss
@@ -45,10 +46,18 @@ class Learner:
     average: Average | None = None
     """The average of the model's weights, where it is what is kept."""
 
+    ranks: Ranks = ALONE
+    """Who shares the work."""
+
     @property
     def kept(self) -> nn.Module:
         """What is validated, and kept of the best epoch."""
         return self.model if self.average is None else self.average.model
+
+    @property
+    def models(self) -> list[nn.Module]:
+        """Return all that training changes."""
+        return [self.model] if self.average is None else [self.model, self.average.model]
 
 
 class Batch(NamedTuple):
@@ -105,9 +114,7 @@ def count_batches(items: int, batch_size: int | Literal["full"]) -> int:
 
 def mean_step(learner: Learner, batch: Batch, recipe: Recipe) -> Tensor:
     """Take a step along the gradient of the mean loss, clipped."""
-    with learner.autocast():
-        outputs_BK = _outputs(learner.model, batch.inputs)
-    total, weight = _sums(learner.loss, outputs_BK, batch)
+    total, weight = loss_sums(learner, batch)
     learner.optimizer.zero_grad(set_to_none=True)
     losses.mean(total, weight).backward()
     clip_gradients(learner.model.parameters(), recipe.optim.clip_norm)
@@ -118,11 +125,22 @@ def mean_step(learner: Learner, batch: Batch, recipe: Recipe) -> Tensor:
 PLAIN = Method(equal_parts, mean_step)
 
 
-def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
-    """Return the outputs of a step.
+def loss_sums(learner: Learner, batch: Batch) -> tuple[Tensor, Tensor]:
+    """Return the sum of the losses and of the weights.
 
     Raises:
-        ParamsError: The step has one item, and a normalization needs more for its statistics. Which
+        ParamsError: There is one item, of which a normalization has no statistics.
+    """
+    with learner.autocast():
+        outputs_BK = _outputs(learner.model, batch.inputs)
+    return _sums(learner.loss, outputs_BK, batch)
+
+
+def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
+    """Return the outputs of a step, or of a part of one.
+
+    Raises:
+        ParamsError: It has one item, and a normalization needs more for its statistics. Which
             does depends on the sizes of maps; so it is tried.
     """
     try:
@@ -132,9 +150,9 @@ def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
             raise
         raise ParamsError(
             "params.yaml",
-            "leaves a step with one item, of which a batch has no statistics",
+            "leaves a step, or a part of one, with one item, of which a batch has no statistics",
             field="train.batch_size",
-            remedy="raise it, or set train.batch_norm to stored",
+            remedy="raise it, lower train.parts, or set train.batch_norm to stored",
         ) from error
     return outputs
 

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from torch import Tensor, nn
@@ -27,14 +27,16 @@ from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.examples import Split, Targets, find_split, find_targets
 from pipeline.train.inputs import Parts, Rows
 from pipeline.train.loop import EpochReport, Examples, fit, predict, validate
+from pipeline.train.params import TrainParams
 from pipeline.train.plan import Plan
+from pipeline.train.ranks import ALONE, Ranks
 from pipeline.train.recipe.ema import Average
 from pipeline.train.recipe.losses import Loss, build_loss
 from pipeline.train.recipe.optim import build_optimizer
 from pipeline.train.recipe_rules import check_plan, prediction_views
 from pipeline.train.start.blend import SHARES, Candidate, choose, mix
 from pipeline.train.start.start import Start, take_probe
-from pipeline.train.step import Learner
+from pipeline.train.step import Learner, count_batches
 from pipeline.train.strategies import build_model, trained_groups, whole_network
 
 log = logging.getLogger(__name__)
@@ -80,11 +82,14 @@ class Training:
         return len(self.reports)
 
     def watch(self, on_items: Callable[[int], object]) -> None:
-        """Have a function told of every batch that is trained on, by its number of items."""
-        read = self.train.read
+        """Have a function told of every batch that is trained on, by its number of items.
+
+        Those that other ranks read are reckoned: about as many as this one does.
+        """
+        read, ranks = self.train.read, self.learner.ranks.count
 
         def told(positions: np.ndarray, epoch: int) -> Tensor:
-            on_items(len(positions))
+            on_items(len(positions) * ranks)
             return read(positions, epoch)
 
         self.train = replace(self.train, read=told)
@@ -165,7 +170,8 @@ class Training:
 
     def identity(self) -> dict[str, Any]:
         """Return what a checkpoint must come from to be gone on from: JSON."""
-        return {"fingerprint": self.runtime.fingerprint()}
+        parts = self.plan.recipe.train.parts
+        return {"fingerprint": self.runtime.fingerprint(), "parts": parts}
 
     def info(self) -> dict[str, Any]:
         """Return what readers of the journal may want to know: JSON."""
@@ -223,7 +229,11 @@ class Trained:
         network = copy.deepcopy(own.network())
         predictor = Predictor(network, self.bundle(), runtime=own.runtime)
         chunks = np.array_split(rows, math.ceil(len(rows) / _PREDICT_ROWS))
-        return np.concatenate([predictor.outputs(own.parts.store.read(each)) for each in chunks])
+
+        def of_chunk(chunk: np.ndarray) -> np.ndarray:
+            return predictor.outputs(own.parts.store.read(chunk))
+
+        return np.concatenate(own.learner.ranks.spread(chunks, of_chunk))
 
     def write(self, model: Path, *, bundle: Path, history: Path, kept: Path) -> None:
         """Write the model, what prediction needs beside it, the curve, and what was chosen."""
@@ -284,7 +294,7 @@ class Trained:
 
 
 def open_training(
-    plan: Plan, parts: Parts, runtime: Runtime, *, rows: Rows | None = None
+    plan: Plan, parts: Parts, runtime: Runtime, *, rows: Rows | None = None, ranks: Ranks = ALONE
 ) -> Training:
     """Check the params against each other and the data, and make ready.
 
@@ -293,10 +303,11 @@ def open_training(
         parts: Not changed, so several trainings may start from the same ones.
         runtime: Device and precision.
         rows: What to train and to validate on; None: the splits `train` and `val` of the store.
+        ranks: Who trains together; each of them calls this.
 
     Raises:
         ParamsError: Loss or monitor do not fit the task, features are missing for the strategy, or
-            `train.batch_size` exceeds the train split.
+            `train.batch_size` exceeds the train split, or `train.parts` the items of a step.
         DataError: A split is empty, or the labels do not fit the task.
     """
     check_plan(plan)
@@ -312,7 +323,7 @@ def open_training(
         sample_weights=plan.loss.sample_weights,
     )
     train, val = split("train", rows.train), split("val", rows.val)
-    _check_batch_size(plan.recipe.train.batch_size, len(train.rows_N))
+    _check_steps(plan.recipe.train, len(train.rows_N))
     loss = build_loss(
         plan.loss, train.targets_N, weights_N=train.weights_N, classes=len(targets.classes)
     )
@@ -323,7 +334,9 @@ def open_training(
     )
     model.to(runtime.device)
     groups = trained_groups(plan, parts, head)
-    learner = _learner(plan, model, groups, loss=loss, targets=targets, runtime=runtime)
+    learner = replace(
+        _learner(plan, model, groups, loss=loss, targets=targets, runtime=runtime), ranks=ranks
+    )
     training = Training(
         plan,
         parts,
@@ -367,12 +380,22 @@ def _learner(
     return Learner(model, optimizer, loss, targets.score, runtime.autocast, groups, average)
 
 
-def _check_batch_size(batch_size: int | Literal["full"], items: int) -> None:
-    if batch_size != "full" and batch_size > items:
+def _check_steps(train: TrainParams, items: int) -> None:
+    """Check that no step, and no part of one, is empty."""
+    if train.batch_size != "full" and train.batch_size > items:
         raise ParamsError(
             "params.yaml",
             f"must be at most {items}, the items of the train split",
             field="train.batch_size",
-            got=batch_size,
+            got=train.batch_size,
             remedy="lower it, or set it to `full`",
+        )
+    smallest = items // count_batches(items, train.batch_size)
+    if train.parts > smallest:
+        raise ParamsError(
+            "params.yaml",
+            f"must be at most {smallest}, the items of the smallest step",
+            field="train.parts",
+            got=train.parts,
+            remedy="lower it, or raise train.batch_size",
         )

@@ -32,6 +32,7 @@ QUIET = MachineParams.alone(workers=1, progress="none")
 SPLITS = ("train", "train", "train", "val", "test")
 OFF = {
     "start": "zero",
+    "parts": 1,
     "unfreeze_epochs": 0,
     "ema": 0.0,
     "mixup": 0.0,

@@ -60,7 +60,12 @@ class Loss:
 
 def mean(total: Tensor, weight: Tensor) -> Tensor:
     """Return the weighted mean; 0 where all weights are 0, so that such a batch moves nothing."""
-    return total / weight.clamp(min=torch.finfo(weight.dtype).tiny)
+    return total / divisor(weight)
+
+
+def divisor(weight: Tensor) -> Tensor:
+    """Return what a sum of losses is divided by: its weight, or the least number above 0."""
+    return weight.clamp(min=torch.finfo(weight.dtype).tiny)
 
 
 def build_loss(params: LossParams, labels_N: Tensor, *, weights_N: Tensor, classes: int) -> Loss:

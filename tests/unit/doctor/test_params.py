@@ -117,6 +117,11 @@ WRONG = [
         {"train.strategy": "top", "train.cutmix": 1.0},
         "train.cutmix: must be 0.0 for `train.strategy: top`",
     ),
+    ({"train.parts": 33}, "train.parts: must be at most 32, which is train.batch_size, got 33"),
+    (
+        {"train.parts": 4, "machine.ranks": 3},
+        "machine.ranks: must divide train.parts, which is 4, got 3 (set it to one of 1, 2, 4;",
+    ),
     ({"train.monitor": "mae"}, "train.monitor: must be one of loss, accuracy"),
     ({"loss.name": "mse"}, "loss.name: must be 'cross_entropy' for"),
     (

@@ -164,7 +164,7 @@ def cut_sources(tmp_path_factory):
 def test_a_step_of_one_item_without_statistics_is_one_line(sources, tmp_path):
     recipe = plan(train={"strategy": "full", "batch_norm": "batch", "batch_size": 1, "epochs": 1})
     with pytest.raises(
-        ParamsError, match=r"train\.batch_size: leaves a step with one item, .*batch_norm"
+        ParamsError, match=r"train\.batch_size: leaves a step, or a part .*batch_norm"
     ):
         train(sources, recipe, tmp_path)
 
@@ -328,6 +328,13 @@ REFUSALS = {
         ParamsError,
         "params.yaml: train.batch_size: must be at most 36, the items of the train split, got 37 "
         "(lower it, or set it to `full`)",
+    ),
+    "parts": (
+        {"train": {"batch_size": 32, "parts": 19}},
+        "sources",
+        ParamsError,
+        "params.yaml: train.parts: must be at most 18, the items of the smallest step, got 19 "
+        "(lower it, or raise train.batch_size)",
     ),
     "text": (
         {"task": "regression"},
