@@ -129,7 +129,7 @@ def test_ranks_that_do_not_divide_the_parts_are_refused(sources, tmp_path, monke
 
 def same_weights(what, ranks):
     """As rank 1, hold other weights, or compute as another machine would."""
-    model = torch.nn.Linear(3, 3)
+    model = torch.nn.Linear(3, 3, bias=False)
     with torch.no_grad():
         model.weight.zero_()
         if what == "split" and ranks.number == 1:
