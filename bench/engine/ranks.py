@@ -3,7 +3,7 @@
 Conditions: EfficientNet-Lite0 with random weights, every layer trained, batches of 32 random
 pictures of 224 px, stored batch statistics, AdamW, dropout 0.2, one thread a process, the precision
 that `auto` chooses. Parts 1, 2 and 4 take a step each in turn, in one process: CPU milliseconds,
-the median of 6 after 1, so that a load by others disturbs little. Ranks 1 and 2 share parts 4: CPU
+the median of 4 after 1, so that a load by others disturbs little. Ranks 1 and 2 share parts 4: CPU
 time of a process, time by the clock, and the share of it in exchanges, waiting for the other one
 included. Two cores cannot show what more ranks bring, nor what GPUs do.
 
@@ -35,7 +35,7 @@ from pipeline.train.recipe.params import OptimParams, ScheduleParams
 from pipeline.train.step import Batch, Learner, mean_step
 
 ARCHITECTURE, ITEMS, SIZE_PX, CLASSES = "tf_efficientnet_lite0", 32, 224, 10
-WARM, STEPS = 1, 6
+WARM, STEPS = 1, 4
 RUNTIME = RuntimeParams(seed=1, threads=1, device="auto", precision="auto", compile=False)
 
 
