@@ -95,7 +95,7 @@ def test_every_architecture_answers_as_predict_does_without_it(architecture, for
     write_texts(Path("given"), [each.encode() for each in TEXTS])
     assert export(model, form, "--texts", "given") == 0
     found = card()
-    assert found["compared"]["with"]["fp32"]["largest"] < 1e-5
+    assert found["compared"]["with"]["fp32"]["largest"] < 5e-5
     assert found["compared"]["texts"] == len(TEXTS)
     assert found["input"]["shape"] == ["batch", "length"]
     wanted = predicted(model, contents)
@@ -109,7 +109,7 @@ def test_every_architecture_answers_as_predict_does_without_it(architecture, for
     answered = [at for at, row in enumerate(wanted) if not row["error"]]
     got = np.array([numbers(rows[at]) for at in answered])
     expected = np.array([numbers(wanted[at]) for at in answered])
-    assert (np.abs(got - expected) / bundle.target_std).max() < 1e-5
+    assert (np.abs(got - expected) / bundle.target_std).max() < 5e-5
     assert np.ptp(expected[: len(TEXTS), 0]) > 0.01  # else nothing was compared
     rules = ["--select", "E,F,I,B,S102,PLE", "--ignore", "B905", "--line-length", "100"]
     ruff = [sys.executable, "-m", "ruff", "check", "--isolated", *rules, "elsewhere/use.py"]

@@ -91,8 +91,9 @@ def _onnx(folder: Path, model: Path, bundle: Bundle) -> Written:
 
 
 def _whole(parts: _Parts, bundle: Bundle) -> Whole:
-    example = torch.ones(EXAMPLES, _TRACED, dtype=torch.int64)
-    given = GraphInput("tokens", example, {(1, "length"): padded(bundle.decode.max_tokens)})
+    most = padded(bundle.decode.max_tokens)
+    example = torch.ones(EXAMPLES, min(_TRACED, most), dtype=torch.int64)
+    given = GraphInput("tokens", example, {(1, "length"): most})
     return Whole(parts.built.model, given, (), _MADE_BY, parts.notes)
 
 
