@@ -89,7 +89,8 @@ def add_parts(parts: int, compute: Callable[[int], Values], ranks: Ranks) -> Val
     pieces = ranks.exchange([_flat(each, ranks.count) for each in own], [len(s) for s in spans])
     known = dict(zip([span for each in spans for span in each], pieces, strict=True))
     whole = ranks.gather(fold((0, parts), known.get, torch.add))
-    for value, part in zip(own[0], whole.split([each.numel() for each in own[0]]), strict=False):
+    sizes = [each.numel() for each in own[0]]
+    for value, part in zip(own[0], whole[: sum(sizes)].split(sizes), strict=True):
         value.copy_(part.view(value.shape))  # into the layout in memory that the first one has
     return own[0]
 
