@@ -58,6 +58,7 @@ PARAMS = {
         "labels": "data/cells/raw",
         "target": "label",
         "text": None,
+        "encoding": None,
         "layout": "auto",
     },
     "weights": {"source": "none", "architecture": "test_vit", "sha256": None},

@@ -11,7 +11,7 @@ from pipeline.model.head import Head
 from pipeline.model.network import Network
 from pipeline.text.net.multilingual.source import read_archive
 from pipeline.text.net.net import NET
-from pipeline.text.net.words.vocabulary import vocabulary_file
+from pipeline.text.net.words.vocabulary import FIRST, vocabulary_file
 from pipeline.text.shelf.normalization import TextNormalization
 from pipeline.text.shelf.rows import clean_text, text_row
 from pipeline.text.shelf.tokens import TENSOR
@@ -65,4 +65,5 @@ def _tensors(backbone, architecture):
         return {**own, **state, TENSOR: file}
     width = backbone.model.width
     common, rare = (torch.randn(count, width, generator=generator) for count in (8, len(WORDS) - 6))
+    common[:FIRST] = 0  # padding, and what is not known
     return {**own, "table.weight": common, "table.rare": rare, TENSOR: vocabulary_file(list(WORDS))}
