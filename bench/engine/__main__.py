@@ -1,4 +1,4 @@
-"""Maps on several machines, in one table: `python -m bench.engine`.
+"""Maps on several machines, and training by several ranks, in one table: `python -m bench.engine`.
 
 Two cores cannot show: the speed of several machines, since they share the cores (so the items of
 the scaling rows sleep); networks, and shared file systems; GPUs.
@@ -9,6 +9,7 @@ import logging
 import os
 from collections.abc import Iterator
 
+from bench.engine import ranks
 from bench.engine.maps import rates, scaling
 
 
@@ -19,6 +20,7 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=4)
     parser.add_argument("--rows", type=int, nargs="*", default=[32, 8, 256], help="of a task")
     parser.add_argument("--machines", type=int, nargs="*", default=[1, 2, 4, 8])
+    parser.add_argument("--without-ranks", action="store_true")
     options = parser.parse_args()
     logging.disable(logging.CRITICAL)
     print(__doc__)
@@ -32,6 +34,8 @@ def rows(options: argparse.Namespace) -> Iterator[str]:
         yield from scaling(options.machines)
     if options.rows:
         yield from rates(options.pictures, options.rounds, options.rows)
+    if not options.without_ranks:
+        yield from (" | ".join(row) for row in ranks.rows())
 
 
 if __name__ == "__main__":

@@ -123,11 +123,9 @@ def scaling(machines: Sequence[int]) -> Iterator[str]:
 
 
 def _sleep(count: int) -> float:
-    machine = MachineParams(workers="auto", progress="none", engine="ray")
     start = time.perf_counter()
-    if list(map_in_order(stand_in, list(range(count)), machine, title="bench")) != list(
-        range(count)
-    ):
+    found = list(map_in_order(stand_in, list(range(count)), RAY, title="bench"))
+    if found != list(range(count)):
         raise RuntimeError("other results")
     return time.perf_counter() - start
 
@@ -138,9 +136,8 @@ def _faults(raylets: Raylets) -> Iterator[str]:
         node, _ = raylets.add()
         count = ITEMS_A_MACHINE * len(raylets.nodes)
         usual = _sleep(count)
-        machine = MachineParams(workers="auto", progress="none", engine="ray")
         start = time.perf_counter()
-        results = map_in_order(stand_in, list(range(count)), machine, title="bench")
+        results = map_in_order(stand_in, list(range(count)), RAY, title="bench")
         found = [next(results) for _ in range(count // 3)]
         raylets.send(node, signum)
         found += list(results)

@@ -132,7 +132,7 @@ def _connect(workers: Workers) -> None:
     kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
-    except (ConnectionError, RuntimeError, ValueError, OSError, ray.exceptions.RayError) as error:
+    except Exception as error:  # Ray raises bare ones too
         raise _away(address, _cause(error)) from error
     finally:  # a stage has its own handlers
         for each, handler in kept.items():

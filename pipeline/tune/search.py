@@ -37,6 +37,7 @@ from pipeline.train.inputs import Parts, Sources, open_parts
 from pipeline.train.params import TrainParams
 from pipeline.train.plan import Plan, Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
+from pipeline.train.recipe_rules import check_plan
 from pipeline.train.trainer import open_training
 from pipeline.tune.params import TuneParams
 from pipeline.tune.space import Dimension, check_space, with_values
@@ -60,7 +61,8 @@ def tune(*, trials: int | None, apply: bool) -> str:
         apply: Write the winner into params.yaml.
 
     Raises:
-        ParamsError: A range is wrong, or the features were made with other params.
+        ParamsError: A range is wrong, params do not fit together, or the features were made with
+            others.
         Interrupted: Ctrl-C or SIGTERM; finished trials are kept.
     """
     raw = settle(in_force(read_params(PARAMS)), read_choices(_ARTIFACTS / "recipe/recipe.json"))
@@ -70,7 +72,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
         params = params.model_copy(update={"trials": trials})
     tracking = load_section(raw, "tracking", TrackingParams, path=PARAMS)
     dimensions = check_space(raw, params)
-    build_plan(raw)
+    check_plan(build_plan(raw)[0])
     refuse_stale_features(read_params(PARAMS), Lock.read(Path(LOCK)))
     key = search_key(params)
     study = open_study(raw, params, dimensions, state_folder() / "tune" / key / "study.db")

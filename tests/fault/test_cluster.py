@@ -21,7 +21,7 @@ from tests.support.closure import ROOT
 from tests.support.raylets import running_cluster
 from tests.unit.compute.test_pool import attack
 
-RAY = MachineParams(workers="auto", progress="none", engine="ray")
+RAY = MachineParams(workers="auto", progress="none", engine="ray", ranks=1)
 LIMITS = ItemLimits(bytes=0, seconds=1.0, memory=256 << 20)
 
 
@@ -165,7 +165,7 @@ DRIVER = """
 import os, signal
 from pipeline.compute.engine import MachineParams, map_in_order
 from tests.unit.compute.test_engine import square
-machine = MachineParams(workers=1, progress="none", engine="ray")
+machine = MachineParams(workers=1, progress="none", engine="ray", ranks=1)
 assert list(map_in_order(square, [1, 2, 3], machine, title="t")) == [1, 4, 9]
 import ray
 print(ray._private.worker._global_node.get_session_dir_path(), flush=True)
