@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.clean.case import Rules
 from pipeline.clean.run import clean_items
+from pipeline.clean.table import list_items
 from pipeline.compute.engine import MachineParams
 from pipeline.predict.inputs import Columns, find_inputs, sole_table
 from pipeline.predict.run import Options, predict_files
@@ -46,7 +47,7 @@ def answers(model):
 
 def test_clean_keeps_each_or_names_the_reason(table):
     rules = Rules("classification", text_params(max_bad_frac=0.5, near_duplicates="off"), SPLIT)
-    found = find_items(table.parent, table.parent, target="label", text="text")
+    found = list_items(find_items(table.parent, table.parent, target="label", text="text"))
     cleaned = clean_items(table.parent, found, rules, MACHINE)
     reasons = cleaned.manifest.sort_values("path")["reason"].fillna("")
     wanted = [each.cleaned or each.reason or "" for each in CASES.values()]

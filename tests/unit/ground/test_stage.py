@@ -55,7 +55,7 @@ if __name__ == "__main__":
 def project(tmp_path, monkeypatch):
     (tmp_path / "toy.py").write_text(SCRIPT, encoding="utf-8")
     (tmp_path / "what").write_text("fine", encoding="utf-8")
-    params = "task: regression\nmachine: {workers: 3, progress: none, engine: local}\n"
+    params = "task: regression\nmachine: {workers: 3, progress: none, engine: local, ranks: 1}\n"
     (tmp_path / "params.yaml").write_text(params, encoding="utf-8")
     monkeypatch.chdir(tmp_path)
     return tmp_path
@@ -105,7 +105,7 @@ def test_our_own_bug_is_a_traceback_and_exit_code_1(project):
 
 
 def test_all_wrong_sections_are_told_at_once(project):
-    text = "task: ranking\nmachine: {workers: 0, progress: none, engine: local}\n"
+    text = "task: ranking\nmachine: {workers: 0, progress: none, engine: local, ranks: 1}\n"
     (project / "params.yaml").write_text(text, encoding="utf-8")
     returncode, stderr = run()
     assert returncode == 2

@@ -176,7 +176,7 @@ def test_features_that_are_not_finite_stop_the_stage_and_name_the_picture(store,
 def test_a_full_disk_is_told_before_anything_is_computed(store, tmp_path, monkeypatch):
     usage = SimpleNamespace(free=10_000)
     monkeypatch.setattr(shard_writer.shutil, "disk_usage", lambda _: usage)
-    monkeypatch.setattr(module, "_compute", None)
+    monkeypatch.setattr(module, "compute_rows", None)
     with pytest.raises(MachineError) as caught:
         run(store, tmp_path / "out")
     text = str(caught.value)

@@ -147,7 +147,7 @@ def test_json_of_any_keys_and_half_a_surrogate_pair(resident, tmp_path):
 )
 def test_which_column_holds_the_texts(tmp_path, names, texts, column):
     path = csv_table(tmp_path / "in.csv", [("x",) * len(names)], names)
-    assert sole_table([str(path)], texts).column == column
+    assert sole_table([str(path)], texts).column.name == column
     (found,) = find_inputs([str(path)], texts=texts)
     assert (found.path, found.inner) == (f"{path}/{column}/00000000", f"in.csv/{column}/00000000")
 

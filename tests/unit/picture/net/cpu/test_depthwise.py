@@ -19,6 +19,9 @@ CONVOLUTIONS = {
     "no padding": lambda: nn.Conv2d(16, 16, 3, groups=16),
 }
 
+BOUND = 4 * 2**-8
+"""Of the largest value: four units of its last place; how torch rounds depends on the processor."""
+
 
 def gradients(conv, values):
     values = values.clone().requires_grad_()
@@ -48,7 +51,7 @@ def test_they_are_those_of_torch(name):
         [got_values, *got_parameters], [of_values, *of_parameters], strict=True
     ):
         assert found.shape == wanted.shape
-        assert float((found - wanted).abs().max() / wanted.abs().max()) < 0.01
+        assert float((found - wanted).abs().max() / wanted.abs().max()) < BOUND
 
 
 def test_a_frozen_kernel_gets_no_gradient():
