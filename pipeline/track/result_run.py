@@ -95,6 +95,7 @@ class _Projection:
         else:
             begun = next(filter(self._is_begun, [*keyed, *streamed]), None)
             run = self._client.get_run(self._complete(begun))
+            streamed = self._find("dvc.train", self._result.training)  # begun meanwhile, too
             if not self._result.is_shown_by(run):  # another clone was first
                 self._confirm(run)
         self._drop_leftovers([*keyed, *streamed], kept=run.info.run_id)

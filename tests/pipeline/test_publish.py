@@ -13,6 +13,7 @@ from pipeline.keys.journal import Journal, journal_path, read_journal
 from pipeline.publish import publish
 from pipeline.repo.git import GitError
 from pipeline.track import claim as agree
+from pipeline.track import result_run
 from pipeline.track.connection import connect
 from pipeline.track.follow import Stream
 from pipeline.track.main_result import PREDICTIONS
@@ -206,6 +207,21 @@ def test_a_streamed_run_is_completed_without_a_point_twice(tracking, project):
     assert curve(tracking, run) == [(1, 0.75), (2, 0.5), (3, 0.25)]
     assert is_complete(run)
     assert len(runs(tracking)) == 1
+
+
+def test_a_stream_that_begins_while_its_result_is_published_is_dropped(
+    tracking, project, monkeypatch
+):
+    with monkeypatch.context() as patch:
+
+        def write_late(*arguments):
+            patch.undo()
+            stream(project, 2)
+            result_run.log_points(*arguments)
+
+        patch.setattr(result_run, "log_points", write_late)
+        run = settle(tracking, project)
+    assert [each.info.run_id for each in runs(tracking)] == [run.info.run_id]
 
 
 def test_a_second_stream_of_a_finished_result_is_dropped(tracking, project):
