@@ -24,7 +24,7 @@ from pipeline.model.head import Head
 from pipeline.model.network import Network
 from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.shelf.normalization import Normalization
-from pipeline.train.launch import run_ranks
+from pipeline.train.local_ranks import run_ranks
 from pipeline.train.params import TrainParams
 from pipeline.train.parts import step_in_parts
 from pipeline.train.plan import Recipe

@@ -79,7 +79,7 @@ def results(
         MachineError: There is no cluster, or no machine that can work; or all are gone.
         Exception: What the function raised.
     """
-    _connect(workers)
+    connect(workers)
     shared = SharedFolder(_HOME / order.name)
     with shared.opened(), contextlib.closing(_Map(order, items, most, workers, shared)) as run:
         yield from run.results()
@@ -92,6 +92,7 @@ def _ray() -> Any:
         os.environ.setdefault(name, value)
     try:
         import ray
+        import ray.util.placement_group
         import ray.util.scheduling_strategies
     except ImportError as error:
         raise ParamsError(
@@ -109,8 +110,16 @@ def _address() -> str:
     return os.environ.get(ADDRESS) or "local"
 
 
-def _connect(workers: Workers) -> None:
-    """Join the cluster, or start one; a process does it once."""
+def connect(workers: Workers) -> Any:
+    """Join the cluster, or start one, and return Ray; a process does it once.
+
+    Args:
+        workers: CPUs of a cluster that is started; `auto` is those of this machine.
+
+    Raises:
+        ParamsError: Ray is not installed, or `RAY_ADDRESS` names a way in that is not supported.
+        MachineError: There is no cluster.
+    """
     address = _address()
     if address.startswith("ray://"):
         raise ParamsError(
@@ -128,15 +137,16 @@ def _connect(workers: Workers) -> None:
         options = {"_node_ip_address": host}  # else Ray takes the outer address, and waits for it
     ray = _ray()
     if ray.is_initialized():
-        return
+        return ray
     kept = {each: signal.getsignal(each) for each in (signal.SIGINT, signal.SIGTERM)}
     try:
         ray.init(address=address, log_to_driver=False, configure_logging=False, **options)
     except Exception as error:  # Ray raises bare ones too
-        raise _away(address, _cause(error)) from error
+        raise _away(address, cause(error)) from error
     finally:  # a stage has its own handlers
         for each, handler in kept.items():
             signal.signal(each, handler)
+    return ray
 
 
 def _close_to_others() -> None:
@@ -175,7 +185,7 @@ def _away(address: str, why: str) -> MachineError:
     )
 
 
-def _cause(error: BaseException) -> str:
+def cause(error: BaseException) -> str:
     """Return the first line of an error."""
     lines = str(error).strip().splitlines()
     return lines[0] if lines else type(error).__name__
@@ -252,9 +262,9 @@ class _Map:
         try:
             found = self._ray.get(ref, timeout=_FETCH_S)
         except self._ray.exceptions.RayTaskError as error:  # ours answer with `Raised`
-            raise RuntimeError(f"cannot cross machines: {_cause(error.cause)}") from error
+            raise RuntimeError(f"cannot cross machines: {cause(error.cause)}") from error
         except self._ray.exceptions.RayError as error:
-            self._deal.lose(attempt, _cause(error))
+            self._deal.lose(attempt, cause(error))
             return
         if isinstance(found, Raised):
             found.error.add_note(found.trace)
@@ -340,7 +350,7 @@ class _Map:
         try:
             found: Identity | str = self._ray.get(ref, timeout=_FETCH_S)
         except self._ray.exceptions.RayError as error:
-            return f"cannot work: {_cause(error)}"
+            return f"cannot work: {cause(error)}"
         if isinstance(found, str):
             return found
         if not self._shared.has_answer(node):

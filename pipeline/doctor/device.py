@@ -58,12 +58,12 @@ def check_device(
             f"runtime.threads: {opened.threads} threads wait for each other on {cores} cores",
             f"set it to {cores}, before results count",
         )
-    check_ranks_here(opened.device, machine.ranks)
-    if opened.device.type == "cpu" and machine.ranks > 1 and machine.ranks * opened.threads > cores:
+    here = machine.ranks if machine.engine == "local" else 1  # else they are in the cluster
+    check_ranks_here(opened.device, here)
+    if opened.device.type == "cpu" and here > 1 and here * opened.threads > cores:
         yield warn(
             "params.yaml",
-            f"machine.ranks: {machine.ranks} processes of {opened.threads} threads share "
-            f"{cores} cores",
+            f"machine.ranks: {here} processes of {opened.threads} threads share {cores} cores",
             "lower it, or runtime.threads before results count",
         )
     if machine.count_workers() > 2 * cores:

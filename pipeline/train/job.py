@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 
 from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
+from pipeline.compute.identity import identify
 from pipeline.compute.params import RuntimeParams
 from pipeline.ground.params import Task, Unchecked
 from pipeline.train.checkpoint import Checkpoints
@@ -74,7 +75,7 @@ def train_rank(job: Job, ranks: Ranks) -> Generator[Told, None, None]:
     training = open_training(plan, parts, open_runtime(job.runtime), ranks=ranks)
     if ranks.count > 1:
         start = {"training": job.key, "first weights": digest(training.learner.models)}
-        ranks.agree({**training.runtime.fingerprint(), **start})
+        ranks.agree({**training.runtime.fingerprint(), "code": identify().code, **start})
     checkpoints = Checkpoints(job.checkpoints, training.identity())
     done = training.resume(checkpoints)
     yield Told(done + 1, training.info())

@@ -9,7 +9,6 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from pathlib import Path
 from typing import Any, TypeVar
 
 import torch
@@ -158,24 +157,24 @@ def digest(models: Sequence[nn.Module]) -> str:
 
 
 @contextmanager
-def joined(number: int, count: int, *, device: str, place: Path | None) -> Iterator[Ranks]:
+def joined(number: int, count: int, *, device: str, place: str | None) -> Iterator[Ranks]:
     """Join the ranks as one of them, for as long as the block lasts.
 
     Args:
         number: Of this one.
         count: Of all.
         device: Type of the device that tensors lie on: `cpu` or `cuda`.
-        place: A file that does not exist yet, where they meet; None: where torchrun says.
+        place: Where they meet: the URL of a file that does not exist yet, or `tcp://<host>:<port>`
+            of the first one; None: where torchrun says.
 
     Raises:
         LostError: The others do not come.
     """
     backend = "cpu:gloo,cuda:nccl" if device == "cuda" else "gloo"
     timeout = timedelta(seconds=PATIENCE_S)
-    method = "env://" if place is None else place.absolute().as_uri()
     with _exchange():
         dist.init_process_group(
-            backend, init_method=method, timeout=timeout, rank=number, world_size=count
+            backend, init_method=place or "env://", timeout=timeout, rank=number, world_size=count
         )
     yield Ranks(number, count)
     dist.destroy_process_group()  # not after an error: it might wait for one that is gone

@@ -2,10 +2,12 @@
 
 import logging
 import os
+import re
 import shutil
 import signal
 import subprocess
 import sys
+import time
 from functools import partial
 from pathlib import Path
 
@@ -19,6 +21,17 @@ from pipeline.ground.limits import ItemLimits
 from tests.property.test_store_laws import contents, encoding, make_params, make_raw
 from tests.support.closure import ROOT
 from tests.support.raylets import running_cluster
+from tests.support.trainable import make_sources
+from tests.support.trainstage import (
+    edit_params,
+    epochs,
+    here,
+    journal,
+    messages,
+    outputs,
+    start,
+    workspace,
+)
 from tests.unit.compute.test_pool import attack
 
 RAY = MachineParams(workers="auto", progress="none", engine="ray", ranks=1)
@@ -195,3 +208,32 @@ def test_a_cluster_that_was_started_here_ends_with_the_killed_process(monkeypatc
             return
         subprocess.run(["sleep", "0.1"], check=True)
     raise AssertionError(left())
+
+
+@pytest.mark.slow
+def test_ranks_on_two_machines_give_the_bytes_of_one_and_a_lost_one_ends_all(
+    home, raylets, second, monkeypatch
+):
+    sources = make_sources(home / "sources", items=60)
+    changes = {"train": {"strategy": "full", "epochs": 3, "parts": 2, "batch_norm": "batch"}}
+    alone, two, cut = (workspace(home / name, **changes) for name in ("alone", "two", "cut"))
+    assert here(alone, sources, monkeypatch) == 0
+    far = {"engine": "ray", "ranks": 2, "progress": "lines"}
+    for folder in (two, cut):
+        edit_params(folder, machine=far)
+    assert here(two, sources, monkeypatch) == 0
+    assert outputs(two) == outputs(alone)
+    assert [event["kind"] for event in journal(two)] == ["start", *3 * ["epoch"], "end"]
+    edit_params(cut, train={"epochs": 500})
+    process = start(cut, sources)
+    while epochs(cut) < 2:
+        assert process.poll() is None, messages(cut)
+        time.sleep(0.01)
+    raylets.send(second, signal.SIGKILL)
+    assert process.wait(timeout=200) == 4
+    assert re.match(
+        r"error: train: rank [01] of 2: its process or machine is lost \(.*\), so all ranks were "
+        r"ended \(run `dvc repro`: it goes on from the last epoch",
+        messages(cut)[-1],
+    )
+    assert "epoch 1" in "\n".join(messages(cut))  # what a rank logs there is seen here

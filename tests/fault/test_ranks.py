@@ -12,14 +12,14 @@ import numpy as np
 import psutil
 import pytest
 import torch
-import yaml
 
 from pipeline.ground.errors import IntegrityError, MachineError
-from pipeline.train.launch import run_ranks
+from pipeline.train.local_ranks import run_ranks
 from pipeline.train.parts import add_parts
 from tests.support.closure import ROOT
 from tests.support.trainable import make_sources
 from tests.support.trainstage import (
+    edit_params,
     epochs,
     here,
     journal,
@@ -58,11 +58,7 @@ def sources(tmp_path_factory):
 
 
 def set_ranks(folder, ranks):
-    path = folder / "params.yaml"
-    params = yaml.safe_load(path.read_text(encoding="utf-8"))
-    params["machine"]["ranks"] = ranks
-    path.write_text(yaml.safe_dump(params), encoding="utf-8")
-    return folder
+    return edit_params(folder, machine={"ranks": ranks})
 
 
 def ranks_of(process) -> list[psutil.Process]:

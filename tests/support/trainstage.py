@@ -53,6 +53,16 @@ def workspace(folder, **changes):
     return folder
 
 
+def edit_params(folder, **changes):
+    """Change values of some sections of the params of a folder, and give the folder."""
+    path = folder / "params.yaml"
+    params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    for section, values in changes.items():
+        params[section] |= values
+    path.write_text(yaml.safe_dump(params), encoding="utf-8")
+    return folder
+
+
 def options(sources) -> list[str]:
     paths = {name: getattr(sources, name) for name in sources.__dataclass_fields__}
     paths |= {name: f"out/{name}" for name in OUTS} | {"recipe": "recipe.json"}
