@@ -53,12 +53,25 @@ def add(commands: Commands) -> None:
         ("decode-timeout", _seconds, 10.0, "seconds for reading one item; more: 422"),
         ("timeout", _seconds, 30.0, "seconds for a request; more: 504"),
         ("queue", _count(1), 256, "items that may wait; more: 429"),
+        ("rate", _count(1), None, "items a minute for each client; more: 429 (default: any)"),
+        ("decimals", _count(0, 15), None, "of all numbers in answers (default: as they are)"),
         ("poll", _seconds, 10.0, "seconds between two looks at where the alias leads"),
     )
     for name, kind, default, text in options:
         shown = f"{text} (default: {default:g})" if default is not None else text
         own = _OWN_NAMES.get(name, name.replace("-", "_"))
         serve.add_argument(f"--{name}", dest=own, type=kind, default=default, help=shown)
+    less = serve.add_mutually_exclusive_group()
+    less.add_argument(
+        "--top-only",
+        action="store_true",
+        help="answer with the label and its probability, without the others, and explain nothing",
+    )
+    less.add_argument(
+        "--label-only",
+        action="store_true",
+        help="answer with the label, without any probability, and explain nothing",
+    )
     serve.set_defaults(run=_serve)
 
 
@@ -87,6 +100,7 @@ def _serve(arguments: argparse.Namespace) -> int:
     from pipeline.serving.access import read_access  # slow to import, all
     from pipeline.serving.replicas.limits import Limits
     from pipeline.serving.replicas.loader import Loader
+    from pipeline.serving.request.disclosure import Disclosure, Shown
     from pipeline.serving.run import run
     from pipeline.serving.server import Address
     from pipeline.version.process.resident import ResidentOptions
@@ -95,11 +109,13 @@ def _serve(arguments: argparse.Namespace) -> int:
     access = read_access(arguments.token_file, arguments.cors_origin)
     limits = Limits(
         max_bytes=arguments.max_bytes,
-        max_items=min(arguments.max_items, arguments.queue),
+        max_items=min(arguments.max_items, arguments.queue, arguments.rate or arguments.queue),
         max_size=arguments.max_size,
         timeout_s=arguments.timeout,
         queue=arguments.queue,
+        per_minute=arguments.rate,
     )
+    shown: Shown = "label" if arguments.label_only else "top" if arguments.top_only else "all"
     options = ResidentOptions(
         decoders=arguments.decoders or len(os.sched_getaffinity(0)),
         most=limits.max_size,
@@ -107,4 +123,12 @@ def _serve(arguments: argparse.Namespace) -> int:
     )
     loader = Loader(arguments.model, options, queue=limits.queue, timeout_s=limits.timeout_s)
     address = Address(arguments.host, arguments.port)
-    return run(loader, limits, address, access, poll_s=arguments.poll, say=say)
+    return run(
+        loader,
+        limits,
+        address,
+        access,
+        Disclosure(arguments.decimals, shown),
+        poll_s=arguments.poll,
+        say=say,
+    )

@@ -38,9 +38,7 @@ class Access:
         Raises:
             Refusal: It has none, or another one.
         """
-        scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-        given = bearer.strip() if scheme.lower() == "bearer" else ""
-        given = given or request.headers.get("x-api-key", "").strip()
+        given = sent_token(request)
         # All are compared, each in constant time: the time says nothing of any.
         if sum(hmac.compare_digest(given.encode(), token) for token in self.tokens):
             return
@@ -53,6 +51,13 @@ class Access:
                 + (', error="invalid_token"' if given else "")
             },
         )
+
+
+def sent_token(request: Request) -> str:
+    """Return the token that a request came with, known or not; empty without one."""
+    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
+    given = bearer.strip() if scheme.lower() == "bearer" else ""
+    return given or request.headers.get("x-api-key", "").strip()
 
 
 def read_access(token_file: Path | None, origins: Sequence[str]) -> Access:

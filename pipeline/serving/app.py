@@ -1,5 +1,6 @@
 """The HTTP interface: what may be asked, and in what form it is answered."""
 
+import time
 from http import HTTPStatus
 from typing import Any
 from urllib.parse import quote
@@ -22,6 +23,7 @@ from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.serving.replicas.service import Service
 from pipeline.serving.replicas.words import words_of
 from pipeline.serving.request import contract
+from pipeline.serving.request.disclosure import Disclosure
 from pipeline.serving.request.handler import Handler
 from pipeline.serving.request.protocols import (
     add_models,
@@ -30,14 +32,23 @@ from pipeline.serving.request.protocols import (
     named,
     refusal_in_form,
 )
+from pipeline.serving.request.rates import Rates
 from pipeline.serving.request.schemas import facts_of
+
+EVERYTHING = Disclosure()
 
 _ALIVE = ("/healthz", "/livez")
 _READY = ("/ready", "/readyz", "/ping")
 """What Kubernetes, SageMaker and MLflow call the same."""
 
 
-def make_app(service: Service, limits: Limits, access: Access, metrics: Metrics) -> FastAPI:
+def make_app(
+    service: Service,
+    limits: Limits,
+    access: Access,
+    metrics: Metrics,
+    disclosure: Disclosure = EVERYTHING,
+) -> FastAPI:
     """Return the application.
 
     Args:
@@ -45,6 +56,7 @@ def make_app(service: Service, limits: Limits, access: Access, metrics: Metrics)
         limits: Of requests.
         access: Who may ask.
         metrics: Counts requests; the service counts its batches there too.
+        disclosure: What goes out of answers.
     """
     app = FastAPI(
         title="rootstock serve",
@@ -55,13 +67,14 @@ def make_app(service: Service, limits: Limits, access: Access, metrics: Metrics)
         redirect_slashes=False,
         description=contract.ABOUT,
     )
-    handler = Handler(service, limits, metrics)
+    rates = Rates(limits.per_minute, time.monotonic, by_token=bool(access.tokens))
+    handler = Handler(service, limits, metrics, disclosure, rates)
     check = [Depends(access.check)] if access.tokens else []
     closed, opened = APIRouter(dependencies=check), APIRouter()
     _add_predictions(closed, handler)
     add_predictions(closed, service, handler)
-    add_models(closed, service)
-    _add_model(closed, service, limits, metrics)
+    add_models(closed, service, disclosure)
+    _add_model(closed, service, limits, metrics, disclosure)
     add_states(opened, service)
     _add_status(opened, service)
     app.include_router(closed)
@@ -128,11 +141,14 @@ def _add_status(router: APIRouter, service: Service) -> None:
         return JSONResponse({**versions, **_fields(service.identity)})
 
 
-def _add_model(router: APIRouter, service: Service, limits: Limits, metrics: Metrics) -> None:
+def _add_model(
+    router: APIRouter, service: Service, limits: Limits, metrics: Metrics, disclosure: Disclosure
+) -> None:
     @router.get("/model", **contract.MODEL)
     async def model() -> Response:
         replica = service.replica
         facts = {name: replica.facts.get(name) for name in facts_of(replica.input)}
+        facts["explains"] = bool(facts["explains"]) and disclosure.explains
         more = {
             "waiting": replica.waiting,
             f"{replica.input.many}_per_second": replica.speed,

@@ -8,14 +8,16 @@ from pipeline.serving.replicas.limits import Limits
 from pipeline.serving.replicas.loader import Loader
 from pipeline.serving.replicas.metrics import Metrics
 from pipeline.serving.replicas.service import Service
+from pipeline.serving.request.disclosure import Disclosure
 from pipeline.serving.server import Address, address_of, listen, serve
 
 
-def run(
+def run(  # noqa: PLR0913 (each is an option of the user)
     loader: Loader,
     limits: Limits,
     address: Address,
     access: Access,
+    disclosure: Disclosure,
     *,
     poll_s: float,
     say: Callable[[str], None],
@@ -27,6 +29,7 @@ def run(
         limits: Of requests.
         address: Where.
         access: Who may ask.
+        disclosure: What goes out of answers.
         poll_s: Between two looks at where an alias leads.
         say: Prints.
 
@@ -47,5 +50,5 @@ def run(
             f"({loader.what}); how to ask: {url}/docs (Ctrl-C ends it)\n"
         )
 
-    app = make_app(service, limits, access, metrics)
+    app = make_app(service, limits, access, metrics, disclosure)
     return serve(app, service, taken, timeout_s=limits.timeout_s, ready=ready)

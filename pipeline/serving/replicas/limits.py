@@ -24,6 +24,9 @@ class Limits:
     queue: int
     """Items that wait, of all requests."""
 
+    per_minute: int | None = None
+    """Items of one client; None: any number."""
+
     @property
     def max_bytes_held(self) -> int:
         """Bytes of bodies in memory, of all requests that are being read or wait."""
@@ -37,7 +40,7 @@ class Limits:
             item.size: self.max_size,
             "timeout_s": self.timeout_s,
             "queue": self.queue,
-        }
+        } | ({} if self.per_minute is None else {"per_minute": self.per_minute})
 
 
 _BODIES = 16

@@ -14,7 +14,9 @@ from pipeline.serving.replicas.metrics import Metrics
 from pipeline.serving.replicas.replica import Replica
 from pipeline.serving.replicas.service import Service
 from pipeline.serving.request.body import Held, read_body
+from pipeline.serving.request.disclosure import Disclosure
 from pipeline.serving.request.parse import Parsed, parse_body
+from pipeline.serving.request.rates import Rates
 from pipeline.serving.request.shapes import Shapes
 
 
@@ -36,9 +38,20 @@ class Handler:
         service: What is served.
         limits: Of requests.
         metrics: Counts items.
+        disclosure: What goes out of answers.
+        rates: How often each client may ask.
     """
 
-    def __init__(self, service: Service, limits: Limits, metrics: Metrics) -> None:
+    def __init__(
+        self,
+        service: Service,
+        limits: Limits,
+        metrics: Metrics,
+        disclosure: Disclosure,
+        rates: Rates,
+    ) -> None:
+        self.disclosure = disclosure
+        self._rates = rates
         self._service = service
         self._limits = limits
         self._metrics = metrics
@@ -78,23 +91,26 @@ class Handler:
             Refusal: It is not answered.
         """
         ends = asyncio.get_running_loop().time() + self._limits.timeout_s
+        self._rates.take(request, 1)
         async with read_body(request, self._limits, self._held) as body:
             item = self._service.input
             parsed = await read(body, Shapes(item, self._limits.max_items))
             files = list(parsed.items)
+            self._rates.take(request, len(files) - 1)
             if kind == "explain" and len(files) > 1:
                 raise unprocessable(
                     f"too_many_{item.many}", f"one {item.one} is explained at a time"
                 )
             replica = self._service.replica  # of now: until here another version may have come
-            if kind == "explain" and not replica.facts.get("explains"):
+            explains = replica.facts.get("explains") and self.disclosure.explains
+            if kind == "explain" and not explains:
                 raise Refusal(
-                    HTTPStatus.NOT_FOUND, "no_explanation", "this version cannot explain itself"
+                    HTTPStatus.NOT_FOUND, "no_explanation", "this version is not explained here"
                 )
             rows = await _wait(request, replica.submit(files, kind), ends, self._limits.timeout_s)
         for row in rows:
             self._metrics.item(row.get("error"))
-        return replica, rows, parsed
+        return replica, [self.disclosure.row(row) for row in rows], parsed
 
 
 async def _wait(request: Request, jobs: list[Job], ends: float, timeout_s: float) -> list[Row]:

@@ -138,8 +138,14 @@ def _split(place: str, raw: bytes) -> Iterator[bytes]:
         at = end
 
 
-def write_infer(replica: Replica, rows: Sequence[Row], infer: Infer) -> Any:
+def write_infer(replica: Replica, rows: Sequence[Row], infer: Infer, columns: Sequence[str]) -> Any:
     """Return the answer to a request.
+
+    Args:
+        replica: What answered.
+        rows: Its answers.
+        infer: The request.
+        columns: Those that go out.
 
     Raises:
         Refusal: An item cannot be used, or an output is asked for that there is not.
@@ -148,7 +154,6 @@ def write_infer(replica: Replica, rows: Sequence[Row], infer: Infer) -> Any:
         if row["error"] is not None:
             code, _, detail = row["error"].partition(": ")
             raise unprocessable(code, f"{replica.input.one} {number}: {detail}")
-    columns = replica.columns
     unknown = [name for name in infer.outputs or () if name not in columns]
     if unknown:
         raise unprocessable(
@@ -165,14 +170,14 @@ def write_infer(replica: Replica, rows: Sequence[Row], infer: Infer) -> Any:
     }
 
 
-def describe_model(replica: Replica) -> dict[str, Any]:
-    """Return the metadata of the version."""
+def describe_model(replica: Replica, columns: Sequence[str]) -> dict[str, Any]:
+    """Return the metadata of the version, which answers with some columns."""
     return {
         "name": replica.identity.model,
         "versions": [replica.identity.version],
         "platform": "rootstock",
         "inputs": [{"name": replica.input.column, "datatype": "BYTES", "shape": [-1]}],
-        "outputs": [{**each, "shape": [-1]} for each in _tensors(replica.columns)],
+        "outputs": [{**each, "shape": [-1]} for each in _tensors(columns)],
     }
 
 

@@ -15,6 +15,7 @@ from pipeline.serving.replicas.http_errors import Refusal
 from pipeline.serving.replicas.replica import Identity, Replica
 from pipeline.serving.replicas.service import Service
 from pipeline.serving.request import contract
+from pipeline.serving.request.disclosure import Disclosure
 from pipeline.serving.request.handler import Handler
 from pipeline.serving.request.infer import (
     HEADER_LENGTH,
@@ -67,11 +68,12 @@ def add_predictions(router: APIRouter, service: Service, handler: Handler) -> No
 
         _find(service, request)
         replica, rows, infer = await handler.answer_as(request, read)
-        content = write_infer(replica, rows, infer)
+        columns = handler.disclosure.columns(replica.columns)
+        content = write_infer(replica, rows, infer, columns)
         return JSONResponse(content, headers=named(replica.identity))
 
 
-def add_models(router: APIRouter, service: Service) -> None:
+def add_models(router: APIRouter, service: Service, disclosure: Disclosure) -> None:
     """Add the paths that describe the model."""
 
     @router.get("/v1/models", include_in_schema=False)
@@ -95,7 +97,7 @@ def add_models(router: APIRouter, service: Service) -> None:
     @router.get("/v2/models/{name}/versions/{version}", include_in_schema=False)
     async def v2_model(request: Request) -> Response:
         replica = _find(service, request)
-        return JSONResponse(describe_model(replica))
+        return JSONResponse(describe_model(replica, disclosure.columns(replica.columns)))
 
 
 def add_states(router: APIRouter, service: Service) -> None:
