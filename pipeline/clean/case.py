@@ -10,6 +10,7 @@ import pandas as pd
 from pipeline.clean.kept_probes import KeptProbes
 from pipeline.clean.near import NearDuplicates, NearRule
 from pipeline.ground.params import Task
+from pipeline.manifest.forgotten import Forgotten, forgotten, read_forgettings
 from pipeline.manifest.manifest import KEPT
 from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import Pin, read_pins
@@ -33,6 +34,8 @@ class Rules:
     """By item id: `pins.read_pins`."""
     decisions: Mapping[str, Decision] = field(default_factory=dict)
     """By item id: `review.read_review`."""
+    forgotten: Forgotten = field(default_factory=Forgotten)
+    """What must not be used: `forgotten.read_forgettings`."""
 
     @classmethod
     def read(
@@ -43,7 +46,8 @@ class Rules:
         Raises:
             DataError: A file of reviews is wrong.
         """
-        return cls(task, clean, split, read_pins(review, raw), read_review(review, raw))
+        gone = forgotten(read_forgettings(review))
+        return cls(task, clean, split, read_pins(review, raw), read_review(review, raw), gone)
 
 
 class Verdict(NamedTuple):

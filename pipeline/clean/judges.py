@@ -18,7 +18,7 @@ from pipeline.clean.leaks import PROOF, identical_leaks, refuse_leaks
 from pipeline.clean.near import NearDuplicates, NearRule, find_near_duplicates
 from pipeline.clean.near_report import near_warnings, refuse_many_near
 from pipeline.clean.stops import refuse_too_many_bad, refuse_unusable
-from pipeline.manifest.manifest import DROPPED, KEPT, QUARANTINED
+from pipeline.manifest.manifest import DROPPED, FORGOTTEN, KEPT, QUARANTINED
 from pipeline.manifest.review import Decision
 from pipeline.manifest.small_classes import place_small_classes
 from pipeline.manifest.split import NOT_GIVEN, assign_splits, plan_splits
@@ -74,6 +74,19 @@ def _decided(table: pd.DataFrame, decisions: Mapping[str, Decision]) -> list[tup
         if len(found) == 1:  # where people decided on copies one by one, on none but these
             decided.append((row, found[0]))
     return decided
+
+
+def by_forgotten(case: Case) -> Iterable[Verdict]:
+    """Drop what was forgotten and came back: by its bytes, or by what they decode to."""
+    table, gone = case.table, case.rules.forgotten
+    is_back = table["id"].isin(gone.ids) | table["content_hash"].isin(gone.contents)
+    rows = table.index[is_back]
+    if len(rows):
+        case.warnings.append(
+            f"{len(rows)} items that were to be forgotten are in the raw data again, and are left "
+            f"out; first: {table['path'].loc[rows[0]]} (`rootstock forget` takes them out)"
+        )
+    return [Verdict(row, DROPPED, FORGOTTEN) for row in rows]
 
 
 def by_label(case: Case) -> Iterable[Verdict]:
@@ -211,6 +224,7 @@ def _useful_keeps(
 
 JUDGES: tuple[Callable[[Case], Iterable[Verdict]], ...] = (
     by_review,
+    by_forgotten,
     by_label,
     by_facts,
     by_missing_label,

@@ -33,6 +33,7 @@ from pipeline.ground.files import read_json
 from pipeline.ground.findings import Finding, demoted, gather, ok, warn
 from pipeline.ground.params import Task, in_force, load_section, load_value, read_params
 from pipeline.ground.stage import PARAMS
+from pipeline.manifest.forgotten import forgotten, read_forgettings
 from pipeline.manifest.manifest import KEPT, SPLITS, reasons
 from pipeline.manifest.params import SplitParams
 from pipeline.manifest.pins import read_pins
@@ -235,7 +236,8 @@ def _judged(
         unseen = set(decisions) - {str(each.id) for each in probes.values()}
         decisions = {key: each for key, each in decisions.items() if key not in unseen}
     pins = read_pins(_REVIEW, raw)
-    rules = Rules(wanted.task, wanted.clean, wanted.split, pins, decisions)
+    gone = forgotten(read_forgettings(_REVIEW))
+    rules = Rules(wanted.task, wanted.clean, wanted.split, pins, decisions, gone)
     like = next((each for each in probes.values() if not each.reason), None)
     part = reader(found.modality)
     unread = part.unread(like)

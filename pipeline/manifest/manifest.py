@@ -27,6 +27,8 @@ META = "meta."
 KEPT, QUARANTINED, DROPPED = "kept", "quarantined", "dropped"
 STATUSES = (KEPT, QUARANTINED, DROPPED)
 SPLITS = ("train", "val", "test")
+FORGOTTEN = "forgotten"
+"""The reason of what must not even be shown."""
 
 REASONS = {
     "unsafe_path": "the path leaves the data folder, or names no regular file; it was not opened",
@@ -41,6 +43,7 @@ REASONS = {
     "near_duplicate_of": "nearly the same item stands in a more protected split",
     "untrained": "no item of its class falls in train, and `split.small_classes` is drop",
     "review": "a person decided so, in the folder review/",
+    FORGOTTEN: "it was to be forgotten, by a decision in review/forgotten/, and came back",
 }
 """Codes that `reason` can hold for items of every modality, and what each says."""
 

@@ -11,7 +11,7 @@ from typing import Any
 import pandas as pd
 
 from pipeline.ground.params import Task
-from pipeline.manifest.manifest import DROPPED, KEPT
+from pipeline.manifest.manifest import DROPPED, FORGOTTEN, KEPT
 from pipeline.modality.facts import facts, modality_of
 
 PER_REASON = 12
@@ -141,7 +141,7 @@ def _reasons(table: pd.DataFrame) -> Iterator[Reason]:
     lost = table[table["status"] != KEPT]
     groups = [(status, code, rows) for (status, code), rows in lost.groupby(["status", "reason"])]
     for status, code, rows in sorted(groups, key=lambda g: (g[0] == DROPPED, -len(g[2]), g[1])):
-        is_beside = code in (*_BESIDE, "conflict")
+        is_beside = code in (*_BESIDE, "conflict", FORGOTTEN)
         shown = () if is_beside else rows_of(rows.head(PER_REASON))
         yield Reason(str(code), str(status), len(rows), shown)
 
