@@ -11,6 +11,7 @@ from pipeline.commands import (
     checking,
     data,
     export,
+    forget,
     history,
     predict,
     promotion,
@@ -61,7 +62,7 @@ def command_line() -> argparse.ArgumentParser:
     """Return the parser of all subcommands."""
     parser = argparse.ArgumentParser("rootstock", description="Transfer learning, traced.")
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    modules = (running, checking, data, search, promotion, predict, serve, export, history)
+    modules = (running, checking, data, search, promotion, predict, serve, export, history, forget)
     for module in modules:
         module.add(commands)
     return parser

@@ -75,6 +75,7 @@ ROOMS = (
     "doctor",
     "fsck",
     "reviewing",
+    "forgetting",
     "commands",
     "cli",
 )
