@@ -12,6 +12,7 @@ from starlette.requests import Request
 
 from pipeline.ground.errors import ParamsError
 from pipeline.serving.replicas.http_errors import Refusal
+from pipeline.serving.request.tokens import sent_token
 
 VARIABLE = "ROOTSTOCK_TOKEN"
 """Environment variable with a token: a command line can be read by others on the machine."""
@@ -51,13 +52,6 @@ class Access:
                 + (', error="invalid_token"' if given else "")
             },
         )
-
-
-def sent_token(request: Request) -> str:
-    """Return the token that a request came with, known or not; empty without one."""
-    scheme, _, bearer = request.headers.get("authorization", "").partition(" ")
-    given = bearer.strip() if scheme.lower() == "bearer" else ""
-    return given or request.headers.get("x-api-key", "").strip()
 
 
 def read_access(token_file: Path | None, origins: Sequence[str]) -> Access:

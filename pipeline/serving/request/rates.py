@@ -9,8 +9,8 @@ from http import HTTPStatus
 
 from starlette.requests import Request
 
-from pipeline.serving.access import sent_token
 from pipeline.serving.replicas.http_errors import Refusal
+from pipeline.serving.request.tokens import sent_token
 
 _MINUTE_S = 60.0
 _MOST_CLIENTS = 65_536
