@@ -13,6 +13,7 @@ from pipeline.modality.types.probe import Probe
 from pipeline.store.spill import Piece, Place
 
 ROWS_AT_ONCE = 4096
+CARRIES = pa.map_(pa.string(), pa.int64())
 TYPES = {int: pa.int64(), str: pa.large_string()}
 
 Ints = npt.NDArray[np.int64]
@@ -51,6 +52,7 @@ class KeptProbes(Sequence[Probe]):
                 ("reason", pa.large_string()),
                 ("detail", pa.large_string()),
                 ("notes", pa.list_(pa.large_string())),
+                ("carries", CARRIES),
                 ("sketch", pa.large_binary()),
             ]
         )
@@ -110,6 +112,13 @@ class KeptProbes(Sequence[Probe]):
         for batch in self._batches:
             yield from map(tuple, batch.column("notes").to_pylist())
 
+    def carries(self) -> Iterator[tuple[int, Sequence[tuple[str, int]]]]:
+        """Yield place and kinds of the probes of items that tell of people and places."""
+        for number, batch in enumerate(self._batches):
+            column = batch.column("carries")
+            for row in np.flatnonzero(np.diff(column.offsets.to_numpy())):
+                yield number * ROWS_AT_ONCE + int(row), column[row].as_py()
+
     def sketches(self, places: Iterable[int]) -> Sequence[Piece]:
         """Return the sketches at some places; each is read when it is asked for."""
         return _Sketches(self._batches, np.asarray(places, dtype=np.int64))
@@ -129,7 +138,7 @@ class _Sketches(Sequence[Piece]):
 
 
 def _batches(probes: Iterator[Probe], schema: pa.Schema) -> Iterator[pa.RecordBatch]:
-    unknown = (None,) * (len(schema) - 6)
+    unknown = (None,) * (len(schema) - 7)
     while some := list(islice(probes, ROWS_AT_ONCE)):
         rows = [
             (
@@ -139,6 +148,7 @@ def _batches(probes: Iterator[Probe], schema: pa.Schema) -> Iterator[pa.RecordBa
                 each.reason,
                 each.detail,
                 each.notes,
+                each.carries,
                 each.sketch,
             )
             for each in some
@@ -151,8 +161,7 @@ def _batches(probes: Iterator[Probe], schema: pa.Schema) -> Iterator[pa.RecordBa
 
 
 def _probe(values: Iterable[Any]) -> Probe:
-    digest, *own, content_hash, reason, detail, notes, sketch = values
+    digest, *own, content_hash, reason, detail, notes, carries, sketch = values
     is_known = any(each is not None for each in own)
-    return Probe(
-        digest, tuple(own) if is_known else (), content_hash, sketch, reason, detail, tuple(notes)
-    )
+    facts_ = tuple(own) if is_known else ()
+    return Probe(digest, facts_, content_hash, sketch, reason, detail, tuple(notes), tuple(carries))

@@ -15,7 +15,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.clean.kept_probes import ROWS_AT_ONCE, KeptProbes
+from pipeline.clean.kept_probes import CARRIES, ROWS_AT_ONCE, KeptProbes
 from pipeline.ground.errors import IntegrityError, PipelineError
 from pipeline.ground.files import replacing
 from pipeline.ground.tables import reading_parquet
@@ -42,6 +42,7 @@ def _schema(modality: str) -> pa.Schema:
             ("reason", pa.string()),
             ("detail", pa.string()),
             ("notes", pa.list_(pa.string())),
+            ("carries", CARRIES),
             (of.sketch, pa.binary()),
         ]
     )
@@ -122,7 +123,7 @@ def _read(path: Path, schema: pa.Schema) -> Iterator[Probe]:
             raise IntegrityError(path, "must have the columns of a probe", got=names)
         for batch in table.iter_batches(ROWS_AT_ONCE):
             for row in batch.to_pylist():
-                digest, *own, content_hash, reason, detail, notes, sketch = row.values()
+                digest, *own, content_hash, reason, detail, notes, carries, sketch = row.values()
                 is_whole = reason is None
                 yield Probe(
                     id=digest,
@@ -132,6 +133,7 @@ def _read(path: Path, schema: pa.Schema) -> Iterator[Probe]:
                     reason=reason,
                     detail=detail,
                     notes=tuple(notes),
+                    carries=tuple(carries),
                 )
 
 
@@ -147,7 +149,7 @@ def _kept(piece: Piece | None, spill: Place) -> Piece | None:
 
 def _table(probes: Sequence[Probe], schema: pa.Schema, name_notes: Collection[str]) -> pa.Table:
     """Lay probes into columns; notes that depend on an item's name are left out."""
-    unknown = (None,) * (len(schema) - 6)
+    unknown = (None,) * (len(schema) - 7)
     rows = [
         (
             each.id,
@@ -156,6 +158,7 @@ def _table(probes: Sequence[Probe], schema: pa.Schema, name_notes: Collection[st
             each.reason,
             each.detail,
             [note for note in each.notes if note not in name_notes],
+            each.carries,
             each.sketch,
         )
         for each in probes

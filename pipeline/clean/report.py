@@ -36,6 +36,8 @@ class Findings:
     """The section on near-duplicates."""
     summary: Mapping[str, Any]
     """What the modality says of the items that are kept: `Reader.summary`."""
+    carried: Mapping[str, Any]
+    """What items tell of people and places: `carried_section`."""
     warnings: Sequence[str]
     review: Mapping[str, Any]
     """People's decisions, as `describe_decisions` gives them."""
@@ -76,6 +78,7 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
         },
         "near_duplicates": dict(findings.near),
         "review": findings.review,
+        "metadata": dict(findings.carried),
         "notes": _notes(kept),
         **findings.summary,
         "warnings": [*findings.warnings, *far, *_absent_classes(kept, is_classification)],

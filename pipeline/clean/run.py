@@ -8,6 +8,7 @@ from typing import Any
 
 import pandas as pd
 
+from pipeline.clean.carried import carried_section, carried_warnings, refuse_carriers
 from pipeline.clean.case import Case, Rules
 from pipeline.clean.judges import hear
 from pipeline.clean.kept_probes import KeptProbes
@@ -69,7 +70,8 @@ def clean_items(
         known: What an earlier build saw of files, and where sketches wait.
 
     Raises:
-        DataError: Too much is bad, or what is left cannot be learned from.
+        DataError: Too much is bad, or what is left cannot be learned from; or items carry what
+            `clean.metadata` refuses.
     """
     found = listed.found
     for warning in found.warnings[:_LOGGED]:  # before a rule stops the stage
@@ -79,6 +81,8 @@ def clean_items(
     seen = probe_all(raw, listed.openable, look, machine, known=known.probes)
     probes = KeptProbes.keep(seen, found.modality, known.spill)
     table = tabulate(listed, probes)
+    if rules.clean.metadata == "refuse":
+        refuse_carriers(table, probes, part, where=str(raw))
     try:
         cleaned = judge(table, probes, found, rules, where=str(raw), spill=known.spill)
     except DataError:
@@ -108,6 +112,7 @@ def judge(
     case = Case(table, probes, rules, found.modality, where, spill, [*found.warnings])
     hear(case)
     near = near_section(case.near, case.near_rule)
+    carried = carried_section(table, probes, case.reader, rules.clean.metadata)
     filled = table.loc[case.filled.index, ["path"]].assign(label=case.filled)
     findings = Findings(
         task=rules.task,
@@ -118,7 +123,12 @@ def judge(
         filled=filled,
         near=near | {"identical_across_splits": len(case.identical)},
         summary=case.reader.summary(case.kept(*facts(found.modality).columns)),
-        warnings=[*case.warnings, *doubts(table, case.reader)],
+        carried=carried,
+        warnings=[
+            *case.warnings,
+            *carried_warnings(carried, case.reader),
+            *doubts(table, case.reader),
+        ],
         review=reviewed,
         placed=case.placed.moved,
     )

@@ -8,7 +8,7 @@ from typing import Any
 from pipeline.commands.output import Commands, say
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.params import Task, in_force, load_section, load_value, read_params
-from pipeline.ground.stage import PARAMS, start_logging
+from pipeline.ground.stage import PARAMS, signals, start_logging
 from pipeline.raw.params import DataParams
 from pipeline.suspects.reasons import REASONS
 
@@ -23,7 +23,9 @@ def add(commands: Commands) -> None:
 
 
 def _add_data(commands: Commands) -> None:
-    data = commands.add_parser("data", help="look at how the data changed, and hold splits")
+    data = commands.add_parser(
+        "data", help="look at how the data changed, hold splits, take out what names people"
+    )
     kinds = data.add_subparsers(dest="data_command", required=True, metavar="COMMAND")
     pin = kinds.add_parser(
         "pin", help="write down where split.small_classes put items, so that they stay there"
@@ -53,6 +55,38 @@ def _add_data(commands: Commands) -> None:
         "--fail-on-moved", action="store_true", help="end with 3 where an item changed its split"
     )
     diff.set_defaults(run=_data_diff)
+    _add_strip(kinds)
+
+
+def _add_strip(kinds: Commands) -> None:
+    strip = kinds.add_parser(
+        "strip",
+        help="copy a raw folder without GPS, serial numbers, names, comments, thumbnails",
+        description="Copy a raw folder without what its files tell of people, places and machines. "
+        "Pictures keep their coded data and decode to the same pixels, which is checked for each. "
+        "What cannot be written so is left out and named. RAW is not changed.",
+    )
+    strip.add_argument("raw", type=Path, metavar="RAW", help="the raw folder, unpacked")
+    strip.add_argument("out", type=Path, metavar="OUT", help="the copy; it must not be there yet")
+    strip.add_argument(
+        "--texts",
+        choices=("keep", "mask"),
+        default="keep",
+        help="of e-mail addresses, phone numbers, and numbers of cards, accounts and machines in "
+        "texts: count them, or write [e-mail], [phone] ... in their place (default: keep)",
+    )
+    strip.add_argument(
+        "--column",
+        metavar="NAME",
+        help="of the texts in tables, or .txt for text files (default: data.text of params.yaml)",
+    )
+    strip.add_argument(
+        "--workers",
+        type=int,
+        metavar="N",
+        help="processes that decode (default: machine.workers of params.yaml)",
+    )
+    strip.set_defaults(run=_data_strip)
 
 
 def _add_metrics(commands: Commands) -> None:
@@ -115,6 +149,33 @@ def _data_pin(arguments: argparse.Namespace) -> int:
     file, new = add_pins(REVIEW, Path(data.path), report)
     told = f"{file} has {new} new rows: commit it" if new else f"{file} needs no new row"
     say(f"{len(report.get('placed', ()))} items are not in the split of their own hash; {told}\n")
+    return 0
+
+
+def _data_strip(arguments: argparse.Namespace) -> int:
+    from pipeline.compute.engine import MachineParams  # slow to import, all
+    from pipeline.strip.run import Options, strip_folder
+    from pipeline.strip.told import told
+
+    params = read_params(PARAMS)
+    data = load_section(params, "data", DataParams, path=PARAMS)
+    machine = load_section(params, "machine", MachineParams, path=PARAMS).here()
+    if arguments.workers is not None:
+        if arguments.workers < 1:
+            raise ParamsError(
+                "rootstock data strip",
+                "must be 1 or more",
+                field="--workers",
+                got=arguments.workers,
+            )
+        machine = machine.model_copy(update={"workers": arguments.workers})
+    text = arguments.column or data.text
+    options = Options(text, data.encoding, arguments.texts, machine)
+    start_logging(sys.stderr)
+    with signals("rootstock data strip", remedy="run the same command again"):
+        summary = strip_folder(arguments.raw, arguments.out, options)
+    is_masked = text is None or arguments.texts == "mask"
+    say(told(summary, arguments.raw, arguments.out, is_masked=is_masked))
     return 0
 
 

@@ -28,6 +28,7 @@ ROOMS = (
     "picture.files",
     "picture.sets",
     "picture.read",
+    "picture.strip",
     "picture.shelf",
     "picture.net.cpu",
     "picture.net",
@@ -36,6 +37,7 @@ ROOMS = (
     "picture.show",
     "text.files",
     "text.read",
+    "text.strip",
     "weights",
     "text.shelf",
     "text.net",
@@ -76,6 +78,7 @@ ROOMS = (
     "fsck",
     "reviewing",
     "forgetting",
+    "strip",
     "commands",
     "cli",
 )

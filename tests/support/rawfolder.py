@@ -30,6 +30,7 @@ def clean_params(**changes):
         "near_turns": False,
         "max_near_frac": 0.2,
         "leaks": "refuse",
+        "metadata": "report",
     }
     return PictureCleanParams(**usual | changes)
 

@@ -28,6 +28,7 @@ def text_params(**changes):
         "near_correlation": 0.8,
         "max_near_frac": 0.5,
         "leaks": "refuse",
+        "metadata": "report",
     }
     return TextCleanParams(**usual | changes)
 

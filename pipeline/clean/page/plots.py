@@ -2,6 +2,8 @@
 
 from pathlib import Path
 
+from pipeline.clean.carried import COLUMNS as CARRIED_COLUMNS
+from pipeline.clean.carried import carriers
 from pipeline.clean.case import Rules
 from pipeline.clean.page.samples import rows_of
 from pipeline.clean.report import balance
@@ -16,7 +18,7 @@ from pipeline.raw.visible import safe_cell
 
 
 def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> None:
-    """Write the sheet of quarantined items, the table behind the plot of the balance, and fills."""
+    """Write the sheet of quarantined items, the table of the balance, fills and carriers."""
     manifest = cleaned.manifest
     bad = manifest[manifest["status"] == QUARANTINED]
     items, limits = report(cleaned.modality), reader(cleaned.modality).look(rules.clean)
@@ -42,3 +44,14 @@ def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> N
             fills = [map(safe_cell, row) for row in cleaned.filled.itertuples(index=False)]
             named = [dict(zip(("path", "label"), row, strict=True)) for row in fills]
             write_rows(scratch / "filled.csv", named, columns=("path", "label"))
+        if cleaned.report["metadata"]["items"]:
+            write_rows(scratch / "carried.csv", _carried(cleaned), columns=CARRIED_COLUMNS)
+
+
+def _carried(cleaned: Cleaned) -> list[dict[str, str]]:
+    """Return all items that tell of people and places, with the kinds of what they tell."""
+    paths = cleaned.table["path"].array
+    return [
+        {"path": safe_cell(paths[each.row]), "kinds": " ".join(kind for kind, _ in each.kinds)}
+        for each in carriers(cleaned.table, cleaned.probes)
+    ]

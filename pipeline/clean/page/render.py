@@ -89,6 +89,7 @@ def write_page(
         previews=make_previews(items, raw, showcase.rows(), look, machine),
         checks=_checks(report, showcase, items.words, has_near=near is not None),
         balance=find_balance(report["counts"]),
+        carried=reader(cleaned.modality).carried,
         kept_items=items.kept(report, manifest[manifest["status"] == KEPT]),
         reasons=reasons(cleaned.modality),
     )
@@ -131,6 +132,13 @@ def _checks(
         Check(alike, "look-alike pair", "look-alike pairs", no_alike, "near"),
         Check(filled, "label filled in", "labels filled in", None, "fills"),
         Check(decided, "decision of people", "decisions of people", None, "review"),
+        Check(
+            report["metadata"]["items"],
+            f"{words.one} with metadata",
+            f"{words.many} with metadata",
+            f"no metadata in {words.many}",
+            "metadata",
+        ),
         Check(noted, f"note on {words.many}", f"notes on {words.many}", None, "notes"),
     ]
 

@@ -83,6 +83,10 @@ class CleanParams(IgnoreParams):
     leaks: Literal["refuse", "drop"]
     """Of equal or nearly equal items across given splits: stop, or mend as above."""
 
+    metadata: Literal["report", "refuse"]
+    """What items tell of people, places and machines besides what is learned from: count it by
+    kind, or stop."""
+
 
 class ExplainParams(Section):
     """`explain`: which items are looked at closely, and how the test split is cut in parts."""

@@ -23,3 +23,5 @@ class Probe:
     reason: str | None = None
     detail: str = ""
     notes: tuple[str, ...] = ()
+    carries: tuple[tuple[str, int], ...] = ()
+    """Kinds of what it tells of people and places, and how often, sorted: `Reader.carried`."""

@@ -138,6 +138,13 @@ class Reader(Protocol):
     name_notes: Collection[str]
     """Notes that depend on an item's name."""
 
+    carried: Mapping[str, str]
+    """Kinds of what an item tells of people and places besides what is learned from, in the order
+    in which they are told, and what each means."""
+
+    personal: Collection[str]
+    """Kinds that lead to a person, a place or one machine."""
+
     placeholder: str
     """What stands for an item that is lacking, as an example."""
 

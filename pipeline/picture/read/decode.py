@@ -8,6 +8,7 @@ Axes: H = height, W = width, C = the channels red, green, blue.
 """
 
 import hashlib
+import re
 import struct
 import threading
 import warnings
@@ -85,6 +86,11 @@ _WARNINGS_LOCK = threading.Lock()
 """`warnings.catch_warnings` is not thread-safe before Python 3.14, and servers have threads."""
 
 _RAISE = " (`clean.max_pixels`, or --max-pixels, sets how many may be)"
+
+_QUOTED = re.compile(
+    r"(?<=Token too long)(.*)|(?<=[Ii]nvalid token)(.*)|(?<=Non-decimal-ASCII)(.*)|:? ?b(['\"]).*\4"
+)
+"""Bytes of the file in what a reader says: they may be a comment, and name a person."""
 
 _CUT = ("truncated", "unexpected end", "eof", "not enough image data")
 """What readers say of a file that ends too early."""
@@ -184,6 +190,22 @@ def decode_noted(
     return planes, told(sorted(notes), found.frames)
 
 
+def read_orientation(raw: bytes) -> int:
+    """Return the EXIF orientation that `open_picture` applies, 1..8; 1 where it applies none.
+
+    Raises:
+        UndecodableImage: As `open_picture`, as far as the header shows it.
+    """
+    with _WARNINGS_LOCK, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        image = _open_header(raw, str(picture_format(raw[:HEAD_BYTES])))
+        try:
+            orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
+        except _ERRORS:
+            return 1
+    return int(orientation) if orientation in _TURNS else 1
+
+
 def resize(pixels: Pixels, spec: DecodeSpec) -> Pixels:
     """Bring a decoded picture to the size of a spec, with antialiasing.
 
@@ -255,11 +277,12 @@ def _ask_reader(raw: bytes, kind: str) -> str:
     try:
         Image.OPEN[kind][0](BytesIO(raw), "")
     except _ERRORS as error:
-        return str(error)
+        return _QUOTED.sub("", str(error))
     return "no reader for it"
 
 
 def _explain(text: str, part: str) -> UndecodableImage:
+    text = _QUOTED.sub("", text)
     lowered = text.lower()
     if any(each in lowered for each in ("pixel mode", "unsupported", "unknown photometric")):
         return UndecodableImage("unsupported_mode", text)

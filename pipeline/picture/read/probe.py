@@ -3,7 +3,7 @@
 It imports what that takes and no more: workers start sooner.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
@@ -11,6 +11,7 @@ from typing import Any, Literal
 from pipeline.ground.limits import ItemLimits
 from pipeline.modality.types.probe import Probe
 from pipeline.picture.files import FORMATS
+from pipeline.picture.read.carried import find_carried, shows_more
 from pipeline.picture.read.decode import open_picture
 from pipeline.picture.read.limits import item_limits
 from pipeline.picture.read.spec import NOTES as PICTURE_NOTES
@@ -51,15 +52,19 @@ class Limits:
 
     def probe(self, content: bytes, path: str) -> Probe:
         """Decode a file in full; a bad one is an answer, not an error."""
+        kinds, small = find_carried(content)
         try:
             picture = self.open(content)
         except UndecodableImage as error:
-            return Probe(reason=error.reason, detail=error.detail)
+            return Probe(reason=error.reason, detail=error.detail, carries=_carries(kinds))
+        if small and shows_more(small, picture.pixels):
+            kinds |= {"shows_more"}
         return Probe(
             facts=(picture.width, picture.height, picture.source_mode, picture.format),
             content_hash=picture.pixel_hash,
             sketch=thumbnail(picture.pixels).tobytes(),
             notes=(*picture.notes, *_notes(picture, Path(path).suffix.lower())),
+            carries=_carries(kinds),
         )
 
     def named(self, probe: Probe, path: str) -> Probe:
@@ -78,6 +83,10 @@ class Limits:
         return open_picture(
             content, background=(0, 0, 0), max_pixels=self.max_pixels, animated=self.animated
         )
+
+
+def _carries(kinds: Iterable[str]) -> tuple[tuple[str, int], ...]:
+    return tuple((kind, 1) for kind in sorted(kinds))
 
 
 def _notes(picture: Picture, extension: str) -> Iterator[str]:

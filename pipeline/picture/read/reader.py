@@ -9,7 +9,8 @@ import pandas as pd
 from pipeline.modality.types.probe import Probe
 from pipeline.modality.types.protocols import RawFolder
 from pipeline.picture import files
-from pipeline.picture.read import decode, deep, probe, spec, thumbnail, tiff
+from pipeline.picture.read import blocks, carried, decode, deep, exif, probe, spec, thumbnail, tiff
+from pipeline.picture.read.carried import CARRIED, PERSONAL
 from pipeline.picture.read.near_search import PictureSketches
 from pipeline.picture.read.params import PictureCleanParams
 from pipeline.picture.read.thumbnail_match import TURNS
@@ -27,6 +28,8 @@ class PictureReader:
     notes = probe.NOTES
     alarms = probe.ALARMS
     name_notes = frozenset({probe.EXTENSION_NOTE})
+    carried = CARRIED
+    personal = PERSONAL
     placeholder = "'image not available'"
     resembling = "one camera, forms, X-rays"
     repeated = "a burst, one film"
@@ -50,9 +53,8 @@ class PictureReader:
 
     def code(self) -> str:
         """Return a digest of the code that decides what is seen of a picture."""
-        return code_digest(
-            decode, deep, files, spec, probe, sniff, thumbnail, tiff, versions=decode.VERSIONS
-        )
+        modules = (blocks, carried, decode, deep, exif, files, spec, probe, sniff, thumbnail, tiff)
+        return code_digest(*modules, versions=decode.VERSIONS)
 
     def look(self, params: PictureCleanParams) -> probe.Limits:
         """Return how files are looked at."""

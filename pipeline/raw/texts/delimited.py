@@ -5,6 +5,7 @@ a quote or a carriage return within it is itself. What a cell of text holds stay
 """
 
 import csv
+import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -59,6 +60,16 @@ class Delimited:
     def text_of(self, cells: Sequence[str]) -> str:
         """Return the text in a row, as it stands there."""
         return cells[self._place]
+
+    def written(self, cells: Sequence[str], text: str) -> str:
+        """Return a row with another text as a line of this table, without its end."""
+        changed = [*cells]
+        changed[self._place] = text
+        if self._is_plain:
+            return self._separator.join(changed)
+        line = io.StringIO()
+        csv.writer(line, delimiter=self._separator, lineterminator="").writerow(changed)
+        return line.getvalue()
 
     def rows(self, start: Place | None = None) -> Iterator[tuple[Place, list[str]]]:
         """Read rows with their places, from that of a row on; lines without anything are none.

@@ -46,6 +46,10 @@ class JsonLines:
             raise RawFault("damaged", f"its {self._column!r} is {kind}, and no text")
         return value if isinstance(value, str) else as_cell(value) or None
 
+    def written(self, record: Mapping[str, Any], text: str) -> str:
+        """Return a row with another text as a line of this table, without its end."""
+        return json.dumps({**record, self._column: text})
+
     def rows(self, start: Place | None = None) -> Iterator[tuple[Place, dict[str, Any]]]:
         """Read rows with their places, from that of a row on; blank lines are none.
 

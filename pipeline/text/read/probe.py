@@ -11,8 +11,9 @@ from typing import Any
 from pipeline.ground.limits import ItemLimits
 from pipeline.modality.types.probe import Probe
 from pipeline.text.read.language import find_language
-from pipeline.text.read.limits import LIMITS
+from pipeline.text.read.limits import LIMITS, MAX_CHARS
 from pipeline.text.read.marks import find_marks
+from pipeline.text.read.personal import count_personal
 from pipeline.text.read.plain import UndecodableText, copy_key, decode, has_visible, plain
 from pipeline.text.read.shingles import sketch
 
@@ -56,6 +57,7 @@ class TextLook:
             content_hash=hashlib.sha256(key.encode()).hexdigest(),
             sketch=sketch(key),
             notes=find_marks(text),
+            carries=tuple(count_personal(text[:MAX_CHARS]).items()),
         )
 
     def named(self, probe: Probe, path: str) -> Probe:

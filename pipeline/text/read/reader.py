@@ -12,9 +12,10 @@ from pipeline.modality.types.probe import Probe
 from pipeline.modality.types.protocols import RawFolder
 from pipeline.store.previous_build import code_digest
 from pipeline.store.spill import Piece, Place
-from pipeline.text.read import language, marks, plain, probe, shingles
+from pipeline.text.read import language, marks, personal, plain, probe, shingles
 from pipeline.text.read.near_search import TextSketches
 from pipeline.text.read.params import TextCleanParams
+from pipeline.text.read.personal import CARRIED
 
 
 class TextReader:
@@ -24,6 +25,8 @@ class TextReader:
     notes = marks.NOTES
     alarms = marks.ALARMS
     name_notes = frozenset[str]()
+    carried = CARRIED
+    personal = frozenset(CARRIED)
     placeholder = "'n/a' or 'no comment'"
     resembling = "forms, one question about many things"
     repeated = "edits of one text, quotations"
@@ -40,6 +43,7 @@ class TextReader:
         return code_digest(
             language,
             marks,
+            personal,
             plain,
             probe,
             shingles,

@@ -40,6 +40,8 @@ class NumberReader:
     notes: Mapping[str, str] = {}
     alarms = frozenset[str]()
     name_notes = frozenset[str]()
+    carried: Mapping[str, str] = {}
+    personal = frozenset[str]()
     placeholder = "'0'"
     resembling = "lists of zeros"
     repeated = "rounded lists"

@@ -1,0 +1,1 @@
+"""Texts without what leads to a person."""
