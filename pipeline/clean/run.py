@@ -70,8 +70,7 @@ def clean_items(
         known: What an earlier build saw of files, and where sketches wait.
 
     Raises:
-        DataError: Too much is bad, or what is left cannot be learned from; or items carry what
-            `clean.metadata` refuses.
+        DataError: As `judge`.
     """
     found = listed.found
     for warning in found.warnings[:_LOGGED]:  # before a rule stops the stage
@@ -81,8 +80,6 @@ def clean_items(
     seen = probe_all(raw, listed.openable, look, machine, known=known.probes)
     probes = KeptProbes.keep(seen, found.modality, known.spill)
     table = tabulate(listed, probes)
-    if rules.clean.metadata == "refuse":
-        refuse_carriers(table, probes, part, where=str(raw))
     try:
         cleaned = judge(table, probes, found, rules, where=str(raw), spill=known.spill)
     except DataError:
@@ -105,9 +102,11 @@ def judge(
     """Judge all items of a table from `tabulate`, and report; the table is used up.
 
     Raises:
-        DataError: Too much is bad, the given splits leak (a proof is written), or what is left
-            cannot be learned from.
+        DataError: Items carry what `clean.metadata` refuses, too much is bad, the given splits leak
+            (a proof is written), or what is left cannot be learned from.
     """
+    if rules.clean.metadata == "refuse":
+        refuse_carriers(table, probes, reader(found.modality), where=where)
     reviewed = describe_decisions(table, rules.decisions)
     case = Case(table, probes, rules, found.modality, where, spill, [*found.warnings])
     hear(case)
