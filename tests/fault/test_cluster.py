@@ -145,7 +145,7 @@ def test_machines_with_other_code_or_other_bits_are_left_out_by_name(home, rayle
     assert found == [str(each) for each in range(100)]
     assert f"machine {old_host} is not used: has other code" in caplog.text
     assert f"machine {odd_host} is not used: computes other bits" in caplog.text
-    assert "engine: 1 of 3 machines" in caplog.text
+    assert re.search(r"engine: 1 of \d machines", caplog.text)  # one that was removed may be listed
     raylets.remove(old)
     raylets.remove(odd)
 

@@ -172,9 +172,11 @@ def test_data_that_were_added_since_are_not_passed_over(project, data_diff):
 
 
 def test_an_impossible_sheet_is_one_line(project, data_diff):
-    (line,) = data_diff("--sheet", "stages", code=4).err.splitlines()
+    (project / "taken.png").mkdir()
+    (line,) = data_diff("--sheet", "taken.png", code=4).err.splitlines()
     assert line.startswith("error: ")
-    assert "stages: Is a directory" in line
+    assert "taken.png: Is a directory" in line
+    (project / "taken.png").rmdir()
 
 
 def test_a_side_without_a_manifest_is_named(project, data_diff):
