@@ -123,6 +123,7 @@ def _recipe(parts: int) -> Recipe:
         test_views=1,
         monitor="loss",
         patience=0,
+        privacy=None,
     )
     optim = OptimParams(
         name="adamw",

@@ -280,10 +280,14 @@ class Unchecked:
         raw: What params.yaml holds.
         name: Of the section.
         path: Of params.yaml, for messages.
+        chosen: What data chose in place of `auto`, in all sections, by `section.key`.
     """
 
-    def __init__(self, raw: dict[str, Any], name: str, path: Path) -> None:
+    def __init__(
+        self, raw: dict[str, Any], name: str, path: Path, chosen: Mapping[str, Any] | None = None
+    ) -> None:
         self._raw, self._name, self._path = raw, name, path
+        self.chosen = dict(chosen or {})
 
     def auto(self, known: Iterable[str]) -> list[str]:
         """Return those of some params, each `section.key`, that are `auto`, in this section."""

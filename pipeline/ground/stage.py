@@ -237,7 +237,7 @@ def _sections(main: Callable[..., None], choices: Mapping[str, Any]) -> list[Any
     for name in wanted:
         kind = hints[name]
         if kind is Unchecked:
-            sections.append(Unchecked(raw, name, PARAMS))
+            sections.append(Unchecked(raw, name, PARAMS, choices))
             continue
         is_section = isinstance(kind, type) and issubclass(kind, Section)
         load = load_section if is_section else load_value

@@ -65,6 +65,7 @@ class Bundle:
         input_size: Shape of an input that the backbone's weights were trained with.
         dropout: Of the head, in training.
         views: Of an item, whose outputs are averaged, as codes of `Net.view`; (0,): as it is.
+        privacy: What is promised of the units of train, and all that decides it; None: nothing.
     """
 
     version: int
@@ -87,6 +88,7 @@ class Bundle:
     input_size: tuple[int, ...]
     dropout: float
     views: tuple[int, ...]
+    privacy: dict[str, Any] | None = None
 
     @property
     def num_outputs(self) -> int:
@@ -97,6 +99,8 @@ class Bundle:
         """Write the bundle as JSON; equal bundles give equal bytes."""
         plain = {each.name: getattr(self, each.name) for each in fields(self)}
         del plain["modality"]
+        if self.privacy is None:
+            del plain["privacy"]
         parts = {"decode": self.decode.to_dict(), "normalization": self.normalization.to_dict()}
         write_json(path, {**plain, **parts, **write_modality(self.modality)})
 
@@ -171,7 +175,12 @@ def load_network(model: Path, bundle: Bundle) -> Network:
     """
     tensors, _ = load_tensors(model)
     backbone = net(bundle.modality).build(bundle.architecture)
-    head = Head(backbone.pooled_dim(bundle.pooling), bundle.num_outputs, dropout=bundle.dropout)
+    head = Head(
+        backbone.pooled_dim(bundle.pooling),
+        bundle.num_outputs,
+        dropout=bundle.dropout,
+        unit=bundle.privacy is not None,
+    )
     network = Network(
         backbone, head, normalization=bundle.normalization, pooling=bundle.pooling
     ).eval()

@@ -29,16 +29,21 @@ class Head(nn.Module):
         in_features: D.
         out_features: K.
         dropout: Share of features set to zero while training, in [0, 1).
+        unit: Make each item's features a vector of length 1, before the mean is taken from it and
+            after, and divide by no deviation: so no feature of any item is longer than 1.
     """
 
     mean: Tensor
     std: Tensor
 
-    def __init__(self, in_features: int, out_features: int, *, dropout: float) -> None:
+    def __init__(
+        self, in_features: int, out_features: int, *, dropout: float, unit: bool = False
+    ) -> None:
         super().__init__()
         self.in_features = in_features
         self.out_features = out_features
         self.dropout = dropout
+        self.unit = unit
         self.weight = nn.Parameter(torch.zeros(out_features, in_features))
         self.bias = nn.Parameter(torch.zeros(out_features))
         self.register_buffer("mean", torch.zeros(in_features))
@@ -75,8 +80,12 @@ class Head(nn.Module):
             generator: Of dropout; None takes torch's own. Unused in eval mode.
         """
         with torch.autocast(features_BD.device.type, enabled=False):
-            scaled = self._drop(self.scale(features_BD), generator)
-            return functional.linear(scaled, self.weight, self.bias)
+            inputs = self.inputs(features_BD, generator)
+            return functional.linear(inputs, self.weight, self.bias)
+
+    def inputs(self, features_BD: Tensor, generator: torch.Generator | None = None) -> Tensor:
+        """Return what the linear layer takes, float32 [B, D]: scaled, with dropout in training."""
+        return self._drop(self.scale(features_BD), generator)
 
     def by_row(self, features_BD: Tensor) -> Tensor:
         """Return the outputs of eval mode, each row computed by itself.
@@ -92,6 +101,8 @@ class Head(nn.Module):
 
     def scale(self, features_BD: Tensor) -> Tensor:
         """Return features as the linear layer takes them, float32 [B, D]."""
+        if self.unit:
+            return functional.normalize(functional.normalize(features_BD.float()) - self.mean)
         return (features_BD.float() - self.mean) / self.std
 
     def _drop(self, scaled_BD: Tensor, generator: torch.Generator | None) -> Tensor:

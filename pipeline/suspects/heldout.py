@@ -133,6 +133,7 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
         test_views=1,
         monitor="loss",
         patience=0,
+        privacy=None,
     )
     optim = OptimParams(
         name="adamw",

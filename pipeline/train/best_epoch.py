@@ -13,10 +13,12 @@ class Best:
 
     Args:
         monitor: `loss` on validation, or the name of a validation metric.
+        last: Take the last epoch instead, however it did.
     """
 
-    def __init__(self, monitor: str) -> None:
+    def __init__(self, monitor: str, *, last: bool = False) -> None:
         self.monitor = monitor
+        self.last = last
         self.epoch = 0
         """0: there was none yet."""
         self.value: float | None = None
@@ -35,7 +37,7 @@ class Best:
             Whether it is.
         """
         value = report.val_loss if self.monitor == "loss" else report.metrics[self.monitor]
-        if self.value is not None:
+        if self.value is not None and not self.last:
             better = value > self.value if self.direction == "max" else value < self.value
             if not better:
                 return False

@@ -13,6 +13,7 @@ from pipeline.ground.params import Task, Unchecked
 from pipeline.train.checkpoint import Checkpoints
 from pipeline.train.inputs import Sources, open_parts
 from pipeline.train.plan import Plan, Recipe
+from pipeline.train.private.rules import check_choices
 from pipeline.train.progress import show
 from pipeline.train.ranks import Ranks, digest
 from pipeline.train.recipe.params import LossParams
@@ -71,6 +72,8 @@ def train_rank(job: Job, ranks: Ranks) -> Generator[Told, None, None]:
         PipelineError: As for `open_parts`, `open_training` and `fit`.
     """
     parts = open_parts(job.sources)
+    if job.recipe.train.privacy is not None:
+        check_choices(job.augment.chosen)
     plan = Plan(job.task, job.target, job.recipe, job.loss, parts.augment(job.augment))
     training = open_training(plan, parts, open_runtime(job.runtime), ranks=ranks)
     if ranks.count > 1:

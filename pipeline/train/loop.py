@@ -64,8 +64,9 @@ class EpochReport:
     lr: float
     """Learning rate of its last step."""
 
-    train_loss: float
-    """Mean over the epoch's steps, while the weights moved, with augmentation and dropout."""
+    train_loss: float | None
+    """Mean over the epoch's steps, while the weights moved, with augmentation and dropout; None
+    where it must not be known."""
 
     val_loss: float
     """The same loss on validation, after the epoch, without label smoothing."""
@@ -79,7 +80,8 @@ class EpochReport:
     def values(self) -> dict[str, float]:
         """Return its numbers under flat names; those of validation begin with `val_`."""
         scores = {f"val_{name}": value for name, value in self.metrics.items()}
-        return {"lr": self.lr, "train_loss": self.train_loss, "val_loss": self.val_loss, **scores}
+        loss = {} if self.train_loss is None else {"train_loss": self.train_loss}
+        return {"lr": self.lr, **loss, "val_loss": self.val_loss, **scores}
 
 
 def fit(
@@ -137,13 +139,13 @@ def predict(learner: Learner, examples: Examples) -> Tensor:
 
 def _train_epoch(
     learner: Learner, train: Examples, recipe: Recipe, method: Method, *, epoch: int
-) -> tuple[float, float]:
-    """Train one epoch; give its mean loss and its last learning rate."""
+) -> tuple[float | None, float]:
+    """Train one epoch; give its mean loss, if it may be known, and its last learning rate."""
     _unfreeze(learner.groups, recipe.train.unfreeze_epochs, epoch)
     _set_training(learner.model, recipe.train.batch_norm)
     generator = numpy_generator(recipe.seed, "order", epoch)
     batches = method.batches(generator.permutation(len(train)), recipe)
-    if train.sizes_N is not None:
+    if train.sizes_N is not None and method.tells_loss:
         batches = make_alike(batches, train.sizes_N, generator)
     sums = torch.zeros(len(batches), 2, device=train.targets_N.device)
     total_steps = recipe.epochs * len(batches)
@@ -162,6 +164,8 @@ def _train_epoch(
         if step % _LOOK_EVERY == _LOOK_EVERY - 1 and sums.device.type == "cpu":
             _refuse_non_finite(sums, epoch)  # elsewhere a look would wait for the device
     _refuse_non_finite(sums, epoch)
+    if not method.tells_loss:
+        return None, lr
     total, weight = sums.double().sum(dim=0).cpu()
     return float(losses.mean(total, weight)), lr
 
@@ -183,7 +187,7 @@ def _batch(train: Examples, recipe: Recipe, items: np.ndarray, epoch: int, *plac
         cutmix=recipe.train.cutmix,
         generator=numpy_generator(recipe.seed, "mix", epoch, *place),
     )
-    return Batch(inputs, train.targets_N[where], train.weights_N[where], mix)
+    return Batch(inputs, train.targets_N[where], train.weights_N[where], mix, items)
 
 
 def validate(

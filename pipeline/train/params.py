@@ -17,6 +17,26 @@ class TargetParams(Section):
     """The label file's column with the labels."""
 
 
+class PrivacyParams(Section):
+    """`train.privacy`: what a trained model may tell of any one unit of train."""
+
+    epsilon: float = Field(ge=0.05, le=100.0)
+    """Of the whole training; smaller tells less."""
+
+    delta: float = Field(gt=0.0, le=0.01)
+    """Chance that more is told; must be below one over the units of train."""
+
+    clip: float = Field(gt=0.0, le=100.0)
+    """Longest gradient of a unit; the noise is in proportion to it, and steps are taken in units of
+    it."""
+
+    center: float = Field(ge=0.0, lt=1.0)
+    """Share of the budget with which the mean of the features is measured; 0: it is not."""
+
+    unit: Literal["item", "group"]
+    """Whose presence is hidden: one item's, or that of all items of a group."""
+
+
 class TrainParams(Section):
     """`train`: what is trained, from where, for how long, and which epoch is kept."""
 
@@ -66,6 +86,9 @@ class TrainParams(Section):
 
     patience: int = Field(ge=0)
     """Epochs without a better one after which training stops; 0: never."""
+
+    privacy: PrivacyParams | None
+    """Differential privacy; null: none is promised."""
 
     @field_validator("monitor")
     @classmethod

@@ -36,7 +36,8 @@ def show(
 
 def _numbers(training: Training, report: EpochReport) -> str:
     monitor = training.best.monitor
-    parts = [f"loss {report.train_loss:.4f}", f"val loss {report.val_loss:.4f}"]
+    parts = [] if report.train_loss is None else [f"loss {report.train_loss:.4f}"]
+    parts.append(f"val loss {report.val_loss:.4f}")
     name = main(report.metrics)
     names = [name] if monitor in ("loss", name) else [name, monitor]
     parts += [f"val {each} {report.metrics[each]:.4f}" for each in names]

@@ -15,6 +15,7 @@ from pipeline.judge.metrics import monitors
 from pipeline.modality.types.params import AugmentSection
 from pipeline.train.params import TrainParams
 from pipeline.train.plan import Plan
+from pipeline.train.private.rules import check_private
 from pipeline.train.recipe.params import LossParams, OptimParams
 
 Strategy = Literal["auto", "head", "top", "full"]
@@ -63,6 +64,7 @@ def check_plan(plan: Plan) -> None:
     check_monitor(plan.task, train.monitor)
     check_recipe(train, plan.recipe.optim, plan.augment)
     prediction_views(plan.augment, train.test_views)
+    check_private(plan)
 
 
 def check_recipe(train: TrainParams, optim: OptimParams, augment: AugmentSection) -> None:

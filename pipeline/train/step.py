@@ -67,6 +67,8 @@ class Batch(NamedTuple):
     targets_B: Tensor
     weights_B: Tensor
     mix: Mix | None
+    items: np.ndarray | None = None
+    """Their places in train."""
 
 
 class Method(NamedTuple):
@@ -77,6 +79,10 @@ class Method(NamedTuple):
 
     step: Callable[[Learner, Batch, Recipe], Tensor]
     """Change the weights; give the sum of the losses and of the weights, without waiting."""
+
+    tells_loss: bool = True
+    """False where the loss on train must not be known; the items of steps are then left as they
+    were drawn."""
 
 
 def equal_parts(order: np.ndarray, recipe: Recipe) -> Sequence[np.ndarray]:
@@ -159,7 +165,7 @@ def _outputs(model: nn.Module, inputs: Tensor) -> Tensor:
 
 def _sums(loss: Loss, outputs_BK: Tensor, batch: Batch) -> tuple[Tensor, Tensor]:
     """Return the sum of the losses and of the weights; a mixed item has two targets."""
-    _, targets_B, weights_B, mix = batch
+    targets_B, weights_B, mix = batch.targets_B, batch.weights_B, batch.mix
     if mix is None:
         return loss.sums(outputs_BK, targets_B, weights_B)
     others = mix.partners_B

@@ -26,7 +26,13 @@ Built: TypeAlias = tuple[nn.Module, Head, Callable[[Split], Examples]]
 them."""
 
 
-def build_model(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
+Measure: TypeAlias = Callable[[torch.Tensor], torch.Tensor]
+"""Unit features [N, D] of train to their mean [D], with noise."""
+
+
+def build_model(
+    plan: Plan, parts: Parts, targets: Targets, train: Split, *, measure: Measure | None = None
+) -> Built:
     """Return what is trained under the strategy of the plan.
 
     Args:
@@ -34,11 +40,14 @@ def build_model(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Bui
         parts: Its backbone becomes a part of the model.
         targets: Decide the outputs.
         train: Items whose pooled features scale the head.
+        measure: Gives their mean, in place of exact numbers; only where training is private.
 
     Raises:
         ParamsError: Features are missing for the strategy.
     """
-    return _STRATEGIES[plan.recipe.train.strategy](plan, parts, targets, train)
+    model, head, examples = _STRATEGIES[plan.recipe.train.strategy](plan, parts, targets)
+    _fit_scaling(plan, parts, head, train, measure)
+    return model, head, examples
 
 
 def trained_groups(plan: Plan, parts: Parts, head: Head) -> list[list[nn.Parameter]]:
@@ -50,20 +59,16 @@ def trained_groups(plan: Plan, parts: Parts, head: Head) -> list[list[nn.Paramet
     return [*parts.backbone.groups(parts.features.cut if strategy == "top" else None), *own]
 
 
-def _head_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
+def _head_strategy(plan: Plan, parts: Parts, targets: Targets) -> Built:
     """Train the head alone, on cached features."""
     pooled = parts.features.require_pooled()
-    head = _head(plan, parts, targets, pooled[train.rows_N])
+    head = _head(plan, parts, targets)
     return head, head, lambda split: split.of_features(pooled)
 
 
-def _full_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
-    """Train every layer, on rows of the store.
-
-    Where pooled features were computed, the head starts scaled to them.
-    """
-    pooled = parts.features.pooled
-    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
+def _full_strategy(plan: Plan, parts: Parts, targets: Targets) -> Built:
+    """Train every layer, on rows of the store."""
+    head = _head(plan, parts, targets)
 
     def examples(split: Split) -> Examples:
         return _with_sizes(
@@ -73,11 +78,10 @@ def _full_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> 
     return whole_network(parts, head), head, examples
 
 
-def _top_strategy(plan: Plan, parts: Parts, targets: Targets, train: Split) -> Built:
+def _top_strategy(plan: Plan, parts: Parts, targets: Targets) -> Built:
     """Train what is above the cut, on cached activations of what is below."""
     activations = parts.features.require_activations()
-    pooled = parts.features.pooled
-    head = _head(plan, parts, targets, None if pooled is None else pooled[train.rows_N])
+    head = _head(plan, parts, targets)
     ids = parts.store.index["id"].to_numpy()
 
     def examples(split: Split) -> Examples:
@@ -106,12 +110,28 @@ _STRATEGIES = {
 }
 
 
-def _head(plan: Plan, parts: Parts, targets: Targets, pooled_ND: np.ndarray | None) -> Head:
+def _head(plan: Plan, parts: Parts, targets: Targets) -> Head:
+    train = plan.recipe.train
     dim = parts.backbone.pooled_dim(parts.features.meta["pooling"])
-    head = Head(dim, targets.outputs, dropout=plan.recipe.train.dropout)
-    if pooled_ND is not None:
-        head.fit_scaling(torch.from_numpy(pooled_ND))
-    return head
+    return Head(dim, targets.outputs, dropout=train.dropout, unit=train.privacy is not None)
+
+
+def _fit_scaling(
+    plan: Plan, parts: Parts, head: Head, train: Split, measure: Measure | None
+) -> None:
+    """Scale the head to pooled features of train, where they were computed."""
+    privacy = plan.recipe.train.privacy
+    if privacy is not None and privacy.center == 0.0:
+        return
+    if privacy is not None:
+        parts.features.require_pooled(by="train.privacy.center")
+    if parts.features.pooled is None:
+        return
+    pooled_ND = torch.from_numpy(parts.features.pooled[train.rows_N])
+    if measure is None:
+        head.fit_scaling(pooled_ND)
+    else:
+        head.mean.copy_(measure(head.scale(pooled_ND)))
 
 
 def whole_network(parts: Parts, head: Head) -> Network:

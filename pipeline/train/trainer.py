@@ -19,6 +19,7 @@ from pipeline.compute.device import Runtime
 from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import write_json, write_rows
 from pipeline.judge.temperature import fit_temperature
+from pipeline.manifest.manifest import group_numbers
 from pipeline.model.bundle import VERSION, Bundle, Predictor, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network, Upper
@@ -29,6 +30,8 @@ from pipeline.train.inputs import Parts, Rows
 from pipeline.train.loop import EpochReport, Examples, fit, predict, validate
 from pipeline.train.params import TrainParams
 from pipeline.train.plan import Plan
+from pipeline.train.private.mechanism import Mechanism, find_mechanism
+from pipeline.train.private.rules import check_mode
 from pipeline.train.ranks import ALONE, Ranks
 from pipeline.train.recipe.ema import Average
 from pipeline.train.recipe.losses import Loss, build_loss
@@ -36,12 +39,14 @@ from pipeline.train.recipe.optim import build_optimizer
 from pipeline.train.recipe_rules import check_plan, prediction_views
 from pipeline.train.start.blend import SHARES, Candidate, choose, mix
 from pipeline.train.start.start import Start, take_probe
-from pipeline.train.step import Learner, count_batches
+from pipeline.train.step import PLAIN, Learner, count_batches
 from pipeline.train.strategies import build_model, trained_groups, whole_network
 
 log = logging.getLogger(__name__)
 
 _PREDICT_ROWS = 256
+_COLUMNS = ("epoch", "lr", "train_loss")
+"""Of the curve, before those of validation; a private training leaves its loss empty."""
 
 
 @dataclass
@@ -68,6 +73,9 @@ class Training:
     best: Best
     start: Start | None = None
     """None where the head starts from zero."""
+
+    mechanism: Mechanism | None = None
+    """None where no privacy is promised."""
 
     reports: list[EpochReport] = field(default_factory=list)
 
@@ -99,16 +107,20 @@ class Training:
 
         The checkpoint of an epoch is saved when the next report is asked for, so that whoever notes
         reports down has noted all that a resumed training will not give again. Without
-        checkpoints, a training that is killed starts anew.
+        checkpoints, a training that is killed starts anew. A private one saves an epoch before
+        it is told: what others know is never trained again with other noise.
         """
-        recipe = self.plan.recipe
-        reports = fit(self.learner, self.train, self.val, recipe=recipe, done=len(self.reports))
+        recipe, private = self.plan.recipe, self.mechanism
+        done, method = len(self.reports), private.method() if private else PLAIN
+        reports = fit(self.learner, self.train, self.val, recipe=recipe, done=done, method=method)
         while not self.is_over():
             report = next(reports)
             self.reports.append(report)
             self.best.offer(report, self.learner.kept)
+            if private and checkpoints is not None:
+                checkpoints.save(self.learner, self.best, self.reports)
             yield report
-            if checkpoints is not None:
+            if checkpoints is not None and not private:
                 checkpoints.save(self.learner, self.best, self.reports)
 
     def is_over(self) -> bool:
@@ -123,7 +135,7 @@ class Training:
             trained = Trained(self, epoch=self.best.epoch)
         else:
             trained = self._blend(self.start)
-        if self.targets.task == "regression":
+        if self.targets.task == "regression" or self.mechanism is not None:
             return trained
         fitted = fit_temperature(trained.outputs(self.rows.val), self.val.targets_N.cpu().numpy())
         note = f" ({fitted.note})" if fitted.note else ""
@@ -241,7 +253,7 @@ class Trained:
         write_json(kept, self.kept())
         save_model(model, self.training.network())
         rows = [{"epoch": each.epoch, **each.values()} for each in self.training.reports]
-        write_rows(history, rows, columns=list(rows[0]))
+        write_rows(history, rows, columns=list(dict.fromkeys([*_COLUMNS, *rows[0]])))
 
     def kept(self) -> dict[str, Any]:
         """Return what was chosen, and by which numbers: JSON."""
@@ -290,6 +302,7 @@ class Trained:
             input_size=parts.record.expected.input_size,
             dropout=own.plan.recipe.train.dropout,
             views=own.views,
+            privacy=own.mechanism.facts() if own.mechanism else None,
         )
 
 
@@ -324,10 +337,12 @@ def open_training(
     )
     train, val = split("train", rows.train), split("val", rows.val)
     _check_steps(plan.recipe.train, len(train.rows_N))
+    mechanism = _mechanism(plan, parts, rows.train)
     loss = build_loss(
         plan.loss, train.targets_N, weights_N=train.weights_N, classes=len(targets.classes)
     )
-    model, head, examples = build_model(plan, parts, targets, train)
+    measure = mechanism.mean if mechanism else None
+    model, head, examples = build_model(plan, parts, targets, train, measure=measure)
     parts.backbone.speed_up()
     facts = (
         take_probe(plan, parts, train, head, loss) if plan.recipe.train.start == "probe" else None
@@ -349,7 +364,8 @@ def open_training(
         examples,
         train=examples(train),
         val=examples(val),
-        best=Best(plan.recipe.train.monitor),
+        best=Best(plan.recipe.train.monitor, last=mechanism is not None),
+        mechanism=mechanism,
     )
     if facts is not None:
         report = EpochReport(0, 0.0, math.nan, *validate(learner, training.val), 0)
@@ -378,6 +394,17 @@ def _learner(
         model.compile()
     optimizer = build_optimizer(groups, plan.recipe.optim)
     return Learner(model, optimizer, loss, targets.score, runtime.autocast, groups, average)
+
+
+def _mechanism(plan: Plan, parts: Parts, rows_N: np.ndarray) -> Mechanism | None:
+    """Return how a training of some rows keeps to its budget; None where it has none."""
+    params = plan.recipe.train.privacy
+    if params is None:
+        return None
+    check_mode(parts.normalization.mode, parts.record.source)
+    index = parts.store.index.iloc[rows_N]
+    units_N = group_numbers(index) if params.unit == "group" else np.arange(len(rows_N))
+    return find_mechanism(params, plan.recipe, units_N)
 
 
 def _check_steps(train: TrainParams, items: int) -> None:

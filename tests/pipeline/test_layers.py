@@ -93,6 +93,7 @@ HOMES = {
     "onnx": ("pipeline/export/",),
     "onnxruntime": ("pipeline/export/",),
     "cleanlab": ("pipeline/suspects/labels.py",),
+    "opacus": ("pipeline/train/private/accounting.py",),
     "optuna": ("pipeline/tune/study.py",),
     "mlflow": ("pipeline/track/", "pipeline/version/", "pipeline/past/"),
     "jinja2": ("pipeline/pages/",),

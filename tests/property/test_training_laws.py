@@ -37,6 +37,7 @@ def recipe(
             batch_norm="stored",
             monitor="loss",
             patience=0,
+            privacy=None,
         ),
         optim=OptimParams(
             name=optim,

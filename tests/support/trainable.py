@@ -51,6 +51,7 @@ SECTIONS = {
         "batch_norm": "stored",
         "monitor": "loss",
         "patience": 0,
+        "privacy": None,
     },
     "optim": {
         "name": "adamw",

@@ -31,6 +31,7 @@ def recipe(name="adamw", momentum=0.9, epochs=6) -> Recipe:
             batch_norm="batch",
             monitor="loss",
             patience=0,
+            privacy=None,
         ),
         optim=OptimParams(
             name=name,

@@ -30,6 +30,7 @@ TRAIN = {
     "batch_norm": "stored",
     "monitor": "loss",
     "patience": 0,
+    "privacy": None,
 }
 OPTIM = {
     "name": "sgd",

@@ -1,0 +1,1 @@
+"""Differentially private training: sampled units, clipped gradients, noise that is kept nowhere."""
