@@ -40,7 +40,5 @@ def normals(words: Words, count: int) -> npt.NDArray[np.float64]:
     radii = np.sqrt(-2.0 * np.log(uniforms(words, pairs)))
     angles = 2.0 * np.pi * uniforms(words, pairs)
     drawn = np.concatenate([radii * np.cos(angles), radii * np.sin(angles)])
-    total: npt.NDArray[np.float64] = (
-        drawn[: count * _SUMMANDS].reshape(_SUMMANDS, count).sum(axis=0)
-    )
-    return total / np.sqrt(_SUMMANDS)
+    summands = drawn[: count * _SUMMANDS].reshape(_SUMMANDS, count)
+    return np.asarray(summands.sum(axis=0) / np.sqrt(_SUMMANDS), dtype=np.float64)
