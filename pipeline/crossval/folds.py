@@ -67,7 +67,7 @@ def split_folds(
     rows = np.arange(len(index))
     if params.items == "trainval":
         rows = rows[index["split"].isin(["train", "val"]).to_numpy()]
-    labels, groups = index["label"].iloc[rows], _groups(index.iloc[rows], alike)
+    labels, groups = index["label"].iloc[rows], groups_together(index.iloc[rows], alike)
     _refuse_small_classes(labels, groups, params, task)
     strata = _strata(labels, task, folds=params.folds)
     folds = []
@@ -92,7 +92,7 @@ def _strata(labels: pd.Series, task: Task, *, folds: int) -> np.ndarray:
     return np.floor(ranks * count / len(ranks)).astype(np.int64)
 
 
-def _groups(index: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:
+def groups_together(index: pd.DataFrame, alike: pd.DataFrame | None) -> np.ndarray:
     """Number what goes together: groups, an item without one by itself, and what looks alike."""
     groups = pd.factorize(group_names(index))[0].astype(np.int64)
     if alike is None:

@@ -404,6 +404,7 @@ SECTIONS = (
     "crossval",
     "suspects",
     "explain",
+    "privacy",
     "runtime",
     "tracking",
     "registry",

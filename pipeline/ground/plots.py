@@ -154,6 +154,22 @@ def roc_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> None:
         add_legend(axes, loc="lower right")
 
 
+def log_roc_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> None:
+    """Draw true-positive over false-positive rates on logarithmic axes; rates of 0 are left out."""
+    with _square(path, title) as axes:
+        lines = {
+            name: (x[(x > 0) & (y > 0)], y[(x > 0) & (y > 0)]) for name, (x, y) in curves.items()
+        }
+        least = min(
+            [0.1, *(float(ends.min()) for line in lines.values() for ends in line if len(ends))]
+        )
+        axes.plot([least, 1], [least, 1], color=PALE, lw=1.0, ls="--", label="chance")
+        _draw_curves(axes, lines, drawstyle="steps-post")
+        axes.set(xscale="log", yscale="log", xlim=(least, 1.0), ylim=(least, 1.05))
+        axes.set(xlabel="false-positive rate", ylabel="true-positive rate")
+        add_legend(axes, loc="lower right")
+
+
 def pr_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> None:
     """Draw precision over recall as steps, one line for each name."""
     with _square(path, title) as axes:

@@ -16,6 +16,7 @@ from pipeline.repo.lock import LOCK
 from pipeline.track.branches.branch_result import BranchResult
 from pipeline.track.branches.crossval import fold_result
 from pipeline.track.branches.explain import explain_result
+from pipeline.track.branches.privacy import privacy_result
 from pipeline.track.branches.suspects import suspects_result
 from pipeline.track.commits import facts_of
 from pipeline.track.connection import publishing, translated_errors
@@ -26,6 +27,7 @@ from pipeline.track.runs import move_commit
 _BRANCHES: Mapping[str, Callable[..., BranchResult]] = {
     "crossval": fold_result,
     "explain": explain_result,
+    "privacy": privacy_result,
     "suspects": suspects_result,
 }
 """By folder: what gives the result, by the options of its publish stage."""

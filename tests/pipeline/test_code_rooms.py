@@ -12,7 +12,7 @@ from tests.support import rerun
 from tests.support.closure import ROOT
 from tests.support.project import clone, run
 
-GRAPHS = ("", "data/amazon/", "crossval/", "suspects/", "explain/")
+GRAPHS = ("", "data/amazon/", "crossval/", "suspects/", "explain/", "privacy/")
 STATUS = """
 import json, sys
 from pathlib import Path

@@ -23,7 +23,17 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```", re.DOTALL | re.MULTILINE)
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 CODE = re.compile(r"`([^`\n]+)`")
 PROGRAMS = ("rootstock", "make", "dvc", "python")
-FOLDERS = ("pipeline/", "stages/", "tests/", "bench/", "docs/", ".ci/", "crossval/", "suspects/")
+FOLDERS = (
+    "pipeline/",
+    "stages/",
+    "tests/",
+    "bench/",
+    "docs/",
+    ".ci/",
+    "crossval/",
+    "suspects/",
+    "privacy/",
+)
 NO_PARAM = {"csv", "parquet", "zip", "tar", "json", "jsonl", "tfrecord", "py", "yaml", "png"}
 """Suffixes of files whose names begin as a section of params.yaml does: `train.csv`."""
 

@@ -19,6 +19,7 @@ FETCH = yaml.safe_load((ROOT / "data/elpv/dvc.yaml").read_text(encoding="utf-8")
 CROSSVAL = yaml.safe_load((ROOT / "crossval/dvc.yaml").read_text(encoding="utf-8"))
 SUSPECTS = yaml.safe_load((ROOT / "suspects/dvc.yaml").read_text(encoding="utf-8"))
 EXPLAIN = yaml.safe_load((ROOT / "explain/dvc.yaml").read_text(encoding="utf-8"))
+PRIVACY = yaml.safe_load((ROOT / "privacy/dvc.yaml").read_text(encoding="utf-8"))
 STAGES = {
     **GRAPH["stages"],
     "fetch": FETCH["stages"]["fetch"],
@@ -29,6 +30,8 @@ STAGES = {
     "publish_suspects": SUSPECTS["stages"]["publish"],
     "explain": EXPLAIN["stages"]["explain"],
     "publish_explain": EXPLAIN["stages"]["publish"],
+    "privacy": PRIVACY["stages"]["privacy"],
+    "publish_privacy": PRIVACY["stages"]["publish"],
 }
 FREE = {"machine", "tracking", "registry"}
 """Sections that change no result: params of no stage but `publish`."""
@@ -44,7 +47,7 @@ ORDER = (
     "evaluate",
     "publish",
 )
-SETTLED = {"transform", "features", "train", "crossval", "explain"}
+SETTLED = {"transform", "features", "train", "crossval", "explain", "privacy"}
 """Stages that read values in place of `auto`, by an option of their runner."""
 
 
@@ -186,7 +189,9 @@ def test_nothing_persists_and_only_publish_always_runs():
 
 def test_no_stage_of_the_main_graph_reads_the_params_of_a_side_branch():
     for name, stage in GRAPH["stages"].items():
-        assert not {"crossval", "suspects", "explain", "tune"} & set(stage.get("params", [])), name
+        assert not {"crossval", "suspects", "explain", "privacy", "tune"} & set(
+            stage.get("params", [])
+        ), name
 
 
 def test_every_param_of_the_file_is_read_by_some_stage():

@@ -54,6 +54,7 @@ ROOMS = (
     "recipe",
     "crossval",
     "suspects",
+    "membership",
     "explain",
     "picture.explain",
     "text.explain",

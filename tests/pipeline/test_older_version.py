@@ -21,7 +21,16 @@ OLDER = "1e12be9"
 
 RAW = "data/small/raw"
 LEFT = ("artifacts", "audit", "tests", "docs", "bench", "dvc.lock")
-CODE = ("pipeline", "stages", "crossval", "suspects", "explain", "dvc.yaml", "params.yaml")
+CODE = (
+    "pipeline",
+    "stages",
+    "crossval",
+    "suspects",
+    "explain",
+    "privacy",
+    "dvc.yaml",
+    "params.yaml",
+)
 
 
 def choose_params(folder, **optim):

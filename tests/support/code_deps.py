@@ -15,6 +15,7 @@ GRAPHS = (
     "crossval/dvc.yaml",
     "suspects/dvc.yaml",
     "explain/dvc.yaml",
+    "privacy/dvc.yaml",
 )
 COMMAND = re.compile(r"python -m ((?:stages|data)\.[a-z_.]+)")
 

@@ -10,7 +10,7 @@ PAGE = ROOT / "docs/architecture.md"
 BEGIN = "<!-- written by `make deps` -->\n"
 END = "<!-- end -->\n"
 MAIN = ("clean", "weights", "recipe", "transform", "normalize", "features", "train", "evaluate")
-SIDE = ("crossval", "suspects", "explain")
+SIDE = ("crossval", "suspects", "explain", "privacy")
 
 
 @cache

@@ -21,6 +21,8 @@ from pipeline.track.runs import Point, metric_points, utc
 if TYPE_CHECKING:
     from mlflow.entities import Run
 
+_MODEL = "model.safetensors"
+
 
 @dataclass(kw_only=True, eq=False)
 class BranchResult(Result):
@@ -134,3 +136,9 @@ def read_branch_lock(kind: str, past: Past | None) -> Lock:
         ParamsError: It is missing or damaged.
     """
     return Lock.read((past.root if past else Path()) / kind / LOCK)
+
+
+def model_digest(kind: str, lock: Lock) -> str:
+    """Return the digest of the model that a branch read, which its run has as `dvc.model`."""
+    found = [md5 for path, md5 in lock.deps(kind).items() if Path(path).name == _MODEL]
+    return found[0] if found else ""

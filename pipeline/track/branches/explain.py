@@ -8,13 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.files import read_json
-from pipeline.repo.lock import Lock
-from pipeline.track.branches.branch_result import BranchResult, read_branch_lock
+from pipeline.track.branches.branch_result import BranchResult, model_digest, read_branch_lock
 from pipeline.track.result import Past
 from pipeline.track.runs import metric_points
 
 _NAME = "explain"
-_MODEL = "model.safetensors"
 
 
 def explain_result(
@@ -28,7 +26,7 @@ def explain_result(
     """
     lock = read_branch_lock(_NAME, past)
     found: dict[str, Any] = read_json(report)
-    model, metrics = _model(lock), {_NAME: _numbers(found)}
+    model, metrics = model_digest(_NAME, lock), {_NAME: _numbers(found)}
     return BranchResult(
         kind=_NAME,
         lock=lock,
@@ -44,12 +42,6 @@ def explain_result(
         further={"explain.model": model, "explain.warnings": "\n".join(found["warnings"])},
         model=model,
     )
-
-
-def _model(lock: Lock) -> str:
-    """Return the digest that the model's run has as `dvc.model`."""
-    found = [md5 for path, md5 in lock.deps(_NAME).items() if Path(path).name == _MODEL]
-    return found[0] if found else ""
 
 
 def _numbers(report: dict[str, Any]) -> dict[str, Any]:
