@@ -38,7 +38,7 @@ def of_served(served_NK: np.ndarray, targets: Targets, targets_N: Tensor) -> np.
         targets: What they stand for.
         targets_N: As `Targets.encode` gives them.
     """
-    served = torch.from_numpy(served_NK).double()
+    served = torch.tensor(served_NK, dtype=torch.float64)
     if targets.classes:
         outputs = served.clamp(min=_TINY).log()
     else:

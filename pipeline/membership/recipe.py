@@ -81,7 +81,9 @@ def audit_recipe(setting: Setting, known: References, promised: Mapping[str, Any
         pass
     trained = training.finish()
     served = training.targets.serve(trained.outputs(rows), trained.temperature)
-    fits = of_served(served, training.targets, training.targets.encode(store.index["label"][rows]))
+    fits = of_served(
+        served, training.targets, training.targets.encode(store.index["label"].iloc[rows])
+    )
     scores = known.shadows.scores(fits, rows)
     delta = _DELTA if promised is None else float(promised["delta"])
     made = _rehearse(known.shadows, rows, units_R, delta)
