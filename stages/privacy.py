@@ -19,7 +19,7 @@ from pipeline.ground.stage import run_stage
 from pipeline.ground.tables import read_table
 from pipeline.judge.answers import open_subject
 from pipeline.membership.audit import Setting
-from pipeline.membership.params import PrivacyParams
+from pipeline.membership.params import AuditParams
 from pipeline.membership.run import audit, write
 from pipeline.train.inputs import Sources, open_parts
 from pipeline.train.params import TargetParams, TrainParams
@@ -35,7 +35,7 @@ def main(
     schedule: ScheduleParams,
     loss: LossParams,
     augment: Unchecked,
-    privacy: PrivacyParams,
+    privacy: AuditParams,
     runtime: RuntimeParams,
     machine: MachineParams,
     *,

@@ -29,7 +29,7 @@ from pipeline.ground.params import (
 from pipeline.judge.metrics import of_task
 from pipeline.judge.params import EvaluateParams
 from pipeline.manifest.params import SplitParams
-from pipeline.membership.params import PrivacyParams
+from pipeline.membership.params import AuditParams
 from pipeline.modality.sections import candidates, modality_meant, sections
 from pipeline.modality.table import MODALITIES
 from pipeline.modality.types.params import AugmentSection, CleanParams, ExplainParams, ShelfParams
@@ -71,7 +71,7 @@ CLASSES: dict[str, type[Section]] = {
     "machine": MachineParams,
     "suspects": SuspectsParams,
     "explain": ExplainParams,
-    "privacy": PrivacyParams,
+    "privacy": AuditParams,
     "tune": TuneParams,
 }
 """What each section must be that is the same for every modality."""

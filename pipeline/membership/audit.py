@@ -20,7 +20,7 @@ from pipeline.ground.seeds import numpy_generator, pick
 from pipeline.judge.answers import Subject
 from pipeline.membership.coins import halve
 from pipeline.membership.likelihood import of_served
-from pipeline.membership.params import PrivacyParams
+from pipeline.membership.params import AuditParams
 from pipeline.membership.rates import Curve, auc, judge, roc
 from pipeline.membership.shadows import Shadows, train_shadows
 from pipeline.model.head import Head
@@ -55,7 +55,7 @@ class Setting:
 
     plan: Plan
     parts: Parts
-    params: PrivacyParams
+    params: AuditParams
     runtime: Runtime
     machine: MachineParams
     alike: pd.DataFrame | None

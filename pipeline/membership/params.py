@@ -5,7 +5,7 @@ from pydantic import Field
 from pipeline.ground.params import Section
 
 
-class PrivacyParams(Section):
+class AuditParams(Section):
     """`privacy`: how a model is asked which items it was trained on."""
 
     heads: int = Field(ge=8, le=4096)

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from pipeline.membership.coins import Flags
 from pipeline.membership.likelihood import log_likelihood
-from pipeline.membership.params import PrivacyParams
+from pipeline.membership.params import AuditParams
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.optim import build_optimizer, set_lr
 from pipeline.train.recipe.params import OptimParams, ScheduleParams
@@ -82,7 +82,7 @@ def train_shadows(
     inside_SN: Flags,
     *,
     outputs: int,
-    params: PrivacyParams,
+    params: AuditParams,
     generator: np.random.Generator,
 ) -> Shadows:
     """Train a head on each half, and give what all say of all items.

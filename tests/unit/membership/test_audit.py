@@ -9,7 +9,7 @@ from pipeline.ground.tables import write_table
 from pipeline.judge.answers import open_subject
 from pipeline.judge.tasks import JUDGES
 from pipeline.membership.audit import Setting, train_references
-from pipeline.membership.params import PrivacyParams
+from pipeline.membership.params import AuditParams
 from pipeline.membership.recipe import audit_recipe, head_plan
 from pipeline.membership.run import audit, write
 from pipeline.train.inputs import open_parts
@@ -17,7 +17,7 @@ from pipeline.train.recipe_rules import check_plan
 from pipeline.train.trainer import open_training
 from tests.support.trainable import QUIET, cpu, make_sources, plan
 
-PARAMS = PrivacyParams(heads=8, epochs=10, lr=0.01, members=40, shown=5)
+PARAMS = AuditParams(heads=8, epochs=10, lr=0.01, members=40, shown=5)
 
 
 def setting(parts, own, **changes):

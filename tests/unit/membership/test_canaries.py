@@ -7,7 +7,7 @@ import torch
 from pipeline.membership.coins import flip, halve
 from pipeline.membership.likelihood import log_likelihood
 from pipeline.membership.one_run import choose_made, epsilon_bound, guess
-from pipeline.membership.params import PrivacyParams
+from pipeline.membership.params import AuditParams
 from pipeline.membership.rates import judge
 from pipeline.membership.shadows import Shadows, train_shadows
 
@@ -15,9 +15,9 @@ ITEMS, FEATURES, HEADS, DELTA = 1200, 400, 16, 1e-5
 CANARIES = 150
 
 
-def params(**changes) -> PrivacyParams:
+def params(**changes) -> AuditParams:
     values = {"heads": HEADS, "epochs": 30, "lr": 0.03, "members": 1000, "shown": 10}
-    return PrivacyParams(**{**values, **changes})
+    return AuditParams(**{**values, **changes})
 
 
 def items(seed):
