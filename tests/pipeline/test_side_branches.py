@@ -21,6 +21,7 @@ def project(tmp_path_factory):
         crossval={"folds": 2, "val_frac": 0.3},
         suspects={"folds": 3, "epochs": 10, "look_alike": 0.9},
         explain={"checked": 4, "randomizations": 1, "shown": 2, "min_slice": 5},
+        privacy={"heads": 8, "epochs": 5},
         tune={"space": {"optim.lr": {"low": 0.0001, "high": 0.01, "log": True}}},
     )
     run(folder, "dvc", "repro")
@@ -129,6 +130,26 @@ def test_an_explanation_is_one_run_with_a_model_card(project):
     done = run(project, "dvc", "repro", "explain/dvc.yaml:publish")
     assert "Running stage 'explain/dvc.yaml:explain'" not in done.stdout
     assert len(runs(project, "explain")) == 1
+
+
+def test_a_membership_audit_is_one_run_under_the_model(project):
+    done = run(project, "dvc", "repro", "privacy/dvc.yaml:publish")
+    assert "Running stage 'train'" not in done.stdout
+    assert "the model as it is: AUC " in done.stderr + done.stdout
+    ((name, run_id, parent, complete),) = runs(project, "privacy")
+    assert (name.split("-")[0], complete) == ("privacy", "true")
+    main = json.loads((project / "artifacts/evaluate/metrics.json").read_text(encoding="utf-8"))
+    assert metric(project, parent, "accuracy") == main["accuracy"]
+    out = project / "artifacts/privacy"
+    report = json.loads((out / "report.json").read_text(encoding="utf-8"))
+    assert metric(project, run_id, "privacy/model/auc") == report["model"]["auc"]
+    assert (out / "plots/exposed.png").exists()
+    status = run(project, "git", "status", "--short", "--untracked-files=all").stdout
+    assert "artifacts/privacy/report.json" in status
+    assert "exposed.csv" not in status
+    done = run(project, "dvc", "repro", "privacy/dvc.yaml:publish")
+    assert "Running stage 'privacy/dvc.yaml:privacy'" not in done.stdout
+    assert len(runs(project, "privacy")) == 1
 
 
 def test_a_suspect_is_decided_by_a_person_and_the_report_says_so(project):
