@@ -166,6 +166,9 @@ def log_roc_curve(path: Path, curves: Mapping[str, Curve], *, title: str) -> Non
         axes.plot([least, 1], [least, 1], color=PALE, lw=1.0, ls="--", label="chance")
         _draw_curves(axes, lines, drawstyle="steps-post")
         axes.set(xscale="log", yscale="log", xlim=(least, 1.0), ylim=(least, 1.05))
+        for axis in (axes.xaxis, axes.yaxis):
+            axis.set_major_formatter("{x:g}")
+            axis.set_minor_formatter("")
         axes.set(xlabel="false-positive rate", ylabel="true-positive rate")
         add_legend(axes, loc="lower right")
 

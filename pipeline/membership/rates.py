@@ -69,8 +69,13 @@ def judge(members_M: np.ndarray, others_O: np.ndarray) -> dict[str, Any]:
         "auc": round(area, _DIGITS),
         "auc_ci95": {"low": round(low, _DIGITS), "high": round(high, _DIGITS)},
         "balanced_accuracy": round(float((curve.found + 1 - curve.false).max() / 2), _DIGITS),
-        "tpr_at_fpr": {f"{rate:g}": _at(curve, rate) for rate in ASKED},
+        "tpr_at_fpr": {name_of(rate): _at(curve, rate) for rate in ASKED},
     }
+
+
+def name_of(rate: float) -> str:
+    """Return how a false-positive rate is called in reports and metrics."""
+    return f"1_in_{round(1 / rate)}"
 
 
 def _at(curve: Curve, rate: float) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from pipeline.membership.rates import ASKED
+from pipeline.membership.rates import ASKED, name_of
 
 
 def assemble(
@@ -70,7 +70,7 @@ def rates_line(found: Mapping[str, Any]) -> str:
     """Return the rates of members that are found, and the area, on one line."""
     told = [f"AUC {found['auc']:.3f}"]
     for rate in ASKED:
-        at = found["tpr_at_fpr"][f"{rate:g}"]
+        at = found["tpr_at_fpr"][name_of(rate)]
         if not at["possible"]:
             few = f"{found['others']} others are too few"
             told.append(f"{rate:.1%} false alarms: {few}, {1 / rate:.0f} are needed")

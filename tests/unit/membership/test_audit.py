@@ -62,7 +62,7 @@ def test_the_report_tells_of_the_model_and_of_its_recipe(audited):
     )
     assert 0 <= report["recipe"]["epsilon_at_least"] < 3
     assert report["promised"] is None
-    assert not report["model"]["tpr_at_fpr"]["0.01"]["possible"]
+    assert not report["model"]["tpr_at_fpr"]["1_in_100"]["possible"]
     assert "24 others are too few, 100 are needed" in report["findings"][0]
     assert len(found.model.table) == 40
     assert found.model.table["score"].is_monotonic_decreasing

@@ -68,7 +68,7 @@ def test_a_head_that_learned_canaries_by_heart_is_found(planted):
     inside = flip(np.arange(ITEMS), np.random.default_rng(3))
     scores = scores_of(fit(planted[0], planted[1], torch.from_numpy(inside)), planted)
     found = judge(scores[inside], scores[~inside])
-    at = found["tpr_at_fpr"]["0.01"]
+    at = found["tpr_at_fpr"]["1_in_100"]
     assert at["found"]
     assert at["ci95"]["low"] > 0.05
     assert found["auc_ci95"]["low"] > 0.6
@@ -87,7 +87,7 @@ def test_a_head_of_other_items_is_within_chance(planted):
     for seed in range(20):
         inside = flip(np.arange(ITEMS), np.random.default_rng(100 + seed))
         told = judge(scores[inside], scores[~inside])
-        found.append(told["tpr_at_fpr"]["0.01"]["found"])
+        found.append(told["tpr_at_fpr"]["1_in_100"]["found"])
         bounds.append(bound(scores, inside, planted[2]))
         assert abs(told["auc"] - 0.5) < 0.06
     assert sum(found) <= 1

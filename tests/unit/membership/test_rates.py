@@ -34,21 +34,21 @@ def test_exact_intervals_are_those_of_the_tables(hits, of, low, high):
 def test_a_rate_takes_no_more_false_alarms_than_asked():
     others = np.arange(1000.0)
     found = judge(np.full(50, 989.5), others)["tpr_at_fpr"]
-    assert (found["0.01"]["alarms"], found["0.01"]["tpr"]) == (10, 1.0)
-    assert (found["0.001"]["alarms"], found["0.001"]["tpr"]) == (1, 0.0)
-    assert found["0.01"]["found"]
-    assert not found["0.001"]["found"]
+    assert (found["1_in_100"]["alarms"], found["1_in_100"]["tpr"]) == (10, 1.0)
+    assert (found["1_in_1000"]["alarms"], found["1_in_1000"]["tpr"]) == (1, 0.0)
+    assert found["1_in_100"]["found"]
+    assert not found["1_in_1000"]["found"]
 
 
 def test_too_few_others_for_a_rate_are_told():
     found = judge(np.arange(200.0), np.arange(200.0))["tpr_at_fpr"]
-    assert found["0.01"]["possible"]
-    assert not found["0.001"]["possible"]
+    assert found["1_in_100"]["possible"]
+    assert not found["1_in_1000"]["possible"]
 
 
 def test_scores_of_one_kind_are_within_chance():
     generator = np.random.default_rng(0)
     trials = [judge(generator.normal(size=800), generator.normal(size=800)) for _ in range(100)]
-    assert sum(each["tpr_at_fpr"]["0.01"]["found"] for each in trials) <= 1
+    assert sum(each["tpr_at_fpr"]["1_in_100"]["found"] for each in trials) <= 1
     covered = [each["auc_ci95"]["low"] < 0.5 < each["auc_ci95"]["high"] for each in trials]
     assert 88 <= sum(covered) <= 100
