@@ -69,8 +69,8 @@ def _draw_exposed(folder: Path, table: pd.DataFrame, store: Store) -> None:
     shown = show(store.modality)
     drawn = shown.draw(store.read(table["row"].to_numpy(np.int64)))
     cells = [
-        ([picture], _caption(store, each))
-        for picture, each in zip(drawn, table.to_dict("records"), strict=True)
+        ([one], _caption(store, each))
+        for one, each in zip(drawn, table.to_dict("records"), strict=True)
     ]
     title = f"{many} of train that the model gives away most: likelihood, and expected"
     shown.write_sheet(folder / f"exposed{shown.suffix}", cells, title=title)
