@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.archive.io import DEFLATED, Member, Source
+from pipeline.raw.archive.io import DEFLATED, FileSource, Member, Source
 from pipeline.raw.archive.tar import tar_members
 from pipeline.raw.archive.zip import zip_members
 
@@ -106,27 +106,27 @@ class Archive:
     """An open archive.
 
     Args:
-        path: A regular file.
-        name: What it is called, where its path does not say that.
+        file: A regular file, or what is read in place of one.
+        name: What it is called, where its path or URL does not say that.
 
     Raises:
-        DataError: It is compressed as a whole, or no regular file.
+        DataError: It is no regular file.
         OSError: It cannot be opened.
     """
 
-    def __init__(self, path: Path, name: str | None = None) -> None:
-        self._source = Source(path)
-        self._is_zip = (name or path.name).lower().endswith(".zip")
-        head = self._source.read(0, 16)
-        if any(head.startswith(magic, place) for place, magic in _MAGICS):
-            _refuse_compressed(path)
+    def __init__(self, file: Path | Source, name: str | None = None) -> None:
+        self._source = file if isinstance(file, Source) else FileSource(file)
+        self._is_zip = (name or str(self._source.where)).lower().endswith(".zip")
 
     def members(self) -> Iterator[Member]:
         """List the files in the archive's order; memory does not grow with their number.
 
         Raises:
-            DataError: The archive is cut or corrupt; the byte is named.
+            DataError: The archive is compressed as a whole, cut or corrupt; the byte is named.
         """
+        head = self._source.read(0, 16)
+        if any(head.startswith(magic, place) for place, magic in _MAGICS):
+            _refuse_compressed(self._source.where)
         return zip_members(self._source) if self._is_zip else tar_members(self._source)
 
     def read(self, path: str, max_bytes: int) -> bytes:
@@ -140,11 +140,7 @@ class Archive:
             RawFault: There is no such member, it is faulty, too large or damaged.
             DataError: The archive is cut or corrupt.
         """
-        keys, table = self._index
-        first, last = np.searchsorted(keys, [_key(path), _key(path) + 1])
-        if last - first != 1:
-            raise RawFault("unreadable", "no such member" if last == first else "a name twice")
-        offset, stored, size, method, crc = table[first].tolist()
+        offset, stored, size, method, crc = self._look_up(path)
         if max(stored, size) > max_bytes:
             raise RawFault("too_large", f"a member of {max(stored, size)} bytes")
         content = self._source.read(offset, stored)
@@ -155,6 +151,19 @@ class Archive:
         if crc >= 0 and zlib.crc32(content) != crc:
             raise RawFault("damaged", "its checksum in the archive is another")
         return content
+
+    def _look_up(self, path: str) -> tuple[int, int, int, int, int]:
+        """Return where a member lies, and how.
+
+        Raises:
+            RawFault: There is no such member, or there are two.
+        """
+        keys, table = self._index
+        first, last = np.searchsorted(keys, [_key(path), _key(path) + 1])
+        if last - first != 1:
+            raise RawFault("unreadable", "no such member" if last == first else "a name twice")
+        offset, stored, size, method, crc = table[first].tolist()
+        return offset, stored, size, method, crc
 
     @cached_property
     def _index(self) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.int64]]:
@@ -179,9 +188,9 @@ def _key(path: str) -> int:
     return int.from_bytes(digest, "big") >> 1
 
 
-def _refuse_compressed(path: Path) -> NoReturn:
+def _refuse_compressed(where: Path | str) -> NoReturn:
     raise DataError(
-        path,
+        where,
         "must not be compressed as a whole: its members could not be read in place",
         remedy="unpack it to a plain .tar",
     )

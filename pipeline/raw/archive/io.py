@@ -3,6 +3,7 @@
 import os
 import stat
 import weakref
+from abc import ABC, abstractmethod
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import NoReturn
@@ -37,8 +38,38 @@ class Member:
     """Why it is not read: a code of the manifest, and what was found."""
 
 
-class Source:
-    """An archive file that is open for reading by places.
+class Source(ABC):
+    """An archive that is open for reading by places.
+
+    Attributes:
+        where: Its path or URL, for people.
+        size_bytes: Of all of it.
+    """
+
+    where: Path | str
+    size_bytes: int
+
+    @abstractmethod
+    def read(self, offset: int, length: int) -> bytes:
+        """Read; fewer bytes come at the end alone."""
+
+    def refuse(self, offset: int, what: str) -> NoReturn:
+        """Return that the archive is cut or corrupt at a byte, and what it may be instead."""
+        self._refuse(f"is cut or corrupt at byte {offset}: {what}")
+
+    def refuse_whole(self, what: str) -> NoReturn:
+        """Return that the file is cut or corrupt, and what it may be instead."""
+        self._refuse(f"is cut or corrupt: {what}")
+
+    def _refuse(self, fault: str) -> NoReturn:
+        kind = sniff(self.read(0, HEAD_BYTES))
+        if kind and kind not in ("a zip archive", "a tar archive"):
+            fault += f"; it looks like {kind}"
+        raise DataError(self.where, fault, remedy="pack it again, or restore it")
+
+
+class FileSource(Source):
+    """An archive file.
 
     Args:
         path: A regular file.
@@ -49,7 +80,7 @@ class Source:
     """
 
     def __init__(self, path: Path) -> None:
-        self.path = path
+        self.where = path
         # Without O_NONBLOCK the open of a FIFO would wait for ever.
         self._descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
@@ -67,20 +98,6 @@ class Source:
                 break
             content += more
         return content
-
-    def refuse(self, offset: int, what: str) -> NoReturn:
-        """Return that the archive is cut or corrupt at a byte, and what it may be instead."""
-        self._refuse(f"is cut or corrupt at byte {offset}: {what}")
-
-    def refuse_whole(self, what: str) -> NoReturn:
-        """Return that the file is cut or corrupt, and what it may be instead."""
-        self._refuse(f"is cut or corrupt: {what}")
-
-    def _refuse(self, fault: str) -> NoReturn:
-        kind = sniff(self.read(0, HEAD_BYTES))
-        if kind and kind not in ("a zip archive", "a tar archive"):
-            fault += f"; it looks like {kind}"
-        raise DataError(self.path, fault, remedy="pack it again, or restore it")
 
 
 def shown(name: bytes) -> str:

@@ -114,7 +114,7 @@ def _refuse_rest(source: Source, at: int) -> None:
         if any(block):
             place = at + len(block) - len(block.lstrip(b"\0"))
             raise DataError(
-                source.path,
+                source.where,
                 f"goes on after its end, at byte {place}",
                 remedy="were archives joined by `cat`? join them by `tar --concatenate`",
             )

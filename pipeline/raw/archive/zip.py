@@ -49,7 +49,7 @@ def _choose_letters(source: Source, directory: _Directory) -> str:
         if _is_unmarked(fields, name, extra):
             by_unix = by_unix and fields[1] >> 8 in _UNIXES
             parts.update(part for part in name.split(b"/") if not part.isascii())
-    return choose_letters(source.path, parts, by_unix=by_unix)
+    return choose_letters(source.where, parts, by_unix=by_unix)
 
 
 def _is_unmarked(fields: tuple[Any, ...], name: bytes, extra: bytes) -> bool:
@@ -112,7 +112,7 @@ def _directory(source: Source) -> tuple[int, int, int, int]:
             source.refuse(at, "a zip64 record that is none")
         disk, first_disk, _, count, size, offset = struct.unpack_from("<IIQQQQ", record, 16)
     if disk or first_disk:
-        raise DataError(source.path, "must not be one part of several", remedy="join the parts")
+        raise DataError(source.where, "must not be one part of several", remedy="join the parts")
     start = at - size
     if start < 0 or start < offset:
         source.refuse(at, "a directory that begins before the file does")

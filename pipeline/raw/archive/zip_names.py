@@ -33,11 +33,11 @@ _ENOUGH = 4
 _SHOWN = 2
 
 
-def choose_letters(path: Path, parts: Collection[bytes], *, by_unix: bool) -> str:
+def choose_letters(where: Path | str, parts: Collection[bytes], *, by_unix: bool) -> str:
     """Return the code of names that do not say theirs: `utf-8` or `cp437`.
 
     Args:
-        path: Of the archive.
+        where: The archive's path or URL.
         parts: Of names that are not marked, all folders and files that are not ASCII.
         by_unix: Whether it was packed under Unix or macOS, where names are UTF-8 as a rule.
 
@@ -49,7 +49,7 @@ def choose_letters(path: Path, parts: Collection[bytes], *, by_unix: bool) -> st
             return "utf-8"
     elif all(_is_word_of_dos(part) for part in parts):
         return "cp437"
-    return _refuse(path, parts)
+    return _refuse(where, parts)
 
 
 def _evidence(texts: Collection[str]) -> int:
@@ -107,17 +107,18 @@ def _read(parts: Collection[bytes], code: str) -> list[str]:
         return []
 
 
-def _refuse(path: Path, parts: Collection[bytes]) -> NoReturn:
+def _refuse(where: Path | str, parts: Collection[bytes]) -> NoReturn:
     readings: dict[str, str] = {}
     for code in _READINGS:
         texts = _read(parts, code)
         if texts and all(text.isprintable() for text in texts):
             shown = ", ".join(repr(visible(text)) for text in texts[:_SHOWN])
             readings.setdefault(shown, f"{shown} ({code})")
+    name = Path(where).name
     raise DataError(
-        path,
+        where,
         f"must say in which letters its names are; {len(parts)} names are not marked as UTF-8, and "
         f"may be {' or '.join(readings.values()) or 'in several codes'}",
-        remedy=f"pack it again with names in UTF-8, as by `unzip -O CODE {path.name} -d DIR` and "
+        remedy=f"pack it again with names in UTF-8, as by `unzip -O CODE {name} -d DIR` and "
         "`zip -r` or `tar -cf` of DIR",
     )

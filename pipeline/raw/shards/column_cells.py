@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 
 from pipeline.ground.errors import DataError
 from pipeline.raw.archive.archive import RawFault
-from pipeline.raw.archive.io import Source
+from pipeline.raw.archive.io import FileSource
 
 MOST_ROWS = 20_000_000
 _BATCH_BYTES, _MOST_CELLS = 1 << 20, 256
@@ -84,7 +84,7 @@ def open_parquet(path: Path) -> pq.ParquetFile:
         DataError: It is cut or corrupt, has too many rows, or is no regular file.
         OSError: It cannot be opened.
     """
-    source = Source(path)  # which waits for no pipe
+    source = FileSource(path)  # which waits for no pipe
     try:
         file = pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
         rows = file.metadata.num_rows

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, BinaryIO, NamedTuple, cast
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.archive.io import Source
+from pipeline.raw.archive.io import FileSource
 from pipeline.raw.texts.cell_paths import UTF8
 
 _MOST_BYTES = 1 << 26
@@ -60,7 +60,7 @@ class Lines(Iterator[str]):
         """Whether a line so far had a byte that is none of the encoding."""
 
         self._encoding = encoding
-        stream: Any = io.BufferedReader(_File(Source(path)), _BUFFER_BYTES)
+        stream: Any = io.BufferedReader(_File(FileSource(path)), _BUFFER_BYTES)
         if name.lower().endswith(".gz"):
             stream = gzip.GzipFile(fileobj=stream, mode="rb")
         self._stream = cast(BinaryIO, stream)
@@ -128,7 +128,7 @@ class Lines(Iterator[str]):
 class _File(io.RawIOBase):
     """A file with a position of its own, which processes that share it do not move."""
 
-    def __init__(self, source: Source) -> None:
+    def __init__(self, source: FileSource) -> None:
         self._source = source
         self._at = 0
 
