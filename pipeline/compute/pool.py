@@ -23,12 +23,11 @@ from functools import partial
 from itertools import islice
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
-from pathlib import Path
 from types import ModuleType
 from typing import Any, Generic, Literal, TypeAlias, TypeVar, cast
 
 from pipeline.ground.errors import MachineError
-from pipeline.ground.limits import ItemLimits
+from pipeline.ground.limits import ItemLimits, data_bytes
 from pipeline.ground.processes import die_with_parent
 
 A = TypeVar("A")
@@ -69,7 +68,8 @@ class Pool(Generic[A, R]):
     worker together with the thread that started it.
 
     Args:
-        function: Picklable, as are its results.
+        function: Picklable, as are its results. If it has a method `announce`, this is called with
+            the items of each chunk before the first of them: to fetch what they need together.
         workers: Number of processes, at least 1.
         limits: For each item. Without them the first death of a worker is final for its item, and
             a MemoryError is an error as any other.
@@ -296,7 +296,10 @@ def _serve(
         if limits:
             _silence()
         while True:
-            for item in connection.recv():
+            items = connection.recv()
+            with suppress(Exception):  # the item that needs what fails will tell of it
+                getattr(function, "announce", bool)(items)
+            for item in items:
                 _reply(connection, _answer(function, item, limits.seconds if limits else 0.0))
     except (EOFError, OSError):
         return
@@ -305,12 +308,11 @@ def _serve(
 def _confine(limits: ItemLimits | None) -> None:
     _, most = resource.getrlimit(resource.RLIMIT_CORE)
     resource.setrlimit(resource.RLIMIT_CORE, (0, most))
-    statm = Path("/proc/self/statm")
-    if limits is None or not statm.exists():
+    now = data_bytes()
+    if limits is None or now is None:
         return
     # Data and not the address space: threads reserve much of that without using it, and the more
     # of it the more cores a machine has, so that the same picture would pass here and fail there.
-    now = int(statm.read_text(encoding="ascii").split()[5]) * resource.getpagesize()
     _, most = resource.getrlimit(resource.RLIMIT_DATA)
     wanted = now + limits.memory
     if most == resource.RLIM_INFINITY or wanted < most:

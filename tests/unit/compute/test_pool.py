@@ -15,7 +15,7 @@ import pytest
 from pipeline.compute.engine import MachineParams, map_in_order
 from pipeline.compute.pool import Pool
 from pipeline.ground.errors import DataError, MachineError
-from pipeline.ground.limits import ItemLimits
+from pipeline.ground.limits import ItemLimits, clock_stopped, memory_not_counted
 from tests.support.closure import ROOT
 
 LIMITS = ItemLimits(bytes=0, seconds=1.0, memory=256 << 20)
@@ -328,3 +328,42 @@ def test_workers_load_their_function_and_not_the_main_module(tmp_path, module):
         env=os.environ | {"PYTHONPATH": path},
     )
     assert done.stdout.splitlines() == ["main", "()"], done.stderr
+
+
+class Told:
+    """Says whether an item was announced, with how many."""
+
+    def __init__(self):
+        self.chunk = []
+
+    def announce(self, items):
+        self.chunk = items
+        if 0 in items:
+            raise OSError("the one that needs it tells")
+
+    def __call__(self, item):
+        return item in self.chunk, len(self.chunk)
+
+
+def test_what_comes_is_announced_by_chunks():
+    with closing(Pool(Told(), 1, chunk=4)) as pool:
+        assert list(pool.results(range(12))) == [(True, 4)] * 12
+
+
+FAR = ItemLimits(bytes=0, seconds=2.0, memory=64 << 20)
+_library = []
+
+
+def wait_and_grow(item):
+    """Wait for a network, load what stays, and take a little less or more than is allowed."""
+    with clock_stopped():
+        time.sleep(1.1 * FAR.seconds)
+    with memory_not_counted():
+        _library.append(bytearray(FAR.memory))
+    return len(bytearray(FAR.memory * item // 4))
+
+
+def test_waiting_for_a_network_and_what_reads_it_are_not_the_items_own():
+    less, more = contained(wait_and_grow, [3, 5], limits=FAR)
+    assert less == FAR.memory * 3 // 4
+    assert more[:2] == (5, "crashed")
