@@ -2,15 +2,18 @@
 
 import hashlib
 import logging
+from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from pipeline.clean.probe_item import probe_digest, probe_item
+from pipeline.clean.probe_item import ProbeItem, probe_digest
 from pipeline.compute.engine import Checked, Lost, MachineParams, map_in_order
 from pipeline.modality.types.probe import Probe
 from pipeline.modality.types.protocols import Look
+from pipeline.raw.bucket.pointer import read_bucket
+from pipeline.raw.bucket.reading import ids_from_before, remember_ids
 from pipeline.raw.source import RawFault, expect, read_raw
 
 log = logging.getLogger(__name__)
@@ -29,7 +32,9 @@ def probe_all(
 ) -> Iterator[Probe]:
     """Probe files on all cores; the probes come in the order of `paths`.
 
-    Every file is read and hashed; one whose bytes are known is not decoded again.
+    Every file is read and hashed; one whose bytes are known is not decoded again. Members of a tar
+    in a bucket are not even read, where they were before: the object's tag tells that it is the
+    same.
 
     Args:
         raw: The data folder.
@@ -38,12 +43,31 @@ def probe_all(
         machine: Workers and progress.
         known: By SHA-256, what an earlier build saw with the same look.
     """
+    probes = _probes(raw, paths, look, machine, known or {})
+    if read_bucket(raw) is None:
+        yield from probes
+        return
+    ids: dict[str, str] = {}
+    for path, probe in zip(paths, probes, strict=True):
+        if probe.id is not None:
+            ids[path] = probe.id
+        yield probe
+    remember_ids(raw, ids)
+
+
+def _probes(
+    raw: Path, paths: Sequence[str], look: Look, machine: MachineParams, known: Mapping[str, Probe]
+) -> Iterator[Probe]:
     if not known:
         yield from _probe_new(raw, paths, look, machine)
         return
-    groups = [tuple(paths[start : start + _GROUP]) for start in range(0, len(paths), _GROUP)]
+    before = ids_from_before(raw, paths)
+    unread = [path for path in paths if path not in before]
+    groups = [tuple(unread[start : start + _GROUP]) for start in range(0, len(unread), _GROUP)]
     work, title = partial(_identify, raw, look), f"clean: reading, by {_GROUP}"
-    ids = list(chain(*map_in_order(work, groups, machine, title=title)))
+    found = chain(*map_in_order(work, groups, machine, title=title))
+    ids = [before[path] if path in before else next(found) for path in paths]
+    deque(found, maxlen=0)  # its progress bar ends there
     new = [path for path, digest in zip(paths, ids, strict=True) if digest not in known]
     log.info("clean: %d of %d files are as in the last build", len(paths) - len(new), len(paths))
     fresh = _probe_new(raw, new, look, machine)
@@ -77,7 +101,7 @@ def _probe_new(
     What is in question takes over a hundred times what a good item takes.
     """
     return map_in_order(
-        Checked(partial(probe_item, raw, look), partial(probe_digest, raw, look)),
+        Checked(ProbeItem(raw, look), partial(probe_digest, raw, look)),
         paths,
         machine,
         title="clean",

@@ -4,12 +4,34 @@ It imports what that takes and no more: workers start sooner.
 """
 
 import hashlib
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.modality.types.probe import Probe
 from pipeline.modality.types.protocols import Look
-from pipeline.raw.source import RawFault, read_raw
+from pipeline.raw.source import RawFault, expect, read_raw
+
+
+@dataclass(frozen=True)
+class ProbeItem:
+    """`probe_item` of one data folder; it can be told what comes.
+
+    Attributes:
+        raw: The data folder.
+        look: Of the items' modality.
+    """
+
+    raw: Path
+    look: Look
+
+    def __call__(self, path: str) -> Probe:
+        """Return what is seen of an item."""
+        return probe_item(self.raw, self.look, path)
+
+    def announce(self, paths: Sequence[str]) -> None:
+        """Fetch what will be read soon, together."""
+        expect(self.raw, paths)
 
 
 def probe_item(raw: Path, look: Look, path: str) -> Probe:

@@ -37,6 +37,14 @@ def _add_data(commands: Commands) -> None:
         help="a commit, branch or tag (default: the working tree)",
     )
     pin.set_defaults(run=_data_pin)
+    link = kinds.add_parser(
+        "link", help="take tars of a bucket on S3 as raw data, or take it anew as it is now"
+    )
+    link.add_argument("url", metavar="URL", help="s3://bucket/prefix: all tars below it")
+    link.add_argument(
+        "folder", nargs="?", type=Path, metavar="FOLDER", help="the raw folder (default: data.path)"
+    )
+    link.set_defaults(run=_data_link)
     diff = kinds.add_parser(
         "diff", help="compare the data of a revision with those in the working tree, after `clean`"
     )
@@ -137,6 +145,16 @@ def _data_diff(arguments: argparse.Namespace) -> int:
     say(text)
     if arguments.fail_on_moved:
         refuse_moved(diff)
+    return 0
+
+
+def _data_link(arguments: argparse.Namespace) -> int:
+    from pipeline.raw.bucket.link import link  # slow to import
+
+    folder = arguments.folder
+    if folder is None:
+        folder = Path(load_section(read_params(PARAMS), "data", DataParams, path=PARAMS).path)
+    say(link(arguments.url, folder))
     return 0
 
 

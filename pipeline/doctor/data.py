@@ -44,6 +44,7 @@ from pipeline.modality.reading import reader
 from pipeline.modality.sections import modality_meant, sections
 from pipeline.modality.types.params import CleanParams
 from pipeline.modality.types.probe import Probe
+from pipeline.raw.bucket.pointer import read_bucket
 from pipeline.raw.item import RawItems
 from pipeline.raw.items import find_items
 from pipeline.raw.params import DataParams
@@ -107,7 +108,9 @@ def check_data(wanted: Expectations) -> Generator[Finding, None, RawFolder | Non
     found = find_items(raw, labels, ignore=wanted.clean.ignore, **wanted.data.meaning())
     openable = [each.path for each in found.items if each.reason in (None, "conflict")]
     yield ok(raw, _counted(found, wanted.task))
-    probes = _look(raw, found, openable, wanted, is_fast=sum(sizes) < _FAST_BYTES)
+    bucket = read_bucket(raw)
+    size = sum(sizes) + (bucket.size_bytes() if bucket else 0)
+    probes = _look(raw, found, openable, wanted, is_fast=size < _FAST_BYTES)
     yield ok(raw, _opened(probes, len(openable), found.modality))
     in_train = yield from _judged(raw, found, openable, probes, wanted)
     return RawFolder(len(found.items), sum(sizes), in_train)

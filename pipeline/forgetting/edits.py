@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 from pipeline.forgetting.archives import cut_members
 from pipeline.forgetting.lines import cut_lines, cut_parquet, cut_text_rows
 from pipeline.ground.errors import DataError, PipelineError
+from pipeline.raw.bucket.pointer import linked_tar
 from pipeline.raw.containers import is_table, open_container
 from pipeline.raw.item import RawItems
 from pipeline.raw.source import RawFault, read_raw, split_path
@@ -62,11 +63,21 @@ def plan_edits(raw: Path, paths: Sequence[str], known: Collection[str]) -> list[
         raw: The data folder.
         paths: Of the items.
         known: Of all items: what is called as a forgotten one and is none of these goes with it.
+
+    Raises:
+        DataError: An item lies in a bucket.
     """
     held: dict[str, list[str]] = defaultdict(list)
     loose = []
     for path in paths:
         file, member = split_path(raw, path)
+        if linked := linked_tar(raw, file):
+            raise DataError(
+                linked.url,
+                f"holds {member!r}, and nothing is cut out of a bucket",
+                remedy="put a tar without it there, delete the older versions, and run "
+                "`rootstock data link`",
+            )
         if member is None:
             loose.append(file)
         else:

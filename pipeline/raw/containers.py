@@ -11,6 +11,8 @@ from typing import Protocol
 from pipeline.raw.archive.archive import SUFFIXES as ARCHIVES
 from pipeline.raw.archive.archive import Archive, is_archive
 from pipeline.raw.archive.io import Member
+from pipeline.raw.bucket.pointer import linked_tar
+from pipeline.raw.bucket.reading import open_linked
 from pipeline.raw.shards.item_table import ItemTable, holds_items
 from pipeline.raw.texts.cell_paths import Column
 from pipeline.raw.texts.text_cells import TextCells
@@ -66,6 +68,18 @@ def open_container(path: Path, name: str) -> Container:
         OSError: It cannot be opened.
     """
     return ItemTable(path) if is_table(name) else Archive(path, name)
+
+
+def open_in(raw: Path, file: str) -> Container:
+    """Open a container of a raw folder, one that lies in a bucket too.
+
+    Raises:
+        ParamsError: It lies in a bucket, and what reads that is not installed.
+        DataError: It cannot be read in place, or is no regular file.
+        OSError: It cannot be opened.
+    """
+    linked = linked_tar(raw, file)
+    return open_container(raw / file, file) if linked is None else open_linked(linked)
 
 
 def open_holder(path: Path, name: str, column: Column | None) -> Readable:

@@ -10,10 +10,12 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from pipeline.ground.errors import DataError, MachineError
-from pipeline.raw.containers import SUFFIXES, is_container, open_container
+from pipeline.raw.bucket.pointer import POINTER, Bucket, read_bucket
+from pipeline.raw.bucket.reading import list_all
+from pipeline.raw.containers import SUFFIXES, is_container, open_in
 from pipeline.raw.item_names import item_noun, item_nouns, item_suffixes
 from pipeline.raw.system_names import is_system_name
 from pipeline.raw.unsafe_entries import entry_fault, walk
@@ -98,6 +100,8 @@ def look_at(
     seen = _Seen(folder, unwanted, opens)
     for entry in walk(str(folder), skips=is_ignored):
         seen.add(entry)
+    if bucket := read_bucket(folder):
+        list_all(bucket, seen.add_linked(bucket))
     for archive in sorted(seen.archives):
         seen.add_archive(archive)
     return seen.folder()
@@ -128,6 +132,8 @@ class _Seen:
         if not path.isascii():
             path = _decode_name(path)
         is_folder = entry.is_dir(follow_symlinks=False)
+        if path == POINTER:
+            return
         if is_ignored(entry.name):
             self._add_ignored(entry.name, path, is_folder=is_folder)
         elif pattern := self._pattern_of(path):
@@ -140,6 +146,35 @@ class _Seen:
             self._folders.append(path)
         else:
             (self.archives if self._is_archive(entry) else self._files).append(path)
+
+    def add_linked(self, bucket: Bucket) -> list[str]:
+        """Add the tars of a bucket, and return those that are not left out.
+
+        Raises:
+            DataError: One lies here too, or archives are not looked into.
+        """
+        found = []
+        for name in bucket.tars:
+            if not self._opens(Path(name)):
+                raise DataError(
+                    self._root / POINTER,
+                    "names tars in a bucket, which are not looked into for this",
+                    remedy="copy what is needed here, and remove that file",
+                )
+            if (self._root / name).exists():
+                raise DataError(
+                    self._root / name,
+                    f"lies here and at {bucket.tars[name].url}",
+                    remedy=f"remove one of them, and run `rootstock data link {bucket.url}`",
+                )
+            if pattern := self._pattern_of(name):
+                self._unwanted[pattern] += 1
+            else:
+                found.append(name)
+        self.archives += found
+        above = {str(each) for name in found for each in PurePosixPath(name).parents} - {"."}
+        self._folders += sorted(above - set(self._folders))
+        return found
 
     def _add_ignored(self, name: str, path: str, *, is_folder: bool) -> None:
         self._ignored += 1
@@ -200,7 +235,7 @@ def look_into(folder: Path, archive: str) -> Folder:
     good: list[tuple[str, int]] = []
     bad: list[tuple[str, int, str, str]] = []
     ignored: set[str] = set()
-    for member in open_container(folder / archive, archive).members():
+    for member in open_in(folder, archive).members():
         parts = member.path.split("/")
         hidden = next((n for n, part in enumerate(parts) if is_ignored(part)), None)
         if member.fault:

@@ -11,6 +11,8 @@ from pathlib import Path
 from pipeline.ground.errors import PipelineError
 from pipeline.ground.files import sha256_file
 from pipeline.raw.archive.archive import RawFault as RawFault
+from pipeline.raw.bucket.pointer import linked_tar, read_bucket
+from pipeline.raw.bucket.reading import expect_members, open_linked
 from pipeline.raw.containers import SUFFIXES, Readable, open_holder
 from pipeline.raw.texts.cell_paths import TABLES, Column, column_of
 from pipeline.raw.unsafe_entries import entry_fault
@@ -42,12 +44,16 @@ def read_raw(raw: Path, path: str, max_bytes: int = MOST_BYTES) -> bytes:
 
     Raises:
         RawFault: The item cannot be read, or must not be; its reason is one of the manifest's.
+        IntegrityError: It lies in a bucket, in a tar that is gone, or is another one.
+        MachineError: It lies in a bucket that cannot be read.
         DataError: The container that holds it is cut or corrupt.
         OSError: The machine fails (no memory, too many open files), which says nothing of the item.
     """
     if _leaves(path):
         raise RawFault("unsafe_path", "a path that leaves the data folder")
     file, member = split_path(raw, path)
+    if member is not None and (linked := linked_tar(raw, file)):
+        return open_linked(linked).read(member, max_bytes)
     try:
         if fault := entry_fault(str(raw / file), raw):
             raise RawFault("unsafe_path", fault)
@@ -75,10 +81,17 @@ def _leaves(path: str) -> bool:
 def expect(raw: Path, paths: Iterable[str]) -> None:
     """Ask the kernel to fetch files that `read_raw` will read soon, all at the same time.
 
-    One after the other, many small files take as long as the disk takes to answer, each.
+    One after the other, many small files take as long as the disk takes to answer, each. Of
+    members of a tar in a bucket, neighbors will be read by one request.
     """
-    if not hasattr(os, "posix_fadvise"):
-        return
+    if read_bucket(raw):
+        places = (split_path(raw, path) for path in paths)
+        expect_members(raw, [(file, member) for file, member in places if member is not None])
+    elif hasattr(os, "posix_fadvise"):
+        _advise(raw, paths)
+
+
+def _advise(raw: Path, paths: Iterable[str]) -> None:
     for path in paths:
         if _leaves(path):
             continue

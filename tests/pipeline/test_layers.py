@@ -99,6 +99,8 @@ HOMES = {
     "mlflow": ("pipeline/track/", "pipeline/version/", "pipeline/past/"),
     "jinja2": ("pipeline/pages/",),
     "ray": ("pipeline/compute/cluster.py",),
+    "s3fs": ("pipeline/raw/bucket/",),
+    "botocore": ("pipeline/raw/bucket/s3.py",),
     "tokenizers": ("pipeline/text/",),
     "timm": ("pipeline/picture/",),
     "PIL": ("pipeline/picture/",),

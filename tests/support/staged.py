@@ -12,6 +12,7 @@ from pipeline.ground.params import read_params
 from pipeline.ground.stage import run_stage
 from stages import clean, transform
 from tests.support.closure import ROOT
+from tests.support.project import run
 
 
 @contextmanager
@@ -77,3 +78,16 @@ def run_transform(folder):
             ],
             settled=True,
         )
+
+
+def remember(folder):
+    """Let DVC keep what both stages made, as `dvc repro` does; the next run builds on it."""
+    outs = {
+        "clean": ["out/probes.parquet", "out/clean-key.json"],
+        "transform": ["out/store", "out/transform-key.json"],
+    }
+    stages = {name: {"cmd": "true", "outs": paths} for name, paths in outs.items()}
+    (folder / "dvc.yaml").write_text(yaml.safe_dump({"stages": stages}))
+    if not (folder / ".dvc").exists():
+        run(folder, "dvc", "init", "--quiet", "--no-scm")
+    run(folder, "dvc", "commit", "--quiet", "--force")

@@ -6,7 +6,7 @@ from pathlib import Path
 from pipeline.raw.folder import Folder
 from pipeline.raw.source import RawFault, read_raw
 
-_FILES = ("classnames.txt", "class_names.txt", "classes.txt", "labels.txt")
+CLASS_FILES = ("classnames.txt", "class_names.txt", "classes.txt", "labels.txt")
 _MOST_BYTES = 1 << 20
 
 
@@ -24,7 +24,7 @@ def names_of_classes(
         labels: All labels.
     """
     loose = [path for path in folder.files if folder.archive_of(path) is None]
-    files = [path for path in loose if path.rpartition("/")[2].lower() in _FILES]
+    files = [path for path in loose if path.rpartition("/")[2].lower() in CLASS_FILES]
     if not files:
         return {}, (), []
     if len(files) > 1:

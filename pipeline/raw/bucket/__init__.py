@@ -1,0 +1,1 @@
+"""Raw data in tar files of a bucket, which are read there, member by member."""
