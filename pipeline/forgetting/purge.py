@@ -4,7 +4,7 @@ Nothing goes that the working tree still needs: `rootstock repro` makes results 
 first. Older commits can then not be checked out whole any more, which is what was asked for.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from pipeline.forgetting.search import CACHE, Hit
 from pipeline.ground.errors import ParamsError
 from pipeline.past.holders import Holders
 from pipeline.repo.cache import cache_folder
+from pipeline.repo.lock import GRAPH, LOCK
 from pipeline.repo.recorded_outs import dvc_files, named_here
 
 _SCRATCH = (".rootstock", ".dvc/tmp")
@@ -42,10 +43,9 @@ def plan_purge(root: Path, hits: Sequence[Hit]) -> Purge:
     needed = _needed(root)
     for hit in hits:
         if hit.object in needed:
+            source = needed[hit.object]
             raise ParamsError(
-                hit.name,
-                f"{hit.what}, and the working tree needs it",
-                remedy="run `rootstock repro` first; in another data set, delete it there",
+                hit.name, f"{hit.what}, and {source} names it", remedy=_remedy(source)
             )
         if hit.held and hit.held.aliases:
             raise ParamsError(
@@ -75,10 +75,19 @@ def purge(root: Path, plan: Purge) -> None:
     Holders().delete(list(dict.fromkeys(hit.held for hit in plan.goes if hit.held)))
 
 
-def _needed(root: Path) -> Collection[str]:
-    """Return the md5 of all that files of DVC in the working tree name, with what is in folders."""
-    named = {each.md5 for file in dvc_files() for each in named_here(file)}
-    return named | members(cache_folder(root), named).keys()
+def _needed(root: Path) -> dict[str, Path]:
+    """Return the md5 of all that files of DVC in the working tree name, and which file does."""
+    named = {each.md5: each.source for file in dvc_files() for each in named_here(file)}
+    within = {md5: members(cache_folder(root), [md5]) for md5 in named}
+    return {each: named[md5] for md5, found in within.items() for each in found} | named
+
+
+def _remedy(source: Path) -> str:
+    if source == Path(LOCK):
+        return "run `rootstock repro` first: its results are without the item"
+    if source.name == LOCK:
+        return f"run `dvc repro {source.with_name(GRAPH)}` first: its results are without the item"
+    return f"delete it there, and `dvc add {source.with_suffix('')}` again"
 
 
 def _is_scratch(root: Path, hit: Hit) -> bool:

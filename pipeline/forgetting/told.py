@@ -22,7 +22,7 @@ _KEEPERS = {
 _STEPS = """
 {file} has the decision: no later run uses these items. What is left, in this order:
 
-  rootstock repro                           # results without them
+  rootstock repro                           # results without them; then side branches that ran
   git add --all && git commit -m "forget: items that had to go"
   rootstock promote --override --reason "it saw what had to go"   # if the champion did
   rootstock forget --purge --dry-run        # what goes from the cache, the remotes and MLflow
