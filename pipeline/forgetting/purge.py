@@ -54,7 +54,15 @@ def plan_purge(root: Path, hits: Sequence[Hit]) -> Purge:
                 remedy="`rootstock promote --override --reason ...` another version first, or "
                 "remove the alias in `make ui`",
             )
-    goes = [hit for hit in hits if hit.object or hit.held or _is_scratch(root, hit)]
+    held = [hit.held.id for hit in hits if hit.held and hit.held.kind != "version"]
+    goes = [
+        hit
+        for hit in hits
+        if hit.object
+        or hit.held
+        or _is_scratch(root, hit)
+        or any(each in hit.name for each in held)
+    ]
     return Purge(goes, [hit for hit in hits if hit not in goes])
 
 

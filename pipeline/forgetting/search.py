@@ -13,7 +13,7 @@ from pipeline.forgetting.traces import Traces, read_traces, traces_file
 from pipeline.ground.errors import PipelineError
 from pipeline.manifest.forgotten import Forgetting, forgotten_folder
 from pipeline.manifest.manifest import read_manifest
-from pipeline.past.holders import Held, Holders
+from pipeline.past.holders import Held, Holders, in_trash
 from pipeline.repo.cache import cache_folder, is_object
 from pipeline.repo.git import ask_git
 
@@ -98,6 +98,7 @@ def search(root: Path, review: Path, decisions: Sequence[Forgetting]) -> Found:
         hits += found
         searched.append(told)
     held = Holders().find(needles.objects)
+    held += in_trash((hit.name for hit in hits), held)
     hits += [Hit(MLFLOW, _told(each), FOLLOWED, held=each) for each in held]
     searched.append(f"{MLFLOW}: tags of runs, models and versions")
     is_local = all(traces_file(each.name).exists() for each in decisions)
@@ -146,7 +147,7 @@ def _hits(
     if needles.names(path.as_posix().encode("utf-8", "surrogateescape")):
         found = [*found, "is called as the item was"]
     if found:
-        md5 = "".join(path.parts[-2:]) if is_object(path) else None
+        md5 = "".join(path.parts[-2:]) if is_object(path.with_suffix("")) else None
         yield Hit(where, str(path), ", ".join(found), md5)
 
 

@@ -1,13 +1,17 @@
 """Runs and versions of MLflow that follow from some files, by the digests in their tags."""
 
+import os
+import re
 import subprocess
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from pipeline.ground.errors import MachineError
+from pipeline.ground.processes import QUIET
 from pipeline.track.connection import (
+    ADDRESS,
     SERVERS,
     address_kind,
     configure,
@@ -22,6 +26,8 @@ if TYPE_CHECKING:
     from mlflow import MlflowClient
 
 _MOST = 1000
+_MODEL_FOLDER = re.compile(r"/models/(m-[0-9a-f]{32})/")
+"""Of the artifacts of a model."""
 
 
 @dataclass(frozen=True)
@@ -97,16 +103,34 @@ class Holders:
                 remedy=f"there: `mlflow gc --backend-store-uri <its database> {' '.join(options)}`",
             )
         done = subprocess.run(
-            [sys.executable, "-m", *command], check=False, capture_output=True, text=True
+            [sys.executable, "-m", *command],
+            check=False,
+            capture_output=True,
+            text=True,
+            env=os.environ | QUIET | {ADDRESS: self.uri},
         )
         if done.returncode:
             told = (done.stderr.strip().splitlines() or ["no message"])[-1]
-            raise MachineError("mlflow gc", told, remedy=f"run `{' '.join(command)}`")
+            raise MachineError(
+                "mlflow gc", told, remedy=f"run `{ADDRESS}={self.uri} {' '.join(command)}`"
+            )
 
     def _client(self) -> "MlflowClient":
         from mlflow import MlflowClient
 
         return MlflowClient(self.uri, self.uri)
+
+
+def in_trash(paths: Iterable[str], known: Collection[Held]) -> list[Held]:
+    """Return the models whose artifacts are still there and that MLflow names no more.
+
+    Args:
+        paths: Of files.
+        known: What MLflow names.
+    """
+    found = {match[1] for path in paths if (match := _MODEL_FOLDER.search(path))}
+    left = sorted(found - {each.id for each in known})
+    return [Held("model", each, f"logged model {each}", (), is_deleted=True) for each in left]
 
 
 def _versions(client: "MlflowClient", objects: Collection[str]) -> Iterator[Held]:
