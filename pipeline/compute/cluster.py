@@ -64,14 +64,13 @@ _WAIT_S, _LOOK_S = 0.5, 2.0
 
 
 def results(
-    order: Order[A, R], items: Sequence[A], *, most: int, workers: Workers
+    order: Order[A, R], items: Sequence[A], *, workers: Workers
 ) -> Generator[R | Lost, None, None]:
     """Yield the results in the order of the items, or `Lost` for an item that has none.
 
     Args:
         order: What is done with each.
         items: Small each: they are sent to the machines.
-        most: Items sent at once; fewer where there are few for each process.
         workers: Processes on each machine; `auto` is one for each of its CPUs.
 
     Raises:
@@ -81,7 +80,7 @@ def results(
     """
     connect(workers)
     shared = SharedFolder(_HOME / order.name)
-    with shared.opened(), contextlib.closing(_Map(order, items, most, workers, shared)) as run:
+    with shared.opened(), contextlib.closing(_Map(order, items, workers, shared)) as run:
         yield from run.results()
 
 
@@ -195,12 +194,7 @@ class _Map:
     """One map on the machines of the cluster."""
 
     def __init__(
-        self,
-        order: Order[Any, Any],
-        items: Sequence[Any],
-        most: int,
-        workers: Workers,
-        shared: SharedFolder,
+        self, order: Order[Any, Any], items: Sequence[Any], workers: Workers, shared: SharedFolder
     ) -> None:
         self._order = order
         self._items = items
@@ -209,12 +203,14 @@ class _Map:
         self._ray = _ray()
         self._own = identify()
         self._canary = ""
-        self._deal = Dealing(len(items), most)
+        self._deal = Dealing(len(items), order.grain)
         self._flying: dict[Any, Attempt] = {}
         self._greeted: dict[Any, str] = {}
         """By answer that is awaited: the machine."""
         self._names: dict[str, str] = {}
         """Of all machines that were asked who they are."""
+        self._cpus: dict[str, int] = {}
+        """Of each process of a machine: no more than its share of them work at once."""
         self._looked = time.monotonic()
 
     def results(self) -> Iterator[Any]:
@@ -228,7 +224,11 @@ class _Map:
                 self._hear(ref)
             if time.monotonic() - self._looked > _LOOK_S:
                 self._look_around()
-            yield from self._deal.take()
+            for result in self._deal.take():
+                if isinstance(result, Raised):  # in its turn, as on one machine
+                    result.error.add_note(result.trace)
+                    raise result.error
+                yield result
 
     def close(self) -> None:
         """Stop what still runs."""
@@ -244,7 +244,10 @@ class _Map:
             node, soft=False
         )
         task = self._ray.remote(function).options(
-            num_cpus=1, num_gpus=self._order.share.gpus, max_retries=0, scheduling_strategy=place
+            num_cpus=self._cpus[node],
+            num_gpus=self._order.share.gpus,
+            max_retries=0,
+            scheduling_strategy=place,
         )
         return task.remote(*arguments)
 
@@ -266,10 +269,8 @@ class _Map:
         except self._ray.exceptions.RayError as error:
             self._deal.lose(attempt, cause(error))
             return
-        if isinstance(found, Raised):
-            found.error.add_note(found.trace)
-            raise found.error
-        self._deal.answer(attempt, found, time.monotonic())
+        answers = [found] * len(attempt.numbers) if isinstance(found, Raised) else found
+        self._deal.answer(attempt, answers, time.monotonic())
 
     def _look_around(self) -> None:
         """Drop machines that are gone, greet new ones, and find what is late."""
@@ -299,6 +300,7 @@ class _Map:
             processes = self._processes(each["Resources"]) if each["Alive"] else 0
             if processes:
                 found[each["NodeID"]] = processes
+                self._cpus[each["NodeID"]] = max(1, int(each["Resources"]["CPU"]) // processes)
         return found
 
     def _processes(self, resources: Mapping[str, float]) -> int:

@@ -12,14 +12,11 @@ from typing import Any
 
 from pipeline.compute.pool import Lost
 
-_WINDOW = 3
-"""Chunks that are sent to a share of a machine and not answered: it never waits for the next."""
-
 _CHUNKS_A_PROCESS = 8
 """At least so many for each, so that all end at about the same time."""
 
-_AHEAD = 2
-"""Windows by which results may be ahead of the first one that is missing."""
+_AHEAD, _AHEAD_ITEMS = 2, 64
+"""Windows, or items if they are more, that may be ahead of the first result that is missing."""
 
 _LOSSES = 3
 """Times that a chunk is lost before its items go singly, and an item before it is given up."""
@@ -29,6 +26,32 @@ _LATE_S, _LATE_FACTOR = 60.0, 10.0
 
 _REMEMBERED = 101
 """Times of answers that the median is of."""
+
+
+@dataclass(frozen=True)
+class Grain:
+    """How large items are, and so how they are sent.
+
+    Attributes:
+        most: Items sent at once; fewer where there are few for each process.
+        window: Chunks that are sent to a process and not answered: with more than one it never
+            waits for the next.
+        may_twin: Whether a late chunk may be worked on by two machines at a time.
+    """
+
+    most: int = 64
+    window: int = 3
+    may_twin: bool = True
+
+
+SMALL = Grain()
+"""Many in a second."""
+
+LARGE = Grain(most=1)
+"""A second or more each."""
+
+FIT = Grain(most=1, window=1, may_twin=False)
+"""Minutes or more, with checkpoints on the way."""
 
 
 @dataclass
@@ -54,15 +77,15 @@ class Dealing:
 
     Args:
         count: Of items.
-        most: Items sent at once; fewer where there are few for each process.
+        grain: Of items.
     """
 
-    def __init__(self, count: int, most: int) -> None:
+    def __init__(self, count: int, grain: Grain) -> None:
         self.results: dict[int, Any] = {}
         """Answers that are not taken yet, by number."""
         self._told: list[tuple[str, ...]] = []
         self._count = count
-        self._most = most
+        self._grain = grain
         self._slots: dict[str, int] = {}
         self._next = 0
         self._taken = 0
@@ -174,10 +197,10 @@ class Dealing:
             if not all(self._is_known(number) for number in chunk.numbers):
                 return chunk
         processes = max(1, sum(self._slots.values()))
-        size = max(1, min(self._most, self._count // (processes * _CHUNKS_A_PROCESS)))
-        room = self._taken + _AHEAD * _WINDOW * size * processes
+        size = max(1, min(self._grain.most, self._count // (processes * _CHUNKS_A_PROCESS)))
+        ahead = max(_AHEAD_ITEMS, _AHEAD * self._grain.window * size * processes)
         end = min(self._next + size, self._count)
-        if self._next >= end or self._next >= room:
+        if self._next >= end or self._next >= self._taken + ahead:
             return None
         chunk = _Chunk(tuple(range(self._next, end)))
         self._next = end
@@ -186,12 +209,14 @@ class Dealing:
     def _place(self, chunk: _Chunk) -> str | None:
         """Return the machine with the most room, of those that did not fail if there are any."""
         can = set(self._slots) - chunk.avoided or set(self._slots)
-        free = {node: _WINDOW - self._busy[node] / self._slots[node] for node in can}
+        free = {node: self._grain.window - self._busy[node] / self._slots[node] for node in can}
         free = {node: room for node, room in free.items() if room > 0}
         return max(sorted(free), key=free.__getitem__, default=None)
 
     def find_late(self, now: float) -> None:
         """Send what is late to another machine too; with a single one, wait."""
+        if not self._grain.may_twin:
+            return
         usual = statistics.median(self._times) if self._times else 0.0
         limit = max(_LATE_S, _LATE_FACTOR * usual)
         for attempt, chunk in self._flying.values():

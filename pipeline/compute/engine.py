@@ -11,6 +11,8 @@ from typing import Annotated, Literal, TypeVar
 from pydantic import Field
 from tqdm import tqdm
 
+from pipeline.compute.dealing import FIT as FIT
+from pipeline.compute.dealing import LARGE as LARGE
 from pipeline.compute.node import Checked as Checked
 from pipeline.compute.node import Order
 from pipeline.compute.node import Share as Share
@@ -26,9 +28,6 @@ R = TypeVar("R")
 
 _MAX_CHUNK = 16
 """Items sent to a worker at once; it bounds the memory of results in flight."""
-
-_MAX_FAR_CHUNK = 64
-"""The same, to another machine: a message takes longer there."""
 
 
 class MachineParams(Section):
@@ -49,10 +48,14 @@ class MachineParams(Section):
 
     @classmethod
     def alone(
-        cls, *, workers: Literal["auto"] | int, progress: Literal["auto", "bar", "lines", "none"]
+        cls,
+        *,
+        workers: Literal["auto"] | int,
+        progress: Literal["auto", "bar", "lines", "none"],
+        engine: Literal["local", "ray"] = "local",
     ) -> "MachineParams":
-        """Return params of work that reads no params.yaml: here, on this machine alone."""
-        return cls(workers=workers, progress=progress, engine="local", ranks=1)
+        """Return params of work that reads no params.yaml, and by one process in each place."""
+        return cls(workers=workers, progress=progress, engine=engine, ranks=1)
 
     def here(self) -> "MachineParams":
         """Return the same for work that is too little, or too large to send, for a cluster."""
@@ -124,7 +127,7 @@ def map_in_order(
     is_contained = limits is not None or lost is not None
     if machine.engine == "ray" and items:
         name, home = uuid.uuid4().hex, str(Path.cwd())
-        order = Order(name, home, work.function, limits, work.canary, work.share)
+        order = Order(name, home, work.function, limits, work.canary, work.share, work.grain)
         results: Iterator[R] = _spread_far(order, items, machine, lost)
     elif not is_contained and (workers == 1 or len(items) < 2 * workers):
         results = map(work.function, items)
@@ -155,7 +158,7 @@ def _spread_far(
 ) -> Iterator[R]:
     from pipeline.compute.cluster import results
 
-    answers = results(order, items, most=_MAX_FAR_CHUNK, workers=machine.workers)
+    answers = results(order, items, workers=machine.workers)
     with closing(answers):
         for answer, item in zip(answers, items, strict=True):
             yield _settle(answer, item, lost)

@@ -14,8 +14,11 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from packaging.requirements import Requirement
+
+from pipeline.ground.errors import MachineError
 
 _PACKAGE = Path(__file__).resolve().parents[1]
 _DISTRIBUTION = "rootstock"
@@ -90,6 +93,17 @@ def difference(found: Identity, own: Identity) -> str | None:
         if (other := found.versions.get(name)) != version:
             return f"has {name} {other}, here it is {version}"
     return None if found.code == own.code else "has other code"
+
+
+def check_fingerprint(own: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
+    """Check that this machine computes by the numeric fingerprint of the first one.
+
+    Raises:
+        MachineError: It does not.
+    """
+    if own != wanted:
+        named = {name: own.get(name) for name in own if own.get(name) != wanted.get(name)}
+        raise MachineError("runtime", f"computes with {named}, and the first machine does not")
 
 
 def agreed(found: Mapping[str, Identity], slots: Mapping[str, int]) -> str | None:

@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Generic, TypeVar
 
+from pipeline.compute.dealing import SMALL, Grain
 from pipeline.compute.identity import Identity, answer_in, identify
 from pipeline.compute.pool import Lost, Pool
 from pipeline.ground.limits import ItemLimits
@@ -38,6 +39,7 @@ class Order(Generic[A, R]):
         limits: Of each item; with them an item is worked on in a process of its own.
         canary: Returns a digest of what an item gives; it writes nothing.
         share: What one process takes.
+        grain: How large an item is.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Order(Generic[A, R]):
     limits: ItemLimits | None
     canary: Callable[[A], str] | None
     share: Share
+    grain: Grain
 
 
 @dataclass(frozen=True)
@@ -56,11 +59,13 @@ class Checked(Generic[A, R]):
         function: As `Order.function`.
         canary: As `Order.canary`.
         share: As `Order.share`.
+        grain: As `Order.grain`.
     """
 
     function: Callable[[A], R]
     canary: Callable[[A], str] | None = None
     share: Share = Share()
+    grain: Grain = SMALL
 
 
 @dataclass(frozen=True)

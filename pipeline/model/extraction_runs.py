@@ -13,9 +13,9 @@ from typing import TypeAlias
 import numpy as np
 
 from pipeline.compute.device import open_runtime
-from pipeline.compute.engine import Checked, MachineParams, Share, map_in_order
+from pipeline.compute.engine import LARGE, Checked, MachineParams, Share, map_in_order
+from pipeline.compute.identity import check_fingerprint
 from pipeline.compute.params import RuntimeParams
-from pipeline.ground.errors import MachineError
 from pipeline.modality.nets import net
 from pipeline.modality.types.params import AugmentSection
 from pipeline.model.extraction import Cut, Extraction, Far, Make, compute_rows, make_ready
@@ -99,6 +99,7 @@ def far_maker(sources: Sources, work: Extraction, machine: MachineParams) -> Far
                 partial(write_run, sources, folder),
                 partial(first_batch_digest, sources, fingerprint),
                 share,
+                LARGE,
             )
             runs = list(_runs(numbers, old, parts))
             for digests in map_in_order(function, runs, machine, title="features"):
@@ -139,10 +140,7 @@ def first_batch_digest(sources: Sources, fingerprint: Mapping[str, str | int], r
         MachineError: This machine computes by another fingerprint.
     """
     work, cut = _opened(sources)
-    own = work.runtime.fingerprint()
-    if own != fingerprint:
-        named = {name: own.get(name) for name in own if own.get(name) != fingerprint.get(name)}
-        raise MachineError("runtime", f"computes with {named}, and the first machine does not")
+    check_fingerprint(work.runtime.fingerprint(), fingerprint)
     digest = hashlib.sha256()
     for arrays in compute_rows(work, cut, _todo(work, run)[: work.params.batch_size], _QUIET):
         for each in arrays:

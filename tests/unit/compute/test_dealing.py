@@ -4,7 +4,7 @@ import random
 
 import pytest
 
-from pipeline.compute.dealing import Dealing
+from pipeline.compute.dealing import FIT, Dealing, Grain
 from pipeline.compute.pool import Lost
 
 HUNG = Lost("hung", "no answer within 1 s")
@@ -29,8 +29,8 @@ def answer(deal, attempt, now):
     return True
 
 
-def dealing(count=500, most=16, **slots):
-    deal = Dealing(count, most)
+def dealing(count=500, most=16, grain=None, **slots):
+    deal = Dealing(count, grain or Grain(most))
     for node, each in (slots or {"a": 2, "b": 1}).items():
         deal.join(node, each)
     return deal
@@ -71,6 +71,16 @@ def test_a_frozen_machine_is_late_once_and_another_does_its_work():
     told = list(deal.tell({"b": "10.0.0.2"}))
     assert told
     assert all(each.startswith("machine 10.0.0.2 is late with 16 items") for each in told)
+
+
+def test_a_fit_waits_for_a_free_machine_and_is_never_at_two():
+    deal = dealing(5, grain=FIT, a=1, b=1)
+    sent = list(deal.deal(0.0))
+    assert [(each.numbers, each.node) for each in sent] == [((0,), "a"), ((1,), "b")]
+    deal.find_late(1e9)
+    assert not list(deal.deal(1e9))
+    answer(deal, sent[1], 1e9)
+    assert [(each.numbers, each.node) for each in deal.deal(1e9)] == [((2,), "b")]
 
 
 def test_an_item_that_kills_its_process_everywhere_is_lost_alone():
