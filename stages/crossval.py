@@ -9,17 +9,19 @@ Beside them, not versioned: finished folds and checkpoints, until all is written
 
 from pathlib import Path
 
-from pipeline.compute.device import open_runtime
 from pipeline.compute.engine import MachineParams
 from pipeline.compute.params import RuntimeParams
+from pipeline.crossval.far import FoldFits, far_folds
 from pipeline.crossval.params import CrossvalParams
-from pipeline.crossval.run import Setting, clear, run_folds, write
+from pipeline.crossval.run import clear, run_folds, write
 from pipeline.ground.beside import beside
 from pipeline.ground.params import Task, Unchecked
 from pipeline.ground.stage import run_stage
-from pipeline.ground.tables import read_table
 from pipeline.judge.params import EvaluateParams
-from pipeline.train.inputs import Sources, open_parts
+from pipeline.modality.nets import net
+from pipeline.store.store import Store
+from pipeline.train.far import Fits
+from pipeline.train.inputs import Sources
 from pipeline.train.params import TargetParams, TrainParams
 from pipeline.train.plan import Plan, Recipe
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
@@ -50,14 +52,16 @@ def main(
     plots: Path,
 ) -> None:
     """Run the folds that are not done yet, and write what all gave."""
-    parts = open_parts(Sources(features, store, normalization, backbone, record))
+    sources = Sources(features, store, normalization, backbone, record)
+    variation = augment.check(net(Store.open(store).modality).params)
     recipe = Recipe(train, optim, schedule, runtime.seed)
-    plan = Plan(task, data.target, recipe, loss, parts.augment(augment))
-    alike = read_table(near_duplicates)
-    setting = Setting(plan, parts, crossval, evaluate, open_runtime(runtime), alike)
+    plan = Plan(task, data.target, recipe, loss, variation)
     key = beside("keys").stage_key(Path(), "crossval", graph="crossval/dvc.yaml")
     state = beside("journal").state_folder() / "crossval" / key
-    scored = list(run_folds(setting, machine=machine, state=state))
+    work = FoldFits(Fits(sources, plan, runtime), crossval, evaluate, near_duplicates, state)
+    setting = work.open()
+    far = far_folds(work, machine) if machine.engine == "ray" else None
+    scored = list(run_folds(setting, machine=machine, state=state, far=far))
     write(setting, scored, metrics=metrics, predictions=predictions, history=history, plots=plots)
     clear(state)
 

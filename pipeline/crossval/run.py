@@ -9,7 +9,7 @@ Axes: N = items, K = outputs.
 import logging
 import math
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -69,6 +69,10 @@ class Scored:
     history: list[dict[str, float]]
 
 
+Far = Callable[[Sequence[int]], Iterator[Scored]]
+"""Given the numbers of folds, from 0."""
+
+
 @dataclass(frozen=True)
 class Setting:
     """What all folds have in common.
@@ -107,21 +111,25 @@ class Setting:
         )
 
 
-def run_folds(setting: Setting, *, machine: MachineParams, state: Path) -> Iterator[Scored]:
+def run_folds(
+    setting: Setting, *, machine: MachineParams, state: Path, far: Far | None = None
+) -> Iterator[Scored]:
     """Train and score every fold that is not done yet; give all, in order.
 
     Args:
         setting: What the folds have in common.
         machine: Progress.
         state: Folder for finished folds and checkpoints, by the key of the whole.
+        far: Trains folds on other machines; None: they are trained here.
     """
     folds = setting.folds()
+    known = [_restore(setting, fold, _kept(state, fold)) for fold in folds]
+    missing = [number for number, each in enumerate(known) if each is None]
+    fresh = far(missing) if far else (train_fold(setting, folds[each], state) for each in missing)
     with progress(folds, machine, total=len(folds), title="crossval", unit="folds") as watched:
-        for fold in watched:
-            path = state / f"{fold.name}.json"
-            scored = _restore(setting, fold, path) or _train(setting, fold, state)
-            if not path.exists():
-                write_json(path, _record(setting, scored))
+        for fold, restored in zip(watched, known, strict=True):
+            scored = restored or next(fresh)
+            clear(state / fold.name)
             log.info(
                 "%s of %d: %s, epoch %d", fold.name, len(folds), _main(scored.scores), scored.epoch
             )
@@ -156,7 +164,8 @@ def clear(state: Path) -> None:
         shutil.rmtree(state)
 
 
-def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
+def train_fold(setting: Setting, fold: Fold, state: Path) -> Scored:
+    """Train and score a fold, and keep what it gave; its checkpoints are left to the caller."""
     training = open_training(setting.plan, setting.parts, setting.runtime, rows=fold.rows)
     checkpoints = Checkpoints(state / fold.name, training.identity())
     training.resume(checkpoints)
@@ -167,9 +176,12 @@ def _train(setting: Setting, fold: Fold, state: Path) -> Scored:
     served = training.targets.serve(outputs, trained.temperature)
     scores = _scores(setting, fold, outputs, served)
     history = [{"epoch": each.epoch, **each.values()} for each in training.reports]
-    checkpoints.clear()
     plain = _beside(setting, fold)
-    return Scored(fold, outputs, served, scores, plain, trained.epoch, trained.temperature, history)
+    scored = Scored(
+        fold, outputs, served, scores, plain, trained.epoch, trained.temperature, history
+    )
+    write_json(_kept(state, fold), _record(setting, scored))
+    return scored
 
 
 def _truths(setting: Setting, rows: np.ndarray) -> np.ndarray:
@@ -335,6 +347,10 @@ def summary(found: dict[str, Any]) -> str:
 def _main(scores: dict[str, float]) -> str:
     name = main(scores)
     return f"{name} {scores[name]:.4f}"
+
+
+def _kept(state: Path, fold: Fold) -> Path:
+    return state / f"{fold.name}.json"
 
 
 def _record(setting: Setting, scored: Scored) -> dict[str, Any]:
