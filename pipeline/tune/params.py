@@ -13,6 +13,10 @@ class TuneParams(Section):
     trials: int = Field(ge=1, le=100_000)
     """Trainings, the one with the present params among them."""
 
+    together: int = Field(ge=1, le=1000)
+    """Trials that are drawn at once, when all before them are over. So many can run at a time on a
+    cluster; none of them learns from another."""
+
     pruner: Literal["median", "none"]
     """`median` ends a trial that is worse than half of those before it at the same epoch."""
 

@@ -9,8 +9,9 @@ from pipeline.past.servers import Servers, Synced
 from pipeline.repo.state import state_folder
 from pipeline.track.branches.tuning import count_trials, publish_search
 from pipeline.track.params import TrackingParams
-from pipeline.tune.search import PARAMS, as_search
+from pipeline.tune.search import as_search
 from pipeline.tune.study import Kept, read_study
+from pipeline.tune.trial import PARAMS
 
 _KIND = "search"
 _SHORT = 8

@@ -8,15 +8,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from pipeline.compute.device import open_runtime
-from pipeline.compute.params import RuntimeParams
-from pipeline.ground.errors import DataError, Interrupted, ParamsError
+from pipeline.compute.engine import MachineParams
+from pipeline.ground.errors import Interrupted, ParamsError
 from pipeline.ground.files import replacing, sha256_json
 from pipeline.ground.params import (
-    Task,
     in_force,
     load_section,
-    load_value,
     parse_params,
     read_params,
     refuse_unknown_sections,
@@ -26,26 +23,21 @@ from pipeline.ground.params import (
 )
 from pipeline.ground.stage import read_choices
 from pipeline.keys.keys import train_key
-from pipeline.modality.sections import modality_meant, sections
-from pipeline.raw.params import DataParams
 from pipeline.repo.lock import LOCK, Lock
 from pipeline.repo.state import state_folder
 from pipeline.track.branches.tuning import Search, TrialRun, publish_search
 from pipeline.track.params import TrackingParams
 from pipeline.train.best_epoch import Best
-from pipeline.train.inputs import Parts, Sources, open_parts
+from pipeline.train.inputs import Sources, open_parts
 from pipeline.train.params import TrainParams
-from pipeline.train.plan import Plan, Recipe
-from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.recipe_rules import check_plan
-from pipeline.train.trainer import open_training
 from pipeline.tune.params import TuneParams
 from pipeline.tune.space import Dimension, check_space, with_values
-from pipeline.tune.study import Ended, Study, Trial
+from pipeline.tune.study import Ended, Study
+from pipeline.tune.trial import PARAMS, Run, build_plan, run_far, run_here
 
 log = logging.getLogger(__name__)
 
-PARAMS = Path("params.yaml")
 _ARTIFACTS = Path("artifacts")
 _BEFORE = ("clean", "recipe", "transform", "weights", "normalize", "features")
 """Stages whose outputs the trials share."""
@@ -71,6 +63,7 @@ def tune(*, trials: int | None, apply: bool) -> str:
     if trials is not None:
         params = params.model_copy(update={"trials": trials})
     tracking = load_section(raw, "tracking", TrackingParams, path=PARAMS)
+    machine = load_section(raw, "machine", MachineParams, path=PARAMS)
     dimensions = check_space(raw, params)
     check_plan(build_plan(raw)[0])
     refuse_stale_features(read_params(PARAMS), Lock.read(Path(LOCK)))
@@ -84,10 +77,11 @@ def tune(*, trials: int | None, apply: bool) -> str:
         _ARTIFACTS / "weights/backbone.safetensors",
         _ARTIFACTS / "weights/backbone.json",
     )
-    parts = open_parts(sources)
+    is_far = machine.engine == "ray"
+    run = run_far(raw, sources, machine) if is_far else run_here(raw, open_parts(sources))
     try:
         with _stoppable():
-            run_trials(study, parts, raw, params)
+            run_trials(study, run, raw, params)
     finally:
         _publish(study, raw, key, params, tracking)
     return _tell(study, raw, params, apply=apply)
@@ -128,61 +122,22 @@ def open_study(
     return Study(path, dimensions, params, direction=Best(train.monitor).direction, present=present)
 
 
-def run_trials(study: Study, parts: Parts, raw: dict[str, Any], params: TuneParams) -> None:
-    """Run the trials that are missing."""
+def run_trials(study: Study, run: Run, raw: dict[str, Any], params: TuneParams) -> None:
+    """Run the trials that are missing, batch by batch."""
     done = len(study.ended())
     if done:
         log.info("going on after %d of %d trials", done, params.trials)
-    for number in range(done + 1, params.trials + 1):
-        ended = run_trial(study.next_trial(), parts, raw)
-        value = "no value" if ended.value is None else f"{_monitor(raw)} {ended.value:.4f}"
-        shown = ", ".join(f"{name} {value}" for name, value in ended.values.items())
-        note = f" ({ended.note})" if ended.note else ""
-        log.info(
-            "trial %d of %d: %s, %s%s; %s", number, params.trials, ended.state, value, note, shown
-        )
-
-
-def run_trial(trial: Trial, parts: Parts, raw: dict[str, Any]) -> Ended:
-    """Train once; params that do not fit together, or a loss that is not finite, fail the trial."""
-    changed = with_values(raw, trial.values)
-    try:
-        plan, runtime = build_plan(changed)
-        training = open_training(plan, parts, open_runtime(runtime))
-        for report in training.run(None):
-            value = (
-                report.val_loss
-                if training.best.monitor == "loss"
-                else report.metrics[training.best.monitor]
+    while done < params.trials:
+        batch = study.next_trials()[: params.trials - done]
+        for trial, tried in zip(batch, run([each.drawn for each in batch]), strict=True):
+            done += 1
+            ended = trial.end(tried)
+            value = "no value" if ended.value is None else f"{_monitor(raw)} {ended.value:.4f}"
+            shown = ", ".join(f"{name} {value}" for name, value in ended.values.items())
+            note = f" ({ended.note})" if ended.note else ""
+            log.info(
+                "trial %d of %d: %s, %s%s; %s", done, params.trials, ended.state, value, note, shown
             )
-            if trial.report(report.epoch, value, report.values()):
-                return trial.prune()
-    except (DataError, ParamsError) as error:
-        return trial.fail(str(error))
-    return trial.complete()
-
-
-def build_plan(raw: dict[str, Any]) -> tuple[Plan, RuntimeParams]:
-    """Return what `train` is given.
-
-    Raises:
-        ParamsError: A section is wrong.
-    """
-    runtime = load_section(raw, "runtime", RuntimeParams, path=PARAMS)
-    recipe = Recipe(
-        load_section(raw, "train", TrainParams, path=PARAMS),
-        load_section(raw, "optim", OptimParams, path=PARAMS),
-        load_section(raw, "schedule", ScheduleParams, path=PARAMS),
-        runtime.seed,
-    )
-    plan = Plan(
-        load_value(raw, "task", Task, path=PARAMS),
-        load_section(raw, "data", DataParams, path=PARAMS).target,
-        recipe,
-        load_section(raw, "loss", LossParams, path=PARAMS),
-        load_section(raw, "augment", sections(modality_meant(raw))["augment"], path=PARAMS),
-    )
-    return plan, runtime
 
 
 def apply_values(text: str, values: dict[str, Any]) -> str:

@@ -1,11 +1,12 @@
 """The trials of a search, kept in a file; home of Optuna.
 
-A trial is kept when it ends. A trial that was running when the process died is tried again, with
-the same params. The sampler is seeded by the number of finished trials, so a continued search draws
-the same params as one without a break.
+Trials are drawn in batches, and kept in their order as they end. A trial that was not over when the
+process died is tried again, with the same params. Each is drawn with a seed of its number, from
+what the batches before it gave, so a continued search draws the same params as one without a break,
+and it does not matter how many trials of a batch run at a time.
 """
 
-import math
+import statistics
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -25,9 +26,15 @@ from pipeline.ground.errors import IntegrityError
 from pipeline.ground.seeds import derive
 from pipeline.tune.params import TuneParams
 from pipeline.tune.space import Dimension
+from pipeline.tune.trial import Drawn, Tried
 
 _STARTUP_TRIALS = 5
 _WARMUP_EPOCHS = 2
+_STATES: Mapping[Literal["complete", "pruned", "failed"], TrialState] = {
+    "complete": TrialState.COMPLETE,
+    "pruned": TrialState.PRUNED,
+    "failed": TrialState.FAIL,
+}
 _LAST = "end_ms"
 """The fact that is kept last: with it, a trial has all of them."""
 
@@ -80,7 +87,6 @@ class Study:
             storage=f"sqlite:///{path}",
             study_name="tune",
             direction="maximize" if direction == "max" else "minimize",
-            pruner=_pruner(params),
             load_if_exists=True,
         )
         if not self._study.trials and _lies_within(present, dimensions):
@@ -111,15 +117,37 @@ class Study:
         """Return the best complete trial; of equal ones, the earliest."""
         return _best(self.ended(), self._direction)
 
-    def next_trial(self) -> "Trial":
-        """Draw the params of the next trial."""
-        seed = derive(self._params.seed, "trial", len(self.ended())) % 2**32
+    def next_trials(self) -> list["Trial"]:
+        """Draw the trials of the next batch, or those of the last one that are not over."""
+        over = _finished(self._study)
+        size = self._params.together
+        bars = self._bars(over[: len(over) // size * size])
+        return [
+            self._draw(number, bars) for number in range(len(over), (len(over) // size + 1) * size)
+        ]
+
+    def _draw(self, number: int, bars: Mapping[int, float]) -> "Trial":
+        seed = derive(self._params.seed, "trial", number) % 2**32
         self._study.sampler = optuna.samplers.TPESampler(
             seed=seed, n_startup_trials=_STARTUP_TRIALS
         )
         drawn = self._study.ask({each.path: _distribution(each) for each in self._dimensions})
         values = {each.path: each.tidy(drawn.params[each.path]) for each in self._dimensions}
-        return Trial(self._study, drawn, values, self._direction)
+        return Trial(self._study, drawn, Drawn(values, bars))
+
+    def _bars(self, over: Sequence[FrozenTrial]) -> dict[int, float]:
+        """Return the median of the best values so far of complete trials, by epoch.
+
+        Source: the median stopping rule of Golovin et al. (2017).
+        """
+        done = [each.intermediate_values for each in over if each.state == TrialState.COMPLETE]
+        if self._params.pruner == "none" or len(done) < _STARTUP_TRIALS:
+            return {}
+        epochs = sorted({epoch for each in done for epoch in each if epoch >= _WARMUP_EPOCHS})
+        return {
+            epoch: statistics.median(each[epoch] for each in done if epoch in each)
+            for epoch in epochs
+        }
 
 
 @dataclass(frozen=True)
@@ -154,12 +182,16 @@ def read_study(path: Path) -> Kept:
     return Kept(facts, ended, _best(ended, "max" if is_max else "min"))
 
 
-def _over(study: optuna.Study) -> list[Ended]:
+def _finished(study: optuna.Study) -> list[FrozenTrial]:
     return [
-        _ended(each)
+        each
         for each in study.get_trials(deepcopy=False)
         if each.state.is_finished() and _LAST in each.user_attrs
     ]
+
+
+def _over(study: optuna.Study) -> list[Ended]:
+    return [_ended(each) for each in _finished(study)]
 
 
 def _best(ended: Sequence[Ended], direction: Literal["max", "min"]) -> Ended | None:
@@ -169,72 +201,42 @@ def _best(ended: Sequence[Ended], direction: Literal["max", "min"]) -> Ended | N
 
 
 class Trial:
-    """A running trial."""
+    """A trial that was drawn, and is not over."""
 
-    def __init__(
-        self,
-        study: optuna.Study,
-        trial: optuna.Trial,
-        values: dict[str, Any],
-        direction: Literal["max", "min"],
-    ) -> None:
-        self._study, self._trial, self._direction = study, trial, direction
-        self.values = values
-        self.number = trial.number
-        self._epochs: list[dict[str, float]] = []
-        self._best = math.nan
+    def __init__(self, study: optuna.Study, trial: optuna.Trial, drawn: Drawn) -> None:
+        self._study, self._trial = study, trial
+        self.drawn = drawn
 
-    def report(self, epoch: int, value: float, numbers: Mapping[str, float]) -> bool:
-        """Note an epoch; return whether the trial should stop here."""
-        better = min if self._direction == "min" else max
-        self._best = value if math.isnan(self._best) else better(self._best, value)
-        self._epochs.append({"epoch": epoch, **numbers})
-        self._trial.report(self._best, epoch)
-        return self._trial.should_prune()
-
-    def complete(self) -> Ended:
-        """End it with its best value."""
-        return self._end(TrialState.COMPLETE, "")
-
-    def prune(self) -> Ended:
-        """End it early."""
-        return self._end(TrialState.PRUNED, "")
-
-    def fail(self, note: str) -> Ended:
-        """End it without a value; the note says why."""
-        return self._end(TrialState.FAIL, note)
-
-    def _end(self, state: TrialState, note: str) -> Ended:
-        best = None if math.isnan(self._best) else self._best
+    def end(self, tried: Tried) -> Ended:
+        """Keep what it gave."""
+        for epoch, value in enumerate(tried.bests, start=1):
+            self._trial.report(value, epoch)
+        state = _STATES[tried.state]
+        best = tried.bests[-1] if tried.bests else None
         facts = {
-            "values": self.values,
-            "epochs": self._epochs,
-            "note": note,
+            "values": dict(self.drawn.values),
+            "epochs": list(tried.epochs),
+            "note": tried.note,
             "best": best,
             "state": state.name,
             _LAST: time.time_ns() // 1_000_000,
         }
         for name, fact in facts.items():
             self._trial.set_user_attr(name, fact)
-        value = best if state == TrialState.COMPLETE else None
-        self._study.tell(self._trial, value, state=state)
+        self._study.tell(self._trial, best if tried.state == "complete" else None, state=state)
         return next(
             _ended(each)
             for each in self._study.get_trials(deepcopy=False)
-            if each.number == self.number
+            if each.number == self._trial.number
         )
 
 
 def _ended(trial: FrozenTrial) -> Ended:
-    states: dict[TrialState, Literal["complete", "pruned", "failed"]] = {
-        TrialState.COMPLETE: "complete",
-        TrialState.PRUNED: "pruned",
-    }
     facts = trial.user_attrs
     start = trial.datetime_start
     return Ended(
         number=trial.number,
-        state=states.get(trial.state, "failed"),
+        state=next((name for name, each in _STATES.items() if each == trial.state), "failed"),
         values=facts["values"],
         value=facts["best"],
         epochs=facts["epochs"],
@@ -250,12 +252,6 @@ def _distribution(dimension: Dimension) -> BaseDistribution:
     if dimension.is_whole:
         return IntDistribution(int(dimension.low), int(dimension.high), log=dimension.is_log)
     return FloatDistribution(dimension.low, dimension.high, log=dimension.is_log)
-
-
-def _pruner(params: TuneParams) -> optuna.pruners.BasePruner:
-    if params.pruner == "none":
-        return optuna.pruners.NopPruner()
-    return optuna.pruners.MedianPruner(_STARTUP_TRIALS, _WARMUP_EPOCHS)
 
 
 def _lies_within(present: Mapping[str, Any], dimensions: Sequence[Dimension]) -> bool:

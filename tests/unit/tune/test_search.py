@@ -7,6 +7,7 @@ import sys
 import time
 
 import numpy as np
+import optuna
 import pytest
 import yaml
 
@@ -17,6 +18,7 @@ from pipeline.train.inputs import open_parts
 from pipeline.tune.params import TuneParams
 from pipeline.tune.search import open_study, refuse_stale_features, run_trials
 from pipeline.tune.space import check_space
+from pipeline.tune.trial import run_here
 from tests.support.closure import ROOT
 from tests.support.trainable import SECTIONS, make_sources
 
@@ -31,18 +33,18 @@ def sources(tmp_path_factory):
     return make_sources(tmp_path_factory.mktemp("tune") / "s")
 
 
-def setting(*, trials=4, pruner="none", **changes):
+def setting(*, trials=4, together=1, pruner="none", **changes):
     raw = read_params(ROOT / "params.yaml")
     for name, values in SECTIONS.items():
         raw[name] = {**values, **changes.get(name, {})}
-    params = TuneParams(trials=trials, pruner=pruner, seed=1, space=SPACE)
+    params = TuneParams(trials=trials, together=together, pruner=pruner, seed=1, space=SPACE)
     return raw, params
 
 
 def search(sources, path, **options):
     raw, params = setting(**options)
     study = open_study(raw, params, check_space(raw, params), path)
-    run_trials(study, open_parts(sources), raw, params)
+    run_trials(study, run_here(raw, open_parts(sources)), raw, params)
     return study
 
 
@@ -95,7 +97,7 @@ def test_a_range_of_a_param_that_may_be_a_word_is_of_whole_numbers(sources, tmp_
     space = {"train.batch_size": {"low": 8, "high": 16}}
     params = params.model_copy(update={"trials": 2, "space": space})
     study = open_study(raw, params, check_space(raw, params), tmp_path / "study.db")
-    run_trials(study, open_parts(sources), raw, params)
+    run_trials(study, run_here(raw, open_parts(sources)), raw, params)
     assert [each.state for each in study.ended()] == ["complete"] * 2
     assert all(isinstance(each.values["train.batch_size"], int) for each in study.ended())
 
@@ -105,6 +107,35 @@ def test_bad_trials_are_pruned(sources, tmp_path):
     states = [each.state for each in study.ended()]
     assert "pruned" in states
     assert all(len(each.epochs) < 6 for each in study.ended() if each.state == "pruned")
+
+
+def test_how_many_of_a_batch_run_at_a_time_changes_nothing(sources, tmp_path):
+    straight = search(sources, tmp_path / "a.db", trials=8, together=3)
+    raw, params = setting(trials=8, together=3)
+    study = open_study(raw, params, check_space(raw, params), tmp_path / "b.db")
+    run = run_here(raw, open_parts(sources))
+    run_trials(study, lambda batch: reversed([*run(batch[::-1])]), raw, params)
+    assert told(study) == told(straight)
+    stopped = tmp_path / "c.db"
+    for trials in (2, 4, 8):  # within a batch, and within another one
+        again = search(sources, stopped, trials=trials, together=3)
+    assert told(again) == told(straight)
+    assert told(straight)[5:] != told(search(sources, tmp_path / "d.db", trials=8))[5:]
+
+
+def test_the_bars_are_those_of_optunas_median_pruner(sources, tmp_path):
+    study = search(sources, tmp_path / "study.db", trials=9, pruner="none")
+    raw, params = setting(trials=9, pruner="median")
+    bars = open_study(raw, params, check_space(raw, params), tmp_path / "study.db")._bars
+    kept = study._study
+    pruner = optuna.pruners.MedianPruner(5, 2)
+    assert list(bars(kept.trials)) == [2, 3, 4, 5, 6]
+    for epoch, bar in bars(kept.trials).items():
+        for value, is_worse in ((bar, False), (bar * 1.001, True), (bar * 0.999, False)):
+            trial = kept.ask()
+            trial.report(value, epoch)
+            assert pruner.prune(kept, kept.trials[-1]) == is_worse
+            kept.tell(trial, state=optuna.trial.TrialState.FAIL)
 
 
 SCRIPT = """

@@ -18,7 +18,7 @@ TEXT = (ROOT / "params.yaml").read_text(encoding="utf-8")
 
 def check(space, **train):
     raw = with_values(RAW, {f"train.{name}": value for name, value in train.items()})
-    params = TuneParams(trials=3, pruner="none", seed=1, space=space)
+    params = TuneParams(trials=3, together=1, pruner="none", seed=1, space=space)
     return check_space(raw, params)
 
 
