@@ -42,7 +42,14 @@ def add(commands: Commands) -> None:
         type=_workers,
         default="auto",
         metavar="N",
-        help="processes that decode (default: one for each core)",
+        help="processes that decode, or with `--engine ray` predict, on each machine (default: one "
+        "for each core)",
+    )
+    predict.add_argument(
+        "--engine",
+        choices=("local", "ray"),
+        default="local",
+        help="this machine, or those of the cluster that RAY_ADDRESS names (default: local)",
     )
     predict.add_argument(
         "--device",
@@ -78,7 +85,9 @@ def _predict(arguments: argparse.Namespace) -> int:
     options = Options(
         output=arguments.output,
         overwrite=arguments.overwrite,
-        machine=MachineParams.alone(workers=arguments.workers, progress=arguments.progress),
+        machine=MachineParams.alone(
+            workers=arguments.workers, progress=arguments.progress, engine=arguments.engine
+        ),
         device=arguments.device,
         most=arguments.most,
         seconds=float(arguments.seconds) if arguments.seconds else None,

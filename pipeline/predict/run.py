@@ -3,41 +3,36 @@
 What is finished is kept, so that a run which was killed goes on; the output's bytes are the same.
 """
 
-import hashlib
 import logging
 import os
 import sys
-from collections import deque
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
-from typing import Any, Never, TypeAlias
 
 import pyarrow as pa
-from tqdm import tqdm
 
-from pipeline.compute.engine import MachineParams, progress
+from pipeline.compute.engine import MachineParams
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.files import sha256_file, sha256_json, target_fault
 from pipeline.ground.params import read_params
 from pipeline.ground.stage import PARAMS
 from pipeline.modality.files import files as files_of
 from pipeline.modality.shown.inputs import item_input
-from pipeline.predict.chunks import Chunks, kept_in
+from pipeline.predict.answers import answer_rows, called
+from pipeline.predict.chunks import Chunk, Chunks, kept_in
+from pipeline.predict.far import far_model, far_tables
 from pipeline.predict.inputs import Columns, Input, find_inputs, sole_table
 from pipeline.predict.rows import FORMATS, csv_header, csv_lines, schema_of, to_table, write_output
 from pipeline.predict.summary import Summary
 from pipeline.predict.tables import GivenTable
-from pipeline.raw.source import RawFault, read_raw
 from pipeline.repo.state import scratch_folder
 from pipeline.version.fetch import fetch_model
 from pipeline.version.process.resident import Resident, ResidentDied, ResidentOptions
 
 log = logging.getLogger(__name__)
-
-Row: TypeAlias = dict[str, Any]
 
 _CHUNK = 256
 """Files that are kept together: what a kill costs at most."""
@@ -50,7 +45,7 @@ class Options:
     Attributes:
         output: A .csv or .parquet file; None: CSV on standard output.
         overwrite: Replace an output that is there.
-        machine: Processes that read items, and progress.
+        machine: Processes that read items, or on a cluster predict; progress; the engine.
         device: `cpu`, `cuda` or `mps`; None: the kind the model was trained on.
         most: That an item may measure, as `ResidentOptions` has it.
         seconds: For reading one item, likewise.
@@ -64,6 +59,10 @@ class Options:
     most: int | None = None
     seconds: float | None = None
     column: str | None = None
+
+    def resident(self, *, decoders: int) -> ResidentOptions:
+        """Return how a model is run, with so many processes that read items."""
+        return ResidentOptions(decoders, self.device, self.most, self.seconds)
 
 
 def predict(model: str, given: Sequence[str], options: Options) -> str:
@@ -93,12 +92,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
     decoders = options.machine.count_workers()
     try:
         with closing(
-            Resident(
-                folder,
-                ResidentOptions(
-                    decoders, options.device, options.most, options.seconds, threads_spin=True
-                ),
-            )
+            Resident(folder, replace(options.resident(decoders=decoders), threads_spin=True))
         ) as resident:
             return predict_files(resident, files, options, table)
     except ResidentDied as error:
@@ -129,7 +123,7 @@ def predict_files(
         chunks = Chunks(home, files, _CHUNK)
         schema = schema_of(resident.describe())
         _finish(resident, chunks, schema, options)
-        summary = Summary(_many(resident))
+        summary = Summary(called(resident))
         tables = _counted(chunks, summary)
         given = 0
         if table is not None:
@@ -183,11 +177,6 @@ def _refuse_own(output: Path | None, table: Path) -> None:
             field="--output",
             got=str(output),
         )
-
-
-def _many(resident: Resident) -> str:
-    item = item_input(resident.folder.modality)
-    return item.many if item.is_text else "files"
 
 
 def _print(texts: Iterable[str]) -> None:
@@ -244,71 +233,33 @@ def _key(resident: Resident, files: Sequence[Input], options: Options) -> str:
 
 def _finish(resident: Resident, chunks: Chunks, schema: pa.Schema, options: Options) -> None:
     """Predict what is not there from a run before."""
-    files = [file for chunk in chunks.todo for file in chunk.files]
     total = sum(len(chunk.files) for chunk in chunks.all)
-    done = total - len(files)
+    done = total - sum(len(chunk.files) for chunk in chunks.todo)
     if done:
-        log.info("%d of %d %s are there from a run before", done, total, _many(resident))
-    with closing(_rows(resident, files, options)) as rows:
-        for chunk in chunks.todo:
-            chunks.save(chunk, to_table([next(rows) for _ in chunk.files], schema))
+        log.info("%d of %d %s are there from a run before", done, total, called(resident))
+    with closing(_tables(resident, chunks.todo, schema, options)) as tables:
+        for chunk, table in zip(chunks.todo, tables, strict=True):
+            chunks.save(chunk, table)
             done += len(chunk.files)
             if options.machine.shows_lines():
-                log.info("predict: %d of %d %s", done, total, _many(resident))
+                log.info("predict: %d of %d %s", done, total, called(resident))
+
+
+def _tables(
+    resident: Resident, todo: Sequence[Chunk], schema: pa.Schema, options: Options
+) -> Generator[pa.Table, None, None]:
+    """Yield the rows of chunks, in order."""
+    files = [file for chunk in todo for file in chunk.files]
+    if options.machine.engine == "ray":
+        work = far_model(resident, files, options.resident(decoders=1))
+        yield from far_tables(work, [chunk.files for chunk in todo], options.machine)
+        return
+    with closing(answer_rows(resident, files, options.machine)) as rows:
+        for chunk in todo:
+            yield to_table([next(rows) for _ in chunk.files], schema)
 
 
 def _counted(chunks: Chunks, summary: Summary) -> Iterator[pa.Table]:
     for table in chunks.tables():
         summary.add(table)
         yield table
-
-
-def _rows(
-    resident: Resident, files: Sequence[Input], options: Options
-) -> Generator[Row, None, None]:
-    """Yield the row of every file, in their order."""
-    reader = _Reader(files, resident.limits.bytes)
-    bar: tqdm[Never] = progress(
-        (), options.machine, total=len(files), title="predict", unit=_many(resident)
-    )
-    with bar, closing(resident.stream(reader.contents())) as predictions:
-        for prediction in predictions:
-            while (row := reader.rows.popleft())["error"] is not None:
-                bar.update()
-                yield row
-            bar.update()
-            yield row | prediction
-        bar.update(len(reader.rows))
-    yield from reader.rows
-
-
-class _Reader:
-    """Reads files, and remembers in `rows` what it found, as far as nobody has taken it.
-
-    Args:
-        files: What is read.
-        max_bytes: Of a file that could be an item.
-    """
-
-    def __init__(self, files: Sequence[Input], max_bytes: int) -> None:
-        self.rows: deque[Row] = deque()
-        self._files = files
-        self._max_bytes = max_bytes
-
-    def contents(self) -> Iterator[bytes]:
-        """Yield the bytes of those that can be read; each after its row."""
-        for file in self._files:
-            row, content = self._read(file)
-            self.rows.append(row)
-            if content is not None:
-                yield content
-
-    def _read(self, file: Input) -> tuple[Row, bytes | None]:
-        row: Row = {"path": file.path, "id": None, "error": file.fault}
-        if file.fault is not None:
-            return row, None
-        try:
-            content = read_raw(file.root, file.inner, self._max_bytes)
-        except RawFault as fault:
-            return row | {"id": fault.sha256, "error": str(fault)}, None
-        return row | {"id": hashlib.sha256(content).hexdigest()}, content

@@ -70,13 +70,17 @@ class ModelFolder(Resolved):
         folder: All of it.
         model: The model.safetensors.
         bundle: The bundle.json.
-        code: The folder that holds the `pipeline` package which predicts.
     """
 
     folder: Path
     model: Path
     bundle: Path
-    code: Path
+
+    @property
+    def code(self) -> Path:
+        """The folder that holds the `pipeline` package which predicts: a version's own, or ours."""
+        has_own = (self.folder / "MLmodel").is_file()
+        return self.folder / "code" if has_own else Path(pipeline.__file__).parents[1]
 
     @property
     def modality(self) -> str:
@@ -178,7 +182,6 @@ def _local(what: str) -> ModelFolder | None:
         folder=folder,
         model=folder / _WEIGHTS,
         bundle=folder / _BUNDLE,
-        code=Path(pipeline.__file__).parents[1],
     )
 
 
@@ -207,7 +210,6 @@ def _model_folder(folder: Path, resolved: Resolved) -> ModelFolder:
         folder=folder,
         model=folder / "artifacts" / _WEIGHTS,
         bundle=folder / "artifacts" / _BUNDLE,
-        code=folder / "code",
     )
 
 

@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +23,9 @@ from pipeline.cli import main
 from pipeline.ground.errors import MachineError
 from pipeline.ground.tables import read_table
 from pipeline.predict import run as module
+from pipeline.predict.far import _bits, far_model
 from pipeline.predict.inputs import find_inputs
+from pipeline.version.process.resident import ResidentOptions
 from tests.support.closure import ROOT
 from tests.support.packed import pack_folder
 from tests.support.predicting import options, predict_to, tiny_resident
@@ -489,3 +492,12 @@ def test_a_registered_version_to_standard_output(repository, monkeypatch):
     (repository / "out.csv").write_text(out)
     assert values(repository / "out.csv") == evaluated_of(repository)
     assert "downloading models:/cells/1 to " in told
+
+
+def test_a_machine_that_sees_other_files_is_not_used(resident, tmp_path):
+    files = find_inputs([str(IMAGES)])
+    work = far_model(resident, files, ResidentOptions(decoders=1))
+    assert [each.path for each in work.seen] == [files[0].path]
+    away = tuple(replace(each, root=tmp_path) for each in work.seen)
+    with pytest.raises(MachineError, match="must be what the first machine sees there"):
+        _bits(replace(work, seen=away), tuple(files))

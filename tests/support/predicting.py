@@ -21,11 +21,11 @@ def tiny_resident(folder, *, task="classification", items=8, max_pixels=MAX_PIXE
         yield resident, project
 
 
-def options(output, *, max_pixels=MAX_PIXELS, progress="none"):
+def options(output, *, max_pixels=MAX_PIXELS, progress="none", engine="local"):
     return Options(
         output=output,
         overwrite=False,
-        machine=MachineParams.alone(workers=1, progress=progress),
+        machine=MachineParams.alone(workers=1, progress=progress, engine=engine),
         device=None,
         most=max_pixels,
         seconds=20.0,
