@@ -8,20 +8,35 @@ import signal
 import subprocess
 import sys
 import time
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 
+import pandas as pd
 import psutil
 import pytest
 
 from pipeline.compute import cluster
 from pipeline.compute.engine import Checked, MachineParams, map_in_order
+from pipeline.compute.params import RuntimeParams
+from pipeline.crossval.far import FoldFits, far_folds
+from pipeline.crossval.params import CrossvalParams
+from pipeline.crossval.run import run_folds
 from pipeline.ground.errors import DataError, MachineError, ParamsError
 from pipeline.ground.limits import ItemLimits
+from pipeline.ground.tables import write_table
+from pipeline.predict import run as predict
+from pipeline.train.far import Fits
+from pipeline.train.inputs import open_parts
+from pipeline.tune.search import open_study, run_trials
+from pipeline.tune.space import check_space
+from pipeline.tune.trial import run_far, run_here
 from tests.property.test_store_laws import contents, encoding, make_params, make_raw
 from tests.support.closure import ROOT
+from tests.support.predicting import predict_to, tiny_resident
+from tests.support.published import RESULTS
 from tests.support.raylets import running_cluster
-from tests.support.trainable import make_sources
+from tests.support.trainable import SECTIONS, make_sources, plan
 from tests.support.trainstage import (
     edit_params,
     epochs,
@@ -33,8 +48,12 @@ from tests.support.trainstage import (
     workspace,
 )
 from tests.unit.compute.test_pool import attack
+from tests.unit.crossval.test_run import EVALUATE, finish
+from tests.unit.tune.test_search import setting
+from tests.unit.tune.test_search import told as ended
 
 RAY = MachineParams(workers="auto", progress="none", engine="ray", ranks=1)
+FOLDS = CrossvalParams(folds=3, repeats=1, items="all", val_frac=0.25, seed=1)
 LIMITS = ItemLimits(bytes=0, seconds=1.0, memory=256 << 20)
 
 
@@ -52,11 +71,12 @@ def raylets(tmp_path_factory):
 
 @pytest.fixture
 def second(raylets):
-    """Give a second machine that may be broken."""
-    node, _ = raylets.add()
+    """Give a second machine that may be broken; one that was not serves the next test too."""
+    node = raylets.nodes[1] if len(raylets.nodes) > 1 else raylets.add()[0]
     yield node
-    raylets.send(node, signal.SIGCONT)
-    raylets.remove(node)
+    if node in raylets.harmed:
+        raylets.send(node, signal.SIGCONT)
+        raylets.remove(node)
 
 
 @pytest.fixture
@@ -64,6 +84,13 @@ def home(raylets, tmp_path, monkeypatch, caplog):
     monkeypatch.chdir(tmp_path)
     caplog.set_level(logging.INFO, logger="pipeline")
     return tmp_path
+
+
+def below(folder):
+    """Give the bytes of all files in a folder and in those within it."""
+    files = [path for path in sorted(folder.rglob("*")) if path.is_file()]
+    assert files
+    return {path.relative_to(folder): path.read_bytes() for path in files}
 
 
 def double(item):
@@ -132,6 +159,64 @@ def test_hostile_items_cost_themselves_and_errors_cross_machines(home, raylets, 
         list(map_in_order(fail, list(range(40)), RAY, title="t"))
     with pytest.raises(MachineError, match=r"a worker process died at '7': .* 3 times"):
         list(map_in_order(partial(attack, {7: "kill"}), list(range(40)), RAY, title="t"))
+
+
+@pytest.mark.slow
+def test_folds_and_trials_on_two_machines_have_the_bytes_of_one(home, raylets, second):
+    sources = make_sources(home / "s")
+    write_table(home / "near.parquet", pd.DataFrame({"path_a": [], "path_b": []}, dtype=str))
+    state = Path("alone/state")
+
+    def folds(**train):
+        fits = Fits(sources, plan(train=train), RuntimeParams(**SECTIONS["runtime"]))
+        return FoldFits(fits, FOLDS, EVALUATE, Path("near.parquet"), state)
+
+    work = folds(epochs=2)
+    finish(work.open(), Path("alone"))
+    far = replace(work, state=Path("two/state"))
+    scored = list(run_folds(far.open(), machine=RAY, state=far.state, far=far_folds(far, RAY)))
+    finish(far.open(), Path("two"), scored)
+    assert below(home / "two") == below(home / "alone")
+
+    wrong = folds(batch_size=64)
+    told = []
+    for way in (None, far_folds(wrong, RAY)):
+        with pytest.raises(ParamsError) as refused:
+            list(run_folds(wrong.open(), machine=RAY, state=Path("wrong"), far=way))
+        told.append(str(refused.value))
+    assert told[0] == told[1]
+
+    raw, params = setting(trials=4, together=2)
+    found = []
+    for name, run in (("a", run_here(raw, open_parts(sources))), ("b", run_far(raw, sources, RAY))):
+        study = open_study(raw, params, check_space(raw, params), home / f"{name}.db")
+        run_trials(study, run, raw, params)
+        found.append(ended(study))
+    assert found[0] == found[1]
+
+
+@pytest.mark.slow
+def test_a_machine_that_dies_costs_a_prediction_nothing(home, raylets, second, monkeypatch, caplog):
+    monkeypatch.setenv("DVC_ROOT", str(home))
+    monkeypatch.setattr(predict, "_CHUNK", 2)
+    with tiny_resident(home / "project", items=40) as (resident, project):
+        monkeypatch.chdir(project.folder)
+        (RESULTS.raw / "images/cut.png").write_bytes(b"\x89PNG\r\n\x1a\n cut")
+        predict_to(home / "alone.csv", resident, RESULTS.raw / "images")
+        real, saved = predict.Chunks.save, []
+
+        def save(*each):
+            real(*each)
+            saved.append(each)
+            if len(saved) == 4:
+                raylets.send(second, signal.SIGKILL)
+
+        monkeypatch.setattr(predict.Chunks, "save", save)
+        predict_to(home / "two.csv", resident, RESULTS.raw / "images", engine="ray")
+    assert len(saved) == 21
+    assert (home / "two.csv").read_bytes() == (home / "alone.csv").read_bytes()
+    assert "engine: 2 of 2 machines" in caplog.text
+    assert "is gone; its work goes to others" in caplog.text
 
 
 @pytest.mark.slow

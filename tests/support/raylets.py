@@ -23,6 +23,8 @@ class Raylets:
         self._cluster = cluster
         self._made = 0
         self.nodes = []
+        self.harmed = set()
+        """Machines that were sent a signal."""
 
     @property
     def address(self):
@@ -53,6 +55,7 @@ class Raylets:
         return [raylet, *raylet.children(recursive=True)]
 
     def send(self, node, signum):
+        self.harmed.add(node)
         for each in self.processes(node):
             os.kill(each.pid, signum)
 
