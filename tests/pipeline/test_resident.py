@@ -277,7 +277,7 @@ def test_a_damaged_model_is_the_version_s_own_error(made, tmp_path):
 def test_a_version_that_cannot_start_is_told_with_the_last_line(made, tmp_path):
     shutil.copytree(made[0], tmp_path / "own")
     folder = fetch_model(str(tmp_path / "own"))
-    (tmp_path / "own/MLmodel").touch()  # so it should bring its own code
+    shutil.rmtree(folder.code)
     with pytest.raises(ResidentDied, match="exit code 1: ModuleNotFoundError"):
         Resident(folder, OPTIONS)
 
