@@ -51,14 +51,15 @@ def main(
 ) -> None:
     """Judge every item in the raw folder."""
     ignore = clean.check_keys(IgnoreParams).ignore
-    listed = list_items(find_items(raw, labels, ignore=ignore, **data.meaning()))
-    modality = listed.found.modality
-    params = clean.check(reader(modality).params)
-    rules = Rules.read(task, params, split, review=review, raw=raw)
-    source = made_from(modality, params)
-    with Spill(Path()) as spill, earlier_build(probes, key=key, made_from=source) as old:
-        known = known_probes(old, modality, spill)
-        cleaned = clean_items(raw, listed, rules, machine, known)
+    with Spill(Path()) as spill:
+        listed = list_items(find_items(raw, labels, ignore=ignore, place=spill, **data.meaning()))
+        modality = listed.found.modality
+        params = clean.check(reader(modality).params)
+        rules = Rules.read(task, params, split, review=review, raw=raw)
+        source = made_from(modality, params)
+        with earlier_build(probes, key=key, made_from=source) as old:
+            known = known_probes(old, modality, spill)
+            cleaned = clean_items(raw, listed, rules, machine, known)
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)
     write_table(near_duplicates, cleaned.near_duplicates)

@@ -8,11 +8,13 @@ import numpy as np
 import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from pipeline.clean.kept_probes import KeptProbes
 from pipeline.manifest.manifest import KEPT, META, QUARANTINED, TEXT, column_types
 from pipeline.modality.facts import facts
-from pipeline.raw.item import RawItems
+from pipeline.raw.item import ITEMS, RawItems
+from pipeline.store.kept import Kept
 
 _OF_ITEMS = ("path", "label", "split", "group", "weight")
 _FAULT = ("reason", "detail")
@@ -38,17 +40,16 @@ class Listed:
 
 def list_items(found: RawItems) -> Listed:
     """Lay items into columns; the caller may then forget them."""
-    items = found.items
-    columns: dict[str, Sequence[Any]] = {
-        name: [getattr(item, name) for item in items]
-        for name in (*_OF_ITEMS, "row", "where", "reason", "detail")
-    }
-    for at, name in enumerate(found.meta_names):
-        columns[META + name] = [None if item.meta is None else item.meta[at] for item in items]
+    items = Kept.of(found.items, ITEMS)
+    names = (*_OF_ITEMS, "row", "where", "reason", "detail")
+    columns = {name: items.column(name) for name in names}
+    meta = items.column("meta")
+    columns |= {META + name: pc.list_element(meta, at) for at, name in enumerate(found.meta_names)}
     types = column_types(found.modality) | {"row": pd.Int64Dtype()}
     table = pd.DataFrame({name: _column(types.get(name, TEXT), columns[name]) for name in columns})
-    is_open = np.array([item.reason in (None, "conflict") for item in items], dtype=bool)
-    return Listed(replace(found, items=()), table, is_open)
+    reasons = columns["reason"]
+    is_open = pc.or_(pc.is_null(reasons), pc.fill_null(pc.equal(reasons, "conflict"), False))
+    return Listed(replace(found, items=()), table, is_open.to_numpy())
 
 
 def tabulate(listed: Listed, probes: KeptProbes) -> pd.DataFrame:
@@ -89,10 +90,11 @@ def _texts(column: Any) -> npt.NDArray[np.object_]:
 
 
 def _column(kind: Any, values: Any) -> Any:
+    if isinstance(kind, np.dtype):
+        return np.asarray(values, dtype=kind)
     if isinstance(values, pa.ChunkedArray):
         return kind.__from_arrow__(values)
-    is_plain = isinstance(kind, np.dtype)
-    return np.array(values, dtype=kind) if is_plain else pd.array(list(values), dtype=kind)
+    return pd.array(list(values), dtype=kind)
 
 
 def _objects(values: Sequence[Any]) -> npt.NDArray[np.object_]:

@@ -7,8 +7,8 @@ footer and some cells.
 import os
 import sys
 from collections import Counter
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path, PurePosixPath
 
@@ -19,6 +19,8 @@ from pipeline.raw.containers import SUFFIXES, is_container, open_in
 from pipeline.raw.item_names import item_noun, item_nouns, item_suffixes
 from pipeline.raw.system_names import is_system_name
 from pipeline.raw.unsafe_entries import entry_fault, walk
+from pipeline.store.kept import TEXTS, Kept
+from pipeline.store.spill import MEMORY, Place
 
 FOREIGN_FOLDER = "a link to a folder elsewhere"
 """What is said of a link behind which there may be many items."""
@@ -31,7 +33,7 @@ class Folder:
     The path of a member goes through its container as through a folder: `a.tar/cat/1.jpg`.
     """
 
-    files: tuple[str, ...]
+    files: Sequence[str]
     """Regular files and links to such files inside the folder, and members of containers."""
 
     unsafe: tuple[tuple[str, str, str], ...]
@@ -61,6 +63,16 @@ class Folder:
     nouns: str = field(default_factory=item_nouns)
     """What several items are called."""
 
+    place: Place = MEMORY
+    """Where lists wait that are as long as that of the files."""
+
+    def without(self, paths: Collection[str]) -> "Folder":
+        """Return the folder without some of its files."""
+        if not any(path in paths for path in self.files):
+            return self
+        rest = (path for path in self.files if path not in paths)
+        return replace(self, files=Kept.keep(rest, TEXTS, self.place))
+
     def archive_of(self, path: str) -> str | None:
         """Return the container that holds a file, or None for a loose one."""
         if not self.archives:
@@ -82,6 +94,7 @@ def look_at(
     *,
     unwanted: Callable[[str], str | None] = lambda _: None,
     opens: Callable[[Path], bool] = is_container,
+    place: Place = MEMORY,
 ) -> Folder:
     """List a folder without opening any loose file or following any link to a folder.
 
@@ -89,6 +102,7 @@ def look_at(
         folder: Where to look.
         unwanted: Returns the user's pattern that leaves out a path, or None.
         opens: Returns whether to list what is in a file.
+        place: Where the list waits.
 
     Raises:
         DataError: The folder is missing, or no folder; a container is cut, corrupt, or of a kind
@@ -102,9 +116,7 @@ def look_at(
         seen.add(entry)
     if bucket := read_bucket(folder):
         list_all(bucket, seen.add_linked(bucket))
-    for archive in sorted(seen.archives):
-        seen.add_archive(archive)
-    return seen.folder()
+    return seen.folder(place)
 
 
 class _Seen:
@@ -183,17 +195,19 @@ class _Seen:
         elif is_folder:
             self._hidden.append(path)
 
-    def add_archive(self, archive: str) -> None:
-        """Add the members of an archive."""
-        inside = look_into(self._root, archive)
-        self._unsafe += [
-            each for each in inside.unsafe if not self._is_unwanted(each[0], archive=archive)
-        ]
-        self._files += [
-            path for path in inside.files if not self._is_unwanted(path, archive=archive)
-        ]
-        self._ignored += inside.ignored
-        self._system.update(inside.system)
+    def _all_files(self) -> Iterator[str]:
+        """Yield the loose files, then the members of one archive after the other."""
+        yield from self._files
+        for archive in sorted(self.archives):
+            inside = look_into(self._root, archive)
+            self._unsafe += [
+                each for each in inside.unsafe if not self._is_unwanted(each[0], archive=archive)
+            ]
+            for path in inside.files:
+                if not self._is_unwanted(path, archive=archive):
+                    yield path
+            self._ignored += inside.ignored
+            self._system.update(inside.system)
 
     def _is_archive(self, entry: "os.DirEntry[str]") -> bool:
         suffix = os.path.splitext(entry.name)[1].lower()  # noqa: PTH122
@@ -210,10 +224,10 @@ class _Seen:
             self._unwanted[pattern] += 1
         return bool(pattern)
 
-    def folder(self) -> Folder:
-        """Return all of it, sorted."""
+    def folder(self, place: Place) -> Folder:
+        """Look into the archives, and return all of it, sorted."""
         return Folder(
-            files=tuple(sorted(self._files)),
+            files=Kept.keep(self._all_files(), TEXTS, place).sorted_by("text"),
             unsafe=tuple(sorted(self._unsafe)),
             ignored=self._ignored,
             archives=tuple(sorted(self.archives)),
@@ -221,6 +235,7 @@ class _Seen:
             folders=tuple(sorted(self._folders)),
             system=self._system,
             unwanted=self._unwanted,
+            place=place,
         )
 
 

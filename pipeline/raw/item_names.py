@@ -19,9 +19,12 @@ def is_item_name(name: str) -> bool:
 
 def modality_of_names(names: Iterable[str]) -> str:
     """Return the modality whose items most names promise; the first one if none does."""
-    lower = [name.lower() for name in names]
     ends = {each: files(each).SUFFIXES for each in table.MODALITIES}
-    return max(ends, key=lambda each: sum(name.endswith(ends[each]) for name in lower))
+    counts = dict.fromkeys(ends, 0)
+    for name in map(str.lower, names):
+        for each, suffixes in ends.items():
+            counts[each] += name.endswith(suffixes)
+    return max(counts, key=lambda each: counts[each])
 
 
 def is_named_item(text: str) -> bool:

@@ -31,6 +31,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import replace
+from itertools import chain
 from pathlib import Path
 
 from pipeline.ground.errors import DataError
@@ -39,7 +40,7 @@ from pipeline.modality.reading import all_readers
 from pipeline.modality.table import OF_TEXT
 from pipeline.raw.containers import is_table
 from pipeline.raw.folder import FOREIGN_FOLDER, Folder, look_at
-from pipeline.raw.item import Item, RawItems
+from pipeline.raw.item import ITEMS, Item, RawItems
 from pipeline.raw.item_names import is_item_name, modality_of_names
 from pipeline.raw.labels.choice import LABEL_NAMES, Labels, find_labels
 from pipeline.raw.labels.label_file import LabelFile
@@ -59,6 +60,8 @@ from pipeline.raw.texts.encoding import refuse_encoding
 from pipeline.raw.texts.text_files import TEXT_FILES, find_text_files
 from pipeline.raw.texts.text_items import from_text_tables
 from pipeline.raw.texts.unasked import refuse_texts
+from pipeline.store.kept import Kept
+from pipeline.store.spill import MEMORY, Place
 
 
 def find_items(  # noqa: PLR0913 (each is a param of the user)
@@ -70,6 +73,7 @@ def find_items(  # noqa: PLR0913 (each is a param of the user)
     ignore: Sequence[str] = (),
     text: str | None = None,
     encoding: str | None = None,
+    place: Place = MEMORY,
 ) -> RawItems:
     """Look through the raw folder and read the labels; no item is opened.
 
@@ -81,6 +85,7 @@ def find_items(  # noqa: PLR0913 (each is a param of the user)
         ignore: Patterns of files and folders that are left out: `clean.ignore`.
         text: The column of tables with the texts, or `.txt`: `data.text`.
         encoding: Of such tables; None: as far as their bytes tell it: `data.encoding`.
+        place: Where what is found waits.
 
     Raises:
         DataError: There is nothing to work with, what the folders mean is in doubt, or the label
@@ -91,22 +96,24 @@ def find_items(  # noqa: PLR0913 (each is a param of the user)
     unwanted = compile_globs(ignore)
     if text is None or text == TEXT_FILES:
         refuse_encoding(encoding)
-        folder = look_at(raw, unwanted=unwanted)
+        folder = look_at(raw, unwanted=unwanted, place=place)
         if text is not None:
             noun, nouns = files(OF_TEXT).NOUN
             folder = replace(folder, noun=noun, nouns=nouns)
         _refuse_foreign(raw, folder)
         folder, found = _of_files(raw, labels, folder, target, layout, text)
     else:
-        folder = look_at(raw, unwanted=unwanted, opens=lambda _: False)
+        folder = look_at(raw, unwanted=unwanted, opens=lambda _: False, place=place)
         _refuse_foreign(raw, folder)
         found = from_text_tables(raw, labels, folder, text=text, target=target, encoding=encoding)
     unsafe = [Item(path, reason=reason, detail=fault) for path, reason, fault in folder.unsafe]
-    items = sorted((*_without(found.items, folder.unsafe), *unsafe), key=lambda item: item.path)
+    safe = _without(found.items, folder.unsafe)
+    items = Kept.keep(chain(safe, unsafe), ITEMS, place) if unsafe else Kept.of(safe, ITEMS, place)
+    items = items.sorted_by("path")
     return replace(
         found,
-        items=tuple(items),
-        modality=modality_of_names(item.path for item in items) if text is None else OF_TEXT,
+        items=items,
+        modality=modality_of_names(items.texts("path")) if text is None else OF_TEXT,
         ignored=folder.ignored + sum(folder.unwanted.values()) + found.ignored,
         warnings=(
             *found.warnings,
@@ -132,7 +139,7 @@ def _of_files(
         for reader in all_readers():
             reader.refuse_unread(raw, folder, labels if labels.is_file() else None)
     chosen = find_labels(raw, labels, folder, target=target, but=texts)
-    folder = replace(folder, files=tuple(path for path in folder.files if path not in chosen.own))
+    folder = folder.without(chosen.own)
     if not folder.files:
         raise DataError(
             raw, "has no files to work with", remedy=f"put {folder.nouns} there, or pull them"
@@ -174,12 +181,12 @@ def _by_folders(
 def _by_label_file(
     raw: Path, folder: Folder, labels: LabelFile, texts: Collection[str]
 ) -> RawItems:
-    own, notes = _without_notes(raw, folder, but={row.path for row in labels.rows} | {*texts})
+    own, notes = _without_notes(raw, folder, but=chain(texts, labels.rows.texts("path")))
     return _told(from_label_file(labels, own, raw), notes, folder.nouns)
 
 
 def _without_notes(
-    raw: Path, folder: Folder, *, but: Collection[str]
+    raw: Path, folder: Folder, *, but: Iterable[str]
 ) -> tuple[Folder, Collection[str]]:
     """Return the folder without the files that are notes on items, and these.
 
@@ -195,7 +202,7 @@ def _without_notes(
         )
     if not notes:
         return folder, notes
-    return replace(folder, files=tuple(path for path in folder.files if path not in notes)), notes
+    return folder.without(notes), notes
 
 
 def _told(found: RawItems, notes: Collection[str], nouns: str) -> RawItems:
@@ -204,9 +211,9 @@ def _told(found: RawItems, notes: Collection[str], nouns: str) -> RawItems:
     return replace(found, ignored=found.ignored + len(notes), warnings=warnings)
 
 
-def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str, str]]) -> list[Item]:
+def _without(items: Iterable[Item], unsafe: Iterable[tuple[str, str, str]]) -> Iterable[Item]:
     taken = {path for path, _, _ in unsafe}
-    return [item for item in items if item.path not in taken]
+    return (item for item in items if item.path not in taken) if taken else items
 
 
 def _similar_names(folder: Folder) -> list[str]:

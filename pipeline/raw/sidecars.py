@@ -42,7 +42,7 @@ def is_read_me(path: str) -> bool:
     return _NAMES.fullmatch(path.rpartition("/")[2]) is not None
 
 
-def find_sidecars(files: Sequence[str], *, but: Collection[str] = ()) -> frozenset[str]:
+def find_sidecars(files: Sequence[str], *, but: Iterable[str] = ()) -> frozenset[str]:
     """Return the files that are notes on items: no items by their suffix, and named so.
 
     A file is one if its suffix is that of a table, a text or a markup file, if it is a read-me or a
@@ -58,9 +58,15 @@ def find_sidecars(files: Sequence[str], *, but: Collection[str] = ()) -> frozens
     if not other:
         return frozenset()
     outside = set(other)
-    items = [path for path in files if path not in outside]
-    stems = {*items, *(path.rpartition(".")[0] for path in items)}
-    named = set(but)
+    bare = {path[: len(path) - len(_suffix(path))] for path in other}
+    stems = {
+        stem
+        for path in files
+        if path not in outside
+        for stem in (path, path.rpartition(".")[0])
+        if stem in bare
+    }
+    named = outside.intersection(but)
     return frozenset(path for path in other if path not in named and _is_sidecar(path, stems))
 
 

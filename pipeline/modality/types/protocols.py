@@ -112,7 +112,7 @@ class RawFolder(Protocol):
     """What lies in a raw folder: paths relative to it; members of containers too."""
 
     @property
-    def files(self) -> tuple[str, ...]:
+    def files(self) -> Sequence[str]:
         """All files and members."""
 
     @property

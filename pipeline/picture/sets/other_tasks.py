@@ -6,8 +6,8 @@ pass.
 """
 
 import re
-from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections import Counter, defaultdict
+from collections.abc import Collection, Iterator, Mapping
 from functools import lru_cache
 from pathlib import Path
 
@@ -115,18 +115,17 @@ def refuse_other_tasks(raw: Path, folder: RawFolder) -> None:
     Raises:
         DataError: It says what the set is, by which file that was told, and what to do.
     """
-    places = {path: _place(folder, path) for path in folder.files}
-    pictures = {path: place for path, place in places.items() if is_picture(path)}
-    notes = {path: place for path, place in places.items() if path not in pictures}
-    if not pictures:
+    notes = {path: _place(folder, path) for path in folder.files if not is_picture(path)}
+    if len(notes) == len(folder.files):
         return
-    _refuse_masks(raw, pictures)
-    prefix = _common([place[:-1] for place in pictures.values()])
-    classes = _classes(pictures.values(), prefix)
+    _refuse_masks(raw, folder)
+    folders = Counter(_place(folder, path)[:-1] for path in folder.files if is_picture(path))
+    prefix = _common(folders)
+    classes = _classes(folders, prefix)
     for what, path in _evidence(raw, folder, notes) if notes else ():
         if not classes:
             raise _refusal(raw, what, path, _BOXES)
-        if prefix and places[path][: len(prefix)] != prefix:
+        if prefix and notes[path][: len(prefix)] != prefix:
             inner, named = "/".join(prefix), ", ".join(map(repr, classes[:_SHOWN]))
             raise _refusal(
                 raw,
@@ -136,7 +135,7 @@ def refuse_other_tasks(raw: Path, folder: RawFolder) -> None:
                 f"{raw / inner}; else {_BOXES}",
             )
     if classes:
-        _refuse_flat_splits(raw, pictures, notes, prefix)
+        _refuse_flat_splits(raw, folders, notes, prefix)
 
 
 def _refusal(raw: Path, what: str, path: str, remedy: str) -> DataError:
@@ -154,7 +153,7 @@ def _place(folder: RawFolder, path: str) -> Place:
     return (*holder.split("/")[:-1], *path[len(holder) + 1 :].split("/"))
 
 
-def _common(folders: Sequence[Place]) -> Place:
+def _common(folders: Collection[Place]) -> Place:
     first, last = min(folders), max(folders)
     same = [one == other for one, other in zip(first, last, strict=False)]
     return first[: same.index(False) if False in same else len(same)]
@@ -164,23 +163,28 @@ def _words(name: str) -> list[str]:
     return _WORD.findall(name.lower())
 
 
-def _class(place: Place, prefix: Place) -> str | None:
-    """Return the folder that may name a picture's class: no split, and not called `images`."""
+def _class(folders: Place, prefix: Place) -> str | None:
+    """Return the folder that may name the class of pictures: no split, and not called `images`."""
     return next(
         (
             part
-            for part in place[len(prefix) : -1]
+            for part in folders[len(prefix) :]
             if not split_of_shard(part) and not set(_words(part)) <= _IMAGE_WORDS
         ),
         None,
     )
 
 
-def _classes(places: Iterable[Place], prefix: Place) -> list[str]:
-    """Return the folders that may be classes; none where few pictures lie in such folders."""
-    found = [_class(place, prefix) for place in places]
-    classes = sorted({name for name in found if name is not None})
-    is_most = 2 * sum(name is not None for name in found) >= len(found)
+def _classes(counts: Counter[Place], prefix: Place) -> list[str]:
+    """Return the folders that may be classes; none where few pictures lie in such folders.
+
+    Args:
+        counts: Of pictures, by the folders that they lie in.
+        prefix: What all of these begin with.
+    """
+    named = {folders: _class(folders, prefix) for folders in counts}
+    classes = sorted({name for name in named.values() if name is not None})
+    is_most = 2 * sum(counts[each] for each in counts if named[each] is not None) >= counts.total()
     return classes if is_most and len(classes) > 1 else []
 
 
@@ -219,20 +223,21 @@ def _told(kind: str, text: str) -> str | None:
     )
 
 
-def _refuse_masks(raw: Path, pictures: Mapping[str, Place]) -> None:
+def _refuse_masks(raw: Path, folder: RawFolder) -> None:
     """Refuse pictures that are the masks of others.
 
     Raises:
         DataError: Most pictures that are called masks have the name of another one otherwise.
     """
-    images: dict[tuple[Place, str], str] = {}
-    masks: dict[str, tuple[Place, str]] = {}
-    for path, place in pictures.items():
-        is_mask, key = _mask_key(place)
-        if is_mask:
-            masks[path] = key
-        else:
-            images[key] = path
+    keys = ((path, *_mask_key(_place(folder, path))) for path in folder.files if is_picture(path))
+    masks = {path: key for path, is_mask, key in keys if is_mask}
+    if len(masks) < _FEWEST_MASKS:
+        return
+    images = {
+        _mask_key(_place(folder, path))[1]: path
+        for path in folder.files
+        if is_picture(path) and path not in masks
+    }
     matched = {path: images[key] for path, key in masks.items() if key in images}
     masked = len(set(matched.values()))
     if len(matched) < max(_FEWEST_MASKS, _MASKS_SHARE * len(masks)):
@@ -241,12 +246,11 @@ def _refuse_masks(raw: Path, pictures: Mapping[str, Place]) -> None:
         return
     path, image = next(iter(matched.items()))
     what = f"a set with masks: {len(matched)} pictures are called as masks of others, such as"
-    rest = [pictures[each] for each in images.values()]
+    rest = Counter(_place(folder, each)[:-1] for each in images.values())
     remedy = _MASKED
-    if _classes(rest, _common([place[:-1] for place in rest])):
-        remedy = (
-            f"leave the masks out by clean.ignore: [{_pattern(pictures[path])!r}]; or {_MASKED}"
-        )
+    if _classes(rest, _common(rest)):
+        pattern = _pattern(_place(folder, path))
+        remedy = f"leave the masks out by clean.ignore: [{pattern!r}]; or {_MASKED}"
     raise DataError(
         raw,
         f"looks like {what} {path!r} of {image!r}, and this tool learns one label for a whole "
@@ -291,7 +295,7 @@ def _pattern(place: Place) -> str:
 
 
 def _refuse_flat_splits(
-    raw: Path, pictures: Mapping[str, Place], notes: Mapping[str, Place], prefix: Place
+    raw: Path, folders: Collection[Place], notes: Mapping[str, Place], prefix: Place
 ) -> None:
     """Refuse class folders for training beside a split without them whose labels a list has.
 
@@ -299,10 +303,10 @@ def _refuse_flat_splits(
         DataError: A split has no class folders, and a list lies in it or is called as it.
     """
     classed: dict[str, set[str | None]] = defaultdict(set)
-    for place in pictures.values():
-        split = split_of_shard(place[len(prefix)]) if len(place) > len(prefix) + 1 else None
+    for each in folders:
+        split = split_of_shard(each[len(prefix)]) if len(each) > len(prefix) else None
         if split:
-            classed[split].add(_class(place, prefix))
+            classed[split].add(_class(each, prefix))
     if len(classed.get("train", set()) - {None}) < 2:
         return
     for split, classes in classed.items():

@@ -121,7 +121,8 @@ def find_labels(
                 got=str(labels),
                 remedy=f"write {raw}",
             )
-        return Labels(read_label_file(labels, target=target, names=names), (own, *LABEL_FILES))
+        found = read_label_file(labels, target=target, names=names, place=folder.place)
+        return Labels(found, (own, *LABEL_FILES))
     if labels.resolve() != raw.resolve():
         raise ParamsError(
             "params.yaml",
@@ -148,7 +149,10 @@ def _read(
     """Read label files; one of another tool need not be a label file where folders are classes."""
     known = FileNames(folder.files)
     try:
-        files = [read_label_file(raw / name, target=target, names=known) for name in names]
+        files = [
+            read_label_file(raw / name, target=target, names=known, place=folder.place)
+            for name in names
+        ]
     except DataError as fault:
         if names[0].lower() in LABEL_FILES:
             raise

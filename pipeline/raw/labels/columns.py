@@ -1,7 +1,7 @@
 """Which column of a label file holds what: by its name, as people spell it."""
 
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from difflib import get_close_matches
 
@@ -10,6 +10,7 @@ from pipeline.raw.item_names import is_named_item, item_words
 from pipeline.raw.labels.path_matching import FileNames
 from pipeline.raw.labels.text_table import TextTable
 from pipeline.raw.layout.split_words import split_in_column
+from pipeline.store.kept import TEXTS, Kept
 
 OWN_COLUMNS = ("path", "split", "group", "weight")
 """Columns with a meaning of their own; the rest, but for the target, passes through as text."""
@@ -71,7 +72,7 @@ class LabelColumns:
     """
 
     own: Mapping[str, str]
-    labels: tuple[str, ...]
+    labels: Kept[str]
     meta: tuple[str, ...]
     notes: tuple[str, ...]
 
@@ -200,14 +201,25 @@ def _one_hot(table: TextTable, *, but: set[str]) -> tuple[str, ...]:
     used = 0
     for name in table.columns:
         if name and name not in but:
-            cells = {cell.lower() for cell in table.column(name)} - {""}
+            cells = _different(table.column(name), {"", *_FLAGS}.__contains__) - {""}
             if cells and cells <= _FLAGS.keys():
                 flags.append(name)
                 used += any(_FLAGS[cell] for cell in cells)
     return tuple(flags) if used > 1 else ()
 
 
-def _read_one_hot(table: TextTable, flags: Sequence[str], target: str) -> tuple[str, ...]:
+def _different(cells: Iterable[str], is_usual: Callable[[str], bool]) -> set[str]:
+    """Return the different cells in lower case; after one that is not usual, no more."""
+    found: set[str] = set()
+    for cell in map(str.lower, cells):
+        if cell not in found:
+            found.add(cell)
+            if not is_usual(cell):
+                break
+    return found
+
+
+def _read_one_hot(table: TextTable, flags: Sequence[str], target: str) -> Kept[str]:
     """Return the name of the column with the 1, by row.
 
     Raises:
@@ -218,8 +230,11 @@ def _read_one_hot(table: TextTable, flags: Sequence[str], target: str) -> tuple[
     named = named or [name for name in table.columns if name.lower() in close]
     if named or not flags:
         raise _without_target(table, target, named)
+    return Kept.keep(_ones(table, flags, target), TEXTS, table.rows.place)
+
+
+def _ones(table: TextTable, flags: Sequence[str], target: str) -> Iterator[str]:
     columns = [table.column(name) for name in flags]
-    labels = []
     for row, cells in enumerate(zip(*columns, strict=True)):
         ones = [name for name, cell in zip(flags, cells, strict=True) if _FLAGS.get(cell.lower())]
         if len(ones) > 1:
@@ -229,8 +244,7 @@ def _read_one_hot(table: TextTable, flags: Sequence[str], target: str) -> tuple[
                 f"{_some(flags)} hold a 1: {_some(ones)}",
                 remedy=f"choose one; or, if these are no classes, add a column {target!r}",
             )
-        labels.append(ones[0] if ones else "")
-    return tuple(labels)
+        yield ones[0] if ones else ""
 
 
 def _rows_of_zeros(table: TextTable, labels: Sequence[str]) -> list[str]:
@@ -258,16 +272,20 @@ def _without_target(table: TextTable, target: str, named: Sequence[str]) -> Data
 
 def _looks_like_split(table: TextTable, meta: Sequence[str]) -> list[str]:
     for name in meta:
-        cells = set(table.column(name))
+        cells = _different(table.column(name), lambda cell: cell in _FLAGS or _is_split(cell))
         is_flag = _IS_SPLIT.search(name) is not None
         if _say_splits(cells) or (
-            is_flag and {_FLAGS.get(cell.lower()) for cell in cells} == {False, True}
+            is_flag and {_FLAGS.get(cell) for cell in cells} == {False, True}
         ):
             return [
                 f"the column {name!r} of {table.path.name} names splits, and is not read as "
                 "such: a column 'split' is"
             ]
     return []
+
+
+def _is_split(cell: str) -> bool:
+    return split_in_column(cell) is not None
 
 
 def _say_splits(cells: Collection[str]) -> bool:
@@ -282,13 +300,21 @@ def _say_splits(cells: Collection[str]) -> bool:
 
 def _looks_like_group(table: TextTable, meta: Sequence[str]) -> list[str]:
     for name in meta:
-        cells = [cell for cell in table.column(name) if cell]
-        if _folded(name) in _GROUP_NAMES and len(set(cells)) < len(cells):
+        if _folded(name) in _GROUP_NAMES and _repeats(filter(None, table.column(name))):
             return [
                 f"the column {name!r} of {table.path.name} is not read as groups: call it "
                 "'group' if items of one of them must not be in two splits"
             ]
     return []
+
+
+def _repeats(cells: Iterable[str]) -> bool:
+    seen: set[str] = set()
+    for cell in cells:
+        if cell in seen:
+            return True
+        seen.add(cell)
+    return False
 
 
 def _folded(name: str) -> str:

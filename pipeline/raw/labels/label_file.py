@@ -3,8 +3,13 @@
 import math
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
+from itertools import repeat
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
 
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.raw.labels.columns import OWN_COLUMNS, LabelColumns, find_columns
@@ -13,6 +18,8 @@ from pipeline.raw.labels.path_matching import FileNames
 from pipeline.raw.labels.text_table import TextTable, read_text_table
 from pipeline.raw.layout.split_words import SPLIT_NAMES, split_in_column, split_of_folder
 from pipeline.raw.unsafe_entries import safe_path
+from pipeline.store.kept import Kept, Kind
+from pipeline.store.spill import MEMORY, Place
 
 NO_NAMES = FileNames()
 _SHOWN = 3
@@ -33,17 +40,33 @@ class LabelRow:
     meta: tuple[str, ...]
 
 
+def _row(*values: Any) -> LabelRow:
+    where, path, fault, label, split, group, weight, meta = values
+    return LabelRow(where, path, fault, label, split, group, weight, tuple(meta))
+
+
+_NAMES = [each.name for each in fields(LabelRow)]
+_TYPES = {"weight": pa.float64(), "meta": pa.list_(pa.large_string())}
+_ROWS: Kind[LabelRow] = Kind(
+    pa.schema([(name, _TYPES.get(name, pa.large_string())) for name in _NAMES]),
+    attrgetter(*_NAMES),
+    _row,
+)
+
+
 @dataclass(frozen=True)
 class LabelFile:
     """The rows in the file's order, and the names of the columns in `LabelRow.meta`."""
 
     path: Path
-    rows: tuple[LabelRow, ...]
+    rows: Kept[LabelRow]
     meta_names: tuple[str, ...]
     warnings: tuple[str, ...] = ()
 
 
-def read_label_file(path: Path, *, target: str, names: FileNames = NO_NAMES) -> LabelFile:
+def read_label_file(
+    path: Path, *, target: str, names: FileNames = NO_NAMES, place: Place = MEMORY
+) -> LabelFile:
     """Read and check a label file.
 
     A weight is 1 where there is none. Rows that name no file are left out; a group that stands for
@@ -53,6 +76,7 @@ def read_label_file(path: Path, *, target: str, names: FileNames = NO_NAMES) -> 
         path: A table of any form.
         target: The column that holds the labels.
         names: Of the files that the rows may name.
+        place: Where the rows wait.
 
     Raises:
         DataError: A column is missing, or a cell breaks its rule; the line is named.
@@ -65,7 +89,8 @@ def read_label_file(path: Path, *, target: str, names: FileNames = NO_NAMES) -> 
             field="data.target",
             got=target,
         )
-    return check_rows(read_text_table(path, any_form=True), target=target, names=names)
+    table = read_text_table(path, any_form=True, place=place)
+    return check_rows(table, target=target, names=names)
 
 
 def check_rows(table: TextTable, *, target: str, names: FileNames = NO_NAMES) -> LabelFile:
@@ -75,8 +100,8 @@ def check_rows(table: TextTable, *, target: str, names: FileNames = NO_NAMES) ->
         DataError: A column is missing, or a cell breaks its rule; the line is named.
     """
     columns = find_columns(table, target, names)
-    rows = tuple(_rows(table, columns))
-    if table.rows and not rows:
+    rows = Kept.keep(_rows(table, columns), _ROWS, table.rows.place)
+    if table.lines and not rows:
         raise DataError(table.path, f"the column {columns.own['path']!r} is empty in every row")
     warnings = (
         *table.notes,
@@ -93,46 +118,50 @@ def merge_label_files(raw: Path, files: Sequence[LabelFile]) -> LabelFile:
     A folder that is named as a split is the split of its rows, unless the file says it.
     """
     meta = tuple(dict.fromkeys(name for each in files for name in each.meta_names))
-    rows = []
-    for file in files:
-        home = file.path.parent.relative_to(raw)
-        split = next(filter(None, map(split_of_folder, home.parts)), None)
-        places = [file.meta_names.index(name) if name in file.meta_names else None for name in meta]
-        rows += [
-            replace(
-                row,
-                path=row.path if row.fault else (home / row.path).as_posix(),
-                split=row.split or split,
-                meta=tuple("" if place is None else row.meta[place] for place in places),
-            )
-            for row in file.rows
-        ]
+    merged = (row for file in files for row in _from_home(raw, file, meta))
+    rows = Kept.keep(merged, _ROWS, files[0].rows.place)
     warnings = tuple(dict.fromkeys(warning for file in files for warning in file.warnings))
-    return LabelFile(raw / "*" / files[0].path.name, tuple(rows), meta, warnings)
+    return LabelFile(raw / "*" / files[0].path.name, rows, meta, warnings)
+
+
+def _from_home(raw: Path, file: LabelFile, meta: Sequence[str]) -> Iterator[LabelRow]:
+    """Yield the rows of a label file as one in the raw folder has them."""
+    home = file.path.parent.relative_to(raw)
+    split = next(filter(None, map(split_of_folder, home.parts)), None)
+    places = [file.meta_names.index(name) if name in file.meta_names else None for name in meta]
+    for row in file.rows:
+        yield replace(
+            row,
+            path=row.path if row.fault else (home / row.path).as_posix(),
+            split=row.split or split,
+            meta=tuple("" if place is None else row.meta[place] for place in places),
+        )
 
 
 def _rows(table: TextTable, columns: LabelColumns) -> Iterator[LabelRow]:
-    paths, labels = table.column(columns.own["path"]), columns.labels
-    splits, groups, weights = (
-        table.column(columns.own[name]) if name in columns.own else ("",) * len(paths)
-        for name in ("split", "group", "weight")
+    own = {name: table.column(column) for name, column in columns.own.items()}
+    has_splits = any(map(str.strip, own.get("split", ())))
+    cells = zip(
+        own["path"],
+        columns.labels,
+        *(own.get(name, repeat("")) for name in ("split", "group", "weight")),
+        *map(table.column, columns.meta),
+        strict=False,
     )
-    has_splits = any(cell.strip() for cell in splits)
-    places = [table.columns.index(name) for name in columns.meta]
-    for row, cells in enumerate(table.rows):
-        if not paths[row]:
+    for row, (text, label, split, group, weight, *meta) in enumerate(cells):
+        if not text:
             continue
         where = table.where(row)
-        path, fault = safe_path(paths[row])
+        path, fault = safe_path(text)
         yield LabelRow(
             where=where,
             path=path,
             fault=fault,
-            label=labels[row] or None,
-            split=_split(where, splits[row]) if has_splits else None,
-            group=None if not groups[row] or is_placeholder(groups[row]) else groups[row],
-            weight=_weight(where, weights[row]),
-            meta=tuple(cells[place] for place in places),
+            label=label or None,
+            split=_split(where, split) if has_splits else None,
+            group=None if not group or is_placeholder(group) else group,
+            weight=_weight(where, weight),
+            meta=tuple(meta),
         )
 
 

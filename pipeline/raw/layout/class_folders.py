@@ -9,7 +9,7 @@ from typing import NamedTuple
 from pipeline.ground.errors import DataError
 from pipeline.raw.archive.archive import SUFFIXES
 from pipeline.raw.folder import Folder
-from pipeline.raw.item import Item, RawItems
+from pipeline.raw.item import ITEMS, Item, RawItems
 from pipeline.raw.layout.doubts import folders_in_all, ignore_line, named
 from pipeline.raw.layout.layout import AUTO, find_roots
 from pipeline.raw.layout.names_with_classes import ClassNames, describe_class_names
@@ -31,6 +31,7 @@ from pipeline.raw.layout.tree import (
     only_way,
 )
 from pipeline.raw.sidecars import some_files
+from pipeline.store.kept import Kept
 
 _PLAIN = ("train", "val", "valid", "validation", "test")
 """Names of splits, in any case, that need no word about how they were read."""
@@ -59,19 +60,19 @@ def from_folders(raw: Path, folder: Folder, *, layout: str = AUTO) -> RawItems:
     Raises:
         DataError: There are no folders, or what they mean is in doubt.
     """
-    holders = [path.rpartition("/")[0] for path in folder.files]
-    counts = Counter(holders)
+    counts = Counter(path.rpartition("/")[0] for path in folder.files)
     parts = _parts(folder, counts)
     top = build_tree(_by_parts(counts, parts))
     _refuse_flat(raw, folder, top, layout)
     roots = find_roots(raw, top, layout)
     unlabeled = _unlabeled(top, roots)
     places = {holder: _place(each, roots, unlabeled) for holder, each in parts.items()}
-    items = tuple(
+    found = (
         Item(path, label=place.label, split=place.split, where=f"{raw}/{path}")
-        for path, holder in zip(folder.files, holders, strict=True)
-        if (place := places[holder])
+        for path in folder.files
+        if (place := places[path.rpartition("/")[0]])
     )
+    items = Kept.keep(found, ITEMS, folder.place)
     warnings = (
         *_read_as([root for root in roots if root not in unlabeled]),
         *_beside(top, roots),

@@ -23,6 +23,7 @@ from pipeline.raw.shards.class_names import names_of_classes
 from pipeline.raw.shards.shard_names import split_of_shard
 from pipeline.raw.shards.table_items import items_of_shards
 from pipeline.raw.source import RawFault, read_raw
+from pipeline.store.kept import Kept, cells
 
 LABELS = ("label", "cls", "class")
 """What a label is called: as the end of a file's name, or as a field of its JSON."""
@@ -74,9 +75,12 @@ def from_samples(raw: Path, folder: Folder, *, target: str) -> RawItems | None:
     Raises:
         DataError: The samples have no such label, or the names of shards say the splits of some.
     """
+    wanted = tuple(dict.fromkeys((target, *LABELS))) if target.lower() in LABELS else (target,)
+    telling = {"cls", "json", "txt", *map(str.lower, wanted)}
+    if not any(path.rpartition(".")[2].lower() in telling for path in folder.files):
+        return None
     samples = _group(folder.files)
     with_items = {key: each for key, each in sorted(samples.items()) if each.items}
-    wanted = tuple(dict.fromkeys((target, *LABELS))) if target.lower() in LABELS else (target,)
     if not _are_samples(raw, folder, with_items, wanted):
         return None
     known = {key: _read(raw, each, wanted) for key, each in with_items.items()}
@@ -229,14 +233,15 @@ def _items(
         shards[shard] += [(path, key) for path in sorted(sample.items)]
     rows = {}
     for shard, pairs in shards.items():
-        cells = []
+        texts = []
         for path, key in pairs:
             each = known[key]
             group = each.fields.get("group") or (key if len(samples[key].items) > 1 else "")
             own = {"path": path, target: each.label, "group": group}
-            cells.append(tuple(own.get(name, each.fields.get(name, "")) for name in names))
-        lines = tuple(range(1, len(cells) + 1))
-        rows[shard] = check_rows(TextTable(raw / shard, names, tuple(cells), lines), target=target)
+            texts.append(tuple(own.get(name, each.fields.get(name, "")) for name in names))
+        kept = Kept.keep(texts, cells(len(names)), folder.place)
+        table = TextTable(raw / shard, names, kept, range(1, len(texts) + 1))
+        rows[shard] = check_rows(table, target=target)
     paths = {shard: [path for path, _ in pairs] for shard, pairs in shards.items()}
     items, warnings = items_of_shards(raw, rows, paths)
     keys = [known[key] for pairs in shards.values() for _, key in pairs]

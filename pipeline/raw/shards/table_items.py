@@ -1,18 +1,20 @@
 """Items of tables with an item column: their other columns are what a label file says."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cached_property
+from itertools import count, repeat
 from pathlib import Path
 
 import pyarrow as pa
 
 from pipeline.ground.errors import DataError
-from pipeline.raw.item import Item, RawItems
+from pipeline.raw.item import ITEMS, Item, RawItems
 from pipeline.raw.item_names import item_noun, item_nouns
 from pipeline.raw.labels.label_file import LabelFile, LabelRow, check_rows
 from pipeline.raw.labels.text_table import TextTable, as_text
 from pipeline.raw.shards.item_table import ItemTable, member_name
 from pipeline.raw.shards.shard_names import splits_by_name
+from pipeline.store.kept import Kept, cells
 
 _UNLABELED = "-1"
 """What the library `datasets` writes for a class that nobody knows."""
@@ -43,7 +45,7 @@ def from_tables(raw: Path, files: Sequence[str], *, target: str) -> RawItems:
     rows = {
         file: check_rows(each.as_label_file(names), target=target) for file, each in tables.items()
     }
-    paths = {file: [f"{file}/{row.path}" for row in each.rows] for file, each in rows.items()}
+    paths = {file: below(file, each) for file, each in rows.items()}
     items, warnings = items_of_shards(raw, rows, paths)
     meta_names = rows[files[0]].meta_names
     unread = sorted({name for each in tables.values() for name in each.unread})
@@ -56,9 +58,14 @@ def from_tables(raw: Path, files: Sequence[str], *, target: str) -> RawItems:
     return RawItems(items, "item tables", meta_names, 0, tuple(warnings))
 
 
+def below(home: str, rows: LabelFile) -> Iterator[str]:
+    """Yield the paths of rows as they are seen from the folder above their home."""
+    return (f"{home}/{path}" for path in rows.rows.texts("path"))
+
+
 def items_of_shards(
-    raw: Path, rows: Mapping[str, LabelFile], paths: Mapping[str, Sequence[str]]
-) -> tuple[tuple[Item, ...], list[str]]:
+    raw: Path, rows: Mapping[str, LabelFile], paths: Mapping[str, Iterable[str]]
+) -> tuple[Kept[Item], list[str]]:
     """Return the items of shards, and warnings; without given splits, names of shards say them.
 
     Args:
@@ -69,7 +76,7 @@ def items_of_shards(
     Raises:
         DataError: As `splits_by_name`.
     """
-    is_given = any(row.split for each in rows.values() for row in each.rows)
+    is_given = any(any(each.rows.texts("split")) for each in rows.values())
     splits, warnings = ({}, []) if is_given else splits_by_name(raw, rows)
     pairs = (
         (path, row, splits.get(shard))
@@ -77,10 +84,13 @@ def items_of_shards(
         for path, row in zip(paths[shard], each.rows, strict=True)
     )
     told = dict.fromkeys(warning for each in rows.values() for warning in each.warnings)
-    return tuple(_item(number, *each) for number, each in enumerate(pairs)), [*told, *warnings]
+    place = next(iter(rows.values())).rows.place
+    items = Kept.keep(map(_item, count(), pairs), ITEMS, place)
+    return items, [*told, *warnings]
 
 
-def _item(number: int, path: str, row: LabelRow, split: str | None) -> Item:
+def _item(number: int, pair: tuple[str, LabelRow, str | None]) -> Item:
+    path, row, split = pair
     return Item(
         path=path,
         label=row.label,
@@ -141,12 +151,11 @@ class _Columns:
 
     def as_label_file(self, names: Iterable[str]) -> TextTable:
         """Return its rows with the columns `path`, that of the labels, and `names`."""
-        count = self.table.rows
-        blank = [""] * count
-        columns = {"path": [member_name(row) for row in range(count)], self._target: blank}
-        columns |= {name: self.texts.get(name, blank) for name in names}
-        rows = tuple(zip(*columns.values(), strict=True))
-        return TextTable(self.table.path, tuple(columns), rows, tuple(range(1, count + 1)))
+        numbers = range(self.table.rows)
+        columns: dict[str, Iterable[str]] = {"path": map(member_name, numbers)}
+        columns |= {name: self.texts.get(name, repeat("")) for name in (self._target, *names)}
+        rows = Kept.keep(zip(*columns.values(), strict=False), cells(len(columns)))
+        return TextTable(self.table.path, tuple(columns), rows, [row + 1 for row in numbers])
 
     def _paths(self) -> list[str] | None:
         """Return the paths beside the bytes, where there are any."""

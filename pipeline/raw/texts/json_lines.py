@@ -74,6 +74,11 @@ class JsonLines:
         return record
 
 
+def whole(text: str) -> str:
+    """Return a text that UTF-8 can hold: a lone surrogate, which JSON can write, is replaced."""
+    return text if text.isascii() else text.encode("utf-8", "replace").decode("utf-8")
+
+
 def as_cell(value: Any) -> str:
     """Return a plain value as the text of a cell, without blanks around; "" where there is none."""
     if value is None or value != value:  # NaN, as pandas writes a missing value

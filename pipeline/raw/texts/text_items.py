@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from itertools import repeat
 from pathlib import Path
 
 from pipeline.ground.errors import DataError, ParamsError
@@ -13,12 +14,13 @@ from pipeline.raw.labels.label_file import LabelFile, check_rows
 from pipeline.raw.labels.text_table import TextTable
 from pipeline.raw.shards.item_table import member_name
 from pipeline.raw.shards.shard_names import split_of_shard
-from pipeline.raw.shards.table_items import items_of_shards
+from pipeline.raw.shards.table_items import below, items_of_shards
 from pipeline.raw.sidecars import some_counts, some_files
 from pipeline.raw.texts.cell_paths import PARQUET, TABLES, UTF8, Column, cells_folder, is_text_table
 from pipeline.raw.texts.encoding import encoding_of
 from pipeline.raw.texts.missing_column import named
 from pipeline.raw.texts.other_columns import other_columns
+from pipeline.store.kept import TEXTS, Kept
 
 _TABLE = "table"
 """The column that is added where several tables are one set."""
@@ -47,7 +49,7 @@ def from_text_tables(
     _refuse_params(text, target)
     files = _tables(raw, labels, folder, text)
     columns = {file: _column(raw / file, text, encoding) for file in files}
-    tables = {file: other_columns(raw / file, columns[file]) for file in files}
+    tables = {file: other_columns(raw / file, columns[file], folder.place) for file in files}
     if not any(_has(each, target) for each in tables.values()):
         raise _without_target(tables[files[0]], target)
     is_one_set = len(files) > 1 and not any(map(split_of_shard, files))
@@ -59,10 +61,7 @@ def from_text_tables(
         rows[file] = check_rows(
             _as_label_file(tables.pop(file), names, target, own_name), target=target
         )
-    homes = {file: cells_folder(file, columns[file]) for file in files}
-    paths = {
-        file: [f"{homes[file]}/{row.path}" for row in each.rows] for file, each in rows.items()
-    }
+    paths = {file: below(cells_folder(file, columns[file]), each) for file, each in rows.items()}
     items, warnings = items_of_shards(raw, rows, paths)
     beside = [path for path in folder.files if path not in rows]
     return RawItems(
@@ -150,22 +149,22 @@ def _as_label_file(
     table: TextTable, names: Sequence[str], target: str, own_name: str | None
 ) -> TextTable:
     """Return the table with a column `path`, that of the labels, and the same others as all."""
-    count = len(table.lines)
-    cells = dict(zip(table.columns, zip(*table.rows, strict=True), strict=True))
-    blank = ("",) * count
-    columns: dict[str, Sequence[str]] = {"path": [member_name(row) for row in range(count)]}
-    alike = next((name for name in cells if _folded(name) == _folded(target)), target)
-    columns[target] = cells.get(target, cells.get(alike, blank))
+    place, count = table.rows.place, len(table.lines)
+    texts = {name: table.column(name) for name in table.columns}
+    blank = Kept.keep(repeat("", count), TEXTS, place)
+    columns = {"path": Kept.keep(map(member_name, range(count)), TEXTS, place)}
+    alike = next((name for name in texts if _folded(name) == _folded(target)), target)
+    columns[target] = texts.get(target, texts.get(alike, blank))
     columns |= {
-        ("table.path" if name == "path" else name): cells.get(name, blank) for name in names
+        ("table.path" if name == "path" else name): texts.get(name, blank) for name in names
     }
     if own_name is not None and _TABLE not in columns:
-        columns[_TABLE] = (own_name,) * count
+        columns[_TABLE] = Kept.keep(repeat(own_name, count), TEXTS, place)
     nested = {name: kind for name, kind in table.nested.items() if name not in columns}
     if target in table.nested:
         del columns[target]
         nested[target] = table.nested[target]
-    rows = tuple(zip(*columns.values(), strict=True))
+    rows = Kept.beside([*columns.values()], place)
     return replace(table, columns=tuple(columns), rows=rows, nested=nested)
 
 
