@@ -250,6 +250,8 @@ def hear(case: Case) -> None:
 
 def _set_aside(table: pd.DataFrame, verdicts: Sequence[Verdict]) -> None:
     """Take kept rows out of use, all at once: text columns are copied whenever they are set."""
+    if not verdicts:
+        return
     rows = [verdict.row for verdict in verdicts]
     for name in ("status", "reason", "detail"):
         table.loc[rows, name] = [getattr(verdict, name) for verdict in verdicts]

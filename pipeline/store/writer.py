@@ -1,13 +1,15 @@
 """Write the store: rows that an earlier store holds are copied, not encoded again."""
 
 import logging
-from collections.abc import Generator, Sequence
+from collections.abc import Callable, Generator, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
+import numpy.typing as npt
 import pandas as pd
+import pyarrow as pa
 
 from pipeline.compute.engine import Checked, MachineParams, map_in_order
 from pipeline.ground.errors import DataError, IntegrityError, PipelineError
@@ -30,6 +32,8 @@ from pipeline.store.store import COLUMNS, DIGEST, FORMAT, VERSION, Store, layout
 log = logging.getLogger(__name__)
 
 T = TypeVar("T")
+
+_DIGEST_CHARS = 64
 
 
 def made_from(encoding: Encoding) -> dict[str, Any]:
@@ -68,11 +72,12 @@ def write_store(
         raise DataError(raw, "there is no item to keep", remedy="see artifacts/clean/report.json")
     shape, part = layout(encoding.modality, encoding.spec), encoder(encoding.modality)
     check_room(folder, len(rows) * shape.row_bytes, remedy=f"or {part.less_room}")
-    paths, ids = list(rows["path"]), list(rows["id"])
-    reused, digests = _open_old(old, ids)
+    paths, ids = rows["path"].array, rows["id"].array
+    reused, known = _open_old(old, ids)
     sizes = shard_sizes(paths, encoding.shard_rows)
-    named = list(pieces(paths, sizes))
-    parts = list(pieces(ids, sizes))
+    named, parts = list(pieces(paths, sizes)), list(pieces(ids, sizes))
+    digests = np.zeros(len(rows), f"S{_DIGEST_CHARS}")
+    starts = np.cumsum([0, *sizes])
     with replacing_folder(folder) as scratch:
         work = Checked(
             partial(write_encoded_shard, scratch, shape, raw, encoding),
@@ -80,26 +85,25 @@ def write_store(
         )
 
         def make(numbers: Sequence[int]) -> Generator[list[str], None, None]:
-            jobs = [
-                EncodedShard(
-                    number,
-                    tuple(
-                        (path, id_, reused.stored_row(id_))
-                        for path, id_ in zip(named[number], parts[number], strict=True)
-                    ),
-                )
-                for number in numbers
-            ]
-            for made in map_in_order(work, jobs, machine, title="transform"):
-                sha256, found = _unwrap(made, raw, part.less_refused)
-                digests.update(found)
+            def job(number: int) -> EncodedShard:
+                pairs = zip(named[number], parts[number], strict=True)
+                items = tuple((path, id_, reused.stored_row(id_)) for path, id_ in pairs)
+                return EncodedShard(number, items)
+
+            made = map_in_order(work, _Jobs(job, numbers), machine, title="transform")
+            for number, result in zip(numbers, made, strict=True):
+                sha256, found = _unwrap(result, raw, part.less_refused)
+                rows_of = slice(starts[number], starts[number + 1])
+                digests[rows_of] = [found.get(id_, "").encode() for id_ in parts[number]]
                 yield [sha256]
 
         (shards,) = fill_folder(scratch, [shape], parts, old=reused, make=make)
         index = scratch / "index.parquet"
         meta = [name for name in rows.columns if name.startswith("meta.")]
         table = rows[[*COLUMNS, *meta]].reset_index(drop=True)
-        write_table(index, table.assign(**{DIGEST: [digests[id_] for id_ in ids]}))
+        for row in np.flatnonzero(digests == b""):
+            digests[row] = known[ids[row]].encode()
+        write_table(index, table.assign(**{DIGEST: _texts(digests)}))
         record = {
             "format": FORMAT,
             "version": VERSION,
@@ -117,6 +121,30 @@ def write_store(
         len(shards),
         f", {kept} of them from the last build" if kept else "",
     )
+
+
+class _Jobs(Sequence[EncodedShard]):
+    """Shards to make, each described when it is asked for."""
+
+    def __init__(self, job: Callable[[int], EncodedShard], numbers: Sequence[int]) -> None:
+        self._job = job
+        self._numbers = numbers
+
+    def __len__(self) -> int:
+        return len(self._numbers)
+
+    def __getitem__(self, at: Any) -> Any:
+        found = self._numbers[at]
+        return self._job(found) if isinstance(found, int) else _Jobs(self._job, found)
+
+
+def _texts(digests: npt.NDArray[np.bytes_]) -> Any:
+    """Return a column of texts that all have the same length, without making any of them."""
+    ends = np.arange(len(digests) + 1, dtype=np.int64) * _DIGEST_CHARS
+    buffers = [None, pa.py_buffer(ends), pa.py_buffer(np.ascontiguousarray(digests))]
+    column = pa.Array.from_buffers(pa.large_string(), len(digests), buffers)
+    kind: Any = pd.StringDtype(na_value=np.nan)
+    return kind.__from_arrow__(column)
 
 
 def _open_old(old: Path | None, ids: Sequence[str]) -> tuple[Reusable, dict[str, str]]:

@@ -14,6 +14,7 @@ without the others.
 import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -89,11 +90,11 @@ def find_alike(
     """
     has_contrast = thumbnails.deviations[numbers] >= MIN_CONTRAST * CELLS
     different, equal = _part_equal(thumbnails.pixels, numbers[has_contrast], kinds)
-    search = _Search.prepare(thumbnails, different, correlation)
+    search = _Search(thumbnails, different, correlation)
     hung = search.hang(kinds[different])
     found, crowded = [equal, hung], [hung["second"].to_numpy()]
     if len(hung):
-        search = _Search.prepare(thumbnails, np.setdiff1d(different, crowded[0]), correlation)
+        search = _Search(thumbnails, np.setdiff1d(different, crowded[0]), correlation)
     for turn in range(len(TURNS) if turns else 1):
         for pairs, cut in search.run(turn):
             found.append(pairs)
@@ -107,22 +108,24 @@ def find_alike(
 
 @dataclass(frozen=True)
 class _Search:
-    """Some thumbnails, all different and with contrast, and their lowest frequencies."""
+    """Some thumbnails, all different and with contrast."""
 
     thumbnails: Thumbnails
     numbers: Ints
     """Of those that take part, rising."""
-    spectra: npt.NDArray[np.float32]
-    """Of these, normalized: [., frequency of the rows, of the columns]."""
     correlation: float
-
-    @classmethod
-    def prepare(cls, thumbnails: Thumbnails, numbers: Ints, correlation: float) -> "_Search":
-        return cls(thumbnails, numbers, _spectra(thumbnails, numbers), correlation)
 
     def radius(self) -> float:
         """Return the distance within which normalized thumbnails correlate enough."""
         return float(np.sqrt(2.0 - 2.0 * self.correlation)) + _SLACK
+
+    def lowest(self, frequencies: int, kind: npt.DTypeLike) -> npt.NDArray[Any]:
+        """Return the lowest frequencies of all, as `_lowest` does; made block by block."""
+        n = len(self.numbers)
+        found = np.empty((n, frequencies * (frequencies + 1) // 2 - 1), dtype=kind)
+        for block in blocks(n):
+            found[block] = _lowest(_spectra(self.thumbnails, self.numbers[block]), 0, frequencies)
+        return found
 
     def confirm(self, first: Ints, second: Ints, turn: int) -> pd.DataFrame:
         """Keep the candidates that both measures accept."""
@@ -137,9 +140,9 @@ class _Search:
         unlike the first one of their place are asked about the first of the remaining ones, a few
         times.
         """
-        cells = np.floor(_lowest(self.spectra, 0, _COARSE_FREQUENCIES) / self.radius())
-        cells = np.column_stack([cells.astype(np.int64), kinds])
-        _, places = np.unique(cells, axis=0, return_inverse=True)
+        cells = np.floor(self.lowest(_COARSE_FREQUENCIES, np.float32) / self.radius())
+        rows = np.column_stack([cells.astype(np.int32), kinds.view(np.int32).reshape(-1, 2)])
+        _, places = np.unique(rows, axis=0, return_inverse=True)
         places, asking = places.reshape(-1), self.numbers
         hung = [_pairs(asking[:0], asking[:0], np.zeros(0), 0)]
         for _ in range(_ROUNDS):
@@ -160,10 +163,10 @@ class _Search:
         n = len(self.numbers)
         if n < 2:
             return
-        tree = cKDTree(_lowest(self.spectra, 0, _FREQUENCIES))
+        tree = cKDTree(self.lowest(_FREQUENCIES, np.float64))
         for block in blocks(n):
             _, near = tree.query(
-                _lowest(self.spectra[block], turn, _FREQUENCIES),
+                _lowest(_spectra(self.thumbnails, self.numbers[block]), turn, _FREQUENCIES),
                 k=min(NEAREST + 1, n),
                 distance_upper_bound=self.radius(),
                 workers=-1,
@@ -177,15 +180,18 @@ class _Search:
 
 def _part_equal(pixels: Pixels, numbers: Ints, kinds: Ints) -> tuple[Ints, pd.DataFrame]:
     """Return the first of equal thumbnails of one kind, and the pairs of the others with it."""
-    digests = [
-        hashlib.sha256(pixels[number].tobytes() + kinds[number].tobytes()).digest()
-        for number in numbers
-    ]
-    codes, _ = pd.factorize(np.array(digests, dtype=np.object_))
-    _, first = np.unique(codes, return_index=True)
-    others = np.setdiff1d(np.arange(len(codes)), first)
-    ones = np.ones(len(others))
-    return numbers[first], _pairs(numbers[first[codes[others]]], numbers[others], ones, 0)
+    digests = np.empty((len(numbers), 2), dtype=np.uint64)
+    for row, number in enumerate(numbers):
+        content = pixels[number].tobytes() + kinds[number].tobytes()
+        digests[row] = np.frombuffer(hashlib.sha256(content).digest()[:16], dtype=np.uint64)
+    order = np.lexsort(digests.T)  # of equal ones the first stays the first
+    is_new = np.ones(len(order), dtype=bool)
+    is_new[1:] = (digests[order[1:]] != digests[order[:-1]]).any(axis=1)
+    head = np.empty_like(order)
+    head[order] = order[is_new][is_new.cumsum() - 1]
+    others = np.flatnonzero(head != np.arange(len(order)))
+    equal = _pairs(numbers[head[others]], numbers[others], np.ones(len(others)), 0)
+    return numbers[np.sort(order[is_new])], equal
 
 
 def _pairs(first: Ints, second: Ints, correlation: Floats, turn: int) -> pd.DataFrame:

@@ -26,6 +26,7 @@ from pipeline.raw.texts.json_lines import as_cell, whole
 from pipeline.store.kept import ROWS_AT_ONCE, TEXTS, Kept, cells
 from pipeline.store.spill import MEMORY, Place
 
+_MOST_BYTES = 1 << 36
 MOST_ROWS = 100_000_000
 """What paths of eight digits can tell apart."""
 
@@ -103,6 +104,10 @@ def read_text_table(
     if not path.is_file():  # which a pipe is not: to read one might wait for ever
         rule = "must be a regular file" if path.exists() else "no such file"
         raise DataError(path, rule)
+    if (size := path.stat().st_size) > _MOST_BYTES:
+        raise DataError(
+            path, f"must have at most {_MOST_BYTES} bytes", got=size, remedy="is it the label file?"
+        )
     table = reader(path, place)
     for name in table.columns:
         if table.columns.count(name) > 1:
