@@ -1,20 +1,18 @@
-"""Many pictures on few cores: `clean` and `transform` on loose files, and the index of tar shards.
+"""Many pictures on few cores: `clean` and `transform` on loose files, and a list of tar shards.
 
     python -m bench.scale [--pictures N] [--members N]
 
 A clone of the working tree; N generated JPEGs (default 100,000; 96 px, ten class folders), and a
 quarter of them. `python -m stages.clean` and `stages.transform` (64 px) are timed whole, with their
 start; memory is the peak of what the stage and its workers keep for themselves (resident less
-shared, every 50 ms). Then an index of N empty members (default 1,000,000) in 20 tar files of one
-class each: what `find_items` needs to list them, nothing is opened. Generating takes most of the
-time: about 15 minutes on 2 cores.
+shared, every 50 ms). Then N empty members (default 1,000,000) in 20 tar files, and a label file
+with a row for each: what `find_items` needs to list and join them, nothing is opened. Generating
+takes most of the time: about 15 minutes on 2 cores.
 """
 
 import argparse
-import io
 import subprocess
 import sys
-import tarfile
 import tempfile
 import time
 from pathlib import Path
@@ -24,16 +22,19 @@ import psutil
 from PIL import Image
 
 from bench.memory import EVERY_S
+from tests.support.many_items import write_set
 from tests.support.project import clone, set_params
 
-CLASSES = 10
+CLASSES, TARS = 10, 20
 INDEX = """
 import sys, time
 from pathlib import Path
 from pipeline.raw.items import find_items
-start = time.perf_counter()
-found = find_items(Path(sys.argv[1]), Path(sys.argv[1]), target="label")
-print(len(found.items), time.perf_counter() - start)
+from pipeline.store.spill import Spill
+start, raw = time.perf_counter(), Path(sys.argv[1])
+with Spill(Path()) as spill:
+    print(len(find_items(raw, raw, target="label", place=spill).items), end=" ")
+print(time.perf_counter() - start)
 """
 
 
@@ -82,17 +83,6 @@ def stages(folder: Path) -> dict[str, list[str]]:
     return found
 
 
-def tars(folder: Path, members: int) -> None:
-    """Write members without pictures into tar files, a class in each."""
-    folder.mkdir(parents=True)
-    for number in range(20):
-        with tarfile.open(folder / f"shard-{number:03d}.tar", "w") as archive:
-            for each in range(members // 20):
-                info = tarfile.TarInfo(f"class-{number % CLASSES}/{number:03d}-{each:06d}.jpg")
-                info.size = 1
-                archive.addfile(info, io.BytesIO(b"x"))
-
-
 def main() -> None:
     """Print both tables."""
     parser = argparse.ArgumentParser("python -m bench.scale")
@@ -123,10 +113,10 @@ def main() -> None:
         more = options.pictures - options.pictures // 4
         for stage, (few, many) in peaks.items():
             print(f"\n{stage}: {(many - few) * 1e6 / more:.0f} bytes for each further picture")
-        print("\n| members of tar files | seconds | peak MB |\n|---|---|---|")
+        print("\n| members of tars, with a row each | seconds | peak MB |\n|---|---|---|")
         for count in (options.members // 4, options.members):
             raw = Path(name) / f"tars-{count}"
-            tars(raw, count)
+            write_set(raw, TARS, members=count // TARS)
             _, peak = watch([sys.executable, "-c", INDEX, str(raw)], folder)
             found, seconds = (folder / "log").read_text().split()
             print(f"| {found} | {float(seconds):.1f} | {peak:.0f} |", flush=True)

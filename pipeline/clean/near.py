@@ -19,7 +19,7 @@ import numpy.typing as npt
 import pandas as pd
 
 from pipeline.ground.params import Task
-from pipeline.manifest.manifest import SPLITS, TEXT
+from pipeline.manifest.manifest import SPLITS, TEXT, sorted_by_path
 from pipeline.modality.types.alike import Alike, join_pairs
 from pipeline.modality.types.params import NearPolicy
 from pipeline.modality.types.protocols import Reader, Sketches
@@ -160,7 +160,7 @@ def find_near_duplicates(
         spill: Where sketches lie meanwhile.
         pieces: Returns the bytes of sketches as the column has them.
     """
-    table = (table if rule.policy != "off" else table[:0]).sort_values("path", kind="stable")
+    table = sorted_by_path(table if rule.policy != "off" else table[:0])
     sketches = rule.reader.sketches(pieces(table["sketch"]), spill)
     items = _arrange(table.drop(columns="sketch"), rule, is_wanted, sketches)
     alike = items.search(rule, np.arange(len(items.ranks)))

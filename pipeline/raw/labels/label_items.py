@@ -116,7 +116,7 @@ def _join_rows(labels: LabelFile, folder: Folder, places: Ints) -> _Odd:
 def _listed(labels: LabelFile, folder: Folder, places: Ints, odd: _Odd) -> Iterator[Item]:
     """Yield the items of all rows, in their order."""
     first = {item.row: item for item in odd.items.values()}
-    for number, (row, place) in enumerate(zip(labels.rows, places.tolist(), strict=True)):
+    for number, (row, place) in enumerate(zip(labels.rows, map(int, places), strict=True)):
         if number in first:
             yield first[number]
         elif number not in odd.rows:
