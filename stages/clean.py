@@ -58,8 +58,7 @@ def main(
         rules = Rules.read(task, params, split, review=review, raw=raw)
         source = made_from(modality, params)
         with earlier_build(probes, key=key, made_from=source) as old:
-            known = known_probes(old, modality, spill)
-            cleaned = clean_items(raw, listed, rules, machine, known)
+            cleaned = clean_items(raw, listed, rules, machine, known_probes(old, modality, spill))
     write_manifest(manifest, cleaned.manifest)
     write_json(report, cleaned.report)
     write_table(near_duplicates, cleaned.near_duplicates)
