@@ -2,6 +2,7 @@
 
 import codecs
 import gzip
+import io
 from bisect import bisect_right
 from collections.abc import Collection, Iterator
 from pathlib import Path
@@ -18,7 +19,6 @@ from pipeline.raw.texts.cell_paths import PARQUET, Column
 from pipeline.raw.texts.text_cells import open_rows
 
 _MARKS = ((codecs.BOM_UTF16_LE, "utf-16-le"), (codecs.BOM_UTF16_BE, "utf-16-be"))
-_BLOCK_BYTES = 1 << 20
 
 
 def cut_lines(path: Path, first_lines: Collection[int]) -> None:
@@ -38,15 +38,16 @@ def cut_lines(path: Path, first_lines: Collection[int]) -> None:
     if not set(first_lines) <= set(starts):
         raise DataError(path, "was changed meanwhile", remedy="run this again")
     content = path.read_bytes()
-    mark, code = next((each for each in _MARKS if content.startswith(each[0])), (b"", "utf-8"))
-    text = content.decode(code, "surrogateescape")
-    lines = text.splitlines(keepends=True) if "\n" not in text else text.split("\n")
-    if "\n" in text:
-        lines = [f"{line}\n" for line in lines[:-1]] + lines[-1:]
+    code = next((code for mark, code in _MARKS if content.startswith(mark)), "utf-8")
+    lines = _lines(content.decode(code, "surrogateescape"))
     kept = (line for at, line in enumerate(lines, 1) if _row_at(starts, at) not in first_lines)
-    del mark
     with replacing(path) as scratch:
         scratch.write_bytes("".join(kept).encode(code, "surrogateescape"))
+
+
+def _lines(text: str) -> list[str]:
+    """Return lines with their ends; a carriage return ends one only where nothing else does."""
+    return io.StringIO(text, newline="\n" if "\n" in text else "\r").readlines()
 
 
 def _row_at(starts: list[int], line: int) -> int:

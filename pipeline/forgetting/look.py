@@ -26,7 +26,16 @@ _MOST_BYTES = 1 << 31
 
 _ZIP, _PARQUET, _NPY, _GZ, _SQLITE = b"PK\x03\x04", b"PAR1", b"\x93NUMPY", b"\x1f\x8b", b"SQLite f"
 _TAR, _TAR_AT = b"ustar", 257
-_FAULTS = (OSError, ValueError, EOFError, zlib.error, pa.ArrowException, PipelineError, RawFault)
+_FAULTS = (
+    OSError,
+    ValueError,
+    EOFError,
+    zlib.error,
+    pa.ArrowException,
+    sqlite3.Error,
+    PipelineError,
+    RawFault,
+)
 """Of what is not what its first bytes promise: its own bytes were searched before."""
 
 ITSELF, INSIDE = "is the item itself", "holds the item"

@@ -24,17 +24,26 @@ class Needles:
         ids: SHA-256 of items: of a file, a member, a cell.
         rows: SHA-256 of rows of stores.
         objects: md5 of files that hold an item, or follow from one: content and name in DVC.
-        texts: Texts that name an item, as the bytes by which files may hold them.
+        digests: Ids and content hashes, as texts.
+        paths: Of items, as the bytes by which files may hold them.
     """
 
     ids: frozenset[str]
     rows: frozenset[str]
     objects: frozenset[str]
-    texts: tuple[bytes, ...]
+    digests: tuple[bytes, ...]
+    paths: tuple[bytes, ...]
+
+    @property
+    def texts(self) -> tuple[bytes, ...]:
+        """All texts that name an item."""
+        return (*self.digests, *self.paths)
 
     def names(self, content: bytes) -> bool:
         """Return whether some bytes name an item."""
-        return any(_stands_in(text, content) for text in self.texts)
+        return any(map(content.__contains__, self.digests)) or any(
+            _stands_in(path, content) for path in self.paths
+        )
 
 
 def make_needles(
@@ -55,9 +64,13 @@ def make_needles(
     manifests = {each for decision in decisions for each in decision.manifests}
     objects = {*raw, *manifests, *seen.derived, *traces.derived} - seen.clean
     paths = [each for each in traces.paths if each not in others and not _TABLE_ROW.search(each)]
-    texts = {each.encode() for each in (*ids, *contents)}
-    texts |= {form.encode() for path in paths for form in _forms(path)}
-    return Needles(ids, frozenset(traces.rows), frozenset(objects), tuple(sorted(texts)))
+    return Needles(
+        ids,
+        frozenset(traces.rows),
+        frozenset(objects),
+        tuple(sorted(each.encode() for each in {*ids, *contents})),
+        tuple(sorted({form.encode() for path in paths for form in _forms(path)})),
+    )
 
 
 def _forms(path: str) -> set[str]:
@@ -65,8 +78,8 @@ def _forms(path: str) -> set[str]:
     return {path, json.dumps(path)[1:-1], html.escape(path), quote(path)}
 
 
-def _stands_in(text: bytes, content: bytes) -> bool:
-    if text not in content:
+def _stands_in(path: bytes, content: bytes) -> bool:
+    if path not in content:
         return False
-    pattern = rb"(?<!" + _INSIDE + rb")" + re.escape(text) + rb"(?!" + _INSIDE + rb")"
+    pattern = rb"(?<!" + _INSIDE + rb")" + re.escape(path) + rb"(?!" + _INSIDE + rb")"
     return re.search(pattern, content) is not None

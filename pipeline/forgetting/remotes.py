@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.ground.errors import MachineError
+from pipeline.repo.cache import dvc_folder
 
 
 @dataclass(frozen=True)
@@ -47,11 +48,13 @@ class Remote:
 
 
 def remotes(root: Path) -> Iterator[Remote]:
-    """Yield the remotes of DVC's config.
+    """Yield the remotes of DVC's config; none where there is no DVC.
 
     Raises:
         MachineError: One cannot be opened.
     """
+    if not dvc_folder(root).is_dir():
+        return
     from dvc.repo import Repo  # slow to import
 
     with Repo(str(root)) as repo:

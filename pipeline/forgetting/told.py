@@ -99,11 +99,10 @@ def found_text(found: Found) -> str:
 
 def purge_text(plan: Purge) -> str:
     """Return what is deleted, and what is not."""
-    stays = [f"left      {line.partition(' ')[2].lstrip()}" for line in hit_lines(plan.stays)]
-    goes = [f"delete    {line.partition(' ')[2].lstrip()}" for line in hit_lines(plan.goes)]
-    return "".join([*goes, *stays, f"{len(plan.goes)} deleted, {len(plan.stays)} left\n"])
+    lines = [*hit_lines(plan.goes, "delete"), *hit_lines(plan.stays, "left")]
+    return "".join([*lines, f"{len(plan.goes)} deleted, {len(plan.stays)} left\n"])
 
 
-def hit_lines(hits: Sequence[Hit]) -> list[str]:
-    """Return a line for each place."""
-    return [f"hit       {each.where}: {safe_line(each.name)}: {each.what}\n" for each in hits]
+def hit_lines(hits: Sequence[Hit], word: str = "hit") -> list[str]:
+    """Return a line for each place, which begins with a word."""
+    return [f"{word:<8}  {each.where}: {safe_line(each.name)}: {each.what}\n" for each in hits]

@@ -169,3 +169,17 @@ def test_another_item_at_the_path_is_not_touched(tmp_path):
         check_ids(raw, {"a.png": "0" * 64})
     assert read_raw(raw, "a.png") == content
     assert np.frombuffer(content, np.uint8).size
+
+
+def test_a_row_of_a_table_of_texts_goes_once_with_its_label(tmp_path):
+    raw = tmp_path / "raw"
+    raw.mkdir()
+    (raw / "reviews.csv").write_text("text,label\ngood,a\nbad,b\nfine,a\n")
+    found = find_items(raw, raw, target="label", text="text")
+    path = found.items[1].path
+    ids = {path: hashlib.sha256(b"bad").hexdigest()}
+    assert check_ids(raw, ids) == [path]
+    assert label_rows(found, raw, {path}) == []
+    do(raw, [path], {each.path for each in found.items})
+    assert (raw / "reviews.csv").read_text() == "text,label\ngood,a\nfine,a\n"
+    assert check_ids(raw, {"reviews.csv/text/00000009": ids[path]}) == []
