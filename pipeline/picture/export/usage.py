@@ -10,7 +10,7 @@ from pipeline.picture.export.build import Classifier, picture_arguments
 from pipeline.picture.export.modules import PictureModel, PooledClassifier
 from pipeline.picture.export.usage_text import FIT, HEADER, MAIN, READ
 
-_IMPORTS = ("from io import BytesIO", "from PIL import Image, ImageCms, ImageOps")
+_IMPORTS = ("import struct", "from io import BytesIO", "from PIL import Image, ImageCms")
 
 
 def use_state_dict(file: str, model: Classifier, bundle: Bundle) -> Use:

@@ -17,8 +17,19 @@ def read(path):
         tags = getattr(image, "tag_v2", {})  # of a TIFF: 258 are its bits, 262 says what 0 is
         top = 4095 if tags.get(258) == (12,) else WHITE16
         is_negative = tags.get(262) == 0
-        image = flatten(ImageOps.exif_transpose(image), top, is_negative)
+        image = flatten(upright(image), top, is_negative)
     return np.ascontiguousarray(np.asarray(fit(image)).transpose(2, 0, 1))
+
+
+def upright(image):
+    """Turn a picture as its EXIF says; where that is damaged, it stays."""
+    image.load()
+    try:
+        orientation = image.getexif().get(274, 1)
+    except (OSError, SyntaxError, ValueError, TypeError, LookupError, struct.error):
+        return image
+    turns = {2: 0, 3: 3, 4: 1, 5: 5, 6: 4, 7: 6, 8: 2}  # to the numbers of Image.Transpose
+    return image.transpose(turns[orientation]) if orientation in turns else image
 
 
 def flatten(image, top, is_negative):

@@ -4,6 +4,7 @@ import io
 import subprocess
 import sys
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from pipeline.picture.export.usage import program, use_pickle, use_safetensors, 
 from pipeline.picture.export.usage_text import READ
 from pipeline.picture.read.decode import decode
 from tests.support.exports import make_bundle
+from tests.support.marked import exif_segment, full_tags, in_jpeg
 from tests.unit.picture.read.test_decode import tiff_12_bit, wide_gamut_profile
 
 TIMM = Classifier(None, {"num_classes": 2, "global_pool": "avg", "fc_norm": False})
@@ -70,6 +72,11 @@ def palette(*, transparent):
     return encode(image, transparency=3) if transparent else encode(image)
 
 
+def turned_oddly(orientation):
+    """Return a picture with a place of the wrong type in its EXIF."""
+    return in_jpeg(encode(COLOR, "JPEG"), exif_segment(full_tags(orientation)))
+
+
 COLOR, GRAY = Image.fromarray(noise(40, 60, 3)), Image.fromarray(noise(60, 40))
 FILES = {
     "color": lambda: encode(COLOR),
@@ -84,6 +91,7 @@ FILES = {
     "16 bits": lambda: encode(Image.fromarray(noise(40, 60, dtype=np.uint16))),
     "12 bits": lambda: tiff_12_bit([0, 4095, 2048, 16, 77, 1000]),
     "turned": lambda: encode(COLOR, "JPEG", exif=oriented()),
+    **{f"turned {turn}": partial(turned_oddly, turn) for turn in range(2, 9)},
     "turned TIFF": lambda: encode(COLOR, "TIFF", exif=oriented()),
     "profile": lambda: encode(COLOR, icc_profile=wide_gamut_profile()),
     "profile and alpha": lambda: encode(
