@@ -47,6 +47,9 @@ SETTINGS = {
 """Environment of all processes of a cluster. Without the last eight, a frozen machine holds up the
 others for minutes (github.com/ray-project/ray, issues 63405 and 44692)."""
 
+_PINGS = "RAY_grpc_"
+"""Settings that must be alike in a whole cluster: Ray ends the work of who pings too often."""
+
 _HOME = Path(".rootstock") / "cluster"
 _STORE_BYTES = 100 << 20
 """Ray's shared memory in a cluster that is started here; results are small."""
@@ -88,7 +91,8 @@ def results(
 def _ray() -> Any:
     """Import Ray, which reads its settings then."""
     for name, value in SETTINGS.items():
-        os.environ.setdefault(name, value)
+        if _address() == "local" or not name.startswith(_PINGS):
+            os.environ.setdefault(name, value)
     try:
         import ray
         import ray.util.placement_group
