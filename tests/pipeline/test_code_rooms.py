@@ -45,9 +45,9 @@ def test_the_page_says_what_an_edit_of_each_room_runs():
         ("track/.*|version/.*", {"weights"}),
         ("promotion/.*|publish.py|past/.*", set()),
         ("serving/.*|predict/.*|doctor/.*|commands/.*|cli.py", set()),
-        ("picture/show/.*", {"clean", "evaluate", "suspects", "explain"}),
-        ("crossval/.*", {"crossval", "suspects"}),
-        ("train/.*", {"train", "crossval", "suspects", "explain"}),
+        ("picture/show/.*", {"clean", "evaluate", "suspects", "privacy", "explain"}),
+        ("crossval/.*", {"crossval", "suspects", "privacy"}),
+        ("train/.*", {"train", "crossval", "suspects", "privacy", "explain"}),
     ],
 )
 def test_an_edit_runs_no_other_stage_than_these(files, stages):
