@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from pipeline.ground.errors import ParamsError
+from pipeline.ground.limits import clock_stopped, memory_not_counted
 from pipeline.raw.bucket.members import are_kept, keep_ids, kept_ids
 from pipeline.raw.bucket.pointer import Bucket, Linked, read_bucket
 from pipeline.raw.bucket.tar import LinkedTar
@@ -41,8 +42,9 @@ def open_linked(file: Linked) -> LinkedTar:
     Raises:
         ParamsError: What reads S3 is not installed.
     """
-    need_s3()
-    from pipeline.raw.bucket.s3 import RemoteSource
+    with clock_stopped(), memory_not_counted():  # libraries are not what an item takes
+        need_s3()
+        from pipeline.raw.bucket.s3 import RemoteSource
 
     return LinkedTar(file, RemoteSource(file))
 
@@ -61,8 +63,11 @@ def list_all(bucket: Bucket, names: Iterable[str]) -> None:
     need_s3()
     from pipeline.raw.bucket.s3 import RemoteSource
 
+    def list_one(file: Linked) -> None:  # it keeps them on disk; together they may be too many
+        LinkedTar(file, RemoteSource(file)).members()
+
     with ThreadPoolExecutor(_AT_ONCE) as pool:
-        for _ in pool.map(lambda file: LinkedTar(file, RemoteSource(file)).members(), new):
+        for _ in pool.map(list_one, new):
             pass
 
 

@@ -6,12 +6,14 @@ import tarfile
 import numpy as np
 import pytest
 
+from pipeline.forgetting.edits import plan_edits
 from pipeline.ground.errors import DataError
 from pipeline.raw.archive.archive import Archive, RawFault
 from pipeline.raw.archive.io import Source
 from pipeline.raw.bucket.members import KEPT, keep_ids, kept_ids
 from pipeline.raw.bucket.pointer import POINTER, Bucket, Linked, read_bucket, write_bucket
 from pipeline.raw.bucket.tar import LinkedTar
+from pipeline.raw.folder import look_at
 
 FILE = Linked("s3://b/a.tar", 1, "tag", None)
 
@@ -116,3 +118,14 @@ def test_the_pointer_comes_back_and_another_file_is_refused(tmp_path):
         (tmp_path / POINTER).write_text(text)
         with pytest.raises(DataError, match="rootstock data link"):
             read_bucket(tmp_path)
+
+
+def test_what_cannot_work_on_a_bucket_says_so(tmp_path):
+    write_bucket(tmp_path, Bucket("s3://b", {"a.tar": FILE}, {}))
+    with pytest.raises(DataError, match="names tars in a bucket, which are not looked into"):
+        look_at(tmp_path, opens=lambda _: False)
+    with pytest.raises(DataError, match="nothing is cut out of a bucket"):
+        plan_edits(tmp_path, ["a.tar/c/1.png"], [])
+    (tmp_path / "a.tar").write_bytes(b"")
+    with pytest.raises(DataError, match=r"lies here and at s3://b/a\.tar"):
+        look_at(tmp_path)
