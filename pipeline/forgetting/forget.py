@@ -79,13 +79,16 @@ def make_plan(project: Project, names: Sequence[str], groups: Sequence[str]) -> 
     read_current(Path())
     sources = read_sources(project.task)
     choice = choose(sources, project.raw, names, groups)
-    seen = look_back(Path(), {each.id for each in choice.items})
+    ids = {each.id for each in choice.items}
     keeper = keeper_of(project.raw)
     if keeper.kind not in ("added", "nobody"):  # it would bring them back
-        return Plan(choice, (), (), keeper, seen)
+        return Plan(choice, (), (), keeper, look_back(Path(), ids))
     here = check_ids(project.raw, {each.path: each.id for each in choice.items})
     edits = plan_edits(project.raw, here, set(sources.manifest["path"]))
-    return Plan(choice, _label_rows(project, choice), edits, keeper, seen)
+    rows = _label_rows(project, choice)
+    changed = [each.file for each in (*rows, *edits) if each.file.is_relative_to(project.raw)]
+    beside = {each.relative_to(project.raw).as_posix() for each in changed} - {*here}
+    return Plan(choice, rows, edits, keeper, look_back(Path(), ids, beside=beside))
 
 
 def forget(project: Project, plan: Plan, *, by: str, reason: str) -> Path:

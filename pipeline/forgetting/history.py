@@ -49,13 +49,16 @@ class Seen:
     unknown: list[str] = field(default_factory=list)
 
 
-def look_back(root: Path, ids: Collection[str], manifests: Collection[str] = ()) -> Seen:
+def look_back(
+    root: Path, ids: Collection[str], manifests: Collection[str] = (), beside: Collection[str] = ()
+) -> Seen:
     """Look through the history and the working tree.
 
     Args:
         root: The project.
         ids: Of the items.
         manifests: That are known to list one, though the cache may have lost them.
+        beside: Files in the data folder that name one, or describe it.
 
     Raises:
         GitError: git cannot read the repository.
@@ -79,7 +82,7 @@ def look_back(root: Path, ids: Collection[str], manifests: Collection[str] = ())
         seen.manifests.add(md5)
         _note(seen, where, lock, rows)
         raw = {each for each in (_raw_of(lock),) if each}
-        seen.raw |= raw | (_raw_objects(root, cache, lock, rows) if rows is not None else set())
+        seen.raw |= raw | _raw_objects(root, cache, lock, rows, beside)
         derived = follow(lock, {md5, *raw})
         seen.derived |= derived
         seen.clean |= set(lock.all_outs().values()) - derived
@@ -166,7 +169,9 @@ def _note(seen: Seen, where: str, lock: Lock, rows: pd.DataFrame | None) -> None
                 seen.models[md5] = told
 
 
-def _raw_objects(root: Path, cache: Path, lock: Lock, rows: pd.DataFrame) -> set[str]:
+def _raw_objects(
+    root: Path, cache: Path, lock: Lock, rows: pd.DataFrame | None, beside: Collection[str]
+) -> set[str]:
     """Return the md5 of files that DVC tracked within the raw folder, and that held an item."""
     raw, md5 = data_path(lock), _raw_of(lock)
     if md5 is None or not md5.endswith(".dir"):
@@ -175,5 +180,6 @@ def _raw_objects(root: Path, cache: Path, lock: Lock, rows: pd.DataFrame) -> set
         listing = read_listing(cache, md5)
     except PipelineError:
         return set()
-    files = {split_path(root / raw, path)[0] for path in rows["path"]}
+    paths: list[str] = [] if rows is None else list(rows["path"])
+    files = {split_path(root / raw, path)[0] for path in paths} | {*beside}
     return {listing[file] for file in files if file in listing}

@@ -4,7 +4,7 @@ import html
 import json
 import re
 from collections.abc import Collection, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from urllib.parse import quote
 
 from pipeline.forgetting.history import Seen
@@ -33,6 +33,10 @@ class Needles:
     objects: frozenset[str]
     digests: tuple[bytes, ...]
     paths: tuple[bytes, ...]
+
+    def without_paths(self) -> "Needles":
+        """Return the same but for paths, for places where others keep items of such names too."""
+        return replace(self, paths=())
 
     @property
     def texts(self) -> tuple[bytes, ...]:

@@ -5,7 +5,7 @@ from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipeline.forgetting.history import look_back
+from pipeline.forgetting.history import look_back, members
 from pipeline.forgetting.look import FOLLOWED, found_in
 from pipeline.forgetting.needles import Needles, make_needles
 from pipeline.forgetting.remotes import Remote, remotes
@@ -16,6 +16,8 @@ from pipeline.manifest.manifest import read_manifest
 from pipeline.past.holders import Held, Holders, in_trash
 from pipeline.repo.cache import cache_folder, is_object
 from pipeline.repo.git import ask_git
+from pipeline.repo.lock import LOCK
+from pipeline.repo.recorded_outs import dvc_files, named_here
 
 _MANIFEST = Path("artifacts/clean/manifest.parquet")
 _NOT_OURS = {".git", ".venv", "__pycache__", "node_modules"}
@@ -80,21 +82,23 @@ def search(root: Path, review: Path, decisions: Sequence[Forgetting]) -> Found:
     ids = {each for decision in decisions for each, _ in decision.items}
     known = {each for decision in decisions for each in decision.manifests}
     seen = look_back(root, ids, known)
+    seen.clean |= _added(root)
     needles = make_needles(decisions, traces, seen, _paths_of_others(root, ids))
     own = {traces_file(each.name).resolve() for each in decisions}
     own |= {(forgotten_folder(review) / each.name).resolve() for each in decisions}
     hits: list[Hit] = []
     searched = []
-    looked: dict[tuple[int, int], list[str]] = {}
+    looked: dict[tuple[int, int, int], list[str]] = {}
+    shared = needles.without_paths()
     for where, folder in _folders(root):
-        n = 0
+        n, sought = 0, needles if where == PROJECT else shared
         for path in _files(folder, but=_others(where, root)):
             if path.resolve() not in own:
                 n += 1
-                hits += _hits(where, path, needles, looked)
+                hits += _hits(where, path, sought, looked)
         searched.append(f"{where}: {n} files")
     for remote in remotes(root):
-        found, told = _in_remote(remote, needles, looked)
+        found, told = _in_remote(remote, shared, looked)
         hits += found
         searched.append(told)
     held = Holders().find(needles.objects)
@@ -103,6 +107,13 @@ def search(root: Path, review: Path, decisions: Sequence[Forgetting]) -> Found:
     searched.append(f"{MLFLOW}: tags of runs, models and versions")
     is_local = all(traces_file(each.name).exists() for each in decisions)
     return Found(hits, _commits(root, needles), searched, seen.unknown, is_local)
+
+
+def _added(root: Path) -> set[str]:
+    """Return the md5 of what `*.dvc` files of the working tree name, with what is in folders."""
+    files = [each for each in dvc_files() if each.name != LOCK]
+    named = {each.md5 for file in files for each in named_here(file)}
+    return named | members(cache_folder(root), named).keys()
 
 
 def _paths_of_others(root: Path, ids: Collection[str]) -> set[str]:
@@ -136,11 +147,11 @@ def _files(folder: Path, *, but: Collection[Path] = ()) -> Iterator[Path]:
 
 
 def _hits(
-    where: str, path: Path, needles: Needles, looked: dict[tuple[int, int], list[str]]
+    where: str, path: Path, needles: Needles, looked: dict[tuple[int, int, int], list[str]]
 ) -> Iterator[Hit]:
-    """Yield what a file has; one of several names is read once."""
+    """Yield what a file has; one of several names is read once by each needles."""
     status = path.stat()
-    key = (status.st_dev, status.st_ino)
+    key = (status.st_dev, status.st_ino, len(needles.paths))
     if key not in looked:
         looked[key] = found_in(path, needles)
     found = looked[key]
@@ -152,7 +163,7 @@ def _hits(
 
 
 def _in_remote(
-    remote: Remote, needles: Needles, looked: dict[tuple[int, int], list[str]]
+    remote: Remote, needles: Needles, looked: dict[tuple[int, int, int], list[str]]
 ) -> tuple[list[Hit], str]:
     where = f"remote {remote.name}"
     if remote.folder is None:

@@ -1,5 +1,6 @@
 """`rootstock forget` from the decision to an empty search: real DVC, a remote, MLflow."""
 
+import hashlib
 import json
 import os
 import shutil
@@ -19,6 +20,7 @@ from tests.support.rawfolder import class_folders
 pytestmark = pytest.mark.slow
 
 GONE = "cat/03.png"
+NOTE = "<note of=it/>"
 MODEL = "artifacts/train/model.safetensors"
 STAGES = {
     "train": {
@@ -37,7 +39,9 @@ def project(tmp_path_factory):
     folder = clone(tmp_path_factory.mktemp("forget") / "ml")
     raw = class_folders(folder / "data/mine/raw", cats=12, dogs=12)
     Image.open(raw / GONE).save(raw / "cat/copy.bmp")  # other bytes, the same pixels
-    (raw / "cat/03.xml").write_text("<note/>")
+    (raw / "cat/03.xml").write_text(NOTE)
+    (raw / "cat/04.xml").write_text("<alike/>")
+    (raw / "cat/03.json").write_text("<alike/>")  # which another item has too
     set_params(
         folder,
         data={"path": "data/mine/raw", "labels": "data/mine/raw"},
@@ -149,7 +153,8 @@ def test_the_search_finds_all_of_it_and_nothing_after_the_steps(project):
     run(project, "dvc", "push", "--quiet")
     found = forget(project, "--check")
     assert found.stdout.endswith("0 hits\n"), found.stdout
-    assert {model, beside} & objects(store) == {beside}
+    note = hashlib.md5(NOTE.encode(), usedforsecurity=False).hexdigest()
+    assert {model, beside, note} & objects(store) == {beside}
     assert {model, beside} & objects(project / ".dvc/cache") == {beside}
     assert not list((project / ".rootstock/forget").iterdir())
     assert run(project, "dvc", "status", "--cloud", "--quiet").returncode == 0
