@@ -10,6 +10,7 @@ from PIL import Image
 
 from pipeline.picture.files import picture_format
 from pipeline.picture.read.blocks import Block, spare_blocks
+from pipeline.picture.read.decode import READER_ERRORS
 from pipeline.picture.read.exif import Told, read_tags
 from pipeline.picture.read.spec import Pixels
 from pipeline.picture.read.thumbnail import SIDE_PX, thumbnail
@@ -93,8 +94,10 @@ def _of_block(block: Block) -> Told:
 
 def _of_avif(raw: bytes) -> frozenset[str]:
     try:
-        info = Image.open(BytesIO(raw), formats=("AVIF",)).info
-    except (OSError, SyntaxError, ValueError, RuntimeError):
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            info = Image.open(BytesIO(raw), formats=("AVIF",)).info
+    except READER_ERRORS:
         return frozenset()
     exif, xmp = info.get("exif"), info.get("xmp")
     kinds = read_tags(exif.removeprefix(b"Exif\0\0")).kinds if isinstance(exif, bytes) else set()
@@ -119,7 +122,7 @@ def shows_more(small: bytes, pixels: Pixels) -> bool:
             if image.width * image.height > _MOST_THUMBNAIL_PX:
                 return True
             shown = np.array(image.convert("RGB"))
-    except (OSError, SyntaxError, ValueError, Image.DecompressionBombError):
+    except READER_ERRORS:
         return False
     own = thumbnail(pixels)
     return not any(_is_alike(each, own, pixels.shape) for each in _turns(shown))

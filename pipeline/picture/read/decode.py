@@ -43,7 +43,7 @@ from pipeline.raw.sniff import sniff as sniff
 VERSIONS = {"Pillow": PIL.__version__, "numpy": np.__version__}
 """Packages that decide the bits of a picture."""
 
-_ERRORS = (
+READER_ERRORS = (
     OSError,
     SyntaxError,
     ValueError,
@@ -201,7 +201,7 @@ def read_orientation(raw: bytes) -> int:
         image = _open_header(raw, str(picture_format(raw[:HEAD_BYTES])))
         try:
             orientation = image.getexif().get(_EXIF_ORIENTATION, 1)
-        except _ERRORS:
+        except READER_ERRORS:
             return 1
     return int(orientation) if orientation in _TURNS else 1
 
@@ -264,7 +264,7 @@ def _open_header(raw: bytes, kind: str) -> Image.Image:
         raise UndecodableImage(
             "too_large", f"over {MAX_PIXELS} pixels, the most there may be"
         ) from error
-    except _ERRORS as error:
+    except READER_ERRORS as error:
         if kind == "TIFF" and "pixel mode" in (text := _ask_reader(raw, kind)):
             raise UndecodableImage("unsupported_mode", _describe_tiff(raw) or text) from error
         if what := sniff(raw[:HEAD_BYTES]):
@@ -276,7 +276,7 @@ def _ask_reader(raw: bytes, kind: str) -> str:
     """Return what the reader says: Pillow's search for formats hides it, and names an address."""
     try:
         Image.OPEN[kind][0](BytesIO(raw), "")
-    except _ERRORS as error:
+    except READER_ERRORS as error:
         return _QUOTED.sub("", str(error))
     return "no reader for it"
 
@@ -293,7 +293,7 @@ def _explain(text: str, part: str) -> UndecodableImage:
 def _describe_tiff(raw: bytes) -> str | None:
     try:
         return tiff.describe_layout(raw)
-    except _ERRORS:
+    except READER_ERRORS:
         return None
 
 
@@ -323,7 +323,7 @@ def _count_frames(image: Image.Image) -> int:
             return tiff.seek_main_page(image)
         is_animated = getattr(image, "is_animated", False)
         return int(getattr(image, "n_frames", 1)) if is_animated else 1
-    except _ERRORS as error:
+    except READER_ERRORS as error:
         raise _explain(str(error), "frames") from error
 
 
@@ -344,7 +344,7 @@ def _load_values(
         return loaded, mode if mode in deep.GRAY16 else loaded.image.mode
     except Image.DecompressionBombError as error:
         raise UndecodableImage("too_large", str(error)) from error
-    except _ERRORS as error:
+    except READER_ERRORS as error:
         if isinstance(error, UndecodableImage):
             raise
         raise _explain(str(error), "pixels") from error
@@ -403,7 +403,7 @@ def _orient(found: _Found, notes: set[str]) -> deep.Loaded:
         warnings.simplefilter("always")
         try:
             orientation = found.image.getexif().get(_EXIF_ORIENTATION, 1)
-        except _ERRORS:
+        except READER_ERRORS:
             notes.add("metadata")
             return found.loaded
     if caught:
@@ -498,7 +498,7 @@ def _srgb_transform(
         target = ImageCms.createProfile("sRGB")
         out_mode = "RGBA" if mode == "RGBA" else "RGB"
         return ImageCms.buildTransform(source, target, mode, out_mode)
-    except (ImageCms.PyCMSError, *_ERRORS):
+    except (ImageCms.PyCMSError, *READER_ERRORS):
         return "unusable"
 
 

@@ -233,7 +233,7 @@ HOSTILE = {
 
 @pytest.mark.parametrize("name", HOSTILE)
 def test_hostile_tags_neither_crash_nor_hang(name):
-    start = time.monotonic()
+    start = time.process_time()
     for content in (
         in_jpeg(JPEG, exif_segment(HOSTILE[name])) if len(HOSTILE[name]) < 65_000 else JPEG,
         in_png(PNG, chunk(b"eXIf", HOSTILE[name])),
@@ -242,11 +242,16 @@ def test_hostile_tags_neither_crash_nor_hang(name):
     ):
         assert kinds(content) <= set(CARRIED)
         LOOK.probe(content, "a.jpg")
-    assert time.monotonic() - start < 2.0
+    assert time.process_time() - start < 2.0
 
 
 @pytest.mark.parametrize(
-    "content", [JPEG, PNG, WEBP, GIF, in_jpeg(JPEG, exif_segment(full_tags()))]
+    "content",
+    [
+        *(JPEG, PNG, WEBP, GIF, encoded("TIFF", width=8, height=6), encoded("PPM")[:600]),
+        *(in_jpeg(JPEG, exif_segment(full_tags())), in_png(PNG, chunk(b"eXIf", full_tags()))),
+        encoded("AVIF", exif=tags({0x013B: OWNER}, {0xA431: SERIAL}), xmp=XMP),
+    ],
 )
 def test_no_cut_and_no_changed_byte_does_harm(content):
     generator = np.random.default_rng(3)
@@ -256,3 +261,13 @@ def test_no_cut_and_no_changed_byte_does_harm(content):
         for place in generator.integers(0, len(content), 4):
             changed[place] = generator.integers(0, 256)
         find_carried(bytes(changed))
+
+
+def test_no_broken_thumbnail_does_harm():
+    generator, picture = np.random.default_rng(4), pixels(1)
+    for at in range(0, len(SMALL), 9):
+        changed = bytearray(SMALL)
+        for place in generator.integers(3, len(SMALL), 3):
+            changed[place] = generator.integers(0, 256)
+        assert shows_more(bytes(changed), picture) in (True, False)
+        assert shows_more(SMALL[:at], picture) in (True, False)
