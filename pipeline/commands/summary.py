@@ -6,8 +6,10 @@ from typing import Any
 from pipeline.ground.files import read_json
 from pipeline.judge.gains import beside, doubt
 from pipeline.judge.metrics import shown
+from pipeline.model.promise import promise
 
 METRICS = Path("artifacts/evaluate/metrics.json")
+BUNDLE = Path("artifacts/train/bundle.json")
 NORMALIZATION = Path("artifacts/normalize/normalization.json")
 PUBLISHED = Path(".rootstock/published.json")
 PAGE = Path("artifacts/clean/report.html")
@@ -27,6 +29,8 @@ def summarize(*, elapsed_s: float) -> str:
     lines = ["", f"Done in {_duration(elapsed_s)}."]
     if METRICS.exists():
         lines += _metrics(read_json(METRICS))
+    if BUNDLE.exists():
+        lines += _private(read_json(BUNDLE))
     if NORMALIZATION.exists():
         lines += _cut_off(read_json(NORMALIZATION))
     if PUBLISHED.exists():
@@ -61,6 +65,12 @@ def _metrics(metrics: dict[str, Any]) -> list[str]:
         lines.append(text)
     told = [f"             {warning}"] if (warning := doubt(metrics)) else []
     return [*lines, f"             n = {metrics['n']}", *told]
+
+
+def _private(bundle: dict[str, Any]) -> list[str]:
+    """Say what is promised of the units of train, where anything is."""
+    told = bundle.get("privacy")
+    return [f"  privacy    {promise(told)}"] if told else []
 
 
 def _cut_off(normalization: dict[str, Any]) -> list[str]:

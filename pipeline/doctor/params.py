@@ -18,6 +18,7 @@ from pipeline.ground.params import (
     SECTIONS,
     Section,
     Task,
+    auto_params,
     in_force,
     load_section,
     load_value,
@@ -39,6 +40,7 @@ from pipeline.raw.params import DataParams
 from pipeline.suspects.params import SuspectsParams
 from pipeline.track.params import TrackingParams
 from pipeline.train.params import TrainParams
+from pipeline.train.private.rules import check_choices, check_mode, check_private
 from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
 from pipeline.train.recipe_rules import (
     check_loss,
@@ -92,6 +94,8 @@ class Params:
 
     task: Task | None
     sections: Mapping[str, Section]
+    auto: Mapping[str, Any]
+    """What stands for each `auto`, by `section.key`."""
 
     def find(self, kind: type[S]) -> S | None:
         """Return a section by its class; None where it is wrong."""
@@ -120,7 +124,8 @@ def examine_params(path: Path) -> tuple[Params, list[ParamsError]]:
     found = read_params(path)
     modality = modality_meant(found)
     tried = candidates(modality)
-    raw = settle(in_force(found), {param: values[-1] for param, values in tried.items()})
+    auto = {each: tried[each][-1] for each in auto_params(in_force(found), tried)}
+    raw = settle(in_force(found), auto)
     errors: list[ParamsError] = []
     task: Task | None = None
     right: dict[str, Section] = {}
@@ -136,7 +141,7 @@ def examine_params(path: Path) -> tuple[Params, list[ParamsError]]:
             right[name] = load_section(raw, name, classes[name], path=path)
         except ParamsError as error:
             errors.append(error)
-    params = Params(raw, modality, task, right)
+    params = Params(raw, modality, task, right, auto)
     for rule in RULES:
         errors += _refusals(rule, params)
     for each in errors:
@@ -232,6 +237,16 @@ def _recipe(params: Params) -> None:
         check_recipe(train, optim, augment)
 
 
+def _privacy(params: Params) -> None:
+    train, loss = params.find(TrainParams), params.find(LossParams)
+    weights = params.find(WeightsParams)
+    if not (train and train.privacy and loss and weights and params.task):
+        return
+    check_private(params.task, train, loss)
+    check_choices(params.auto)
+    check_mode(str(params.raw["normalize"].get("mode")), weights.source)
+
+
 def _ranks(params: Params) -> None:
     train, machine = params.find(TrainParams), params.find(MachineParams)
     if train and machine:
@@ -272,6 +287,7 @@ RULES: Iterable[Callable[[Params], None]] = (
     _architecture,
     _features,
     _recipe,
+    _privacy,
     _ranks,
     _views,
     _monitor,

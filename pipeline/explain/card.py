@@ -19,6 +19,7 @@ from pipeline.modality.files import files
 from pipeline.modality.shown.explaining import explainer
 from pipeline.modality.types.evidence import Explain, Legend, Sheet
 from pipeline.model.bundle import Bundle
+from pipeline.model.promise import flat, promise
 from pipeline.weights.weights import BackboneRecord
 
 NOT_STATED = "not stated"
@@ -149,6 +150,7 @@ def make_card(facts: Facts) -> Card:
         *([_calibration(facts), _abstention(facts)] if bundle.classes else [_values(facts)]),
         _slices(facts),
         _data(facts),
+        _privacy(facts),
         _model(facts),
         _people(facts, "Contacts"),
         _digests(facts),
@@ -242,7 +244,7 @@ def _calibration(facts: Facts) -> Part:
         )
     ]
     words = (
-        f"The temperature is {found['temperature']:.3f}, fitted on the validation split. An "
+        f"The temperature is {found['temperature']:.3f}, {_fitted(facts.bundle)}. An "
         "error of 0 means that of the answers given with 90 % confidence 90 % are right. The "
         "error of few items is never 0: chance alone moves each bin."
     )
@@ -254,6 +256,10 @@ def _calibration(facts: Facts) -> Part:
             Chart(facts.plots / "reliability.png", "accuracy over confidence, before and after"),
         ],
     )
+
+
+def _fitted(bundle: Bundle) -> str:
+    return "fitted on the validation split" if bundle.privacy is None else "and was not fitted"
 
 
 def _abstention(facts: Facts) -> Part:
@@ -364,6 +370,18 @@ def _model(facts: Facts) -> Part:
         "Model",
         [Table(["", ""], rows, numeric=False), Table(["param", "value"], params, numeric=False)],
     )
+
+
+def _privacy(facts: Facts) -> Part:
+    privacy = facts.bundle.privacy
+    if privacy is None:
+        return Part("Privacy", [Words(["Nothing is promised: the model may remember its items."])])
+    rows = [[name.replace("_", " "), _param(value)] for name, value in flat(privacy).items()]
+    words = (
+        f"Differential privacy: {promise(privacy)}. It holds for the model and its bundle. Figures "
+        "and examples on this card are of val and test, and are exact."
+    )
+    return Part("Privacy", [Words([words]), Table(["", ""], rows, numeric=False)])
 
 
 def _digests(facts: Facts) -> Part:

@@ -11,6 +11,7 @@ from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.params import load_section, read_params
 from pipeline.promotion.aliases import audit_folder
 from pipeline.promotion.audit_check import Drift, find_drift, read_sound_audit
+from pipeline.promotion.budget import find_spent
 from pipeline.promotion.contest import Arena
 from pipeline.promotion.decisions import Decision, as_json, replay
 from pipeline.promotion.history import count_scores, tell_decision, tell_history
@@ -71,6 +72,7 @@ def run_audit(*, is_offline: bool, is_json: bool) -> tuple[str, tuple[str, ...]]
     if is_json:
         return _audit_json(decisions, name, drift), drift.wrong if drift else ()
     text = tell_history(decisions, name)
+    text += "".join(f"{each.told()}\n" for each in find_spent(Path()))
     text += "the files fit together: none was altered, renamed or removed\n"
     if drift is None:
         return text + "not compared with a registry\n", ()
@@ -89,6 +91,7 @@ def _audit_json(decisions: list[Decision], name: str, drift: Drift | None) -> st
         "name": name,
         "decisions": [as_json(each) for each in decisions if each.name == name],
         "aliases": replay(decisions, name),
+        "privacy": [asdict(each) for each in find_spent(Path())],
         "scored": [asdict(each) for each in count_scores(decisions, name)],
         "drift": asdict(drift) if drift else None,
     }

@@ -20,6 +20,7 @@ from pipeline.ground.tables import read_table, write_table
 from pipeline.judge.tolerance import tolerance
 from pipeline.keys.journal import Record, journal_path, read_journal
 from pipeline.keys.keys import RunKeys, run_keys
+from pipeline.model.promise import flat, promise
 from pipeline.repo.lock import GRAPH, PARAMS, Lock
 from pipeline.track.connection import Tracking
 from pipeline.track.describe import describe_run, experiment_name
@@ -133,7 +134,9 @@ class MainResult(Result):
             kept = read_json(self.files.kept)
             chosen |= {"train.epochs": kept["epochs"]}
             chosen |= {f"kept.{name}": value for name, value in kept["kept"].items()}
-        return params | ({"chosen": chosen} if chosen else {})
+        told = self.bundle.get("privacy")
+        private = {"privacy": flat(told)} if told else {}
+        return params | ({"chosen": chosen} if chosen else {}) | private
 
     def key_of(self, lock: Lock) -> str:
         """Return the `dvc.key` of what a lock file records."""
@@ -191,6 +194,7 @@ class MainResult(Result):
             "weights.source": str(self.record.get("source", "")),
             "dvc.train": self.keys.train,
             "fingerprint": self.fingerprint,
+            **({"privacy": promise(told)} if (told := self.bundle.get("privacy")) else {}),
         }
 
     @property

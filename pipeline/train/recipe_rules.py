@@ -64,7 +64,7 @@ def check_plan(plan: Plan) -> None:
     check_monitor(plan.task, train.monitor)
     check_recipe(train, plan.recipe.optim, plan.augment)
     prediction_views(plan.augment, train.test_views)
-    check_private(plan)
+    check_private(plan.task, train, plan.loss)
 
 
 def check_recipe(train: TrainParams, optim: OptimParams, augment: AugmentSection) -> None:

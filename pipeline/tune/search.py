@@ -118,6 +118,13 @@ def open_study(
 ) -> Study:
     """Open the study of a search, or start it with the present params."""
     train = load_section(raw, "train", TrainParams, path=PARAMS)
+    if train.privacy is not None:
+        raise ParamsError(
+            PARAMS,
+            "must be null for a search: each trial would tell of the items once more",
+            field="train.privacy",
+            remedy="search without it on other data, or try values of your own",
+        )
     present = {each.path: raw[each.section][each.key] for each in dimensions}
     return Study(path, dimensions, params, direction=Best(train.monitor).direction, present=present)
 

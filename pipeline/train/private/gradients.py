@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from pipeline.model.head import Head
-from pipeline.train.private.per_item import Blocks, clipped_blocks
+from pipeline.train.private.per_unit import sums_by_unit
 from pipeline.train.step import Batch, Learner
 
 _SLACK = 1e-5
@@ -32,7 +32,7 @@ def clipped_sums(learner: Learner, batch: Batch, units_B: Tensor, *, clip: float
     most = clip * (1 - _SLACK)
     if isinstance(learner.model, Head):
         return _of_head(learner.model, learner, batch, units_B, most)
-    return clipped_blocks(learner, batch, Blocks(units_B, most))
+    return sums_by_unit(learner, batch, units_B, clip=most)
 
 
 def _of_head(

@@ -14,6 +14,9 @@ import numpy.typing as npt
 Words: TypeAlias = Callable[[int], npt.NDArray[np.uint64]]
 """Gives so many independent words, each uniform over all 64 bits."""
 
+_BLOCK = 2**18
+"""Numbers that are drawn at once; bounds memory."""
+
 _SUMMANDS = 4
 _BITS = 53
 """Of a float64's fraction."""
@@ -36,6 +39,11 @@ def normals(words: Words, count: int) -> npt.NDArray[np.float64]:
     what noise was added to (Holohan and Braghin 2021). Two uniform numbers become two normal ones
     as in Box and Muller (1958).
     """
+    blocks = [min(_BLOCK, count - start) for start in range(0, count, _BLOCK)]
+    return np.concatenate([np.empty(0), *(_normals(words, each) for each in blocks)])
+
+
+def _normals(words: Words, count: int) -> npt.NDArray[np.float64]:
     pairs = -(-count * _SUMMANDS // 2)
     radii = np.sqrt(-2.0 * np.log(uniforms(words, pairs)))
     angles = 2.0 * np.pi * uniforms(words, pairs)

@@ -8,7 +8,9 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 from pipeline.ground.errors import ParamsError
-from pipeline.train.plan import Plan
+from pipeline.ground.params import Task
+from pipeline.train.params import TrainParams
+from pipeline.train.recipe.params import LossParams
 
 
 class _Rule(NamedTuple):
@@ -31,22 +33,19 @@ _RULES = (
 )
 
 
-def check_private(plan: Plan) -> None:
+def check_private(task: Task, train: TrainParams, loss: LossParams) -> None:
     """Check that nothing in the params breaks the promise of a private training.
 
     Raises:
         ParamsError: Something does.
     """
-    train = plan.recipe.train
     if train.privacy is None:
         return
     if train.strategy == "auto":
         raise _refused("train.strategy", "head, top or full", "auto starts from a probe", "auto")
-    if plan.task != "classification":
-        raise _refused(
-            "task", "classification", "the scale of values is measured on train", plan.task
-        )
-    sections = {"train": train, "loss": plan.loss}
+    if task != "classification":
+        raise _refused("task", "classification", "the scale of values is measured on train", task)
+    sections = {"train": train, "loss": loss}
     for rule in _RULES:
         section, name = rule.field.split(".")
         got = getattr(sections[section], name)

@@ -9,7 +9,7 @@ from tests.support.private import fixed_words
 
 
 def test_normal_numbers_have_the_distribution_to_the_tails():
-    drawn = normals(fixed_words(1), 200_000)
+    drawn = normals(fixed_words(1), 300_000)
     assert kstest(drawn, "norm").pvalue > 0.001
     assert np.var(drawn) == pytest.approx(1.0, abs=0.015)  # 4.7 standard errors
     assert np.mean(np.abs(drawn) > 3) == pytest.approx(0.0027, abs=0.0005)
