@@ -7,7 +7,7 @@ import tempfile
 from pathlib import Path
 from typing import TextIO
 
-from pipeline.ground.errors import IntegrityError
+from pipeline.ground.errors import IntegrityError, ParamsError
 from pipeline.ground.files import read_json
 from pipeline.keys.keys import Recorded
 from pipeline.past.trace import BUNDLE, Trace, cached_file, trace
@@ -43,6 +43,14 @@ def reproduce(root: Path, what: str | None, *, progress: TextIO) -> Verdict:
             found.what,
             f"cannot be made again: its {lacks} is unknown",
             remedy=found.unknown.get("run"),
+        )
+    if (recorded.params.get("train") or {}).get("privacy"):
+        raise ParamsError(
+            found.what,
+            "cannot be made again: its noise was kept nowhere, and other noise would spend its "
+            "budget once more",
+            field="train.privacy",
+            remedy="`dvc pull` brings what was recorded",
         )
     if not commit.is_here:
         raise IntegrityError(
