@@ -8,6 +8,8 @@ from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
 
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.files import replacing
@@ -15,8 +17,10 @@ from pipeline.ground.files import replacing
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a parquet file without an index; equal tables give equal bytes."""
+    # Of a column in several chunks, pages would end where these do.
+    whole = pa.Table.from_pandas(table, preserve_index=False).combine_chunks()
     with replacing(path) as scratch:
-        table.to_parquet(scratch, index=False, engine="pyarrow", compression="zstd")
+        pq.write_table(whole, scratch, compression="zstd")
 
 
 def read_table(path: Path) -> pd.DataFrame:
