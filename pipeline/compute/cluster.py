@@ -21,7 +21,7 @@ from pipeline.compute.dealing import Attempt, Dealing
 from pipeline.compute.identity import Identity, SharedFolder, agreed, difference, identify
 from pipeline.compute.node import Order, Raised, greet, run_chunk
 from pipeline.compute.pool import Lost
-from pipeline.ground.errors import MachineError, ParamsError
+from pipeline.ground.errors import Interrupted, MachineError, ParamsError
 
 log = logging.getLogger(__name__)
 
@@ -83,8 +83,13 @@ def results(
     """
     connect(workers)
     shared = SharedFolder(_HOME / order.name)
-    with shared.opened(), contextlib.closing(_Map(order, items, workers, shared)) as run:
-        yield from run.results()
+    try:
+        with shared.opened(), contextlib.closing(_Map(order, items, workers, shared)) as run:
+            yield from run.results()
+    except SystemError as error:  # so Ray passes on what a signal's handler raised
+        if isinstance(error.__cause__, Interrupted):
+            raise error.__cause__ from None
+        raise
 
 
 @cache
