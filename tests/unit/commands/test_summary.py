@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pipeline.commands.summary import METRICS, NORMALIZATION, summarize
+from pipeline.commands.summary import BUNDLE, METRICS, NORMALIZATION, summarize
 
 GAIN = {"value": -0.01, "low": -0.03, "high": 0.01}
 PLAIN = {"name": "tfidf", "accuracy": 0.82, "gain": {"accuracy": GAIN}}
@@ -40,3 +40,14 @@ def test_texts_that_were_not_read_to_their_ends_are_counted(tmp_path, monkeypatc
     assert "cut off    2 of 60 texts are longer than 128 tokens" in summarize(elapsed_s=3)
     NORMALIZATION.write_text(json.dumps({"mode": "minmax", "splits": {"train": {"mean": [1]}}}))
     assert "cut off" not in summarize(elapsed_s=3)
+
+
+def test_a_promise_of_privacy_is_stated(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    BUNDLE.parent.mkdir(parents=True)
+    BUNDLE.write_text(json.dumps({"privacy": None}))
+    assert "privacy" not in summarize(elapsed_s=3)
+    told = {"epsilon": 8.0, "delta": 1e-05, "unit": "group", "units": 1500}
+    BUNDLE.write_text(json.dumps({"privacy": told}))
+    line = "  privacy    epsilon 8, delta 1e-05 for each group of train (1,500 of them)"
+    assert line in summarize(elapsed_s=3).splitlines()

@@ -131,6 +131,25 @@ def test_the_card_is_the_golden_one(tmp_path):
     assert card == GOLDEN.read_text(encoding="utf-8")
 
 
+def test_a_promise_of_privacy_is_told_with_all_that_decides_it(tmp_path):
+    known = facts(tmp_path / "plots")
+    privacy = {
+        "epsilon": 8.0,
+        "delta": 1e-05,
+        "unit": "item",
+        "units": 1900,
+        "clip": 0.1,
+        "releases": [{"multiplier": 7.5, "rate": 1.0, "steps": 160}],
+        "public": ["the names of the classes"],
+    }
+    bundle = dataclasses.replace(known.bundle, privacy=privacy)
+    card = card_markdown(make_card(dataclasses.replace(known, bundle=bundle)), tmp_path)
+    assert "epsilon 8, delta 1e-05 for each item of train (1,900 of them)" in card
+    for row in ("| steps | 160 |", "| noise multiplier | 7.5 |", "| sampling rate | 1.0 |"):
+        assert row in card
+    assert "fitted on the validation split" not in card
+
+
 def test_markdown_and_page_say_the_same(tmp_path):
     card = make_card(facts(tmp_path / "plots"))
     page, markdown = card_page(card), card_markdown(card, tmp_path)

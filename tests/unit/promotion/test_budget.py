@@ -29,10 +29,10 @@ def git(folder, *words):
 
 def record(folder, model, told, *, multiplier=None, data="data/a/raw"):
     """Commit a result; its bundle is in the cache if there is a multiplier."""
-    md5 = f"{model:032x}"
+    md5 = f"a{model:031x}"
     outs = [
         {"path": "t/model.safetensors", "md5": md5},
-        {"path": "t/bundle.json", "md5": f"{model + 1000:032x}"},
+        {"path": "t/bundle.json", "md5": f"b{model:031x}"},
     ]
     stages = {
         "clean": {"params": {"params.yaml": {"data.path": data}}},
@@ -40,7 +40,7 @@ def record(folder, model, told, *, multiplier=None, data="data/a/raw"):
     }
     (folder / "dvc.lock").write_text(yaml.safe_dump({"schema": "2.0", "stages": stages}))
     if multiplier:
-        path = object_path(cache_folder(folder), f"{model + 1000:032x}")
+        path = object_path(cache_folder(folder), f"b{model:031x}")
         path.parent.mkdir(parents=True, exist_ok=True)
         releases = [{"multiplier": multiplier, "rate": 1.0, "steps": 1}]
         path.write_text(json.dumps({"privacy": {"releases": releases}}))

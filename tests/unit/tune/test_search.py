@@ -20,6 +20,7 @@ from pipeline.tune.search import open_study, refuse_stale_features, run_trials
 from pipeline.tune.space import check_space
 from pipeline.tune.trial import run_here
 from tests.support.closure import ROOT
+from tests.support.private import privacy
 from tests.support.trainable import SECTIONS, make_sources
 
 SPACE = {
@@ -50,6 +51,12 @@ def search(sources, path, **options):
 
 def told(study):
     return [(each.state, each.values, each.value, each.epochs) for each in study.ended()]
+
+
+def test_a_private_training_is_not_searched(tmp_path):
+    raw, params = setting(train={"privacy": privacy().model_dump()})
+    with pytest.raises(ParamsError, match=r"train\.privacy: must be null for a search"):
+        open_study(raw, params, check_space(raw, params), tmp_path / "study.db")
 
 
 def test_the_present_params_are_tried_first_and_the_best_is_the_best(sources, tmp_path):
