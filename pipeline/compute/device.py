@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import torch
 
+from pipeline.compute.bits import cpu_bits
 from pipeline.compute.params import RuntimeParams
 from pipeline.ground.errors import MachineError, ParamsError
 from pipeline.ground.seeds import derive
@@ -48,7 +49,10 @@ class Runtime:
         return torch.autocast(self.device.type, dtype=torch.bfloat16)
 
     def fingerprint(self) -> dict[str, str | int]:
-        """Name what decides the bits of a result: builds, processor, threads, precision."""
+        """Name what decides the bits of a result: builds, processor, threads, precision.
+
+        On the CPU, also what a few operations give there.
+        """
         facts: dict[str, str | int] = {
             "torch": str(torch.__version__),
             "device": _device_name(self.device),
@@ -58,6 +62,8 @@ class Runtime:
         }
         limits = " ".join(f"{name}={os.environ[name]}" for name in _LIMITS if os.environ.get(name))
         facts |= {"limits": limits} if limits else {}
+        if self.device.type == "cpu":
+            facts["bits"] = cpu_bits(self.threads, low=self.precision == "bf16")
         return facts | ({"compiled": "true"} if self.compiled else {})
 
 

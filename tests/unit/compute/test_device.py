@@ -64,6 +64,20 @@ def test_the_fingerprint_names_what_decides_the_bits():
     assert torch.get_num_threads() == 1
 
 
+def test_the_fingerprint_tells_processors_of_one_name_apart():
+    """By what they compute: here kernels of another kind stand in for another processor."""
+    code = "import torch; from pipeline.compute.bits import cpu_bits; torch.set_num_threads(1)\n"
+    code += "with torch.inference_mode(): print(cpu_bits(1, low=True))"
+
+    def told(**limits):
+        environment = ENVIRONMENT | {"PYTHONPATH": str(ROOT)} | limits
+        command = [sys.executable, "-c", code]
+        return subprocess.check_output(command, cwd=ROOT, text=True, env=environment)
+
+    assert told() == told()
+    assert told(ATEN_CPU_CAPABILITY="default") != told()
+
+
 def test_bf16_runs_in_bf16_and_fp32_does_not():
     weights = torch.randn(64, 64, generator=torch.Generator().manual_seed(0))
     for precision, dtype in (("fp32", torch.float32), ("bf16", torch.bfloat16)):
