@@ -1,5 +1,6 @@
 """Memory for each of many items, while they are listed and joined with the rows of a label file."""
 
+import gc
 import tracemalloc
 
 import pyarrow as pa
@@ -19,6 +20,7 @@ def peak_bytes(folder, tars):
     pool = pa.system_memory_pool()
     before, old = pool.max_memory(), pa.default_memory_pool()
     pa.set_memory_pool(pool)
+    gc.collect()
     tracemalloc.start()
     try:
         with Spill(folder) as spill:
@@ -38,4 +40,6 @@ def test_an_item_takes_less_memory_than_its_path_as_an_object_does(tmp_path, pre
     for tars in (1, 3):
         write_set(tmp_path / f"{tars}", tars, members=MEMBERS, prefix=prefix)
         peaks.append(peak_bytes(tmp_path / f"{tars}", tars))
-    assert (peaks[1] - peaks[0]) / (2 * MEMBERS) < 200
+    assert (peaks[1] - peaks[0]) / (
+        2 * MEMBERS
+    ) < 400  # 170 and 150 alone; 1,192 when held in lists

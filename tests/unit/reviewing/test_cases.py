@@ -383,6 +383,6 @@ def test_what_the_stages_write_is_read(tmp_path):
 
 def test_every_reason_has_a_name_on_the_page():
     known = {*REASONS, *SUSPICIONS} - set(cases._SETTLED)
-    assert known - set(cases.titles("picture")) == {"unsafe_path", "missing_file"}, (
-        "which have no bytes"
+    assert known - set(cases.titles("picture")) == {"unsafe_path", "missing_file", "forgotten"}, (
+        "which have no bytes, or none that may be shown"
     )
