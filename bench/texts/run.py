@@ -25,6 +25,7 @@ from pipeline.ground.seeds import derive
 from pipeline.ground.stage import PARAMS
 from pipeline.modality.nets import net
 from pipeline.modality.types.params import AugmentSection
+from pipeline.modality.types.protocols import Known
 from pipeline.model.extraction import Extraction, extract
 from pipeline.model.network import Trunk
 from pipeline.model.params import FeaturesParams
@@ -215,7 +216,8 @@ class Run:
         labels = store.index["label"]
         targets = training.targets.encode(labels.iloc[store.rows("train")]).numpy()
         classes = len(training.targets.classes)
-        plain = BASELINE.answers(store, targets, test, classes=classes, seed=seed)
+        known = Known(store.rows("train"), targets)
+        plain = BASELINE.answers(store, known, test, classes=classes, seed=seed)
         if self.task.is_regression:
             plain = plain * training.targets.std + training.targets.mean
             truth = labels.iloc[test].astype(float).to_numpy()
