@@ -41,4 +41,5 @@ def _numbers(training: Training, report: EpochReport) -> str:
     name = main(report.metrics)
     names = [name] if monitor in ("loss", name) else [name, monitor]
     parts += [f"val {each} {report.metrics[each]:.4f}" for each in names]
-    return ", ".join(parts) + (" (best)" if training.best.epoch == report.epoch else "")
+    is_best = training.best.epoch == report.epoch and not training.best.last
+    return ", ".join(parts) + (" (best)" if is_best else "")
