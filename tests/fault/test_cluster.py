@@ -130,10 +130,10 @@ def test_a_store_of_two_machines_has_the_bytes_of_one(home, raylets, second):
 @pytest.mark.slow
 @pytest.mark.parametrize("signum", [signal.SIGKILL, signal.SIGSTOP])
 def test_a_machine_that_is_killed_or_frozen_costs_nothing(home, raylets, second, caplog, signum):
-    results = map_in_order(partial(slow, home), list(range(60)), RAY, title="t")
+    results = map_in_order(partial(slow, home), list(range(100)), RAY, title="t")
     found = [next(results) for _ in range(20)]
     raylets.send(second, signum)
-    assert found + list(results) == list(range(60))
+    assert found + list(results) == list(range(100))
     assert len({path.name.split("-")[1] for path in home.glob("[0-9]*")}) > 1
     assert "is gone; its work goes to others" in caplog.text
 
