@@ -94,7 +94,8 @@ def _remedy(source: Path) -> str:
     if source == Path(LOCK):
         return "run `rootstock repro` first: its results are without the item"
     if source.name == LOCK:
-        return f"run `dvc repro {source.with_name(GRAPH)}` first: its results are without the item"
+        graph = source.with_name(GRAPH)
+        return f"run `dvc repro {graph}` first; `git rm {source}` where it makes the item again"
     return f"delete it there, and `dvc add {source.with_suffix('')}` again"
 
 
