@@ -95,7 +95,7 @@ class _Projection:
         else:
             begun = next(filter(self._is_begun, [*keyed, *streamed]), None)
             run = self._client.get_run(self._complete(begun))
-            streamed = self._find("dvc.train", self._result.training)  # begun meanwhile, too
+            streamed = self._streams()  # those begun meanwhile, too
             if not self._result.is_shown_by(run):  # another clone was first
                 self._confirm(run)
         self._drop_leftovers([*keyed, *streamed], kept=run.info.run_id)
@@ -105,6 +105,11 @@ class _Projection:
 
     def _find(self, tag: str, value: str) -> "list[Run]":
         return find_runs(self._tracking, tag, value) if value else []
+
+    def _streams(self) -> "list[Run]":
+        """Return what training streamed; a run with a key may be of somebody who publishes now."""
+        found = self._find("dvc.train", self._result.training)
+        return [run for run in found if "dvc.key" not in run.data.tags]
 
     def _keyed(self) -> "list[Run]":
         return self._find("dvc.keys", f"%{self._result.key}%")

@@ -150,7 +150,7 @@ def check_explanation(server, picture, expected, *, is_there):
         assert base64.b64decode(answer.json()["heatmap_png"]).startswith(b"\x89PNG")
     else:
         assert answer.status_code == 404
-        assert answer.json()["error"] == "no_explanation: this version cannot explain itself"
+        assert answer.json()["error"] == "no_explanation: this version is not explained here"
 
 
 def spoiled_version(repository, project):

@@ -82,7 +82,7 @@ def project(tmp_path_factory):
     commit(folder, "its result")
     for name in CODE:
         path = folder / name
-        shutil.rmtree(path) if path.is_dir() else path.unlink()
+        shutil.rmtree(path) if path.is_dir() else path.unlink(missing_ok=True)
     clone(folder)
     choose_params(folder)
     commit(folder, "the present code")
