@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from pipeline.commands.data import REVIEW
 from pipeline.commands.output import Commands, say
 from pipeline.ground.errors import IntegrityError, MachineError, ParamsError
 from pipeline.ground.params import Task, Unchecked, in_force, load_section, load_value, read_params
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from pipeline.forgetting.forget import Project
     from pipeline.manifest.forgotten import Forgetting
 
-REVIEW = Path("review")
 _COMMAND = "rootstock forget"
 
 

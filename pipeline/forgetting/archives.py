@@ -4,6 +4,7 @@ import tarfile
 import zipfile
 from collections.abc import Collection
 from pathlib import Path
+from typing import BinaryIO
 
 from pipeline.ground.errors import DataError
 from pipeline.ground.files import replacing
@@ -78,8 +79,8 @@ def _cut_zip(path: Path, target: Path, offsets: Collection[int]) -> None:
                     out.write(block)
 
 
-def _data_offset(raw: "object", info: zipfile.ZipInfo) -> int:
+def _data_offset(raw: BinaryIO, info: zipfile.ZipInfo) -> int:
     """Return where the bytes of a member begin: behind its local header."""
-    raw.seek(info.header_offset + _LENGTHS)  # type: ignore[attr-defined]
-    name, extra = (int.from_bytes(raw.read(2), "little") for _ in range(2))  # type: ignore[attr-defined]
+    raw.seek(info.header_offset + _LENGTHS)
+    name, extra = (int.from_bytes(raw.read(2), "little") for _ in range(2))
     return info.header_offset + _LOCAL_HEAD + name + extra

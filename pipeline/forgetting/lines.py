@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from pipeline.ground.errors import DataError
 from pipeline.ground.files import replacing
 from pipeline.raw.labels.text_table import read_text_table
-from pipeline.raw.shards.column_cells import open_parquet
+from pipeline.raw.shards.column_cells import codec_of, open_parquet
 from pipeline.raw.texts.cell_paths import PARQUET, Column
 from pipeline.raw.texts.text_cells import open_rows
 
@@ -101,12 +101,9 @@ def cut_parquet(path: Path, rows: Collection[int]) -> None:
     file = open_parquet(path)
     if max(rows) >= file.metadata.num_rows:
         raise DataError(path, "has no such row", got=max(rows))
-    codec = file.metadata.row_group(0).column(0).compression
     with (
         replacing(path) as scratch,
-        pq.ParquetWriter(
-            scratch, file.schema_arrow, compression="none" if codec == "UNCOMPRESSED" else codec
-        ) as out,
+        pq.ParquetWriter(scratch, file.schema_arrow, compression=codec_of(file)) as out,
     ):
         for group in _groups(file, rows):
             out.write_table(group, row_group_size=max(1, group.num_rows))

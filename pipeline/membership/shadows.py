@@ -21,12 +21,11 @@ from pipeline.membership.likelihood import log_likelihood
 from pipeline.membership.params import AuditParams
 from pipeline.train.recipe.losses import Loss
 from pipeline.train.recipe.optim import build_optimizer, set_lr
-from pipeline.train.recipe.params import OptimParams, ScheduleParams
+from pipeline.train.recipe.params import ScheduleParams, optim_of_layer
 from pipeline.train.recipe.schedule import lr_factor
 
 _BATCH = 128
 _SCHEDULE = ScheduleParams(name="one_cycle", warmup_frac=0.3, final_frac=0.01)
-_WEIGHT_DECAY = 0.0002
 _ANSWERED = 1 << 23
 """Outputs that are held at once."""
 
@@ -100,7 +99,7 @@ def train_shadows(
         nn.Parameter(torch.zeros(heads * outputs, *shape, device=device))
         for shape in (scaled_ND.shape[1:], ())
     ]
-    optimizer = build_optimizer([layer], _optim(params.lr))
+    optimizer = build_optimizer([layer], optim_of_layer(params.lr))
     loss = Loss("mse" if targets_N.is_floating_point() else "cross_entropy", 0.0, None)
     inside_NS = torch.from_numpy(inside_SN.T.astype(np.float32)).to(device)
     parts = math.ceil(len(scaled_ND) / _BATCH)
@@ -141,17 +140,3 @@ def _apply(layer: Sequence[Tensor], rows_BD: Tensor, outputs: int) -> Tensor:
     """Return the outputs of all heads, float32 [B, S, K]."""
     outputs_BL = torch.addmm(layer[1], rows_BD, layer[0].T)
     return outputs_BL.view(len(rows_BD), -1, outputs)
-
-
-def _optim(lr: float) -> OptimParams:
-    return OptimParams(
-        name="adamw",
-        lr=lr,
-        momentum=0.0,
-        nesterov=False,
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=_WEIGHT_DECAY,
-        clip_norm=0.0,
-        layer_decay=1.0,
-    )

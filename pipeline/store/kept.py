@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import islice
 from typing import Any, Generic, NamedTuple, Self, TypeVar, overload
 
-import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -140,16 +139,6 @@ class Kept(Sequence[T]):
             pa.record_batch([batch.column(0) for batch in part], kind.schema) for part in parts
         ]
         return Kept(batches, kind, place)
-
-    def only(self, is_wanted: npt.NDArray[np.bool_]) -> "Kept[T]":
-        """Return some of the rows; the same object where all are wanted.
-
-        Args:
-            is_wanted: By row.
-        """
-        if is_wanted.all():
-            return self
-        return self._taken(np.flatnonzero(is_wanted))
 
     def sorted_by(self, name: str) -> "Kept[T]":
         """Return the rows in the order of a text's code points, equal ones in their own order."""

@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.modality.types.stripping import CannotStrip, Stripped
 from pipeline.raw.archive.archive import RawFault
-from pipeline.raw.shards.column_cells import ERRORS, open_parquet
+from pipeline.raw.shards.column_cells import ERRORS, codec_of, open_parquet
 from pipeline.raw.texts.cell_paths import PARQUET
 from pipeline.raw.texts.delimited import Delimited
 from pipeline.raw.texts.encoding import encoding_of
@@ -189,10 +189,8 @@ def _batches(table: Table, file: pq.ParquetFile) -> Iterator[pa.RecordBatch]:
 def _strip_parquet(table: Table, target: Path) -> None:
     file = open_parquet(table.path)
     schema = file.schema_arrow
-    codec = file.metadata.row_group(0).column(0).compression if file.metadata.num_row_groups else ""
     place = schema.get_field_index(table.column)
-    codec = "none" if codec in ("", "UNCOMPRESSED") else codec
-    with pq.ParquetWriter(target, schema, compression=codec) as out:
+    with pq.ParquetWriter(target, schema, compression=codec_of(file)) as out:
         for batch in _batches(table, file):
             kind = schema.field(place).type
             texts = [table.settle(each) for each in batch.column(place).to_pylist()]

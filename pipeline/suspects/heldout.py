@@ -27,13 +27,12 @@ from pipeline.train.examples import Targets, find_targets
 from pipeline.train.inputs import Parts
 from pipeline.train.params import TrainParams
 from pipeline.train.plan import Plan, Recipe
-from pipeline.train.recipe.params import LossParams, OptimParams, ScheduleParams
+from pipeline.train.recipe.params import LossParams, ScheduleParams, optim_of_layer
 from pipeline.train.trainer import open_training
 
 log = logging.getLogger(__name__)
 
 _BATCH_SIZE = 64
-_WEIGHT_DECAY = 0.0002
 _DROPOUT = 0.2
 
 
@@ -135,17 +134,7 @@ def head_plan(task: Task, params: SuspectsParams, *, items: int) -> Plan:
         patience=0,
         privacy=None,
     )
-    optim = OptimParams(
-        name="adamw",
-        lr=params.lr,
-        momentum=0.0,
-        nesterov=False,
-        beta1=0.9,
-        beta2=0.999,
-        weight_decay=_WEIGHT_DECAY,
-        clip_norm=0.0,
-        layer_decay=1.0,
-    )
+    optim = optim_of_layer(params.lr)
     # Weights of items are left out: one with weight 0 has a label that may be wrong, too.
     loss = LossParams(
         name=KINDS[task].loss, label_smoothing=0.0, class_weights="none", sample_weights=False

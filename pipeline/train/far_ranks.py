@@ -8,7 +8,7 @@ import logging
 import os
 import socket
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, TypeAlias, TypeVar
 
@@ -19,10 +19,9 @@ from pipeline.compute.gang import Gang, Gone, Seat, opened
 from pipeline.compute.node import Share
 from pipeline.ground.errors import MachineError, PipelineError
 from pipeline.train.members import Kind, Member, listen
-from pipeline.train.ranks import Ranks, joined
+from pipeline.train.ranks import Work, joined
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[Ranks], Iterator[T]]
 _Line: TypeAlias = tuple[str, int, str]
 """Logger, level and text."""
 

@@ -7,7 +7,7 @@ import signal
 import sys
 import tempfile
 import traceback
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
@@ -21,10 +21,9 @@ from pipeline.ground.errors import PipelineError
 from pipeline.ground.processes import die_with_parent
 from pipeline.ground.stage import start_logging
 from pipeline.train.members import Kind, Member, listen
-from pipeline.train.ranks import Ranks, joined
+from pipeline.train.ranks import Work, joined
 
 T = TypeVar("T")
-Work: TypeAlias = Callable[[Ranks], Iterator[T]]
 _Connection: TypeAlias = "Connection[Any, Any]"
 
 _END_S = 5.0

@@ -9,7 +9,7 @@ import hashlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import timedelta
-from typing import Any, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
 import torch
 import torch.distributed as dist
@@ -142,6 +142,9 @@ class Ranks:
             dist.all_gather_object(found, own)
         return found
 
+
+Work: TypeAlias = Callable[[Ranks], Iterator[T]]
+"""What every rank does; the first one's events are told."""
 
 ALONE = Ranks(0, 1)
 """One process that trains by itself."""

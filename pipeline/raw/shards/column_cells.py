@@ -77,6 +77,14 @@ class ColumnCells:
         raise RawFault("damaged", fault)
 
 
+def codec_of(file: pq.ParquetFile) -> str:
+    """Return how the pages of a file are compressed, as a writer takes it."""
+    if not file.metadata.num_row_groups:
+        return "none"
+    codec = str(file.metadata.row_group(0).column(0).compression)
+    return "none" if codec == "UNCOMPRESSED" else codec
+
+
 def open_parquet(path: Path) -> pq.ParquetFile:
     """Open a file, and read its footer.
 

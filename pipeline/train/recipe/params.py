@@ -46,6 +46,21 @@ class OptimParams(Section):
         return self
 
 
+def optim_of_layer(lr: float) -> OptimParams:
+    """Return how a linear layer on features is trained beside the project's own recipe: AdamW."""
+    return OptimParams(
+        name="adamw",
+        lr=lr,
+        momentum=0.0,
+        nesterov=False,
+        beta1=0.9,
+        beta2=0.999,
+        weight_decay=0.0002,
+        clip_norm=0.0,
+        layer_decay=1.0,
+    )
+
+
 class ScheduleParams(Section):
     """`schedule`: how the learning rate changes from step to step."""
 

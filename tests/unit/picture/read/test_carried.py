@@ -106,7 +106,7 @@ def test_tags_by_kind_wherever_they_stand(block, expected):
         (b"P5\n2 2\n255\n#1 2", set()),
         (b"P2\n2 2\n255\n1 2 # note\n3 4\n", {"comment"}),
     ],
-)  # fmt: skip
+)
 def test_blocks_by_kind(content, expected):
     assert kinds(content) == expected
 
