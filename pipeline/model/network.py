@@ -50,12 +50,14 @@ class Trunk(nn.Module):
         """Make ready for inference: eval mode, and the backbone's layers merged where they can be.
 
         Whoever computes features or predictions calls it, so that all compute the same. There is no
-        way back, and a folded model cannot be saved. A second call changes nothing.
+        way back, and a folded model cannot be saved. A second call changes nothing. What is merged
+        is proven in single precision, whatever the precision around.
         """
         if self.is_folded:
             return
         self.eval().requires_grad_(requires_grad=False)
-        self.backbone.fold()
+        with torch.autocast("cpu", enabled=False):
+            self.backbone.fold()
         self.is_folded = True
 
 
