@@ -42,7 +42,8 @@ class TrainParams(Section):
 
     strategy: Literal["auto", "head", "top", "full"]
     """`head`: the last layer, on cached features; `top`: all above a cut, on cached activations;
-    `full`: every layer, on rows of the store; `auto`: every layer too, from the probe on."""
+    `full`: every layer, on rows of the store; `auto`: all but the lowest stages, from the probe
+    on."""
 
     start: Literal["zero", "probe"]
     """`probe`: from the best linear layer on cached features (LP-FT, Kumar et al. 2022); what is

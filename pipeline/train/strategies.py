@@ -5,6 +5,7 @@ Axes: N items of a split, D features.
 
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import accumulate
 from typing import TypeAlias
 
 import numpy as np
@@ -17,6 +18,9 @@ from pipeline.train.examples import Split, Targets
 from pipeline.train.inputs import Parts
 from pipeline.train.loop import Examples
 from pipeline.train.plan import Plan
+
+_FIXED_SHARE = 0.01
+"""Of the backbone's weights, from below by stage: what `auto` does not train."""
 
 _CHUNK = 4096
 """Rows that are read at once, for their sizes."""
@@ -56,7 +60,19 @@ def trained_groups(plan: Plan, parts: Parts, head: Head) -> list[list[nn.Paramet
     own = [list(head.parameters())]
     if strategy == "head":
         return own
-    return [*parts.backbone.groups(parts.features.cut if strategy == "top" else None), *own]
+    groups = parts.backbone.groups(parts.features.cut if strategy == "top" else None)
+    return [*(_without_lowest(groups) if strategy == "auto" else groups), *own]
+
+
+def _without_lowest(groups: list[list[nn.Parameter]]) -> list[list[nn.Parameter]]:
+    """Leave out the lowest stages, as long as all of these are a small share of the weights.
+
+    Of pictures these are filters of edges and colors, which fit any data. They have the largest
+    maps, so to train them takes the most time, and few steps make them worse.
+    """
+    sizes = [sum(each.numel() for each in group) for group in groups]
+    most = _FIXED_SHARE * sum(sizes)
+    return [group for group, below in zip(groups, accumulate(sizes), strict=True) if below > most]
 
 
 def _head_strategy(plan: Plan, parts: Parts, targets: Targets) -> Built:

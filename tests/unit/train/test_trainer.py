@@ -490,6 +490,23 @@ def test_what_ships_is_never_worse_on_validation_than_the_probe(lr, tmp_path):
     assert [each["val_loss"] for each in kept["candidates"]] == list(losses.values())
 
 
+def test_auto_leaves_the_lowest_stages_up_to_a_hundredth_of_the_weights(tmp_path):
+    sources = make_sources(tmp_path / "s", cut="none", views=1)
+    changes = {"start": "probe", "epochs": 2}
+    for strategy in ("auto", "full"):
+        training = open_training(
+            plan(train={"strategy": strategy, **changes}), open_parts(sources), cpu()
+        )
+        groups = training.parts.backbone.groups(None)
+        before = [[each.clone() for each in group] for group in groups]
+        list(training.run(None))
+        stays = [all(map(torch.equal, *pair)) for pair in zip(before, groups, strict=True)]
+        sizes = np.array([sum(each.numel() for each in group) for group in groups])
+        is_low = np.cumsum(sizes) <= 0.01 * sizes.sum()
+        assert 0 < is_low.sum() < len(groups)
+        assert stays == (list(is_low) if strategy == "auto" else [False] * len(groups))
+
+
 def test_the_probe_needs_pooled_features(tmp_path):
     sources = make_sources(tmp_path / "s", cut="blocks.3", views=1, pooled=False)
     with pytest.raises(ParamsError) as caught:
