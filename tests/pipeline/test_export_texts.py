@@ -12,6 +12,7 @@ from pipeline.engine.rows import predict_table
 from pipeline.export.run_use import FORBIDDEN, GUARD
 from pipeline.modality.shown.inputs import item_input
 from pipeline.model.bundle import Predictor
+from pipeline.text.shelf.params import TextSpec
 from tests.support.exports import card, export
 from tests.support.published import Project
 from tests.support.text_exports import TEXTS, text_model, weighted
@@ -20,6 +21,7 @@ from tests.support.tinytext import ARCHITECTURE, use_text_model
 CASES = [
     (ARCHITECTURE, "onnx", "classification", {}),
     (ARCHITECTURE, "safetensors", "regression", {"pooling": "mean+max"}),
+    (f"{ARCHITECTURE}_p16", "state_dict", "classification", {"decode": TextSpec(100)}),
     ("vectors_8d", "pt2", "classification", {"normalization": weighted()}),
     ("vectors_8d", "state_dict", "regression", {"pooling": "max"}),
     ("cnn_8d", "onnx", "regression", {}),

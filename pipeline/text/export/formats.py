@@ -17,12 +17,14 @@ from pipeline.export.graphs import Whole, as_onnx, as_pt2, write_state_dict
 from pipeline.export.program import HEAD, Use
 from pipeline.export.pt2 import EXAMPLES, GraphInput
 from pipeline.export.source import source_of
+from pipeline.ground.errors import ParamsError
 from pipeline.ground.files import replacing
 from pipeline.model.bundle import Bundle, load_network
 from pipeline.text.export.build import Built, build_text_model
 from pipeline.text.export.token_file import TokenFile, token_file
 from pipeline.text.net.base import TextBackbone
-from pipeline.text.shelf.tokens import padded
+from pipeline.text.net.bert import BertShape
+from pipeline.text.shelf.tokens import in_windows, padded
 from pipeline.text.show.usable import usable_text
 
 _TRACED = padded(9)
@@ -91,7 +93,20 @@ def _onnx(folder: Path, model: Path, bundle: Bundle) -> Written:
 
 
 def _whole(parts: _Parts, bundle: Bundle) -> Whole:
-    most = padded(bundle.decode.max_tokens)
+    """Return what is traced.
+
+    Raises:
+        ParamsError: Texts are read in windows, whose number no graph can follow.
+    """
+    shape, most = BertShape.parse(bundle.architecture), padded(bundle.decode.max_tokens)
+    if shape is not None and bundle.decode.max_tokens > shape.positions:
+        raise ParamsError(
+            bundle.architecture,
+            f"must read {shape.positions} tokens at most as one graph",
+            field="text.transform.max_tokens",
+            got=bundle.decode.max_tokens,
+            remedy="export it with --format safetensors or state_dict",
+        )
     example = torch.ones(EXAMPLES, min(_TRACED, most), dtype=torch.int64)
     given = GraphInput("tokens", example, {(1, "length"): most})
     return Whole(parts.built.model, given, (), _MADE_BY, parts.notes)
@@ -100,7 +115,7 @@ def _whole(parts: _Parts, bundle: Bundle) -> Whole:
 def _with_tokenizer(written: Written, parts: _Parts, *classes: Any) -> Written:
     """Put what makes tokens of a text into the program, with further classes."""
     use, tokens = written.use, parts.tokens
-    source = source_of(usable_text, padded, tokens.reader, *classes)
+    source = source_of(usable_text, padded, in_windows, tokens.reader, *classes)
     added = replace(
         use,
         packages=tuple(sorted({*use.packages, *tokens.packages})),

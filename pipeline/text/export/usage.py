@@ -3,6 +3,7 @@
 from pipeline.export.formats import output_name
 from pipeline.export.program import Parts, Use, compose
 from pipeline.model.bundle import Bundle
+from pipeline.text.net.bert import BertShape
 from pipeline.text.read.limits import MAX_CHARS
 
 _HEADER = '''"""Predict texts with <FILE>: python use.py FILE..., or lines on standard input.
@@ -16,7 +17,7 @@ _READ = '''
 def read(content):
     """Give the numbers of a text's tokens; it is UTF-8. ValueError says why there are none."""
     text = usable_text(content, MAX_CHARS).encode()[:MAX_BYTES].decode(errors="ignore")
-    return TOKENIZER.read(text, MAX_TOKENS)
+    return in_windows(TOKENIZER.read(text, MAX_TOKENS), WINDOW)
 
 
 def side_by_side(found):
@@ -59,10 +60,11 @@ if __name__ == "__main__":
 
 def program(use: Use, bundle: Bundle) -> str:
     """Put the program together."""
-    spec = bundle.decode
+    spec, shape = bundle.decode, BertShape.parse(bundle.architecture)
     constants = {
         "MAX_TOKENS": str(spec.max_tokens),
         "MAX_BYTES": str(spec.row_bytes),
+        "WINDOW": str(shape and shape.positions),
         "MAX_CHARS": str(MAX_CHARS),
     }
     items = ("tokens", "int64 tokens [B, T]")

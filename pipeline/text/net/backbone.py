@@ -10,7 +10,7 @@ from pipeline.modality.types.params import Pooling
 from pipeline.text.net.base import TextBackbone, pick_cut, pool_tokens, without_padding
 from pipeline.text.net.bert import Bert
 from pipeline.text.shelf.params import TextSpec
-from pipeline.text.shelf.tokens import Tokenizer, padded
+from pipeline.text.shelf.tokens import Tokenizer, in_windows, padded
 
 
 class BertBackbone(TextBackbone):
@@ -24,8 +24,13 @@ class BertBackbone(TextBackbone):
     model: Bert
 
     def __init__(self, model: Bert, architecture: str) -> None:
-        positions = model.shape.positions
-        super().__init__(model, Tokenizer(), architecture=architecture, most_tokens=positions)
+        tokenizer, positions = Tokenizer(), model.shape.positions
+        tokenizer.window = positions
+        super().__init__(model, tokenizer, architecture=architecture, most_tokens=positions)
+
+    def check(self, spec: TextSpec) -> None:
+        """Accept any number of tokens: a longer text is read in windows."""
+        del spec
 
     def forward(self, inputs: Tensor) -> Tensor:
         """Return the vectors of all tokens: [B, T, D]."""
@@ -49,14 +54,10 @@ class BertBackbone(TextBackbone):
         return self.model.upper(without_padding(activations), _number(cut))
 
     def shape_at(self, spec: TextSpec, cut: str | None, device: torch.device) -> tuple[int, ...]:
-        """Return the shape of the vectors of a text of the most tokens.
-
-        Raises:
-            ParamsError: There are fewer positions.
-        """
+        """Return the shape of the vectors of a text of the most tokens, marks of windows too."""
         del cut, device
-        self.check(spec)
-        return (padded(spec.max_tokens), self.model.shape.width)
+        longest = in_windows([0] * spec.max_tokens, self.model.shape.positions)
+        return (padded(len(longest)), self.model.shape.width)
 
     def groups(self, cut: str | None) -> list[list[nn.Parameter]]:
         """Return the parameters from a cut (None: the embeddings) upwards, by block."""

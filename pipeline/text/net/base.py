@@ -69,7 +69,7 @@ class TextBackbone(Backbone, ABC):
         """Check that so many tokens can be read.
 
         Raises:
-            ParamsError: There are positions for fewer.
+            ParamsError: They cannot.
         """
         if spec.max_tokens > self.input_size[0]:
             raise ParamsError(

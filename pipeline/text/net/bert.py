@@ -3,7 +3,7 @@
 Source: Devlin et al. (2018); the transformer of Vaswani et al. (2017). Layer norm comes after each
 residual sum, GELU is exact, positions are learned.
 
-Axes: B = texts, T = tokens, D = width, H = heads, V = words known.
+Axes: B = texts, T = tokens, D = width, H = heads, V = words known, P = positions, N = windows.
 """
 
 import re
@@ -19,6 +19,7 @@ from pipeline.text.shelf.tokens import PAD
 _NAME = re.compile(r"bert_l(\d+)_h(\d+)_a(\d+)(?:_v(\d+))?(?:_p(\d+))?")
 _WORDS, _POSITIONS = 30522, 512
 _EPSILON = 1e-12
+_LOWEST = torch.finfo(torch.float32).min
 _WIDER = 4
 """Of the hidden layer of a block, over its width."""
 
@@ -158,10 +159,10 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask_B11T: Tensor) -> 
         queries: [B, H, T, D/H], as keys and values.
         keys: Of the tokens that are looked at.
         values: Theirs.
-        mask_B11T: Where there are tokens.
+        mask_B11T: Where there are tokens; of a text without any, all places count alike.
     """
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
-    shares = torch.softmax(scores.float().masked_fill(~mask_B11T, -torch.inf), dim=-1)
+    shares = torch.softmax(scores.float().masked_fill(~mask_B11T, _LOWEST), dim=-1)
     return shares.to(values.dtype) @ values
 
 
@@ -210,14 +211,34 @@ class Bert(nn.Module):
         self.encoder = _Stack(shape)
 
     def lower(self, tokens_BT: Tensor, block: int) -> Tensor:
-        """Return what enters a block: [B, T, D], zero where there is no token."""
-        mask = tokens_BT != PAD
-        values = self.embeddings(tokens_BT)
-        return self._through(values, mask, range(block))
+        """Return what enters a block: [B, T, D], zero where there is no token.
+
+        What has more tokens than there are positions is in windows of so many: see `in_windows`.
+        """
+        windows_NP = self._apart(tokens_BT)
+        values = self._through(self.embeddings(windows_NP), windows_NP != PAD, range(block))
+        return self._joined(values, *tokens_BT.shape)
 
     def upper(self, values_BTD: Tensor, block: int) -> Tensor:
         """Return the last vectors from what enters a block."""
-        return self._through(values_BTD, token_mask(values_BTD), range(block, self.shape.layers))
+        windows_NPD, blocks = self._apart(values_BTD), range(block, self.shape.layers)
+        values = self._through(windows_NPD, token_mask(windows_NPD), blocks)
+        return self._joined(values, *values_BTD.shape[:2])
+
+    def _apart(self, values: Tensor) -> Tensor:
+        """Return windows as texts of their own: [B, T, ...] to [N, P, ...], zero at the end."""
+        tokens, window = values.shape[1], self.shape.positions
+        if tokens <= window:
+            return values
+        rest = (0, 0) * (values.ndim - 2) + (0, -tokens % window)
+        padded: Tensor = functional.pad(values, rest)
+        return padded.unflatten(1, (-1, window)).flatten(0, 1)
+
+    def _joined(self, values_NPD: Tensor, texts: int, tokens: int) -> Tensor:
+        """Return the windows of each text one after the other: [B, T, D]."""
+        if tokens <= self.shape.positions:
+            return values_NPD
+        return values_NPD.reshape(texts, -1, values_NPD.shape[-1])[:, :tokens]
 
     def _through(self, values: Tensor, mask_BT: Tensor, blocks: range) -> Tensor:
         grid = Grid(mask_BT, packs=self.packs)

@@ -3,6 +3,7 @@
 Axes: B = texts of a batch, L = bytes of a row, T = tokens of the longest text, rounded up.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -31,7 +32,12 @@ class Tokenizer(nn.Module):
     """A `tokenizer.json` as a part of the weights: the bytes of the file are a tensor.
 
     Its own limits and padding do not count: `transform.max_tokens` is the one limit.
+
+    Attributes:
+        window: The most tokens that the network reads at once; None: any number.
     """
+
+    window: int | None = None
 
     file: Tensor
     """uint8, the bytes of the file; none before the weights are loaded."""
@@ -42,9 +48,11 @@ class Tokenizer(nn.Module):
         self._library: Library | None = None
 
     def read(self, text: str, most: int) -> list[int]:
-        """Return the numbers of a text's tokens, marks of begin and end too; at most so many."""
-        numbers: list[int] = self.encoded(text).ids
-        return numbers if len(numbers) <= most else [*numbers[: most - 1], numbers[-1]]
+        """Return the numbers of a text's tokens, marks of begin and end too; at most so many.
+
+        What is longer than a window is read in several, and each has marks of its own.
+        """
+        return in_windows(_first(self.encoded(text).ids, most), self.window)
 
     def count(self, text: str) -> tuple[int, int]:
         """Return how many tokens a text has, marks too, and how many of them are unknown."""
@@ -53,8 +61,7 @@ class Tokenizer(nn.Module):
 
     def spans(self, text: str, most: int) -> list[tuple[int, int]]:
         """Return where in a text each token of `read` is; (0, 0) for marks."""
-        found: list[tuple[int, int]] = self.encoded(text).offsets
-        return found if len(found) <= most else [*found[: most - 1], found[-1]]
+        return in_windows(_first(self.encoded(text).offsets, most), self.window)
 
     def forward(self, rows_BL: Tensor) -> Tensor:
         """Return the tokens of rows: int64 [B, T] on the device of the rows."""
@@ -89,6 +96,26 @@ class Tokenizer(nn.Module):
             self.file = found.detach().to(self.file.device, torch.uint8, copy=True)
             self._library = None
         super()._load_from_state_dict(state_dict, prefix, *rest)
+
+
+def in_windows(found: list[Any], window: int | None) -> list[Any]:
+    """Put a text's tokens into windows, one after the other; all but the last one are full.
+
+    Args:
+        found: All, between a mark of begin and one of end; each window gets both.
+        window: The most tokens of one, marks too; None: any number.
+    """
+    if window is None or len(found) <= window:
+        return found
+    begin, *inner, end = found
+    room = window - 2
+    starts = range(0, len(inner), room)
+    return [each for at in starts for each in (begin, *inner[at : at + room], end)]
+
+
+def _first(found: Sequence[Any], most: int) -> list[Any]:
+    """Return so many at most, the last mark among them."""
+    return [*found] if len(found) <= most else [*found[: most - 1], found[-1]]
 
 
 def padded(tokens: int) -> int:
