@@ -231,8 +231,8 @@ class Bert(nn.Module):
         if tokens <= window:
             return values
         rest = (0, 0) * (values.ndim - 2) + (0, -tokens % window)
-        padded: Tensor = functional.pad(values, rest)
-        return padded.unflatten(1, (-1, window)).flatten(0, 1)
+        apart: Tensor = functional.pad(values, rest).unflatten(1, (-1, window))
+        return apart.flatten(0, 1)
 
     def _joined(self, values_NPD: Tensor, texts: int, tokens: int) -> Tensor:
         """Return the windows of each text one after the other: [B, T, D]."""
