@@ -111,7 +111,7 @@ BAD = {
     ),
     "24 one pixel": (encode("PNG", Image.fromarray(noise((1, 1)))), "too_small", "1 x 1"),
     "25 a line": (encode("PNG", Image.fromarray(noise((32, 10_000)))), "aspect", "10000 x 32"),
-    "26 under the least side": (encode("PNG", Image.fromarray(noise((31, 99)))), "too_small", ""),
+    "26 under the least side": (encode("PNG", Image.fromarray(noise((15, 60)))), "too_small", ""),
     "27 SVG": (b'<svg xmlns="http://www.w3.org/2000/svg"/>', "format_not_allowed", "an SVG"),
     "27 PDF": (b"%PDF-1.4\n%", "format_not_allowed", "a PDF"),
     "28 EPS": (b"%!PS-Adobe-3.0 EPSF-3.0\n", "format_not_allowed", "an EPS or PostScript"),

@@ -20,7 +20,8 @@ from pipeline.text.shelf.params import BYTES_PER_TOKEN, TextSpec
 from pipeline.text.shelf.rows import row_text
 from pipeline.text.shelf.tokens import Tokenizer, padded
 
-_LOWEST = torch.finfo(torch.float32).min
+LOWEST = torch.finfo(torch.float32).min
+"""Of a softmax or a maximum: what counts for nothing, and is a number."""
 
 
 class Tokens(nn.Module):
@@ -148,6 +149,6 @@ def pool_tokens(features_BTD: Tensor, pooling: Pooling) -> Tensor:
         mask = token_mask(values)[..., None]
         parts = {
             "mean": lambda: values.sum(dim=1) / mask.sum(dim=1).clamp(min=1),
-            "max": lambda: values.masked_fill(~mask, _LOWEST).amax(dim=1) * mask.any(dim=1),
+            "max": lambda: values.masked_fill(~mask, LOWEST).amax(dim=1) * mask.any(dim=1),
         }
         return torch.cat([parts[kind]() for kind in pooling.split("+")], dim=1)

@@ -13,13 +13,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from pipeline.text.net.base import token_mask
+from pipeline.text.net.base import LOWEST, token_mask
 from pipeline.text.shelf.tokens import PAD
 
 _NAME = re.compile(r"bert_l(\d+)_h(\d+)_a(\d+)(?:_v(\d+))?(?:_p(\d+))?")
 _WORDS, _POSITIONS = 30522, 512
 _EPSILON = 1e-12
-_LOWEST = torch.finfo(torch.float32).min
 _WIDER = 4
 """Of the hidden layer of a block, over its width."""
 
@@ -162,7 +161,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask_B11T: Tensor) -> 
         mask_B11T: Where there are tokens; of a text without any, all places count alike.
     """
     scores = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-1, -2)
-    shares = torch.softmax(scores.float().masked_fill(~mask_B11T, _LOWEST), dim=-1)
+    shares = torch.softmax(scores.float().masked_fill(~mask_B11T, LOWEST), dim=-1)
     return shares.to(values.dtype) @ values
 
 
