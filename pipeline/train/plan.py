@@ -32,20 +32,21 @@ class Recipe:
             raise ValueError("the recipe must be settled first")
         return self.train.epochs
 
-    def settle(self, items: int) -> "Recipe":
+    def settle(self, items: int, views: int) -> "Recipe":
         """Return the recipe for so many items of train, with epochs as a number."""
         if self.train.epochs != "auto":
             return self
-        epochs = auto_epochs(items, self.train.batch_size)
+        epochs = auto_epochs(items, views, self.train.batch_size)
         return replace(self, train=self.train.model_copy(update={"epochs": epochs}))
 
 
-def auto_epochs(items: int, batch_size: int | str) -> int:
+def auto_epochs(items: int, views: int, batch_size: int | str) -> int:
     """Return epochs for so many items: what counts is the number of steps.
 
-    Few items are seen more often: 64 steps whatever there is, and a step more for each 16 items.
+    Few items are seen more often: 64 steps whatever there is, and a step more for each 16 items, or
+    for each 8 where an item has several views: it then takes longer until there is nothing new.
     """
-    steps = _LEAST_STEPS + items / _ITEMS_A_STEP
+    steps = _LEAST_STEPS + items / _ITEMS_A_STEP * (1 if views == 1 else 2)
     batches = 1 if batch_size == "full" else ceil(items / int(batch_size))
     return max(2, round(steps / batches))
 

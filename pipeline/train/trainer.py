@@ -326,7 +326,8 @@ def open_training(
     check_plan(plan)
     parts = replace(parts, backbone=copy.deepcopy(parts.backbone))
     rows = rows or Rows(parts.store.rows("train"), parts.store.rows("val"))
-    plan = replace(plan, recipe=plan.recipe.settle(len(rows.train)))
+    views = len(plan.augment.views())
+    plan = replace(plan, recipe=plan.recipe.settle(len(rows.train), views))
     targets = find_targets(plan.task, parts.store, rows.train)
     split = partial(
         find_split,
