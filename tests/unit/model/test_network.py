@@ -107,7 +107,6 @@ def test_a_pictures_outputs_do_not_depend_on_its_place_or_its_neighbors(architec
         assert torch.equal(network(images[order]), expected[order])
 
 
-@torch.no_grad()
 @pytest.mark.parametrize("architecture", ["test_efficientnet", "tf_efficientnet_lite0"])
 def test_folding_is_proven_in_single_precision_whatever_is_around(architecture):
     network = build(architecture)
@@ -116,6 +115,7 @@ def test_folding_is_proven_in_single_precision_whatever_is_around(architecture):
     assert not any(isinstance(each, torch.nn.BatchNorm2d) for each in network.modules())
 
 
+@torch.no_grad()
 def test_folding_is_for_inference_and_keeps_outputs():
     network, images = build(), pictures(2)
     expected = copy.deepcopy(network)(images)
