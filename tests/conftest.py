@@ -1,9 +1,11 @@
 """Every test gets a clean environment; tests that publish get a repository with a database."""
 
+import contextlib
 import math
 import os
 import shutil
 import sys
+from pathlib import Path
 from unittest import mock
 
 import hypothesis
@@ -34,9 +36,9 @@ def pytest_collection_modifyitems(config, items):
 
 @pytest.fixture(autouse=True)
 def clean_environment():
-    """Hide what the caller's shell says to our tools, and undo what a test changes."""
+    """Hide what the caller's shell says to our tools; undo what a test changes, its folder too."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith(_OURS)}
-    with mock.patch.dict(os.environ, kept, clear=True):
+    with mock.patch.dict(os.environ, kept, clear=True), contextlib.chdir(Path.cwd()):
         yield
 
 
