@@ -68,8 +68,7 @@ def compare(folder: Path, scratch: Path, machine: MachineParams) -> None:
     rows = np.arange(count * bundle.batch_size)
     files = [f"{RAW}/{path}" for path in store.index["path"].iloc[rows]]
     options = Options(scratch / "out.csv", True, machine, None, MAX_PIXELS, SECONDS)
-    as_predict = ResidentOptions(machine.count_workers(), threads_spin=True)
-    with closing(Resident(model, as_predict)) as resident:
+    with closing(Resident(model, ResidentOptions(machine.count_workers()))) as resident:
 
         def predict() -> None:
             predict_files(resident, find_inputs(files), options)

@@ -20,6 +20,7 @@ from pipeline.commands import (
     serve,
 )
 from pipeline.ground.errors import MachineError, PipelineError
+from pipeline.ground.processes import sharing_cores
 from pipeline.ground.stage import begin_process, line_of, machine_error
 from pipeline.repo.state import find_project
 
@@ -36,6 +37,7 @@ _MAY_BE_PATHS = ("model", "what")
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command line, and return the exit code."""
     begin_process()
+    os.environ.update(sharing_cores())
     _write_any_character()
     parser = command_line()
     arguments, rest = parser.parse_known_args(argv)

@@ -11,9 +11,9 @@ the demonstration's model, and the same with a head scaled by 0.8. In one run, o
    1e-4 for the version that they name, refusals by their code;
 4. `mlflow models serve` with the same model: as 2, with its own JSON.
 
-Where other programs want the cores too, let waiting threads sleep, for all of them:
+Where other programs want the cores too, let waiting threads of all of them sleep soon:
 
-    OMP_WAIT_POLICY=passive python -m bench.serve [--minutes M] [--raw data/elpv/raw]
+    GOMP_SPINCOUNT=1000 python -m bench.serve [--minutes M] [--raw data/elpv/raw]
         [--train artifacts/train] [--predictions artifacts/evaluate/predictions.parquet]
 """
 

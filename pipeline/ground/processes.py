@@ -15,6 +15,19 @@ _PR_SET_PDEATHSIG = 1
 QUIET = {"DVC_NO_ANALYTICS": "true", "MLFLOW_DISABLE_TELEMETRY": "true", "DO_NOT_TRACK": "true"}
 """Environment: nothing that we start reports home."""
 
+_SPINS = {"GOMP_SPINCOUNT": "1000"}
+"""Environment: torch's threads sleep soon while they wait for each other. As GNU OpenMP comes, they
+spin for milliseconds: one other busy program on the cores, and a step takes ten times as long."""
+
+
+def sharing_cores() -> dict[str, str]:
+    """Return the environment with which torch's threads leave cores to others as they wait.
+
+    It changes no result. Torch takes it when it is imported. What the user has set stays.
+    """
+    names = {"OMP_WAIT_POLICY", *_SPINS}
+    return {} if names & os.environ.keys() else dict(_SPINS)
+
 
 class Launched(NamedTuple):
     """What torchrun says of a process that it has started."""

@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from itertools import chain
 from pathlib import Path
 
@@ -91,9 +91,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
     files = find_inputs(given, but=options.output, texts=texts)
     decoders = options.machine.count_workers()
     try:
-        with closing(
-            Resident(folder, replace(options.resident(decoders=decoders), threads_spin=True))
-        ) as resident:
+        with closing(Resident(folder, options.resident(decoders=decoders))) as resident:
             return predict_files(resident, files, options, table)
     except ResidentDied as error:
         raise MachineError(

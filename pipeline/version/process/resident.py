@@ -16,7 +16,7 @@ from typing import Any, BinaryIO, cast
 
 from pipeline.ground.errors import again
 from pipeline.ground.files import read_json
-from pipeline.ground.processes import QUIET
+from pipeline.ground.processes import QUIET, sharing_cores
 from pipeline.modality.shown.inputs import item_input
 from pipeline.modality.table import read_modality, write_modality
 from pipeline.track.connection import configure
@@ -35,11 +35,6 @@ _PATIENCE_S = 5.0
 """For a process to end that was told to."""
 
 
-_SLEEPING_THREADS = {"OMP_WAIT_POLICY": "passive"}
-"""Torch's threads sleep while they wait for each other. Where they spin, and others want the cores
-too, an item takes many times as long; where nobody does, sleeping costs a tenth."""
-
-
 class ResidentDied(Exception):
     """The process of a version ended; its text says which, and by what."""
 
@@ -53,15 +48,12 @@ class ResidentOptions:
         device: `cpu`, `cuda` or `mps`; None: the kind it was trained on, where there is one.
         most: That an item may measure, in the unit of its modality; None: what that reads at most.
         seconds: For reading one item; None: what its modality says.
-        threads_spin: Torch's threads keep their cores while they wait for each other: for one long
-            job that has the machine to itself.
     """
 
     decoders: int
     device: str | None = None
     most: int | None = None
     seconds: float | None = None
-    threads_spin: bool = False
 
 
 class Resident:
@@ -90,7 +82,6 @@ class Resident:
         self._told: deque[str] = deque(maxlen=_KEPT_LINES)
         configure()
         ours, theirs = socket.socketpair()
-        threads = {} if options.threads_spin else _SLEEPING_THREADS
         with theirs:
             self._process = subprocess.Popen(
                 [sys.executable, "-I", "-B", str(_SCRIPT), str(theirs.fileno())],
@@ -98,7 +89,7 @@ class Resident:
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
                 pass_fds=[theirs.fileno()],
-                env=threads | os.environ | QUIET,
+                env=os.environ | sharing_cores() | QUIET,
                 process_group=0,  # a terminal's Ctrl-C is for us alone: we finish what we asked
             )
         self._socket = ours
