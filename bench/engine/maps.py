@@ -4,12 +4,15 @@ CPU seconds are of all processes that take part, Ray's own too, from the start o
 a cluster is started before. Local and Ray take turns, and the table has the median of the passes.
 """
 
+import logging
 import os
 import signal
 import statistics
 import tempfile
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from multiprocessing import get_context
 from pathlib import Path
 
 import pandas as pd
@@ -104,8 +107,20 @@ def stand_in(item: int) -> int:
     return item
 
 
-def scaling(machines: Sequence[int]) -> Iterator[str]:
-    """Give items to more and more machines, so many to each."""
+def scaling(machines: Sequence[int]) -> list[str]:
+    """Give items to more and more machines, so many to each; kill and freeze one of them.
+
+    It is done in a process of its own: one that was in a cluster cannot start another.
+    """
+    with ProcessPoolExecutor(1, get_context("spawn"), logging.disable, (logging.CRITICAL,)) as own:
+        return own.submit(_scale, machines).result()
+
+
+def _scale(machines: Sequence[int]) -> list[str]:
+    return list(_scaling(machines))
+
+
+def _scaling(machines: Sequence[int]) -> Iterator[str]:
     with running_cluster() as raylets:
         found: dict[int, float] = {}
         for count in machines:
