@@ -23,7 +23,7 @@ from pipeline.model.bundle import Bundle, load_network
 from pipeline.text.export.build import Built, build_text_model
 from pipeline.text.export.token_file import TokenFile, token_file
 from pipeline.text.net.base import TextBackbone
-from pipeline.text.net.bert import BertShape
+from pipeline.text.net.bert import window_of
 from pipeline.text.shelf.tokens import in_windows, padded
 from pipeline.text.show.usable import usable_text
 
@@ -98,11 +98,11 @@ def _whole(parts: _Parts, bundle: Bundle) -> Whole:
     Raises:
         ParamsError: Texts are read in windows, whose number no graph can follow.
     """
-    shape, most = BertShape.parse(bundle.architecture), padded(bundle.decode.max_tokens)
-    if shape is not None and bundle.decode.max_tokens > shape.positions:
+    window, most = window_of(bundle.architecture), padded(bundle.decode.max_tokens)
+    if window is not None and bundle.decode.max_tokens > window:
         raise ParamsError(
             bundle.architecture,
-            f"must read {shape.positions} tokens at most as one graph",
+            f"must read {window} tokens at most as one graph",
             field="text.transform.max_tokens",
             got=bundle.decode.max_tokens,
             remedy="export it with --format safetensors or state_dict",

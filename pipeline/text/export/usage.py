@@ -3,7 +3,7 @@
 from pipeline.export.formats import output_name
 from pipeline.export.program import Parts, Use, compose
 from pipeline.model.bundle import Bundle
-from pipeline.text.net.bert import BertShape
+from pipeline.text.net.bert import window_of
 from pipeline.text.read.limits import MAX_CHARS
 
 _HEADER = '''"""Predict texts with <FILE>: python use.py FILE..., or lines on standard input.
@@ -60,11 +60,11 @@ if __name__ == "__main__":
 
 def program(use: Use, bundle: Bundle) -> str:
     """Put the program together."""
-    spec, shape = bundle.decode, BertShape.parse(bundle.architecture)
+    spec = bundle.decode
     constants = {
         "MAX_TOKENS": str(spec.max_tokens),
         "MAX_BYTES": str(spec.row_bytes),
-        "WINDOW": str(shape and shape.positions),
+        "WINDOW": str(window_of(bundle.architecture)),
         "MAX_CHARS": str(MAX_CHARS),
     }
     items = ("tokens", "int64 tokens [B, T]")

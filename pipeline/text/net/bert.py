@@ -19,7 +19,7 @@ from pipeline.text.shelf.tokens import PAD
 _NAME = re.compile(r"bert_l(\d+)_h(\d+)_a(\d+)(?:_v(\d+))?(?:_p(\d+))?")
 _WORDS, _POSITIONS = 30522, 512
 _EPSILON = 1e-12
-_PASSED_OVER = -1e30
+_NEVER = -1e30
 """Added to a score: its share is 0 beside any other; alone with its like, all are equal."""
 
 _WIDER = 4
@@ -65,6 +65,12 @@ class BertShape:
             for each, usual in zip(found.groups()[3:], (_WORDS, _POSITIONS), strict=True)
         )
         return cls(layers, width, heads, words, positions)
+
+
+def window_of(architecture: str) -> int | None:
+    """Return the most tokens that an encoder reads at once; None where there is no bound."""
+    shape = BertShape.parse(architecture)
+    return None if shape is None else shape.positions
 
 
 class Embeddings(nn.Module):
@@ -164,7 +170,7 @@ def attend(queries: Tensor, keys: Tensor, values: Tensor, mask_B11T: Tensor) -> 
         values: Theirs.
         mask_B11T: Where there are tokens; of a text without any, all places count alike.
     """
-    added_B11T = torch.zeros_like(mask_B11T, dtype=queries.dtype).masked_fill(~mask_B11T, _PASSED_OVER)
+    added_B11T = torch.zeros_like(mask_B11T, dtype=queries.dtype).masked_fill(~mask_B11T, _NEVER)
     if queries.device.type == "cpu":
         added_B1TT = added_B11T.expand(-1, -1, queries.shape[2], -1)
         return functional.scaled_dot_product_attention(queries, keys, values, attn_mask=added_B1TT)
