@@ -18,7 +18,7 @@ from tests.support.times import known
 hypothesis.settings.register_profile("fixed", deadline=None, derandomize=True)
 hypothesis.settings.load_profile("fixed" if "ROOTSTOCK_FUZZ" not in os.environ else "default")
 
-_OURS = ("MLFLOW_", "DVC_", "ROOTSTOCK_", "GIT_")
+_OURS = ("MLFLOW_", "DVC_", "ROOTSTOCK_", "GIT_", "GOMP_", "OMP_WAIT_")
 
 
 def pytest_collection_modifyitems(config, items):
