@@ -147,9 +147,7 @@ class Training:
 
         The trained states are those of the best epoch and of the last one.
         """
-        ends = {len(self.reports): copy_state(self.learner.kept)}
-        if self.best.epoch:
-            ends[self.best.epoch] = self.best.state
+        ends = {len(self.reports): copy_state(self.learner.kept), self.best.epoch: self.best.state}
 
         def judge(epoch: int, share: float) -> Candidate:
             self._load(mix(start.state, ends.get(epoch, start.state), share))
@@ -345,15 +343,14 @@ def open_training(
     measure = mechanism.mean if mechanism else None
     model, head, examples = build_model(plan, parts, targets, train, measure=measure)
     parts.backbone.speed_up()
-    facts = (
-        take_probe(plan, parts, train, head, loss) if plan.recipe.train.start == "probe" else None
-    )
+    is_probe = plan.recipe.train.start == "probe"
+    start = take_probe(plan, parts, train, model, head, loss) if is_probe else None
     model.to(runtime.device)
     groups = trained_groups(plan, parts, head)
     learner = replace(
         _learner(plan, model, groups, loss=loss, targets=targets, runtime=runtime), ranks=ranks
     )
-    training = Training(
+    return Training(
         plan,
         parts,
         runtime,
@@ -366,13 +363,9 @@ def open_training(
         train=examples(train),
         val=examples(val),
         best=Best(plan.recipe.train.monitor, last=mechanism is not None),
+        start=start,
         mechanism=mechanism,
     )
-    if facts is not None:
-        report = EpochReport(0, 0.0, math.nan, *validate(learner, training.val), 0)
-        training.best.offer(report, learner.kept)
-        training.start = Start(training.best.state, facts)
-    return training
 
 
 def _learner(

@@ -28,6 +28,12 @@ _STEPS = 60
 _LAST_STEPS = 500
 """Of the fit to all items, from zero; it stops where its gradient is small."""
 
+_HALVINGS = 30
+"""Of the range in which a factor is looked for."""
+
+_SOFTEST = 0.05
+"""The least factor: with less, no step moves the outputs."""
+
 _TINY = 1e-10
 """Directions of features whose share of the largest one is smaller hold rounding alone."""
 
@@ -108,6 +114,35 @@ def fit_probe(items: ProbeItems, loss: Loss, outputs: int) -> Probe:
         tuple(losses_S),
         judged[best][0].numpy(),
     )
+
+
+def softening(probe: Probe, items: ProbeItems, loss: Loss) -> float:
+    """Return the factor of outputs, 0..1, with which a training starts well.
+
+    A probe with more features than items is nearly sure of each item that it was fitted to. What
+    its gradient says there is chance, and each step moves outputs by much, so that the first steps
+    lead anywhere. At one factor it is as unsure of these items as it was of held-out ones. The
+    square of that is taken, since training makes outputs sure again. With many items it is near 1.
+    A temperature takes the factor back. Values have none, so theirs is 1.
+
+    Args:
+        probe: Fitted to the items.
+        items: Those.
+        loss: Label smoothing is left out.
+    """
+    if loss.name == "mse":
+        return 1.0
+    loss = replace(loss, label_smoothing=0.0)
+    outputs_NK = items.scaled_ND.double() @ probe.weight_KD.double().T + probe.bias_K.double()
+
+    def found(factor: float) -> float:
+        return float(mean(*loss.sums(factor * outputs_NK, items.targets_N, items.weights_N)))
+
+    low, high = 0.0, 1.0
+    for _ in range(_HALVINGS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if found(middle) < min(probe.losses_S) else (middle, high)
+    return max(high**2, _SOFTEST)
 
 
 def _reduce(rows_ND: Tensor) -> tuple[Tensor, Tensor]:

@@ -11,35 +11,41 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from pipeline.ground.seeds import deal, pick
 from pipeline.manifest.manifest import group_names
 from pipeline.model.head import Head
+from pipeline.train.best_epoch import copy_state
 from pipeline.train.examples import Split
 from pipeline.train.inputs import Parts
 from pipeline.train.plan import Plan
 from pipeline.train.recipe.losses import Loss
-from pipeline.train.start.probe import FOLDS, MOST_ITEMS, ProbeItems, fit_probe
+from pipeline.train.start.probe import FOLDS, MOST_ITEMS, ProbeItems, fit_probe, softening
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class Start:
-    """The probe that a training starts from.
+    """The probe, whose softened outputs a training starts from.
 
     Attributes:
-        state: Of the whole model, on the CPU.
-        facts: Its strength, and its loss on held-out items of train: JSON.
+        state: Of the whole model with the probe as it was fitted, on the CPU.
+        facts: Its strength, its loss on held-out items of train, the factor of its outputs: JSON.
     """
 
     state: Mapping[str, Tensor]
     facts: Mapping[str, Any]
 
 
-def take_probe(plan: Plan, parts: Parts, train: Split, head: Head, loss: Loss) -> dict[str, Any]:
-    """Make the head the best linear layer on cached features; give what is known of it."""
+def take_probe(
+    plan: Plan, parts: Parts, train: Split, model: nn.Module, head: Head, loss: Loss
+) -> Start:
+    """Make the head of a model the best linear layer on cached features, softened.
+
+    See `softening`.
+    """
     pooled = parts.features.require_pooled(by="train.start: probe")
     ids, seed = parts.store.index["id"].to_numpy()[train.rows_N], plan.recipe.seed
     places = pick(ids, MOST_ITEMS, seed, "probed")
@@ -53,10 +59,15 @@ def take_probe(plan: Plan, parts: Parts, train: Split, head: Head, loss: Loss) -
         train.weights_N[at].cpu(),
         deal(list(group_names(index)), FOLDS, seed, "probe"),
     )
-    found = fit_probe(items, loss.to("cpu"), head.out_features)
+    loss = loss.to("cpu")
+    found = fit_probe(items, loss, head.out_features)
+    factor, held_out = softening(found, items, loss), min(found.losses_S)
     with torch.no_grad():
         head.weight.copy_(found.weight_KD)
         head.bias.copy_(found.bias_K)
-    held_out = min(found.losses_S)
+        state = copy_state(model)
+        head.weight.mul_(factor)
+        head.bias.mul_(factor)
     log.info("probe: strength %.2g, loss %.4f on held-out items", found.strength, held_out)
-    return {"items": len(rows), "strength": found.strength, "held_out_loss": held_out}
+    facts = {"items": len(rows), "strength": found.strength, "held_out_loss": held_out}
+    return Start(state, {**facts, "factor": factor})

@@ -465,10 +465,15 @@ def test_the_probe_is_where_fine_tuning_starts(tmp_path, caplog):
     assert "probe: strength " in caplog.text
     assert training.best.epoch == 0
     assert training.start.facts["items"] == len(training.train)
-    assert torch.equal(training.start.state["network.head.weight"], training.head.weight)
+    factor, held_out = training.start.facts["factor"], training.start.facts["held_out_loss"]
+    probe = training.start.state["network.head.weight"]
+    assert torch.allclose(training.head.weight, factor * probe, rtol=1e-6)
     pooled = open_parts(sources).features.pooled.read(training.rows.train)
-    right = training.head.eval()(torch.from_numpy(pooled)).argmax(1) == training.train.targets_N
-    assert float(right.float().mean()) > 0.9
+    outputs = training.head.eval()(torch.from_numpy(pooled)).detach()
+    targets = training.train.targets_N
+    assert float((outputs.argmax(1) == targets).float().mean()) > 0.9
+    loss = float(torch.nn.functional.cross_entropy(outputs / factor**0.5, targets))
+    assert loss == pytest.approx(held_out, rel=1e-3)
 
 
 @pytest.mark.parametrize("lr", [0.001, 0.3], ids=["useful", "destructive"])

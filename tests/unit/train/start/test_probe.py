@@ -1,5 +1,7 @@
 """The probe is the optimum of a convex loss, at the strength that held-out items like best."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import torch
@@ -7,7 +9,7 @@ from sklearn.linear_model import LogisticRegression
 
 from pipeline.ground.seeds import deal
 from pipeline.train.recipe.losses import Loss
-from pipeline.train.start.probe import FOLDS, STRENGTHS, ProbeItems, fit_probe
+from pipeline.train.start.probe import FOLDS, STRENGTHS, ProbeItems, fit_probe, softening
 
 CROSS_ENTROPY = Loss("cross_entropy", 0.1, None)
 
@@ -73,6 +75,36 @@ def test_a_value_is_fitted_too():
     )
     fitted = items.scaled_ND @ found.weight_KD.T + found.bias_K
     assert float((fitted[:, 0] - values).square().mean()) < 0.1 * float(values.var())
+
+
+@pytest.mark.parametrize("noise", [0.2, 1.0, 3.0], ids=["sure", "easy", "hard"])
+def test_a_root_of_the_softening_makes_outputs_as_unsure_as_of_held_out_items(noise):
+    items = make(noise=noise)
+    found = fit_probe(items, CROSS_ENTROPY, 3)
+    factor = softening(found, items, CROSS_ENTROPY)
+    logits = factor**0.5 * (items.scaled_ND @ found.weight_KD.T + found.bias_K)
+    fitted = torch.nn.functional.cross_entropy(logits, items.targets_N)
+    assert 0.05 < factor < 1
+    assert float(fitted) == pytest.approx(min(found.losses_S), abs=1e-4)
+
+
+def test_outputs_of_a_probe_that_knows_nothing_are_not_zero():
+    items = make(noise=1e6)
+    found = fit_probe(items, CROSS_ENTROPY, 3)
+    assert softening(found, items, CROSS_ENTROPY) >= 0.05
+
+
+def test_a_probe_that_learned_nothing_by_heart_is_not_softened():
+    items = make(items=4000, features=5, noise=4.0)
+    found = fit_probe(items, CROSS_ENTROPY, 3)
+    assert softening(replace(found, losses_S=(0.0,)), items, CROSS_ENTROPY) == 1.0
+
+
+def test_a_value_is_not_softened():
+    items = make()
+    values = items.scaled_ND[:, 0] * 3 + 1
+    items, loss = replace(items, targets_N=values), Loss("mse", 0, None)
+    assert softening(fit_probe(items, loss, 1), items, loss) == 1.0
 
 
 def test_an_item_s_fold_depends_on_its_name_alone():
