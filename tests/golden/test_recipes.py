@@ -69,7 +69,8 @@ def test_a_recipe_gives_the_recorded_numbers(name, sources, tmp_path, capsys):
 def test_the_recorded_runs_learned_something():
     for name, lines in read_json(GOLDEN)["recipes"].items():
         losses = [line["val_loss"] for line in lines[:-1]]
-        assert min(losses) < losses[0], name
+        is_probe = RECIPES[name]["train"].get("start") == "probe"  # the first epoch is good already
+        assert (min(losses) if is_probe else losses[-1]) < losses[0], name
 
 
 if __name__ == "__main__":
