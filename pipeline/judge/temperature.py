@@ -26,21 +26,22 @@ class Temperature:
 def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> Temperature:
     """Fit the temperature that minimizes the cross-entropy of validation items.
 
-    With b = 1/T the loss is convex in b, so the root of its derivative, found by bisection to the
-    last bit, is the one optimum within the bounds.
+    It counts two more items, of any class: a share of 2 / (N + 2) of each label is spread over all
+    classes. That N items are predicted right does not say that the next one is; so there is an
+    optimum for such items too.
 
-    It stays 1 where the items cannot tell: too few, all of one class, or all predicted right (then
-    the loss falls for ever as T goes to 0).
+    With b = 1/T the loss is convex in b, so the root of its derivative, found by bisection to the
+    last bit, is the one optimum within the bounds. It stays 1 where the items cannot tell: too few,
+    or all of one class.
 
     Source:
-        Guo et al. (2017), "On calibration of modern neural networks".
+        Guo et al. (2017), "On calibration of modern neural networks"; for the labels, Platt (1999),
+        "Probabilistic outputs for support vector machines".
     """
     if len(labels_N) < MIN_ITEMS:
         return Temperature(1.0, f"only {len(labels_N)} validation items")
     if len(np.unique(labels_N)) < 2:
         return Temperature(1.0, "validation has a single class")
-    if (logits_NK.argmax(axis=1) == labels_N).all():
-        return Temperature(1.0, "every validation item is predicted right")
     logits = logits_NK.astype(np.float64)
     low, high = 1.0 / HIGHEST, 1.0 / LOWEST
     if slope(logits, labels_N, low) >= 0.0:
@@ -53,10 +54,15 @@ def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> Temperature:
 
 
 def slope(logits_NK: np.ndarray, labels_N: np.ndarray, inverse: float) -> float:
-    """Return the derivative of the mean cross-entropy with respect to the inverse temperature."""
+    """Return the derivative of the mean cross-entropy with respect to the inverse temperature.
+
+    A share of 2 / (N + 2) of each label is spread over all classes.
+    """
+    spread = 2.0 / (len(labels_N) + 2.0)
     expected_N = (probabilities(logits_NK, 1.0 / inverse) * logits_NK).sum(axis=1)
     true_N = np.take_along_axis(logits_NK, labels_N[:, np.newaxis], axis=1)[:, 0]
-    return float((expected_N - true_N).mean())
+    wanted_N = (1.0 - spread) * true_N + spread * logits_NK.mean(axis=1)
+    return float((expected_N - wanted_N).mean())
 
 
 def probabilities(logits_NK: np.ndarray, temperature: float) -> np.ndarray:
