@@ -56,6 +56,11 @@ class Probe:
     losses_S: tuple[float, ...]
     losses_N: np.ndarray
 
+    @property
+    def held_out(self) -> float:
+        """The lowest loss on held-out items."""
+        return min(self.losses_S)
+
 
 @dataclass(frozen=True)
 class ProbeItems:
@@ -122,8 +127,8 @@ def softening(probe: Probe, items: ProbeItems, loss: Loss) -> float:
     A probe with more features than items is nearly sure of each item that it was fitted to. What
     its gradient says there is chance, and each step moves outputs by much, so that the first steps
     lead anywhere. At one factor it is as unsure of these items as it was of held-out ones. The
-    square of that is taken, since training makes outputs sure again. With many items it is near 1.
-    A temperature takes the factor back. Values have none, so theirs is 1.
+    square of that is taken, since training makes outputs sure again. More items bring it nearer
+    to 1. A temperature takes the factor back. Values have none, so theirs is 1.
 
     Args:
         probe: Fitted to the items.
@@ -141,7 +146,7 @@ def softening(probe: Probe, items: ProbeItems, loss: Loss) -> float:
     low, high = 0.0, 1.0
     for _ in range(_HALVINGS):
         middle = (low + high) / 2
-        low, high = (low, middle) if found(middle) < min(probe.losses_S) else (middle, high)
+        low, high = (low, middle) if found(middle) < probe.held_out else (middle, high)
     return max(high**2, _SOFTEST)
 
 

@@ -61,13 +61,13 @@ def take_probe(
     )
     loss = loss.to("cpu")
     found = fit_probe(items, loss, head.out_features)
-    factor, held_out = softening(found, items, loss), min(found.losses_S)
+    factor = softening(found, items, loss)
     with torch.no_grad():
         head.weight.copy_(found.weight_KD)
         head.bias.copy_(found.bias_K)
         state = copy_state(model)
         head.weight.mul_(factor)
         head.bias.mul_(factor)
-    log.info("probe: strength %.2g, loss %.4f on held-out items", found.strength, held_out)
-    facts = {"items": len(rows), "strength": found.strength, "held_out_loss": held_out}
+    log.info("probe: strength %.2g, loss %.4f on held-out items", found.strength, found.held_out)
+    facts = {"items": len(rows), "strength": found.strength, "held_out_loss": found.held_out}
     return Start(state, {**facts, "factor": factor})
