@@ -20,8 +20,8 @@ from pipeline.modality.nets import net
 from pipeline.model.extraction import extract, made_from, write_empty
 from pipeline.model.extraction_runs import Sources, far_maker
 from pipeline.model.params import FeaturesParams
-from pipeline.store.previous_build import earlier_build
 from pipeline.store.store import Store
+from pipeline.store.unfinished import earlier_builds
 from pipeline.weights.weights import BackboneRecord
 
 log = logging.getLogger(__name__)
@@ -57,8 +57,8 @@ def main(
         log.warning("features: %s (%s)", doubt.text, doubt.remedy)
     far = far_maker(sources, work, machine) if machine.engine == "ray" else None
     source = made_from(work, backbone=backbone)
-    with earlier_build(out, key=key, made_from=source) as old:
-        extract(work, machine=machine, out=out, old=old, far=far)
+    with earlier_builds(out, key=key, made_from=source) as before:
+        extract(work, machine=machine, out=out, before=before, far=far)
     write_json(key, source)
 
 

@@ -16,7 +16,7 @@ from pipeline.manifest.manifest import kept, read_manifest
 from pipeline.modality.facts import modality_of
 from pipeline.modality.shelving import shelf
 from pipeline.store.encoded_shard import Encoding
-from pipeline.store.previous_build import earlier_build
+from pipeline.store.unfinished import earlier_builds
 from pipeline.store.writer import made_from, write_store
 
 
@@ -35,8 +35,8 @@ def main(
     params = transform.check(shelf(modality).params)
     encoding = Encoding(modality, params.spec(), params.shard_rows)
     source = made_from(encoding)
-    with earlier_build(store, key=key, made_from=source) as old:
-        write_store(store, rows, encoding, raw=raw, machine=machine, old=old)
+    with earlier_builds(store, key=key, made_from=source) as before:
+        write_store(store, rows, encoding, raw=raw, machine=machine, before=before)
     write_json(key, source)
 
 

@@ -40,6 +40,7 @@ from pipeline.store.previous_build import code_digest
 from pipeline.store.shard_writer import Reusable, check_room, fill_folder, pieces, write_shards
 from pipeline.store.shards import Array, Layout, Rows
 from pipeline.store.store import DIGEST, Store
+from pipeline.store.unfinished import NOTHING, Builds
 
 log = logging.getLogger(__name__)
 
@@ -115,7 +116,7 @@ def extract(
     *,
     machine: MachineParams,
     out: Path,
-    old: Path | None = None,
+    before: Builds = NOTHING,
     far: Far | None = None,
 ) -> None:
     """Compute what is asked for of every row of the store, and write it whole or not at all.
@@ -127,7 +128,7 @@ def extract(
         work: What to compute.
         machine: Progress.
         out: The folder; an older one is replaced.
-        old: Features elsewhere that were made from the same (`made_from`), or None.
+        before: Features that were made from the same (`made_from`).
         far: Makes shards on other machines; None: all is computed in this process.
 
     Raises:
@@ -143,17 +144,16 @@ def extract(
     log.info("features: %.1f MB to write", size_bytes / 1e6)
     check_room(out, size_bytes, remedy="lower features.views, or raise features.cut")
     keys = _keys(store.index)
-    reused = _open_old(old, keys, layouts)
+    reused = before.or_whole(_open_old(before.whole, keys, layouts), layouts, keys)
     rows = np.array([row for row, key in enumerate(keys) if key not in reused], dtype=np.int64)
-    sizes = [int(each["rows"]) for each in store.values.files]
+    parts = list(pieces(keys, [int(each["rows"]) for each in store.values.files]))
     with replacing_folder(out) as scratch:
         if far is None:
-            fresh = compute_rows(work, cut, rows, machine)
-            files = write_shards(scratch, layouts, sizes, keys, fresh=fresh, old=reused)
+            fresh, keep = compute_rows(work, cut, rows, machine), before.keep
+            files = write_shards(scratch, layouts, parts, fresh=fresh, old=reused, keep=keep)
         else:
-            parts = list(pieces(keys, sizes))
             make = far(scratch, reused, parts)
-            files = fill_folder(scratch, layouts, parts, old=reused, make=make)
+            files = fill_folder(scratch, layouts, parts, old=reused, make=make, keep=before.keep)
         found = dict(zip([layout.name for layout in layouts], files, strict=True))
         write_table(scratch / INDEX, store.index[["id", DIGEST]])
         write_json(
@@ -172,9 +172,8 @@ def extract(
             },
         )
     if len(rows) < len(store):
-        log.info(
-            "features: %d of %d rows are from the last build", len(store) - len(rows), len(store)
-        )
+        taken = len(store) - len(rows)
+        log.info("features: %d of %d rows are from %s", taken, len(store), reused.name)
 
 
 def make_ready(work: Extraction) -> Cut | None:

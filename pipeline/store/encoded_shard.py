@@ -85,7 +85,7 @@ def write_encoded_shard(
             if isinstance(found, Refusal):
                 refusals.append(found)
                 return
-            digests[id_] = _digest(found[0])
+            digests[id_] = row_digest(found[0])
             yield found
 
     (sha256,) = write_shard(folder, [layout], shard.number, rows(), count=len(shard.rows))
@@ -96,10 +96,11 @@ def first_row_digest(raw: Path, encoding: Encoding, shard: EncodedShard) -> str:
     """Return a SHA-256 of the first row of a shard as it is encoded here; nothing is written."""
     path, id_, _ = shard.rows[0]
     found = encode_item(raw, encoding.modality, [encoding.spec], (path, id_))
-    return found.kind if isinstance(found, Refusal) else _digest(found[0])
+    return found.kind if isinstance(found, Refusal) else row_digest(found[0])
 
 
-def _digest(row: Array) -> str:
+def row_digest(row: Array) -> str:
+    """Return the SHA-256 of the values of a row."""
     return hashlib.sha256(row.data).hexdigest()
 
 

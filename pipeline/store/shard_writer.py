@@ -24,6 +24,9 @@ log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Keep = Callable[[Sequence[Path], Sequence[str], Sequence[str]], None]
+"""Told of each finished shard: its files, their SHA-256, and the keys of its rows."""
+
 _READS_A_CORE = 4
 """Files that are hashed at once: some wait for the disk."""
 
@@ -41,10 +44,14 @@ class Reusable:
     Args:
         arrays: That lie in the same shards, row by row.
         keys: What each row was computed from; equal keys, equal rows.
+        name: Of the build, in messages.
     """
 
-    def __init__(self, arrays: Sequence[Shards], keys: Sequence[str]) -> None:
+    def __init__(
+        self, arrays: Sequence[Shards], keys: Sequence[str], name: str = "the last build"
+    ) -> None:
         self.arrays = tuple(arrays)
+        self.name = name
         self._keys = list(keys)
         self._rows = {key: row for row, key in enumerate(self._keys)}
 
@@ -58,6 +65,10 @@ class Reusable:
 
     def __len__(self) -> int:
         return len(self._rows)
+
+    def count(self, keys: Sequence[str]) -> int:
+        """Return how many of some keys it holds."""
+        return sum(map(self._rows.__contains__, keys))
 
     def stored(self, keys: Sequence[str]) -> Iterator[list[StoredRows]]:
         """Yield for each array where the rows of some keys lie, neighbors together.
@@ -103,10 +114,7 @@ class Reusable:
             number for (number, _), sound in zip(jobs, is_sound, strict=True) if not sound
         }:
             file = self.arrays[0].files[number]
-            log.warning(
-                "%s of the last build is damaged in DVC's cache; its rows are computed again",
-                file["file"],
-            )
+            log.warning("%s of %s is damaged; its rows are computed again", file["file"], self.name)
             for row in range(int(ends[number]) - int(file["rows"]), int(ends[number])):
                 self._rows.pop(self._keys[row], None)
 
@@ -125,11 +133,11 @@ class Reusable:
 def write_shards(
     folder: Path,
     layouts: Sequence[Layout],
-    sizes: Sequence[int],
-    keys: Sequence[str],
+    parts: Sequence[Sequence[str]],
     *,
     fresh: Iterator[Sequence[Array]],
     old: Reusable,
+    keep: Keep | None = None,
 ) -> list[list[dict[str, Any]]]:
     """Write arrays that share their shards, row by row; memory does not grow with their number.
 
@@ -138,10 +146,10 @@ def write_shards(
     Args:
         folder: It is there already.
         layouts: Of the arrays, as in `old`.
-        sizes: Rows of each shard.
-        keys: Of all rows, in their order.
+        parts: Keys of the rows of each shard.
         fresh: For each row that `old` lacks, in their order: a row of each array.
         old: What need not be computed.
+        keep: See `fill_folder`.
 
     Returns:
         JSON for each array: `file`, `rows` and `sha256` of each shard.
@@ -153,8 +161,6 @@ def write_shards(
                 yield from old.stored(list(run))
             else:
                 yield from (next(fresh) for _ in run)
-
-    parts = list(pieces(keys, sizes))
 
     def write(number: int) -> list[str]:
         part = parts[number]
@@ -172,7 +178,7 @@ def write_shards(
         for _ in fresh:  # it may have something to do at its end
             raise RuntimeError("more rows were computed than were asked for")
 
-    return fill_folder(folder, layouts, parts, old=old, make=make)
+    return fill_folder(folder, layouts, parts, old=old, make=make, keep=keep)
 
 
 @contextmanager
@@ -193,6 +199,7 @@ def fill_folder(
     *,
     old: Reusable,
     make: Callable[[Sequence[int]], Generator[Sequence[str], None, None]],
+    keep: Keep | None = None,
 ) -> list[list[dict[str, Any]]]:
     """Take over the shards that an earlier build has, have the others made, and flush these.
 
@@ -203,6 +210,7 @@ def fill_folder(
         old: The earlier build.
         make: Given the numbers of the missing shards, writes one after the other and gives the
             SHA-256 of its files.
+        keep: Told of each shard once it is whole.
 
     Returns:
         JSON for each array: `file`, `rows` and `sha256` of each shard.
@@ -220,6 +228,8 @@ def fill_folder(
                 if same is None:
                     sync(folder / name)
                 each.append({"file": name, "rows": len(part), "sha256": digest})
+            if keep:
+                keep([folder / layout.file(number) for layout in layouts], digests, part)
         for _ in made:  # it may have something to do at its end
             raise RuntimeError("more shards were made than were asked for")
     sweep_attempts(folder)

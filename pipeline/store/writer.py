@@ -23,11 +23,13 @@ from pipeline.store.encoded_shard import (
     Refusal,
     encode_item,
     first_row_digest,
+    row_digest,
     write_encoded_shard,
 )
 from pipeline.store.shard_writer import Reusable, check_room, fill_folder, pieces
-from pipeline.store.shards import Array, shard_sizes
+from pipeline.store.shards import Array, Shards, shard_sizes
 from pipeline.store.store import COLUMNS, DIGEST, FORMAT, VERSION, Store, layout
+from pipeline.store.unfinished import NOTHING, Builds
 
 log = logging.getLogger(__name__)
 
@@ -48,7 +50,7 @@ def write_store(
     *,
     raw: Path,
     machine: MachineParams,
-    old: Path | None = None,
+    before: Builds = NOTHING,
 ) -> None:
     """Encode every row's raw item on all cores, and write the store whole or not at all.
 
@@ -61,7 +63,7 @@ def write_store(
         encoding: What becomes of the items.
         raw: The folder that `path` is relative to.
         machine: Workers and progress.
-        old: A store elsewhere that was made from the same (`made_from`), or None.
+        before: Stores that were made from the same (`made_from`).
 
     Raises:
         DataError: There are no rows.
@@ -73,7 +75,8 @@ def write_store(
     shape, part = layout(encoding.modality, encoding.spec), encoder(encoding.modality)
     check_room(folder, len(rows) * shape.row_bytes, remedy=f"or {part.less_room}")
     paths, ids = rows["path"].array, rows["id"].array
-    reused, known = _open_old(old, ids)
+    reused, known = _open_old(before.whole, ids)
+    reused = before.or_whole(reused, [shape], ids)
     sizes = shard_sizes(paths, encoding.shard_rows)
     named, parts = list(pieces(paths, sizes)), list(pieces(ids, sizes))
     digests = np.zeros(len(rows), f"S{_DIGEST_CHARS}")
@@ -97,12 +100,14 @@ def write_store(
                 digests[rows_of] = [found.get(id_, "").encode() for id_ in parts[number]]
                 yield [sha256]
 
-        (shards,) = fill_folder(scratch, [shape], parts, old=reused, make=make)
+        (shards,) = fill_folder(scratch, [shape], parts, old=reused, make=make, keep=before.keep)
         index = scratch / "index.parquet"
         meta = [name for name in rows.columns if name.startswith("meta.")]
         table = rows[[*COLUMNS, *meta]].reset_index(drop=True)
+        written = Shards.open(scratch, shape, shards)
         for row in np.flatnonzero(digests == b""):
-            digests[row] = known[ids[row]].encode()
+            digest = known.get(ids[row]) or row_digest(written.read(np.array([row]))[0])
+            digests[row] = digest.encode()
         write_table(index, table.assign(**{DIGEST: _texts(digests)}))
         record = {
             "format": FORMAT,
@@ -114,12 +119,12 @@ def write_store(
             "shards": shards,
         }
         write_json(scratch / "store.json", record)
-    kept = sum(id_ in reused for id_ in ids)
+    kept = reused.count(ids)
     log.info(
         "transform: %d items in %d shards%s",
         len(rows),
         len(shards),
-        f", {kept} of them from the last build" if kept else "",
+        f", {kept} of them from {reused.name}" if kept else "",
     )
 
 

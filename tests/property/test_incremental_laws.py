@@ -15,6 +15,7 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import sha256_file
 from pipeline.picture.shelf.params import TransformParams
 from pipeline.store.store import Store
+from pipeline.store.unfinished import Builds
 from pipeline.store.writer import write_store
 from tests.support.encoding import encoding
 
@@ -103,7 +104,7 @@ def test_edits_in_any_order_give_the_bytes_of_a_build_from_nothing(start, steps)
             if rows.empty:
                 break
             new = folder / f"store-{number}"
-            write_store(new, rows, encoding(PARAMS), raw=raw, machine=ONE, old=old)
+            write_store(new, rows, encoding(PARAMS), raw=raw, machine=ONE, before=Builds(old))
             write_store(folder / "scratch", rows, encoding(PARAMS), raw=raw, machine=ONE)
             assert contents(new) == contents(folder / "scratch")
             assert len(Store.open(new)) == len(rows)
@@ -137,6 +138,6 @@ def test_the_way_to_an_item_set_leaves_no_trace(names, data):
                 encoding(PARAMS),
                 raw=folder / way,
                 machine=ONE,
-                old=folder / f"{way}-0",
+                before=Builds(folder / f"{way}-0"),
             )
         assert contents(folder / "more-1") == contents(folder / "less-1")

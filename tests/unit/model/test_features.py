@@ -2,8 +2,10 @@
 
 import json
 import logging
+import math
 import shutil
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -33,6 +35,7 @@ from pipeline.picture.shelf.normalization import Normalization
 from pipeline.picture.shelf.params import TransformParams
 from pipeline.store import shard_writer
 from pipeline.store.store import Store
+from pipeline.store.unfinished import Builds, earlier_builds
 from pipeline.store.writer import write_store
 from tests.support.closure import closure
 from tests.support.encoding import encoding
@@ -92,7 +95,7 @@ def trunk(pooling="mean+max"):
 
 def run(store, out, params=PARAMS, machine=QUIET, runtime=CPU, the_trunk=None, old=None):
     work = Extraction(store, the_trunk or trunk(), params, AUGMENT, runtime)
-    extract(work, machine=machine, out=out, old=old)
+    extract(work, machine=machine, out=out, before=Builds(old))
     return Features.open(out)
 
 
@@ -488,3 +491,28 @@ def test_wrong_params_are_told(change, text, tmp_path):
     with pytest.raises(ParamsError) as caught:
         load_section(raw, "features", FeaturesParams, path=tmp_path / "params.yaml")
     assert text in str(caught.value)
+
+
+def test_features_go_on_from_the_shards_that_were_finished(store, tmp_path, monkeypatch):
+    """One shard of the store is damaged while they are computed, and restored."""
+    monkeypatch.chdir(tmp_path)
+    run(store, tmp_path / "scratch", params=CUT)
+    last = store.folder / store.values.files[-1]["file"]
+    content = last.read_bytes()
+
+    def build(the_trunk):
+        with earlier_builds(Path("out"), key=Path("key.json"), made_from="as ever") as before:
+            work = Extraction(Store.open(store.folder), the_trunk, CUT, AUGMENT, CPU)
+            extract(work, machine=QUIET, out=Path("out"), before=before)
+
+    last.write_bytes(content[:-1] + b"?")
+    with pytest.raises(IntegrityError):
+        build(trunk())
+    last.write_bytes(content)
+    watched, computed = trunk(), []
+    lower = watched.backbone.lower
+    watched.backbone.lower = lambda *given: computed.append(1) or lower(*given)
+    build(watched)
+    assert 0 < len(computed) < 1 + CUT.views * math.ceil(ROWS / CUT.batch_size)
+    for path in (tmp_path / "scratch").iterdir():
+        assert (tmp_path / "out" / path.name).read_bytes() == path.read_bytes(), path.name

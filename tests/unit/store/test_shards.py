@@ -11,7 +11,7 @@ import pytest
 
 from pipeline.ground.errors import IntegrityError, MachineError
 from pipeline.store import shard_writer
-from pipeline.store.shard_writer import Reusable, check_room, write_shard, write_shards
+from pipeline.store.shard_writer import Reusable, check_room, pieces, write_shard, write_shards
 from pipeline.store.shards import Layout, Shards, shard_sizes
 
 PLAIN = Layout("plain", (3,), np.dtype(np.float32), "mend it")
@@ -39,9 +39,8 @@ def write(folder, keys, mean_rows=4, old=None, computed=None):
                     computed.append(key)
                 yield [row_of(key, PLAIN), row_of(key, PARTED)]
 
-    files = write_shards(
-        folder, [PLAIN, PARTED], shard_sizes(keys, mean_rows), keys, fresh=fresh(), old=reused
-    )
+    parts = list(pieces(keys, shard_sizes(keys, mean_rows)))
+    files = write_shards(folder, [PLAIN, PARTED], parts, fresh=fresh(), old=reused)
     return [
         Shards.open(folder, layout, each)
         for layout, each in zip([PLAIN, PARTED], files, strict=True)
@@ -158,7 +157,7 @@ def test_rows_of_a_damaged_file_are_computed_anew(tmp_path, caplog):
     write(tmp_path / "new", keys, old=reusable, computed=computed)
     end = int(old[0].ends[2])
     assert computed == keys[end - old[0].files[2]["rows"] : end]
-    assert "is damaged in DVC's cache" in caplog.text
+    assert "of the last build is damaged" in caplog.text
     write(tmp_path / "scratch", keys)
     assert contents(tmp_path / "new") == contents(tmp_path / "scratch")
 
@@ -218,12 +217,7 @@ def test_old_rows_are_copied_some_at_a_time_to_the_same_bytes(tmp_path, monkeypa
 def test_a_row_that_was_never_computed_is_no_shorter_shard(tmp_path):
     with pytest.raises(RuntimeError):
         write_shards(
-            tmp_path,
-            [PLAIN],
-            [2],
-            ["a", "b"],
-            old=Reusable.none(),
-            fresh=iter([[row_of("a", PLAIN)]]),
+            tmp_path, [PLAIN], [["a", "b"]], old=Reusable.none(), fresh=iter([[row_of("a", PLAIN)]])
         )
 
 

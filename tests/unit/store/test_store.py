@@ -18,6 +18,7 @@ from pipeline.picture.read.decode import DecodeSpec, decode
 from pipeline.picture.shelf.params import TransformParams
 from pipeline.store import encoded_shard
 from pipeline.store.store import COLUMNS, DIGEST, Store
+from pipeline.store.unfinished import Builds
 from pipeline.store.writer import write_store
 from stages.transform import main
 from tests.support.encoding import encoding
@@ -69,7 +70,7 @@ def manifest(raw):
 
 def write(folder, raw, rows=None, params=PARAMS, old=None):
     rows = manifest(raw) if rows is None else rows
-    write_store(folder, rows, encoding(params), raw=raw, machine=ONE, old=old)
+    write_store(folder, rows, encoding(params), raw=raw, machine=ONE, before=Builds(old))
     return Store.open(folder)
 
 
@@ -164,7 +165,7 @@ def test_a_damaged_older_store_costs_time_and_nothing_else(tmp_path, raw, caplog
         write(tmp_path / "store", raw, old=tmp_path / f"old{number}")
         assert store.values.files == Store.open(tmp_path / "store").values.files
     assert caplog.text.count("the last build cannot be used") == 2
-    assert caplog.text.count("is damaged in DVC's cache") == 1
+    assert caplog.text.count("of the last build is damaged") == 1
 
 
 def test_an_older_store_is_replaced_whole(tmp_path, raw):
