@@ -26,7 +26,7 @@ class Temperature:
 def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> Temperature:
     """Fit the temperature that minimizes the cross-entropy of validation items.
 
-    It counts two more items, of any class: a share of 2 / (N + 2) of each label is spread over all
+    It counts one more item, of any class: a share of 1 / (N + 1) of each label is spread over all
     classes. That N items are predicted right does not say that the next one is; so there is an
     optimum for such items too.
 
@@ -35,8 +35,8 @@ def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> Temperature:
     or all of one class.
 
     Source:
-        Guo et al. (2017), "On calibration of modern neural networks"; for the labels, Platt (1999),
-        "Probabilistic outputs for support vector machines".
+        Guo et al. (2017), "On calibration of modern neural networks"; labels that are not
+        quite sure, as in Platt (1999), "Probabilistic outputs for support vector machines".
     """
     if len(labels_N) < MIN_ITEMS:
         return Temperature(1.0, f"only {len(labels_N)} validation items")
@@ -56,9 +56,9 @@ def fit_temperature(logits_NK: np.ndarray, labels_N: np.ndarray) -> Temperature:
 def slope(logits_NK: np.ndarray, labels_N: np.ndarray, inverse: float) -> float:
     """Return the derivative of the mean cross-entropy with respect to the inverse temperature.
 
-    A share of 2 / (N + 2) of each label is spread over all classes.
+    A share of 1 / (N + 1) of each label is spread over all classes.
     """
-    spread = 2.0 / (len(labels_N) + 2.0)
+    spread = 1.0 / (len(labels_N) + 1.0)
     expected_N = (probabilities(logits_NK, 1.0 / inverse) * logits_NK).sum(axis=1)
     true_N = np.take_along_axis(logits_NK, labels_N[:, np.newaxis], axis=1)[:, 0]
     wanted_N = (1.0 - spread) * true_N + spread * logits_NK.mean(axis=1)

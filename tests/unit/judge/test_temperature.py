@@ -23,8 +23,8 @@ def noisy(items, classes, *, scale, seed=0) -> tuple[np.ndarray, np.ndarray]:
 
 
 def loss(logits, labels, temperature) -> float:
-    """Give the cross-entropy with labels that are sure to a share of N / (N + 2)."""
-    logs, spread = np.log(probabilities(logits, temperature)), 2 / (len(labels) + 2)
+    """Give the cross-entropy with one more item of any class."""
+    logs, spread = np.log(probabilities(logits, temperature)), 1 / (len(labels) + 1)
     own = logs[np.arange(len(labels)), labels]
     return float(-((1 - spread) * own + spread * logs.mean(axis=1)).mean())
 
@@ -46,18 +46,18 @@ def test_it_is_the_exact_optimum():
 
 
 def test_a_known_optimum_by_hand():
-    # Two classes, logit difference 3, right in 30 of 40, with one more of each: ln (31 / 11).
+    # Two classes, logit difference 3, right in 30 of 40, and half an item more of each class.
     logits = np.tile([[3.0, 0.0]], (40, 1))
     labels = np.array([0, 0, 0, 1] * 10)
     fitted = fit_temperature(logits, labels).value
-    assert fitted == pytest.approx(3.0 / np.log(31.0 / 11.0), rel=1e-12)
+    assert fitted == pytest.approx(3.0 / np.log(30.5 / 10.5), rel=1e-12)
 
 
 @pytest.mark.parametrize("items", [10, 25, 400])
-def test_items_that_are_all_right_are_told_as_if_one_more_was_wrong(items):
+def test_that_all_items_are_right_does_not_say_that_the_next_one_is(items):
     logits = np.eye(2)[np.arange(items) % 2] * 8.0
     fitted = fit_temperature(logits, np.arange(items) % 2)
-    assert probabilities(logits, fitted.value).max() == pytest.approx((items + 1) / (items + 2))
+    assert probabilities(logits, fitted.value).max() == pytest.approx((items + 0.5) / (items + 1))
     assert fitted.note is None
 
 
