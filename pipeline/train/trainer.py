@@ -9,6 +9,7 @@ import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -154,13 +155,13 @@ class Training:
             return Candidate(epoch, share, *self._judge())
 
         shares = [share for share in SHARES if share]
-        tried = [
-            judge(0, 0.0),
-            *(judge(epoch, share) for epoch in sorted(ends) for share in shares),
-        ]
+        tried = []
+        for epoch, share in [(0, 0.0), *product(sorted(ends), shares)]:
+            tried.append(judge(epoch, share))
+            log.info("tried: %s", tried[-1])
         found = choose(tried)
         self._load(mix(start.state, ends.get(found.epoch, start.state), found.share))
-        log.info("kept: %s; tried: %s", found, ", ".join(map(str, tried)))
+        log.info("kept: %s", found)
         return Trained(self, epoch=found.epoch, share=found.share, candidates=tuple(tried))
 
     def _judge(self) -> tuple[float, Mapping[str, float]]:
