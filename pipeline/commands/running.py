@@ -69,7 +69,8 @@ def _add_ui(commands: Commands) -> None:
 
 
 def _repro(dvc_args: list[str], *, wait_s: float) -> int:
-    from pipeline.doctor.repro_lock import repro_lock  # slow to import
+    from pipeline.diff.metrics_diff import changed_stages  # slow to import, both
+    from pipeline.doctor.repro_lock import repro_lock
 
     refuse_conflict(PARAMS)
     read_params(PARAMS)  # nothing is written where there is no project
@@ -84,7 +85,8 @@ def _repro(dvc_args: list[str], *, wait_s: float) -> int:
             code = _run_dvc(dvc_args, wait_s)
     if code != 0:
         return _tell_failure(code, is_pulling=_PULL in dvc_args)
-    say(summarize(elapsed_s=time.monotonic() - start))
+    elapsed_s = time.monotonic() - start
+    say(summarize(elapsed_s=elapsed_s, changed=changed_stages(Path()) if dvc_args else ()))
     return 0
 
 

@@ -1,5 +1,6 @@
 """What `rootstock repro` says at its end: what was made, how good it is, where to look."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -24,22 +25,25 @@ PLOTS = (
 )
 
 
-def summarize(*, elapsed_s: float) -> str:
-    """Return the summary as text for a terminal."""
+def summarize(*, elapsed_s: float, changed: Sequence[str] = ()) -> str:
+    """Return the summary as text for a terminal.
+
+    Args:
+        elapsed_s: Of the run.
+        changed: Stages that have to run still; a result of before them is not shown.
+    """
     lines = ["", f"Done in {_duration(elapsed_s)}."]
-    if METRICS.exists():
-        lines += _metrics(read_json(METRICS))
-    if BUNDLE.exists():
-        lines += _private(read_json(BUNDLE))
-    if NORMALIZATION.exists():
-        lines += _cut_off(read_json(NORMALIZATION))
-    if PUBLISHED.exists():
-        lines += _published(read_json(PUBLISHED))
+    if changed:
+        lines += [f"  not run    {', '.join(changed)}; what they gave before is not of this state"]
+    else:
+        lines += _result()
     if PAGE.exists():
         lines += [f"  data       {PAGE}"]
-    plots = [str(path) for path in PLOTS if path.exists()]
+    plots = [str(path) for path in PLOTS if path.exists() and not changed]
     if plots:
         lines += ["  plots      " + "\n             ".join(plots)]
+    if changed:
+        return "\n".join([*lines, "  next       rootstock repro", ""])
     lines += [
         "  next       make ui                                  compare runs in the browser",
         "             dvc exp run -S train.dropout=0.4         try another setting",
@@ -47,6 +51,18 @@ def summarize(*, elapsed_s: float) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _result() -> list[str]:
+    lines: list[str] = []
+    for path, told in (
+        (METRICS, _metrics),
+        (BUNDLE, _private),
+        (NORMALIZATION, _cut_off),
+        (PUBLISHED, _published),
+    ):
+        lines += told(read_json(path)) if path.exists() else []
+    return lines
 
 
 def _metrics(metrics: dict[str, Any]) -> list[str]:

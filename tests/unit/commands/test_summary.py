@@ -4,7 +4,15 @@ import json
 
 import pytest
 
-from pipeline.commands.summary import BUNDLE, METRICS, NORMALIZATION, summarize
+from pipeline.commands.summary import (
+    BUNDLE,
+    METRICS,
+    NORMALIZATION,
+    PAGE,
+    PLOTS,
+    PUBLISHED,
+    summarize,
+)
 
 GAIN = {"value": -0.01, "low": -0.03, "high": 0.01}
 PLAIN = {"name": "tfidf", "accuracy": 0.82, "gain": {"accuracy": GAIN}}
@@ -51,3 +59,16 @@ def test_a_promise_of_privacy_is_stated(tmp_path, monkeypatch):
     BUNDLE.write_text(json.dumps({"privacy": told}))
     line = "  privacy    epsilon 8, delta 1e-05 for each group of train (1,500 of them)"
     assert line in summarize(elapsed_s=3).splitlines()
+
+
+def test_numbers_of_another_state_are_not_shown_as_those_of_this_run(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for path in (METRICS, PUBLISHED, PAGE, PLOTS[0]):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(FOUND))
+    told = summarize(elapsed_s=3, changed=["train", "evaluate"])
+    assert "not run    train, evaluate" in told
+    assert "0.8100" not in told
+    assert str(PLOTS[0]) not in told
+    assert f"data       {PAGE}" in told
+    assert "0.8100" in summarize(elapsed_s=3)
