@@ -74,6 +74,13 @@ def add(commands: Commands) -> None:
         help="of the texts in tables (default: data.text of the params.yaml here, else `text` or a "
         "like name, else the only one)",
     )
+    predict.add_argument(
+        "--encoding",
+        metavar="NAME",
+        type=_encoding,
+        help="of tables of texts, as cp1252 (default: UTF-8; of others data.encoding of the "
+        "params.yaml here, else what their bytes tell)",
+    )
     predict.add_argument("--progress", choices=("auto", "bar", "lines", "none"), default="auto")
     predict.set_defaults(run=_predict)
 
@@ -92,6 +99,7 @@ def _predict(arguments: argparse.Namespace) -> int:
         most=arguments.most,
         seconds=float(arguments.seconds) if arguments.seconds else None,
         column=arguments.column,
+        encoding=arguments.encoding,
     )
     start_logging(sys.stderr)
     try:
@@ -113,6 +121,18 @@ def _positive_int(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text) > 0):
         raise argparse.ArgumentTypeError(f"must be a whole number above 0, got {text!r}")
     return int(text)
+
+
+def _encoding(text: str) -> str:
+    from pipeline.raw.texts.encoding import check_encoding  # slow to import
+
+    try:
+        check_encoding(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(
+            f"must be an encoding such as cp1252, got {text!r}"
+        ) from error
+    return text
 
 
 def _workers(text: str) -> int | str:

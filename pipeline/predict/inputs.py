@@ -16,7 +16,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from pipeline.ground.errors import DataError, ParamsError
-from pipeline.predict.tables import GivenTable, columns_of, open_table
+from pipeline.predict.tables import Columns, GivenTable, columns_of, open_table
 from pipeline.raw.containers import is_container
 from pipeline.raw.folder import Folder, is_ignored, look_at, look_into
 from pipeline.raw.item_names import item_nouns
@@ -60,19 +60,6 @@ class Input:
         except (OSError, ValueError):
             return [self.path, self.fault or ""]
         return [self.path, self.fault or "", status.st_size, status.st_mtime_ns]
-
-
-@dataclass(frozen=True)
-class Columns:
-    """Which column of a table holds texts.
-
-    Attributes:
-        names: That it may have, the surest first.
-        is_asked: Whether a person named it.
-    """
-
-    names: tuple[str, ...]
-    is_asked: bool
 
 
 def find_inputs(
@@ -123,7 +110,7 @@ def sole_table(given: Sequence[str], texts: Columns | None) -> GivenTable | None
     path = Path(given[0]) if len(given) == 1 else None
     if path is None or texts is None or not _is_table_of_texts(path):
         return None
-    return open_table(_real(path), texts.names)
+    return open_table(_real(path), texts)
 
 
 def _look(given: str, texts: Columns | None) -> Iterable[Input]:
@@ -171,15 +158,18 @@ def _meant(path: Path, texts: Columns) -> GivenTable | None:
     """Open a table of texts; None for a label file.
 
     Raises:
-        DataError: It is not known which column holds texts.
+        DataError: It is not known which column holds texts, or there is none of the name.
     """
     real = _real(path)
-    table = open_table(real, texts.names)
-    if table is None and (texts.is_asked or "path" not in columns_of(real)):
+    table = open_table(real, texts)
+    if table is None and (texts.is_asked or "path" not in columns_of(real, texts)):
+        there = f"there are {named(columns_of(real, texts))}"
+        if texts.is_asked:
+            raise DataError(path, f"has no column {texts.names[0]!r} of texts", remedy=there)
         raise DataError(
             path,
             "it is not known which column holds the texts",
-            remedy=f"name it with --column; there are {named(columns_of(real))}",
+            remedy=f"name it with --column; {there}",
         )
     return table
 
@@ -198,7 +188,7 @@ def _with_cells(files: Iterable[Input], texts: Columns | None) -> Iterator[Input
             yield file
             continue
         path = file.root / file.inner
-        table = open_table(path, texts.names) if path.is_file() else None
+        table = open_table(path, texts) if path.is_file() else None
         if table is None:
             fault = "not_text: a table without a column of texts that is known (see --column)"
             yield replace(file, fault=fault)

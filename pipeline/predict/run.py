@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from contextlib import closing
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from itertools import chain
 from pathlib import Path
 
@@ -24,10 +24,10 @@ from pipeline.modality.shown.inputs import item_input
 from pipeline.predict.answers import answer_rows, called
 from pipeline.predict.chunks import Chunk, Chunks, kept_in
 from pipeline.predict.far import far_model, far_tables
-from pipeline.predict.inputs import Columns, Input, find_inputs, sole_table
+from pipeline.predict.inputs import Input, find_inputs, sole_table
 from pipeline.predict.rows import FORMATS, csv_header, csv_lines, schema_of, to_table, write_output
 from pipeline.predict.summary import Summary
-from pipeline.predict.tables import GivenTable
+from pipeline.predict.tables import Columns, GivenTable
 from pipeline.repo.state import scratch_folder
 from pipeline.version.fetch import fetch_model
 from pipeline.version.process.resident import Resident, ResidentDied, ResidentOptions
@@ -50,6 +50,7 @@ class Options:
         most: That an item may measure, as `ResidentOptions` has it.
         seconds: For reading one item, likewise.
         column: Of the texts in tables; None: by its name.
+        encoding: Of such tables; None: it is found.
     """
 
     output: Path | None
@@ -59,6 +60,7 @@ class Options:
     most: int | None = None
     seconds: float | None = None
     column: str | None = None
+    encoding: str | None = None
 
     def resident(self, *, decoders: int) -> ResidentOptions:
         """Return how a model is run, with so many processes that read items."""
@@ -84,7 +86,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
     if options.output is not None:
         _check_output(options.output, overwrite=options.overwrite)
     folder = fetch_model(model)
-    texts = _columns(folder.modality, options.column)
+    texts = _columns(folder.modality, options)
     table = sole_table(given, texts)
     if table is not None:
         _refuse_own(options.output, table.path)
@@ -136,35 +138,36 @@ def predict_files(
     return summary.text()
 
 
-def _columns(modality: str, column: str | None) -> Columns | None:
+def _columns(modality: str, options: Options) -> Columns | None:
     """Return which columns of tables hold texts; None where items are none.
 
     Raises:
-        ParamsError: A column is named, and items are no texts.
+        ParamsError: A column or an encoding is named, and items are no texts; or there is no
+            such encoding.
     """
     item = item_input(modality)
     if not item.is_text:
-        if column is not None:
-            raise ParamsError(
-                "rootstock predict",
-                f"is for models of texts; this one takes {item.many}",
-                field="--column",
-                got=column,
-            )
+        for field, got in (("--column", options.column), ("--encoding", options.encoding)):
+            if got is not None:
+                told = f"is for models of texts; this one takes {item.many}"
+                raise ParamsError("rootstock predict", told, field=field, got=got)
         return None
-    if column is not None:
-        return Columns((column,), is_asked=True)
-    usual = dict.fromkeys((*_of_project(), item.column, *files_of(modality).WORDS))
-    return Columns(tuple(usual), is_asked=False)
+    column, usual = _of_project()
+    names = dict.fromkeys((column, item.column, *files_of(modality).WORDS))
+    found = Columns(tuple(filter(None, names)), encoding=options.encoding, usual=usual)
+    if options.column is None:
+        return found
+    return replace(found, names=(options.column,), is_asked=True)
 
 
-def _of_project() -> Sequence[str]:
-    """Return `data.text` of the params.yaml here, where there is one."""
-    if not PARAMS.is_file():
-        return ()
-    data = read_params(PARAMS).get("data")
-    found = data.get("text") if isinstance(data, dict) else None
-    return (found,) if isinstance(found, str) else ()
+def _of_project() -> tuple[str | None, str | None]:
+    """Return `data.text` and `data.encoding` of the params.yaml here, where there is one."""
+    data = read_params(PARAMS).get("data") if PARAMS.is_file() else None
+    given = data if isinstance(data, dict) else {}
+    column, encoding = (
+        found if isinstance(found := given.get(key), str) else None for key in ("text", "encoding")
+    )
+    return column, encoding
 
 
 def _refuse_own(output: Path | None, table: Path) -> None:

@@ -85,12 +85,29 @@ class GivenTable:
         return ([*map(_whole, cells)] for _, cells in table.rows())
 
 
-def open_table(path: Path, wanted: Sequence[str]) -> GivenTable | None:
+@dataclass(frozen=True)
+class Columns:
+    """Which column of a table holds texts, and how they are encoded.
+
+    Attributes:
+        names: That it may have, the surest first; one column alone needs no name.
+        is_asked: Whether a person named it.
+        encoding: Of tables of lines; None: it is found.
+        usual: Of those that are no UTF-8; None: their bytes tell it.
+    """
+
+    names: tuple[str, ...]
+    is_asked: bool = False
+    encoding: str | None = None
+    usual: str | None = None
+
+
+def open_table(path: Path, wanted: Columns) -> GivenTable | None:
     """Open a table by the column of its texts; None where none is meant.
 
     Args:
         path: A file whose name is a table's.
-        wanted: Names that the column may have, the surest first; one column alone needs no name.
+        wanted: What is known of its texts.
 
     Raises:
         DataError: It breaks a rule of its format, or has no rows.
@@ -98,7 +115,7 @@ def open_table(path: Path, wanted: Sequence[str]) -> GivenTable | None:
     """
     if path.name.lower().endswith(PARQUET):
         return _open_parquet(path, wanted)
-    encoding = encoding_of(path, path.name)
+    encoding = encoding_of(path, path.name, wanted.encoding, usual=wanted.usual)
     rows = open_rows(path, path.name, None, encoding)
     if isinstance(rows, Delimited):
         names: list[str] = list(rows.columns)
@@ -118,13 +135,14 @@ def open_table(path: Path, wanted: Sequence[str]) -> GivenTable | None:
             return None
     if not count:
         raise DataError(path, "has no rows")
-    if encoding != UTF8:
-        log.warning("%s: is no UTF-8, and is read as %s, by its bytes", path, encoding)
+    if encoding != UTF8 and wanted.encoding is None:
+        by = "as data.encoding has it" if wanted.usual else "by its bytes"
+        log.warning("%s: is no UTF-8, and is read as %s, %s", path, encoding, by)
     schema = pa.schema((name, pa.string()) for name in names)
     return GivenTable(path, Column(column, encoding), schema, count)
 
 
-def columns_of(path: Path) -> Sequence[str]:
+def columns_of(path: Path, wanted: Columns) -> Sequence[str]:
     """Return the columns of a table; of JSON Lines, those of its first row.
 
     Raises:
@@ -134,11 +152,12 @@ def columns_of(path: Path) -> Sequence[str]:
     if path.name.lower().endswith(PARQUET):
         names: Sequence[str] = open_parquet(path).schema_arrow.names
         return names
-    rows = open_rows(path, path.name, None, encoding_of(path, path.name))
+    encoding = encoding_of(path, path.name, wanted.encoding, usual=wanted.usual)
+    rows = open_rows(path, path.name, None, encoding)
     return rows.columns if isinstance(rows, Delimited) else [*next(rows.rows(), (None, {}))[1]]
 
 
-def _open_parquet(path: Path, wanted: Sequence[str]) -> GivenTable | None:
+def _open_parquet(path: Path, wanted: Columns) -> GivenTable | None:
     file = open_parquet(path)
     schema = file.schema_arrow
     column = _choose([field.name for field in schema if is_text(field.type)], wanted)
@@ -149,12 +168,12 @@ def _open_parquet(path: Path, wanted: Sequence[str]) -> GivenTable | None:
     return GivenTable(path, Column(column), schema.remove_metadata(), file.metadata.num_rows)
 
 
-def _choose(names: Sequence[str], wanted: Sequence[str]) -> str | None:
+def _choose(names: Sequence[str], wanted: Columns) -> str | None:
     folded = {name.strip().casefold(): name for name in names}
-    for each in wanted:
+    for each in wanted.names:
         if each in names or each.strip().casefold() in folded:
             return each if each in names else folded[each.strip().casefold()]
-    return names[0] if len(names) == 1 else None
+    return names[0] if len(names) == 1 and not wanted.is_asked else None
 
 
 def _cells(record: dict[str, Any], names: Sequence[str]) -> list[str | None]:

@@ -44,13 +44,16 @@ def check_encoding(name: str) -> None:
         raise ValueError(f"must be null, or an encoding such as {_EXAMPLES}; got {name!r}")
 
 
-def encoding_of(path: Path, name: str, given: str | None = None) -> str:
+def encoding_of(
+    path: Path, name: str, given: str | None = None, *, usual: str | None = None
+) -> str:
     """Return the encoding of a table of lines, as Python calls it.
 
     Args:
         path: A regular file.
         name: What it is called.
-        given: What the params say; None: it is to be found.
+        given: What it is; None: it is to be found.
+        usual: What tables that are no UTF-8 have here; None: their bytes tell it.
 
     Raises:
         DataError: It is not UTF-8, and it is not sure what it is.
@@ -61,12 +64,13 @@ def encoding_of(path: Path, name: str, given: str | None = None) -> str:
     first, bad = _not_utf8(path, name)
     if not bad:
         return UTF8
-    found = guess(bad)
+    found = codecs.lookup(usual).name if usual else guess(bad)
     if found is None:
         raise DataError(
             f"{path}:{first}",
             "is no UTF-8, and its encoding cannot be told by its bytes",
-            remedy=f"write data.encoding, as {_EXAMPLES}; or save the table as UTF-8",
+            remedy=f"write data.encoding, for `rootstock predict` --encoding, as {_EXAMPLES}; or "
+            "save the table as UTF-8",
         )
     return found
 

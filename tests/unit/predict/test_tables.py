@@ -3,6 +3,7 @@
 import gzip
 import json
 from contextlib import closing
+from dataclasses import replace
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -11,8 +12,9 @@ import pytest
 from pipeline.compute.engine import MachineParams
 from pipeline.ground.errors import DataError, ParamsError
 from pipeline.predict import run as module
-from pipeline.predict.inputs import Columns, find_inputs, sole_table
+from pipeline.predict.inputs import find_inputs, sole_table
 from pipeline.predict.run import Options, predict_files
+from pipeline.predict.tables import Columns
 from pipeline.raw.texts.delimited import Delimited
 from pipeline.version.fetch import fetch_model
 from pipeline.version.process.resident import Resident, ResidentOptions
@@ -152,11 +154,43 @@ def test_which_column_holds_the_texts(tmp_path, names, texts, column):
     assert (found.path, found.inner) == (f"{path}/{column}/00000000", f"in.csv/{column}/00000000")
 
 
-@pytest.mark.parametrize("is_asked", [True, False])
-def test_a_column_that_nobody_knows_is_asked_for(tmp_path, is_asked):
+@pytest.mark.parametrize(
+    ("is_asked", "told"),
+    [
+        (False, "name it with --column; there are 'subject', 'body'"),
+        (True, r"has no column 'none' of texts \(there are 'subject', 'body'\)"),
+    ],
+)
+def test_a_column_that_nobody_knows_is_asked_for(tmp_path, is_asked, told):
     path = csv_table(tmp_path / "in.csv", [("x", "y")], ("subject", "body"))
-    with pytest.raises(DataError, match="name it with --column; there are 'subject', 'body'"):
+    with pytest.raises(DataError, match=told):
         find_inputs([str(path)], texts=Columns(("none",), is_asked=is_asked))
+
+
+def test_the_only_column_is_not_taken_for_another_one_that_was_named(tmp_path):
+    path = csv_table(tmp_path / "in.csv", [("x",)], ("body",))
+    with pytest.raises(DataError, match=r"has no column 'text' of texts \(there are 'body'\)"):
+        find_inputs([str(path)], texts=Columns(("text",), is_asked=True))
+
+
+CYRILLIC = "id;text\n1;\u043e\u0447\u0435\u043d\u044c\n"
+
+
+@pytest.mark.parametrize("texts", [{"encoding": "cp1251"}, {"usual": "cp1251"}])
+def test_an_encoding_that_bytes_do_not_tell_can_be_said(tmp_path, texts):
+    path = tmp_path / "in.csv"
+    path.write_bytes(CYRILLIC.encode("cp1251"))
+    with pytest.raises(DataError, match="for `rootstock predict` --encoding"):
+        sole_table([str(path)], TEXTS)
+    table = sole_table([str(path)], replace(TEXTS, **texts))
+    assert table.column.encoding == "cp1251"
+    assert next(table._rows()) == ["1", "\u043e\u0447\u0435\u043d\u044c"]
+
+
+def test_the_encoding_of_the_project_is_not_forced_on_a_table_in_utf8(tmp_path):
+    path = tmp_path / "in.csv"
+    path.write_text(CYRILLIC, encoding="utf-8")
+    assert sole_table([str(path)], replace(TEXTS, usual="cp1251")).column.encoding == "utf-8"
 
 
 def test_text_files_folders_and_lists_of_them(resident, tmp_path):
