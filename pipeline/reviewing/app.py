@@ -172,7 +172,10 @@ class Desk:
             or body.row not in (case := self.queue.cases[body.case]).rows
         ):
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "there is no such case or item")
-        decision = parse_decision("decision", body.decision.strip())
+        try:
+            decision = parse_decision("decision", body.decision.strip())
+        except DataError as error:
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, str(error)) from error
         if decision.action not in self.queue.actions(body.row):
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, f"{decision.action} has no effect")
         if decision.label is not None and not self._is_label(decision.label):
