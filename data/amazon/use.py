@@ -19,4 +19,6 @@ if __name__ == "__main__":
     with replacing(PARAMS) as scratch:
         scratch.write_text(changed, encoding="utf-8")
     told = ", ".join(f"{name}: {value}" for name, value in VALUES.items())
-    sys.stdout.write(f"params.yaml: {told}\n(`git checkout params.yaml dvc.lock` undoes it)\n")
+    sys.stdout.write(
+        f"params.yaml: {told}\n(`git checkout params.yaml dvc.lock artifacts` undoes it)\n"
+    )

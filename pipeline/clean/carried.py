@@ -93,7 +93,7 @@ def carried_warnings(section: dict[str, Any], reader: Reader) -> list[str]:
     first = min(each["first"] for each in personal.values())
     return [
         f"items tell of people, places or machines: {named}; first: {first!r} "
-        "(`rootstock data strip` writes a copy without)"
+        "(`rootstock data strip` writes a copy without; of texts, with --texts mask)"
     ]
 
 
@@ -115,6 +115,6 @@ def refuse_carriers(table: pd.DataFrame, probes: KeptProbes, reader: Reader, *, 
         where,
         f"{len(found)} of {len(table)} items carry what clean.metadata: refuse does not allow: "
         f"{named}; first: {first!r}",
-        remedy=f"`rootstock data strip {where} OUT` writes a copy without, or set clean.metadata "
-        "to report",
+        remedy=f"`rootstock data strip {where} OUT` writes a copy without, of texts with "
+        "--texts mask; or set clean.metadata to report",
     )

@@ -69,7 +69,7 @@ def _probes(
     ids = [before[path] if path in before else next(found) for path in paths]
     deque(found, maxlen=0)  # its progress bar ends there
     new = [path for path, digest in zip(paths, ids, strict=True) if digest not in known]
-    log.info("clean: %d of %d files are as in the last build", len(paths) - len(new), len(paths))
+    log.info("clean: %d of %d items are as in the last build", len(paths) - len(new), len(paths))
     fresh = _probe_new(raw, new, look, machine)
     for path, digest in zip(paths, ids, strict=True):
         is_known = digest is not None and digest in known

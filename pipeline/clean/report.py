@@ -138,9 +138,10 @@ def _shares(kept: pd.DataFrame, findings: Findings) -> tuple[dict[str, Any], lis
         far = far_shares(
             splits, kept["group"].loc[index], findings.expected_shares, comparisons=comparisons
         )
+        of = "" if column == "all" else f" with {column} {value!r}"
         warnings += [
-            f"{each.split} has {each.found} of {len(splits)} items with {column} {value!r}, where "
-            f"{each.expected:.1f} are expected (z = {each.z:.1f}): beyond chance"
+            f"{each.split} has {each.found} of {len(splits)} items{of}, where {each.expected:.1f} "
+            f"are expected (z = {each.z:.1f}): chance does not explain it, large groups may"
             for each in far
         ]
     return shares, warnings

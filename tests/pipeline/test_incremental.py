@@ -136,7 +136,7 @@ def test_one_more_picture_is_all_that_is_made(project):
     done = run(folder, "dvc", "repro", "features")
     told = done.stdout + done.stderr
     rows = len(pd.read_parquet(folder / "artifacts/transform/store/index.parquet"))
-    assert f"clean: {len(labels) - 1} of {len(labels)} files are as in the last build" in told
+    assert f"clean: {len(labels) - 1} of {len(labels)} items are as in the last build" in told
     assert f"{rows - 1} of them from the last build" in told
     assert f"features: {rows - 1} of {rows} rows are from the last build" in told
     assert "features: 1 items in 2 views" in told
