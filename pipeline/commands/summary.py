@@ -34,7 +34,7 @@ def summarize(*, elapsed_s: float, changed: Sequence[str] = ()) -> str:
     """
     lines = ["", f"Done in {_duration(elapsed_s)}."]
     if changed:
-        lines += [f"  not run    {', '.join(changed)}; what they gave before is not of this state"]
+        lines += [f"  not run    {', '.join(changed)}, nor what needs them; numbers come with them"]
     else:
         lines += _result()
     if PAGE.exists():
