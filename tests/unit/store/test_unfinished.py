@@ -71,13 +71,13 @@ def kept():
     return sorted(Path(".rootstock/unfinished/store").rglob("*"))
 
 
-def end_early(rows, at=ITEMS - 1):
+def end_early(rows, at=ITEMS - 1, source="as ever"):
     """Build until a picture that was changed; then have it as it was."""
     path = Path("raw") / rows["path"][at]
     content = path.read_bytes()
     path.write_bytes(content + b"?")
     with pytest.raises(IntegrityError, match="has changed"):
-        build(rows)
+        build(rows, source)
     path.write_bytes(content)
     assert not STORE.exists()
 
@@ -122,6 +122,14 @@ def test_what_was_made_from_else_goes(rows, encoded):
     assert build(rows, source="other params") == from_nothing(rows)
     assert len(encoded[first:]) >= ITEMS
     assert not kept()
+
+
+def test_what_was_made_from_else_goes_when_a_build_begins(rows):
+    end_early(rows)
+    (before,) = Path(".rootstock/unfinished/store").iterdir()
+    end_early(rows, source="other params")
+    (after,) = Path(".rootstock/unfinished/store").iterdir()
+    assert before != after
 
 
 def test_a_kept_file_that_is_damaged_is_made_again(rows, caplog):
