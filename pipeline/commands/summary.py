@@ -24,6 +24,12 @@ PLOTS = (
     Path("artifacts/clean/plots/quarantined.svg"),
 )
 
+_NEXT = (
+    "  next       make ui                                  compare runs in the browser",
+    "             dvc exp run -S train.dropout=0.4         try another setting",
+    "             git add -A && git commit && dvc push     share the result",
+)
+
 
 def summarize(*, elapsed_s: float, changed: Sequence[str] = ()) -> str:
     """Return the summary as text for a terminal.
@@ -32,25 +38,18 @@ def summarize(*, elapsed_s: float, changed: Sequence[str] = ()) -> str:
         elapsed_s: Of the run.
         changed: Stages that have to run still; a result of before them is not shown.
     """
-    lines = ["", f"Done in {_duration(elapsed_s)}."]
+    page = [f"  data       {PAGE}"] if PAGE.exists() else []
     if changed:
-        lines += [f"  not run    {', '.join(changed)}, nor what needs them; numbers come with them"]
+        told = [f"  not run    {', '.join(changed)}, nor what needs them; numbers come with them"]
+        body = [*told, *page, "  next       rootstock repro"]
     else:
-        lines += _result()
-    if PAGE.exists():
-        lines += [f"  data       {PAGE}"]
-    plots = [str(path) for path in PLOTS if path.exists() and not changed]
-    if plots:
-        lines += ["  plots      " + "\n             ".join(plots)]
-    if changed:
-        return "\n".join([*lines, "  next       rootstock repro", ""])
-    lines += [
-        "  next       make ui                                  compare runs in the browser",
-        "             dvc exp run -S train.dropout=0.4         try another setting",
-        "             git add -A && git commit && dvc push     share the result",
-        "",
-    ]
-    return "\n".join(lines)
+        body = [*_result(), *page, *_plots(), *_NEXT]
+    return "\n".join(["", f"Done in {_duration(elapsed_s)}.", *body, ""])
+
+
+def _plots() -> list[str]:
+    plots = [str(path) for path in PLOTS if path.exists()]
+    return ["  plots      " + "\n             ".join(plots)] if plots else []
 
 
 def _result() -> list[str]:
