@@ -5,7 +5,6 @@ its digests and the keys of its rows. They go when the build is whole. Bytes dep
 so a build that went on equals one from nothing.
 """
 
-import hashlib
 import json
 import logging
 from collections.abc import Iterator, Sequence
@@ -14,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from pipeline.ground.files import canonical_json, remove
+from pipeline.ground.files import canonical_json, remove, sha256_json
 from pipeline.store.previous_build import earlier_build
 from pipeline.store.shard_writer import Keep, Reusable
 from pipeline.store.shards import Layout, Shards
@@ -129,7 +128,7 @@ def earlier_builds(out: Path, *, key: Path, made_from: Any) -> Iterator[Builds]:
             used, and its finished shards go.
     """
     kept = _KEPT / out.as_posix().replace("/", "-")
-    folder = kept / hashlib.sha256(canonical_json(made_from).encode()).hexdigest()[:_DIGEST_CHARS]
+    folder = kept / sha256_json(made_from)[:_DIGEST_CHARS]
     for other in kept.iterdir() if kept.exists() else ():
         if other != folder:
             remove(other)
@@ -158,8 +157,6 @@ def _read(journal: Path) -> Iterator[dict[str, Any]]:
 def _link(file: Path, name: Path) -> bool:
     try:
         name.hardlink_to(file)
-    except FileExistsError:
-        return True
-    except OSError:  # a file system without links: a copy would take the disk's room twice
-        return False
+    except OSError:  # it is there, or no links are allowed: a copy would take its room twice
+        return name.exists()
     return True
