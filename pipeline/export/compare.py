@@ -49,7 +49,7 @@ def expected(model: Path, bundle: Bundle, items: Items, *, precision: Precision)
     """
     runtime = start_runtime(torch.device("cpu"), precision=precision, threads=bundle.threads)
     facts = replace(bundle, precision=precision)
-    predictor = Predictor(load_network(model, facts), facts, runtime=runtime)
+    predictor = Predictor(load_network(model, bundle), facts, runtime=runtime)
     return predictor.predict(rows_of(items, bundle))
 
 

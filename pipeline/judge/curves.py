@@ -23,7 +23,7 @@ def roc_curves(
     """
     curves = {}
     for k, name in enumerate(classes):
-        hits, alarms = _sweep(probabilities_NK[:, k], labels_N == k)
+        hits, alarms = sweep(probabilities_NK[:, k], labels_N == k)
         if hits[-1] > 0 and alarms[-1] > 0:
             curves[name] = (_from_zero(alarms / alarms[-1]), _from_zero(hits / hits[-1]))
     return curves
@@ -39,7 +39,7 @@ def pr_curves(
     """
     curves = {}
     for k, name in enumerate(classes):
-        hits, alarms = _sweep(probabilities_NK[:, k], labels_N == k)
+        hits, alarms = sweep(probabilities_NK[:, k], labels_N == k)
         if hits[-1] > 0 and alarms[-1] > 0:
             curves[name] = (hits / hits[-1], hits / (hits + alarms))
     return curves
@@ -70,7 +70,7 @@ _NO_ROC: dict[str, list[float]] = {"fpr": [], "tpr": []}
 _NO_PR: dict[str, list[float]] = {"recall": [], "precision": []}
 
 
-def _sweep(score_N: np.ndarray, is_positive_N: np.ndarray) -> Curve:
+def sweep(score_N: np.ndarray, is_positive_N: np.ndarray) -> Curve:
     """Count positives and negatives at or above each distinct score, from the highest down."""
     order = np.argsort(-score_N, kind="stable")
     ends = np.append(np.flatnonzero(np.diff(score_N[order])), len(order) - 1)

@@ -6,7 +6,7 @@ pulled, deleted or rebuilt, equal inputs give equal keys, and one key has one ru
     dvc.train   deps (path -> md5) and params of the `train` stage; known before it starts
     dvc.key     dvc.train, and the params and code of `evaluate`; no stage's outs enter it
     dvc.data    md5 of the raw folder
-    dvc.model   md5 of model.safetensors
+    dvc.model   md5 of model.safetensors, which holds the weights and the digest of the bundle
 """
 
 from dataclasses import dataclass

@@ -12,6 +12,8 @@ import numpy as np
 import numpy.typing as npt
 from scipy import stats
 
+from pipeline.judge.curves import sweep
+
 ASKED = (0.001, 0.01)
 """False-positive rates at which the true-positive rate is told."""
 
@@ -46,10 +48,9 @@ def roc(members_M: np.ndarray, others_O: np.ndarray) -> Curve:
     """Return the curve of scores; at least one of each."""
     scores = np.concatenate([members_M, others_O])
     is_member = np.arange(len(scores)) < len(members_M)
-    order = np.argsort(-scores, kind="stable")
-    ends = np.append(np.flatnonzero(np.diff(scores[order])), len(order) - 1)
-    counts = (np.cumsum(each[order])[ends] for each in (is_member, ~is_member))
-    caught, alarms = (np.concatenate([[0], each]).astype(np.int64) for each in counts)
+    caught, alarms = (
+        np.concatenate([[0], each]).astype(np.int64) for each in sweep(scores, is_member)
+    )
     return Curve(caught, alarms)
 
 

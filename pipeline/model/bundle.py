@@ -18,7 +18,7 @@ import torch
 
 from pipeline.compute.device import Precision, Runtime, start_runtime
 from pipeline.ground.errors import IntegrityError
-from pipeline.ground.files import read_json, write_json
+from pipeline.ground.files import read_json, sha256_json, write_json
 from pipeline.ground.params import Task
 from pipeline.modality.nets import net
 from pipeline.modality.shelving import shelf
@@ -95,14 +95,14 @@ class Bundle:
         """K."""
         return len(self.classes) if self.task == "classification" else 1
 
+    @property
+    def sha256(self) -> str:
+        """Digest of all that is in it, in hex, which its model holds."""
+        return sha256_json(self._to_dict())
+
     def save(self, path: Path) -> None:
         """Write the bundle as JSON; equal bundles give equal bytes."""
-        plain = {each.name: getattr(self, each.name) for each in fields(self)}
-        del plain["modality"]
-        if self.privacy is None:
-            del plain["privacy"]
-        parts = {"decode": self.decode.to_dict(), "normalization": self.normalization.to_dict()}
-        write_json(path, {**plain, **parts, **write_modality(self.modality)})
+        write_json(path, self._to_dict())
 
     @classmethod
     def load(cls, path: Path) -> "Bundle":
@@ -118,6 +118,14 @@ class Bundle:
         except (KeyError, TypeError, ValueError) as error:
             raise IntegrityError(path, f"is no bundle: {error}", remedy=_REMEDY) from error
         return bundle
+
+    def _to_dict(self) -> dict[str, Any]:
+        plain = {each.name: getattr(self, each.name) for each in fields(self)}
+        del plain["modality"]
+        if self.privacy is None:
+            del plain["privacy"]
+        parts = {"decode": self.decode.to_dict(), "normalization": self.normalization.to_dict()}
+        return {**plain, **parts, **write_modality(self.modality)}
 
     @classmethod
     def _from_dict(cls, content: Mapping[str, Any]) -> "Bundle":
@@ -150,8 +158,12 @@ class Bundle:
         )
 
 
-def save_model(path: Path, network: Network) -> None:
-    """Write a network's tensors, with what a later `weights.source: model:` must know of them."""
+def save_model(path: Path, network: Network, bundle: Bundle) -> None:
+    """Write a network's tensors, with what a later `weights.source: model:` must know of them.
+
+    The file holds the digest of its bundle, so the same tensors with another bundle (another
+    temperature, other views) are other bytes: another model, and another version.
+    """
     if network.is_folded:
         raise ValueError("a folded network cannot be saved")
     save_tensors(
@@ -161,6 +173,7 @@ def save_model(path: Path, network: Network) -> None:
             "architecture": network.backbone.architecture,
             "pooling": network.pooling,
             "input_size": list(network.backbone.input_size),
+            "bundle_sha256": bundle.sha256,
             **network.backbone.facts(network.normalization),
         },
     )
@@ -173,7 +186,12 @@ def load_network(model: Path, bundle: Bundle) -> Network:
         DataError: The file is missing.
         IntegrityError: It is damaged, or belongs to another bundle.
     """
-    tensors, _ = load_tensors(model)
+    tensors, meta = load_tensors(model)
+    # models of before the digest have none
+    if meta.get("bundle_sha256", bundle.sha256) != bundle.sha256:
+        raise IntegrityError(
+            model, "must belong to its bundle, but that is another", remedy=_REMEDY
+        )
     backbone = net(bundle.modality).build(bundle.architecture)
     head = Head(
         backbone.pooled_dim(bundle.pooling),

@@ -248,9 +248,10 @@ class Trained:
 
     def write(self, model: Path, *, bundle: Path, history: Path, kept: Path) -> None:
         """Write the model, what prediction needs beside it, the curve, and what was chosen."""
-        self.bundle().save(bundle)
+        facts = self.bundle()
+        facts.save(bundle)
         write_json(kept, self.kept())
-        save_model(model, self.training.network())
+        save_model(model, self.training.network(), facts)
         rows = [{"epoch": each.epoch, **each.values()} for each in self.training.reports]
         write_rows(history, rows, columns=list(dict.fromkeys([*_COLUMNS, *rows[0]])))
 

@@ -30,7 +30,7 @@ DECIDED = "audit"
 """Tag: the hash of the last decision on the version; with it, all is done for a version."""
 
 MODEL = "dvc.model"
-"""Tag: the md5 of the version's weights, by which decisions name it."""
+"""Tag: the md5 of the version's model.safetensors, by which decisions name it."""
 
 
 def list_versions(tracking: Tracking, name: str) -> "list[ModelVersion]":

@@ -59,7 +59,7 @@ def make_network(bundle, *, seed=1):
 def write_model(folder, bundle, *, seed=1):
     """Write model.safetensors and bundle.json."""
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder / "model.safetensors", make_network(bundle, seed=seed))
+    save_model(folder / "model.safetensors", make_network(bundle, seed=seed), bundle)
     bundle.save(folder / "bundle.json")
     return folder
 
@@ -68,7 +68,7 @@ def predict(folder, bundle, images_NCHW):
     """Predict in single precision, as the project itself does."""
     runtime = start_runtime(torch.device("cpu"), precision="fp32", threads=1)
     facts = replace(bundle, precision="fp32")
-    network = load_network(folder / "model.safetensors", facts)
+    network = load_network(folder / "model.safetensors", bundle)
     return Predictor(network, facts, runtime=runtime).predict(images_NCHW)
 
 

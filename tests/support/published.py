@@ -225,7 +225,7 @@ def use_real_model(project, *, task="classification", items=8, seed=1):
     The backbone has 0.1 million parameters of timm's own tests; the head is random.
     """
     bundle = small_bundle(task)
-    save_model(project.folder / RESULTS.model, small_network(bundle, seed=seed))
+    save_model(project.folder / RESULTS.model, small_network(bundle, seed=seed), bundle)
     bundle.save(project.folder / RESULTS.bundle)
     project.bundle = json.loads((project.folder / RESULTS.bundle).read_text())
     project.fingerprint = bundle.fingerprint

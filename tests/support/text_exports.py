@@ -38,7 +38,7 @@ def text_model(folder, architecture=ARCHITECTURE, task="classification", **chang
         head.weight.normal_(std=0.5, generator=generator)
         head.bias.normal_(generator=generator)
     folder.mkdir(parents=True, exist_ok=True)
-    save_model(folder / "model.safetensors", network)
+    save_model(folder / "model.safetensors", network, bundle)
     bundle.save(folder / "bundle.json")
     return bundle
 

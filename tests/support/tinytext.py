@@ -100,7 +100,7 @@ def write_text_model(folder, task="classification", **spec):
     """Write model.safetensors and bundle.json; give the bundle."""
     folder.mkdir(parents=True, exist_ok=True)
     bundle = text_bundle(task, **spec)
-    save_model(folder / "model.safetensors", text_network(bundle))
+    save_model(folder / "model.safetensors", text_network(bundle), bundle)
     bundle.save(folder / "bundle.json")
     return bundle
 

@@ -30,7 +30,7 @@ def files(tmp_path_factory):
 def made(tmp_path_factory):
     folder = tmp_path_factory.mktemp("engine")
     bundle = small_bundle("classification")
-    save_model(folder / "model.safetensors", small_network(bundle, seed=1))
+    save_model(folder / "model.safetensors", small_network(bundle, seed=1), bundle)
     bundle.save(folder / "bundle.json")
     return folder / "model.safetensors", folder / "bundle.json"
 

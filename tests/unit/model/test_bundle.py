@@ -14,6 +14,7 @@ from PIL import Image
 
 from pipeline.compute.device import start_runtime
 from pipeline.ground.errors import IntegrityError
+from pipeline.ground.files import sha256_file
 from pipeline.model.bundle import VERSION, Bundle, Predictor, load_network, save_model
 from pipeline.model.head import Head
 from pipeline.model.network import Network
@@ -21,6 +22,7 @@ from pipeline.picture.net.backbones import build_backbone
 from pipeline.picture.read.decode import DecodeSpec
 from pipeline.picture.shelf.normalization import Normalization
 from pipeline.weights.params import WeightsParams
+from pipeline.weights.tensors import load_tensors, save_tensors
 from pipeline.weights.weights import fetch_weights
 
 REPOSITORY = Path(__file__).parents[3]
@@ -70,7 +72,7 @@ def network_of(bundle):
 
 
 def saved(folder, bundle=BUNDLE):
-    save_model(folder / "model.safetensors", network_of(bundle).eval())
+    save_model(folder / "model.safetensors", network_of(bundle).eval(), bundle)
     bundle.save(folder / "bundle.json")
     return folder / "model.safetensors", folder / "bundle.json"
 
@@ -213,21 +215,42 @@ def test_pictures_of_another_size_or_type_are_our_bug(tmp_path):
             predictor.predict(wrong)
 
 
-def test_a_model_of_another_bundle_is_refused(tmp_path):
+OTHERS = ({"classes": ("a", "b")}, {"pooling": "mean"}, {"architecture": "resnet10t"})
+
+
+@pytest.mark.parametrize("change", [*OTHERS, {"temperature": 2.0}, {"views": (0, 1)}], ids=str)
+def test_a_model_of_another_bundle_is_refused(change, tmp_path):
     model, _ = saved(tmp_path)
-    for change in ({"classes": ("a", "b")}, {"pooling": "mean"}, {"architecture": "resnet10t"}):
-        with pytest.raises(IntegrityError, match="must belong to its bundle"):
-            load_network(model, dataclasses.replace(BUNDLE, **change))
+    with pytest.raises(IntegrityError, match="must belong to its bundle, but that is another"):
+        load_network(model, dataclasses.replace(BUNDLE, **change))
+
+
+@pytest.mark.parametrize("change", OTHERS, ids=str)
+def test_a_model_without_the_digest_of_its_bundle_is_told_by_its_shapes(change, tmp_path):
+    model, _ = saved(tmp_path)
+    tensors, meta = load_tensors(model)
+    del meta["bundle_sha256"]
+    save_tensors(model, tensors, meta)
+    load_network(model, BUNDLE)
+    with pytest.raises(IntegrityError, match="must belong to its bundle of"):
+        load_network(model, dataclasses.replace(BUNDLE, **change))
+
+
+def test_another_temperature_is_another_model(tmp_path):
+    network = network_of(BUNDLE)
+    save_model(tmp_path / "a", network, BUNDLE)
+    save_model(tmp_path / "b", network, dataclasses.replace(BUNDLE, temperature=2.0))
+    assert sha256_file(tmp_path / "a") != sha256_file(tmp_path / "b")
 
 
 def test_equal_networks_give_equal_bytes_and_folded_ones_are_not_saved(tmp_path):
-    save_model(tmp_path / "a", network_of(BUNDLE))
-    save_model(tmp_path / "b", network_of(BUNDLE).eval())
+    save_model(tmp_path / "a", network_of(BUNDLE), BUNDLE)
+    save_model(tmp_path / "b", network_of(BUNDLE).eval(), BUNDLE)
     assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
     folded = network_of(BUNDLE)
     folded.fold()
     with pytest.raises(ValueError, match="a folded network cannot be saved"):
-        save_model(tmp_path / "c", folded)
+        save_model(tmp_path / "c", folded, BUNDLE)
 
 
 def test_a_fresh_process_without_the_repository_predicts_the_same_bits(tmp_path):

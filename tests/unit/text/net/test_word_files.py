@@ -13,6 +13,7 @@ from pipeline.text.shelf.normalization import TextNormalization
 from pipeline.text.shelf.rows import text_row
 from pipeline.weights.params import WeightsParams
 from pipeline.weights.weights import fetch_weights, load_backbone, save_backbone
+from tests.support.tinytext import text_bundle
 
 WORDS = ["the", "cat", "sat", "n't", "外", "café"]
 VECTORS = np.arange(24, dtype=np.float32).reshape(6, 4) / 8 - 1
@@ -182,7 +183,7 @@ def test_filters_of_a_trained_model_do_not_start_at_random(tmp_path):
     network = Network(
         backbone, Head(304, 2, dropout=0.0), normalization=normalization, pooling="mean"
     )
-    save_model(tmp_path / "model.safetensors", network)
+    save_model(tmp_path / "model.safetensors", network, text_bundle())
     again, record = fetch(tmp_path, "model.safetensors", "cnn_4d")
     assert record.to_dict()["random_start"] == []
     assert torch.equal(again["table.weight"], backbone.model.table.weight)
