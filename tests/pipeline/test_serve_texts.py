@@ -80,6 +80,22 @@ def test_one_text_as_plain_text_form_file_and_tensor(server, folder):
     assert_equal(told, expected)
 
 
+def test_a_text_in_another_charset_is_the_same_text(server, folder):
+    text = "the café is great"
+    (expected,) = predict_texts(folder / "model", [text])
+    del expected["error"]
+    old = text.encode("cp1252")
+    kind = "text/plain; charset=windows-1252"
+    file = {"file": ("a.txt", old, kind)}
+    table = server.post(b"text\n" + old + b"\n", "text/csv; charset=windows-1252")
+    (row,) = table.json()["predictions"]
+    assert row.pop("error") is None
+    alone = server.post(old, kind), server.client.post("/predict", files=file)
+    for found in (row, *(each.json() for each in alone)):
+        assert_equal(found, expected)
+    assert server.post(old, "text/plain; charset=klingon").status_code == 415
+
+
 def test_what_is_not_read_of_a_text_is_noted(server, promise):
     texts = ["good phone " * 95_000, "\u200fgood\u200e \u200b\ufeffphone", BASE64]
     rows = promise.check(server.post(json.dumps({"texts": texts}), JSON))["predictions"]

@@ -24,12 +24,14 @@ class Part:
         name: Of the field.
         filename: None for a field that is no file; empty where a browser's user chose none.
         kind: Its Content-Type in lower case; `text/plain` where it names none.
+        content_type: The header's value as it is; empty where there is none.
         content: Its bytes.
     """
 
     name: str
     filename: str | None
     kind: str
+    content_type: str
     content: bytes
 
 
@@ -98,5 +100,6 @@ def _part(head: Message, content: bytes) -> Part:
         name=name[2] if isinstance(name, tuple) else str(name),
         filename=head.get_filename(None),
         kind=head.get_content_type(),
+        content_type=head.get("content-type", ""),
         content=content,
     )

@@ -11,6 +11,7 @@ from urllib.parse import parse_qsl
 
 from pipeline.raw.sniff import HEAD_BYTES, item_format, unread_format
 from pipeline.serving.replicas.http_errors import Refusal, malformed, too_many, unprocessable
+from pipeline.serving.request.charset import as_utf8
 from pipeline.serving.request.multipart import Part, split_form
 from pipeline.serving.request.shapes import Shapes
 
@@ -130,8 +131,8 @@ class _BodyReader:
         return self._read_urlencoded if kind == _URLENCODED and b"=" in head else None
 
     def read_bytes(self, body: bytes) -> Parsed:
-        """Take the body for one item as it is."""
-        return Parsed([self._item.from_bytes(body)], is_list=False)
+        """Take the body for one item as it is; a text by its charset."""
+        return Parsed([self._take(body, self._type)], is_list=False)
 
     def _read_text(self, body: bytes) -> Parsed:
         text = body.decode("utf-8", "surrogateescape")
@@ -161,8 +162,15 @@ class _BodyReader:
         is_file = part.filename is not None or part.kind == BYTES
         is_file = is_file or (part.kind.startswith(self._media) and part.kind != _OF_FIELDS)
         if is_file or item_format(part.content[:HEAD_BYTES]):
-            return self._item.from_bytes(part.content)
-        return self._read_field(part.name, part.content.decode("utf-8", "surrogateescape"))
+            return self._take(part.content, part.content_type)
+        content = self._as_utf8(part.content, part.content_type)
+        return self._read_field(part.name, content.decode("utf-8", "surrogateescape"))
+
+    def _take(self, content: bytes, content_type: str) -> bytes:
+        return self._item.from_bytes(self._as_utf8(content, content_type))
+
+    def _as_utf8(self, content: bytes, content_type: str) -> bytes:
+        return as_utf8(content, content_type) if self._item.is_text else content
 
     def _read_urlencoded(self, body: bytes) -> Parsed:
         try:
@@ -206,7 +214,7 @@ class _BodyReader:
     def _read_csv(self, body: bytes) -> Parsed:
         csv.field_size_limit(max(csv.field_size_limit(), len(body)))  # of all; the body is bounded
         try:
-            text = body.decode("utf-8-sig")
+            text = self._as_utf8(body, self._type).decode("utf-8-sig")
             header, *rows = [
                 row for row in csv.reader(io.StringIO(text, newline=""), strict=True) if row
             ]
