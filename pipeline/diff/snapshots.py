@@ -97,7 +97,8 @@ def read_recorded(root: Path, revision: str) -> tuple[Snapshot, CachedFiles]:
         raise MachineError(
             where,
             f"its manifest is not in the cache ({path})",
-            remedy=f"run `dvc fetch --all-commits {MANIFEST}`",
+            remedy=f"run `dvc fetch --all-commits {MANIFEST}`, or, if it was never pushed, name a "
+            "revision whose `clean` ran here",
         )
     settings = _settings(lock)
     manifest = read_manifest(path)

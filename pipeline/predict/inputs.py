@@ -63,7 +63,11 @@ class Input:
 
 
 def find_inputs(
-    given: Sequence[str], *, but: Path | None = None, texts: Columns | None = None
+    given: Sequence[str],
+    *,
+    but: Path | None = None,
+    texts: Columns | None = None,
+    table: GivenTable | None = None,
 ) -> list[Input]:
     """List the files, sorted by their paths; one that was reached twice is there once.
 
@@ -71,6 +75,7 @@ def find_inputs(
         given: Paths of items, folders, archives, label files and tables of texts.
         but: A file that is none of them, wherever it lies: the output.
         texts: Where rows of tables are items; None: they are not.
+        table: The `sole_table` of them, which is not opened once more.
 
     Raises:
         ParamsError: A path is not there, or there is no file in all of them.
@@ -78,7 +83,8 @@ def find_inputs(
     """
     found: dict[str, Input] = {}
     for each in given:
-        for file in _look(each, texts):
+        files = _look(each, texts) if table is None else _cells(Path(each), table)
+        for file in files:
             found.setdefault(file.path, file)
     if but is not None and but.exists():
         own = but.stat()

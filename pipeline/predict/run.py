@@ -90,7 +90,7 @@ def predict(model: str, given: Sequence[str], options: Options) -> str:
     table = sole_table(given, texts)
     if table is not None:
         _refuse_own(options.output, table.path)
-    files = find_inputs(given, but=options.output, texts=texts)
+    files = find_inputs(given, but=options.output, texts=texts, table=table)
     decoders = options.machine.count_workers()
     try:
         with closing(Resident(folder, options.resident(decoders=decoders))) as resident:

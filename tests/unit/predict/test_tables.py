@@ -4,6 +4,7 @@ import gzip
 import json
 from contextlib import closing
 from dataclasses import replace
+from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -62,8 +63,9 @@ def resident(model):
 def predict(resident, path, output, texts=TEXTS):
     machine = MachineParams.alone(workers=1, progress="none")
     options = Options(output=output, overwrite=True, machine=machine, device=None, seconds=20.0)
-    files = find_inputs([str(path)], but=output, texts=texts)
-    return predict_files(resident, files, options, sole_table([str(path)], texts))
+    table = sole_table([str(path)], texts)
+    files = find_inputs([str(path)], but=output, texts=texts, table=table)
+    return predict_files(resident, files, options, table)
 
 
 def test_rows_come_out_as_they_went_in_with_answers_beside(resident, model, tmp_path):
@@ -185,6 +187,17 @@ def test_an_encoding_that_bytes_do_not_tell_can_be_said(tmp_path, texts):
     table = sole_table([str(path)], replace(TEXTS, **texts))
     assert table.column.encoding == "cp1251"
     assert next(table._rows()) == ["1", "\u043e\u0447\u0435\u043d\u044c"]
+
+
+def test_a_table_given_alone_is_looked_through_once(model, tmp_path, monkeypatch, caplog):
+    monkeypatch.chdir(tmp_path)
+    path = tmp_path / "in.csv"
+    path.write_bytes("text\nle café est à côté\n".encode("cp1252"))
+    machine = MachineParams.alone(workers=1, progress="none")
+    options = Options(Path("out.csv"), overwrite=False, machine=machine, device=None, seconds=20.0)
+    module.predict(str(model), [str(path)], options)
+    assert caplog.text.count("is no UTF-8, and is read as cp1252, by its bytes") == 1
+    assert [row["text"] for row in read_rows(Path("out.csv"))] == ["le café est à côté"]
 
 
 def test_the_encoding_of_the_project_is_not_forced_on_a_table_in_utf8(tmp_path):
