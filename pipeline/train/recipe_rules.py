@@ -73,18 +73,26 @@ def check_recipe(train: TrainParams, optim: OptimParams, augment: AugmentSection
     Raises:
         ParamsError: One has none.
     """
-    sections = {"train": train, "optim": optim}
-    for part in PARTS:
-        section, name = part.field.split(".")
-        value = getattr(sections[section], name)
-        reason = part.reasons.get(train.strategy)
-        if reason is not None and value != part.off:
-            raise ParamsError(
-                "params.yaml",
-                f"must be {part.off} for `train.strategy: {train.strategy}`: {reason}",
-                field=part.field,
-                got=value,
-            )
+    given = {
+        f"{section}.{name}": value
+        for section, params in {"train": train, "optim": optim}.items()
+        for name, value in params
+    }
+    wrong = [
+        part for part in PARTS if train.strategy in part.reasons and given[part.field] != part.off
+    ]
+    if wrong:
+        first, *others = wrong
+        reason = first.reasons[train.strategy]
+        raise ParamsError(
+            "params.yaml",
+            f"must be {first.off} for `train.strategy: {train.strategy}`: {reason}",
+            field=first.field,
+            got=given[first.field],
+            remedy=f"and {', '.join(f'{each.field} {each.off}' for each in others)}"
+            if others
+            else None,
+        )
     if train.batch_size != "full" and train.parts > train.batch_size:
         raise ParamsError(
             "params.yaml",

@@ -19,3 +19,15 @@ def test_items_that_do_not_vary_have_one_view():
     assert prediction_views(AugmentSection(), 1) == (0,)
     with pytest.raises(ParamsError, match=r"train\.test_views: must be at most 1, the views"):
         prediction_views(AugmentSection(), 2)
+
+
+def test_all_that_does_not_go_with_a_strategy_is_told_at_once():
+    recipe = plan(
+        train={"strategy": "head", "start": "probe", "unfreeze_epochs": 2},
+        optim={"layer_decay": 0.9},
+    ).recipe
+    told = (
+        r"train\.start: must be zero .* \(and train\.unfreeze_epochs 0, optim\.layer_decay 1\.0\)"
+    )
+    with pytest.raises(ParamsError, match=told):
+        check_recipe(recipe.train, recipe.optim, plan().augment)
