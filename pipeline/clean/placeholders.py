@@ -23,7 +23,7 @@ def doubts(table: pd.DataFrame, reader: Reader) -> list[str]:
         table: Columns path, label, content_hash, status, reason, notes; sorted by path.
         reader: Of their modality.
     """
-    kept = table[table["status"] == KEPT]
+    kept = table.loc[table["status"] == KEPT, ["path", "notes"]]
     return [*_note_lines(kept, reader.alarms, reader), *_repeat_lines(table, reader)]
 
 
@@ -50,8 +50,9 @@ def _repeat_lines(table: pd.DataFrame, reader: Reader) -> list[str]:
 
     One counts with `_COPIES_UNDER_LABELS` copies under several labels, or with `_COPIES` in all.
     """
-    seen = table[table["content_hash"].notna() & (table["reason"] != "review")]
-    copies = seen[seen["content_hash"].duplicated(keep=False)]
+    is_seen = table["content_hash"].notna() & (table["reason"] != "review")
+    seen = table.loc[is_seen, "content_hash"]
+    copies = table.loc[seen.index[seen.duplicated(keep=False)], ["content_hash", "label", "path"]]
     found = []
     for _, rows in copies.groupby("content_hash", sort=False):
         labels = rows["label"].nunique()

@@ -86,19 +86,25 @@ def build_report(table: pd.DataFrame, findings: Findings) -> dict[str, Any]:
 
 
 def balance(kept: pd.DataFrame, task: Task) -> list[dict[str, str | int]]:
-    """Count kept items by split and label; numbers in ten bins of equal width."""
-    labels, order = kept["label"], kept.sort_values("label").index
+    """Count kept items by split and label; numbers in ten bins of equal width.
+
+    Args:
+        kept: Columns split and label.
+        task: What labels are.
+    """
+    labels = kept["label"]
+    names = class_names(labels)
     if task == "regression":
         numbers = labels.astype("float64")
-        order = numbers.sort_values().index
         if numbers.nunique() > _BINS:
             numbers = pd.cut(numbers, _BINS, precision=3)
         labels = numbers.astype("str")
+        names = tuple(map(str, sorted(numbers.unique())))
     counts = Counter(zip(kept["split"], labels, strict=True))
     return [
         {"split": split, "label": label, "n": counts[split, label]}
         for split in SPLITS
-        for label in dict.fromkeys(labels.loc[order])
+        for label in names
     ]
 
 

@@ -14,13 +14,20 @@ import pyarrow.parquet as pq
 from pipeline.ground.errors import DataError, IntegrityError
 from pipeline.ground.files import replacing
 
+_GROUP_ROWS = 1 << 16
+"""Rows that are written at once: more would be copied."""
+
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a parquet file without an index; equal tables give equal bytes."""
-    # Of a column in several chunks, pages would end where these do.
-    whole = pa.Table.from_pandas(table, preserve_index=False).combine_chunks()
-    with replacing(path) as scratch:
-        pq.write_table(whole, scratch, compression="zstd")
+    whole = pa.Table.from_pandas(table, preserve_index=False)
+    with (
+        replacing(path) as scratch,
+        pq.ParquetWriter(scratch, whole.schema, compression="zstd") as out,
+    ):
+        for start in range(0, max(1, len(whole)), _GROUP_ROWS):
+            # Of a column in several chunks, pages would end where these do.
+            out.write_table(whole.slice(start, _GROUP_ROWS).combine_chunks())
 
 
 def read_table(path: Path) -> pd.DataFrame:

@@ -38,7 +38,8 @@ def write_plots(folder: Path, cleaned: Cleaned, *, raw: Path, rules: Rules) -> N
             title=f"{len(bad)} of {len(manifest)} items are quarantined{rest}",
             empty="nothing was quarantined",
         )
-        rows = balance(manifest[manifest["status"] == KEPT], rules.task)
+        kept = manifest.loc[manifest["status"] == KEPT, ["split", "label"]]
+        rows = balance(kept, rules.task)
         write_rows(scratch / "classes.csv", rows, columns=("split", "label", "n"))
         if len(cleaned.filled):
             fills = [map(safe_cell, row) for row in cleaned.filled.itertuples(index=False)]

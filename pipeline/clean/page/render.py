@@ -20,6 +20,7 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_text
 from pipeline.ground.tasks import KINDS
 from pipeline.manifest.manifest import KEPT, reasons
+from pipeline.modality.facts import facts
 from pipeline.modality.reading import reader
 from pipeline.modality.shown.reporting import report as report_of
 from pipeline.modality.types.protocols import ReportWords
@@ -73,6 +74,7 @@ def write_page(
         near: Pairs that look alike, as for `choose`; None where they were not looked for.
     """
     report, manifest = cleaned.report, cleaned.manifest
+    shown = ["label", "split", *facts(cleaned.modality).columns]
     items = report_of(cleaned.modality)
     look = reader(cleaned.modality).look(rules.clean)
     showcase = choose(cleaned.table, rules.task, near)
@@ -90,7 +92,7 @@ def write_page(
         checks=_checks(report, showcase, items.words, has_near=near is not None),
         balance=find_balance(report["counts"]),
         carried=reader(cleaned.modality).carried,
-        kept_items=items.kept(report, manifest[manifest["status"] == KEPT]),
+        kept_items=items.kept(report, manifest.loc[manifest["status"] == KEPT, shown]),
         reasons=reasons(cleaned.modality),
     )
     write_text(path, page)

@@ -102,7 +102,7 @@ def choose(table: pd.DataFrame, task: Task, near: pd.DataFrame | None = None) ->
     duplicates, duplicates_in_all = _duplicates(table)
     conflicts, conflicts_in_all = _conflicts(table)
     return Showcase(
-        samples=_samples(table[table["status"] == KEPT], task),
+        samples=_samples(table, task),
         reasons=tuple(_reasons(table)),
         duplicates=duplicates,
         duplicates_in_all=duplicates_in_all,
@@ -123,16 +123,18 @@ def rows_of(table: pd.DataFrame) -> tuple[Row, ...]:
     )
 
 
-def _samples(kept: pd.DataFrame, task: Task) -> dict[str, tuple[Row, ...]]:
+def _samples(table: pd.DataFrame, task: Task) -> dict[str, tuple[Row, ...]]:
+    kept = table.loc[table["status"] == KEPT, ["label", "id"]]  # all columns of few rows alone
     if task == "regression":
-        order = kept.assign(value=kept["label"].astype("float64")).sort_values(["value", "id"])
+        order = kept.astype({"label": "float64"}).sort_values(["label", "id"]).index
         places = [round(place * (len(order) - 1) / (_SAMPLES - 1)) for place in range(_SAMPLES)]
-        return {"": rows_of(order.iloc[sorted(set(places))])}
+        return {"": rows_of(table.loc[order[sorted(set(places))]])}
     labels = sorted(set(kept["label"]))
     each = max(1, min(_PER_CLASS, _SAMPLES // len(labels)))
     n = min(_SAMPLES, len(labels))
     shown = [labels[place * len(labels) // n] for place in range(n)]
-    picked = kept.sort_values("id", kind="stable").groupby("label").head(each)
+    order = kept.sort_values("id", kind="stable").groupby("label").head(each).index
+    picked = table.loc[order]
     return {label: rows_of(picked[picked["label"] == label]) for label in shown}
 
 
@@ -148,10 +150,10 @@ def _reasons(table: pd.DataFrame) -> Iterator[Reason]:
 
 def _duplicates(table: pd.DataFrame) -> tuple[tuple[tuple[Row, Row], ...], int]:
     dropped = table[table["reason"] == "duplicate"]
-    kept = table[table["status"] == KEPT]
     key = "content_hash"
-    originals = kept[kept[key].isin(dropped[key])].drop_duplicates(key)
-    places = dict(zip(originals[key], originals.index, strict=True))
+    is_original = (table["status"] == KEPT) & table[key].isin(dropped[key])
+    originals = table.loc[is_original, key].drop_duplicates()
+    places = dict(zip(originals, originals.index, strict=True))
     matched = dropped[dropped[key].isin(places)].drop_duplicates(key)[:_PAIRS]
     left = table.loc[[places[each] for each in matched[key]]]
     return tuple(zip(rows_of(left), rows_of(matched), strict=True)), len(dropped)
