@@ -124,9 +124,10 @@ def check_fit(params: Params, raw: RawFolder | None) -> Iterator[Finding]:
 
 
 def _is_name_of_other_data(name: str, raw: Path) -> bool:
-    """Check whether there is a folder `data/<name>` that does not hold the raw data."""
-    folder = Path("data") / name
-    return folder.is_dir() and not raw.is_relative_to(folder)
+    """Check whether a name, or what stands before its first dash, is a folder of other data."""
+    folders = (Path("data") / name, Path("data") / name.partition("-")[0])
+    folder = next((each for each in folders if each.is_dir()), None)
+    return folder is not None and not raw.is_relative_to(folder)
 
 
 def _disk(params: Params, raw: RawFolder | None) -> list[Finding]:

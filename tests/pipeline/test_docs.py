@@ -11,6 +11,7 @@ from docs.build.commands_page import commands_page, subcommands
 from docs.build.params_page import params_page
 from pipeline.cli import command_line
 from pipeline.ground.params import read_params
+from pipeline.promotion.decisions import read_audit
 from tests.pipeline.test_layers import ROOMS
 from tests.support.closure import ROOT
 
@@ -205,6 +206,12 @@ def test_what_is_not_there_is_found(text, wrong, tmp_path):
     page.write_text(text)
     found = list(faults(page))
     assert found == wrong if wrong is not None else found
+
+
+def test_the_first_version_of_a_fresh_clone_may_become_champion():
+    """An old decision on the name would have it wait, and commands with `@champion` fail."""
+    name = read_params(ROOT / "params.yaml")["registry"]["name"]
+    assert name not in {each.name for each in read_audit(ROOT / "audit")}
 
 
 def test_the_first_page_is_short():

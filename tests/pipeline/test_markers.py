@@ -175,11 +175,11 @@ def test_nothing_that_stays_has_a_mark(project):
 
 def test_no_answer_and_no_error_has_a_mark(project):
     folder, files = project
-    command = [sys.executable, "-m", "pipeline.cli", "predict", "models:/elpv@champion"]
+    command = [sys.executable, "-m", "pipeline.cli", "predict", "models:/elpv-cells@champion"]
     done = run(folder, *command, "data/shades/raw/light", "data/shades/raw/dark")
     assert "truncated" in done.stdout
     assert marks_in((done.stdout + done.stderr).encode()) == set()
-    with serving("models:/elpv@champion", cwd=folder) as server:
+    with serving("models:/elpv-cells@champion", cwd=folder) as server:
         for path, content in sorted(files.items())[-12:]:
             answer = server.post(content, "application/octet-stream")
             assert answer.status_code in (200, 400, 415, 422), (path, answer.text)
@@ -193,7 +193,7 @@ def test_no_answer_and_no_error_has_a_mark(project):
 
 def test_no_export_has_a_mark(project, tmp_path):
     folder, _ = project
-    command = [sys.executable, "-m", "pipeline.cli", "export", "models:/elpv@champion"]
+    command = [sys.executable, "-m", "pipeline.cli", "export", "models:/elpv-cells@champion"]
     done = run(folder, *command, "--format", "onnx", "--output", str(tmp_path / "out"))
     assert marks_in((done.stdout + done.stderr).encode()) == set()
     written = [path for path in (tmp_path / "out").rglob("*") if path.is_file()]

@@ -111,7 +111,7 @@ def test_all_stages_run(project):
 
 
 def test_a_registered_version_predicts_files(project):
-    command = [sys.executable, "-m", "pipeline.cli", "predict", "models:/elpv@champion"]
+    command = [sys.executable, "-m", "pipeline.cli", "predict", "models:/elpv-cells@champion"]
     done = run(project, *command, "data/lists/raw/low")
     answers = pd.read_csv(io.StringIO(done.stdout)).set_index("path")
     assert len(answers) == ITEMS // 2 + 1
@@ -123,7 +123,7 @@ def test_a_registered_version_predicts_files(project):
 
 def test_a_registered_version_is_served(project):
     where = {"PYTHONPATH": str(project)}
-    with serving("models:/elpv@champion", cwd=project, env=where) as server:
+    with serving("models:/elpv-cells@champion", cwd=project, env=where) as server:
         answer = server.post(b"2,2,2,2,2,2", "text/plain")
         assert answer.status_code == 200, answer.text
         assert answer.json()["label"] == "high"

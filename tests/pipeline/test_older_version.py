@@ -103,7 +103,7 @@ def test_a_version_of_older_code_is_used_as_any_other(project):
 
 
 def _predicts(project, expected):
-    command = [sys.executable, "-m", "pipeline.cli", "predict", "models:/elpv/1"]
+    command = [sys.executable, "-m", "pipeline.cli", "predict", "models:/elpv-cells/1"]
     done = run(project, *command, f"{RAW}/images")
     found = pd.read_csv(io.StringIO(done.stdout))
     found["path"] = "images/" + found["path"].str.rpartition("/")[2]
@@ -114,7 +114,7 @@ def _predicts(project, expected):
 
 def _serves(project, expected):
     path = expected.index[0]
-    with serving("models:/elpv/1", cwd=project, env={"PYTHONPATH": str(project)}) as server:
+    with serving("models:/elpv-cells/1", cwd=project, env={"PYTHONPATH": str(project)}) as server:
         answer = server.post((project / RAW / path).read_bytes())
         assert answer.status_code == 200, answer.text
         assert answer.json()["label"] == expected.loc[path, "predicted"]

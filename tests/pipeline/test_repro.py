@@ -57,7 +57,7 @@ def test_one_command_gives_a_run_and_a_registered_model(project):
     assert curve == [(3,)]
     summary = (project / "repro.log").read_text(encoding="utf-8")
     assert "accuracy" in summary
-    assert "models:/elpv/1" in summary
+    assert "models:/elpv-cells/1" in summary
     metrics = json.loads((project / "artifacts/evaluate/metrics.json").read_text(encoding="utf-8"))
     assert 0.0 <= metrics["accuracy"] <= 1.0
     assert metrics["ci95"]["accuracy"]["low"] <= metrics["accuracy"]

@@ -70,7 +70,12 @@ def picture(project):
 def test_another_clone_gets_the_same_bits_and_every_stage_runs(project, second):
     before = content(project / "mlflow-artifacts"), (project / "mlflow.db").read_bytes()
     done = run(
-        second, "rootstock", "reproduce", "models:/elpv@champion", "--json", env=server(project)
+        second,
+        "rootstock",
+        "reproduce",
+        "models:/elpv-cells@champion",
+        "--json",
+        env=server(project),
     )
     verdict = json.loads(done.stdout)
     assert verdict["verdict"] == "bit-identical"
@@ -97,7 +102,12 @@ def test_a_tampered_picture_is_named(project, second):
     stored.chmod(0o444)
     try:
         done = run(
-            second, "rootstock", "reproduce", "models:/elpv@champion", code=5, env=server(project)
+            second,
+            "rootstock",
+            "reproduce",
+            "models:/elpv-cells@champion",
+            code=5,
+            env=server(project),
         )
         assert done.stderr.splitlines()[-1].startswith(f"error: {path}: different")
         assert stored.exists()
@@ -135,7 +145,7 @@ def test_a_result_that_was_never_committed_is_made_from_its_patch(project, tmp_p
     stage = folder / "stages" / "evaluate.py"
     stage.write_text(stage.read_text() + "# touched\n")
     run(folder, "rootstock", "repro")
-    number = run(folder, "rootstock", "lineage", "models:/elpv@candidate", "--json")
+    number = run(folder, "rootstock", "lineage", "models:/elpv-cells@candidate", "--json")
     found = json.loads(number.stdout)
     assert found["commit"]["is_found"] is False
     assert found["stages"]["train"]
@@ -171,13 +181,13 @@ def test_a_commit_that_is_not_here_is_one_line(project, second):
     with sqlite3.connect(with_db) as database:
         database.execute("update tags set value = ? where key = 'git.commit'", ("1" * 40,))
         database.execute("update tags set value = 'x' where key in ('dvc.key', 'dvc.keys')")
-    done = run(second, "rootstock", "reproduce", "models:/elpv/1", code=5)
+    done = run(second, "rootstock", "reproduce", "models:/elpv-cells/1", code=5)
     assert len(done.stderr.splitlines()) == 1
     assert "lacks its commit, got '1111" in done.stderr
 
 
 def test_a_killed_rebuild_is_replaced(project, second):
-    command = ["rootstock", "reproduce", "models:/elpv@champion"]
+    command = ["rootstock", "reproduce", "models:/elpv-cells@champion"]
     process = subprocess.Popen(
         command, cwd=second, env=ENVIRONMENT | server(project), stderr=subprocess.PIPE, text=True
     )

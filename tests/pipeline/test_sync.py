@@ -48,7 +48,7 @@ def versions(project):
     """Give number -> its model, key and check, of the versions that are there."""
     query = """select v.version, t.key, t.value from model_versions v join model_version_tags t
         on t.name = v.name and t.version = v.version
-        where v.current_stage != 'Deleted_Internal' and v.name = 'elpv'"""
+        where v.current_stage != 'Deleted_Internal' and v.name = 'elpv-cells'"""
     found = {}
     for number, key, value in rows(project, query):
         found.setdefault(number, {})[key] = value

@@ -179,13 +179,13 @@ def head(clone):
 
 
 def test_the_second_clone_gets_everything_without_computing(team):
-    before = team.runs("elpv"), team.versions("elpv")
+    before = team.runs("elpv"), team.versions("elpv-cells")
     ben = team.clone("ben")
     team.run(ben, "dvc", "pull", "--with-deps", "publish")
     done = team.run(ben, "rootstock", "repro")
     assert stages_run(done) == ["publish"]
     assert outputs(ben) == outputs(team.ada)
-    assert (team.runs("elpv"), team.versions("elpv")) == before
+    assert (team.runs("elpv"), team.versions("elpv-cells")) == before
     ((run_id, status, complete),) = before[0]
     assert (status, complete) == ("FINISHED", "true")
     assert team.tag(run_id, "git.commit") == head(ben)
@@ -196,7 +196,7 @@ def test_the_second_clone_gets_everything_without_computing(team):
 
 
 def test_artifacts_go_through_the_server_to_the_bucket(team):
-    ((_, run_id, _),) = team.versions("elpv")
+    ((_, run_id, _),) = team.versions("elpv-cells")
     target = team.folder / "downloaded"
     only_address = {"MLFLOW_TRACKING_URI": team.server.url}  # and no keys of the bucket
     run(
@@ -205,7 +205,7 @@ def test_artifacts_go_through_the_server_to_the_bucket(team):
         "artifacts",
         "download",
         "--artifact-uri",
-        "models:/elpv/1",
+        "models:/elpv-cells/1",
         "--dst-path",
         str(target),
         env=only_address,

@@ -208,10 +208,10 @@ def test_a_command_runs_in_the_project_above_and_paths_stay_what_they_mean(
     metrics = os.path.relpath(finished / "artifacts/evaluate/metrics.json")
     assert main(["lineage", metrics]) == 0
     monkeypatch.chdir(finished / place)
-    assert main(["lineage", "models:/elpv@champion"]) == 0
+    assert main(["lineage", "models:/elpv-cells@champion"]) == 0
     assert [(given.what, cwd) for given, cwd in calls] == [
         ("artifacts/evaluate/metrics.json", finished),
-        ("models:/elpv@champion", finished),
+        ("models:/elpv-cells@champion", finished),
     ]
 
 

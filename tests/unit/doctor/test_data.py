@@ -414,7 +414,7 @@ def test_a_registered_name_of_other_data_is_told(params, tmp_path, monkeypatch):
     data = DataParams(path=RAW, labels=RAW, target="label", text=None, encoding=None, layout="auto")
     changed = replace(params, sections=dict(params.sections) | {"data": data})
     told = lines(check_fit(changed, None), "warning")
-    assert any("registry.name: 'elpv' is the name of other data" in line for line in told)
+    assert any("registry.name: 'elpv-cells' is the name of other data" in line for line in told)
 
 
 def test_the_disk_must_hold_every_output_twice(raw, look, params):

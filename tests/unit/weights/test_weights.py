@@ -234,8 +234,8 @@ def test_a_registered_model_gives_its_backbone_and_what_it_was_fed_with(tmp_path
         asked.append(uri)
         return tmp_path / "model.safetensors"
 
-    state, record = fetch(tmp_path, "model:models:/elpv@champion", resolve=resolve)
-    assert asked == ["models:/elpv@champion"]
+    state, record = fetch(tmp_path, "model:models:/elpv-cells@champion", resolve=resolve)
+    assert asked == ["models:/elpv-cells@champion"]
     assert_loaded(state, state_of())
     facts = record.expected.facts
     assert (facts["mean"], facts["std"]) == ([0.1, 0.2, 0.3], [0.4, 0.5, 0.6])
