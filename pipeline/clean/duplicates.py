@@ -21,6 +21,18 @@ class Duplicate:
     """Of a duplicate: the index of the row that stays."""
 
 
+def is_repeated(hashes: pd.Series) -> pd.Series:
+    """Return of each hash, none missing, whether there is another one like it, in the same order.
+
+    By their first digit, so that a sixteenth of them is copied at once.
+    """
+    parts = hashes.groupby(hashes.str[:1], sort=False)
+    found = pd.Series(data=False, index=hashes.index)
+    for _, some in parts:
+        found[some.index] = some.duplicated(keep=False)
+    return found
+
+
 def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
     """Find rows with equal content.
 
@@ -32,7 +44,7 @@ def find_duplicates(table: pd.DataFrame) -> list[Duplicate]:
         table: Columns path, label (none missing), split (as the user gave it, else missing),
             content_hash.
     """
-    repeated = table[table["content_hash"].duplicated(keep=False)].sort_values("path")
+    repeated = table[is_repeated(table["content_hash"])].sort_values("path")
     return [
         duplicate
         for _, same in repeated.groupby("content_hash", sort=False)

@@ -12,8 +12,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.clean.case import Case, Verdict
-from pipeline.clean.duplicates import find_duplicates
-from pipeline.clean.labels import check_labels, fill_labels
+from pipeline.clean.duplicates import find_duplicates, is_repeated
+from pipeline.clean.labels import check_labels, check_policy, fill_labels
 from pipeline.clean.leaks import PROOF, identical_leaks, refuse_leaks
 from pipeline.clean.near import NearDuplicates, NearRule, find_near_duplicates
 from pipeline.clean.near_report import near_warnings, refuse_many_near
@@ -40,8 +40,9 @@ def by_review(case: Case) -> Iterable[Verdict]:
     rows = [row for row, _ in relabels]
     settled = table.index.isin(rows) & (table["reason"] == "conflict")
     table.loc[settled, ["status", "reason", "detail"]] = [KEPT, None, ""]
-    table.loc[rows, "label"] = [each.label for _, each in relabels]
-    table.loc[rows, "where"] = [each.where for _, each in relabels]
+    if rows:  # else the columns would be copied
+        table.loc[rows, "label"] = [each.label for _, each in relabels]
+        table.loc[rows, "where"] = [each.where for _, each in relabels]
     if unknown := sorted(set(case.rules.decisions) - set(table["id"].dropna())):
         case.warnings.append(
             f"{case.rules.decisions[unknown[0]].where}: no item has this id; {len(unknown)} of "
@@ -115,6 +116,10 @@ def by_missing_label(case: Case) -> Iterable[Verdict]:
     )
     case.warnings += carved
     is_missing = (table["status"] == KEPT) & table["label"].isna()
+    if not is_missing.any():
+        check_policy(policy, rules.task)
+        case.filled = table["label"][:0]
+        return []
     labeled = case.kept(*_DEALT, "label").dropna(subset="label")
     asked = table[["path", "label", "row"]].assign(
         split=assign_splits(labeled, rules.split, case.dealing).reindex(table.index),
@@ -130,7 +135,9 @@ def by_missing_label(case: Case) -> Iterable[Verdict]:
 def by_copies(case: Case) -> Iterable[Verdict]:
     """Keep one of several equal items, none where their labels differ."""
     statuses = {"duplicate": DROPPED, "conflict": QUARANTINED}
-    found = find_duplicates(case.kept("path", "label", "split", "content_hash"))
+    hashes = case.kept("content_hash")["content_hash"]
+    columns = ["path", "label", "split", "content_hash"]
+    found = find_duplicates(case.table.loc[hashes.index[is_repeated(hashes)], columns])
     case.identical = identical_leaks(case.table, found)
     return [Verdict(each.row, statuses[each.reason], each.reason, each.detail) for each in found]
 

@@ -8,6 +8,7 @@ from collections.abc import Collection
 
 import pandas as pd
 
+from pipeline.clean.duplicates import is_repeated
 from pipeline.manifest.manifest import KEPT
 from pipeline.modality.types.protocols import Reader
 
@@ -52,7 +53,7 @@ def _repeat_lines(table: pd.DataFrame, reader: Reader) -> list[str]:
     """
     is_seen = table["content_hash"].notna() & (table["reason"] != "review")
     seen = table.loc[is_seen, "content_hash"]
-    copies = table.loc[seen.index[seen.duplicated(keep=False)], ["content_hash", "label", "path"]]
+    copies = table.loc[seen.index[is_repeated(seen)], ["content_hash", "label", "path"]]
     found = []
     for _, rows in copies.groupby("content_hash", sort=False):
         labels = rows["label"].nunique()

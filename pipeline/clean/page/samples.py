@@ -124,17 +124,19 @@ def rows_of(table: pd.DataFrame) -> tuple[Row, ...]:
 
 
 def _samples(table: pd.DataFrame, task: Task) -> dict[str, tuple[Row, ...]]:
-    kept = table.loc[table["status"] == KEPT, ["label", "id"]]  # all columns of few rows alone
+    is_kept = table["status"] == KEPT
     if task == "regression":
+        kept = table.loc[is_kept, ["label", "id"]]  # all columns of few rows alone
         order = kept.astype({"label": "float64"}).sort_values(["label", "id"]).index
         places = [round(place * (len(order) - 1) / (_SAMPLES - 1)) for place in range(_SAMPLES)]
         return {"": rows_of(table.loc[order[sorted(set(places))]])}
-    labels = sorted(set(kept["label"]))
+    by_id = table["id"].array.argsort(kind="stable")
+    kept = table["label"].iloc[by_id[is_kept.to_numpy()[by_id]]]
+    labels = sorted(set(kept))
     each = max(1, min(_PER_CLASS, _SAMPLES // len(labels)))
     n = min(_SAMPLES, len(labels))
     shown = [labels[place * len(labels) // n] for place in range(n)]
-    order = kept.sort_values("id", kind="stable").groupby("label").head(each).index
-    picked = table.loc[order]
+    picked = table.loc[kept.groupby(kept).head(each).index]
     return {label: rows_of(picked[picked["label"] == label]) for label in shown}
 
 
