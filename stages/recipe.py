@@ -16,7 +16,7 @@ from pipeline.compute.params import RuntimeParams
 from pipeline.ground.files import write_json, write_rows
 from pipeline.ground.params import Task, Unchecked
 from pipeline.ground.stage import run_stage
-from pipeline.manifest.manifest import kept, read_manifest
+from pipeline.manifest.manifest import read_kept
 from pipeline.modality.facts import modality_of
 from pipeline.modality.sections import candidates
 from pipeline.model.params import FeaturesParams
@@ -41,7 +41,7 @@ def main(
     table: Path,
 ) -> None:
     """Write the choices."""
-    rows = kept(read_manifest(manifest))
+    rows = read_kept(manifest)
     modality = modality_of(rows.columns)
     sections = Sections(transform, normalize, augment)
     bench = Bench(

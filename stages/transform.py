@@ -12,7 +12,7 @@ from pipeline.compute.engine import MachineParams
 from pipeline.ground.files import write_json
 from pipeline.ground.params import Unchecked
 from pipeline.ground.stage import run_stage
-from pipeline.manifest.manifest import kept, read_manifest
+from pipeline.manifest.manifest import read_kept
 from pipeline.modality.facts import modality_of
 from pipeline.modality.shelving import shelf
 from pipeline.store.encoded_shard import Encoding
@@ -30,7 +30,7 @@ def main(
     key: Path,
 ) -> None:
     """Write the store of the manifest's kept rows."""
-    rows = kept(read_manifest(manifest))
+    rows = read_kept(manifest)
     modality = modality_of(rows.columns)
     params = transform.check(shelf(modality).params)
     encoding = Encoding(modality, params.spec(), params.shard_rows)

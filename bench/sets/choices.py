@@ -21,7 +21,7 @@ from bench.sets.prepare import values
 from bench.sets.project import Project
 from bench.sets.sources import find_sources
 from pipeline.ground.files import read_json
-from pipeline.manifest.manifest import kept, read_manifest, write_manifest
+from pipeline.manifest.manifest import KEPT, read_manifest, write_manifest
 
 SEED = 1
 FOLDER = Path(".rootstock/sets")
@@ -39,7 +39,7 @@ def choices(project: Project, rows: pd.DataFrame) -> dict[str, Any]:
 
 def without_some(rows: pd.DataFrame, draw: int) -> pd.DataFrame:
     """Return the rows without one percent of those that are kept."""
-    usable = kept(rows).index.to_numpy()
+    usable = rows.index[rows["status"] == KEPT].to_numpy()
     generator = np.random.default_rng([SEED, draw])
     return rows.drop(generator.choice(usable, max(1, round(0.01 * len(usable))), replace=False))
 

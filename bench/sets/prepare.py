@@ -11,7 +11,7 @@ from pathlib import Path
 
 from bench.sets.project import Project
 from pipeline.ground.files import read_json
-from pipeline.manifest.manifest import class_names, kept, read_manifest
+from pipeline.manifest.manifest import class_names, read_kept
 
 LENIENT = {
     "clean.max_bad_frac": 1.0,
@@ -34,7 +34,7 @@ def prepare(raw: Path, out: Path, seed: int) -> None:
     made = project.folder / "artifacts"
     for stage in ("clean", "weights"):
         project.ready(stage)()
-    items = kept(read_manifest(made / "clean/manifest.parquet"))
+    items = read_kept(made / "clean/manifest.parquet")
     with (out / "items.csv").open("w", newline="", encoding="utf-8") as stream:
         writer = csv.writer(stream)
         writer.writerow(("path", "label", "split"))

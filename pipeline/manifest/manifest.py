@@ -5,6 +5,7 @@ numbers among the facts of a modality are nullable integers. Rows are sorted by 
 content, equal bytes.
 """
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,10 @@ import numpy.typing as npt
 import pandas as pd
 import pyarrow as pa
 import pyarrow.compute as pc
+import pyarrow.parquet as pq
 
 from pipeline.ground.errors import IntegrityError
-from pipeline.ground.tables import read_table, write_table
+from pipeline.ground.tables import reading_parquet, write_table
 from pipeline.modality.facts import facts, modality_of
 from pipeline.modality.table import MODALITIES
 
@@ -81,12 +83,34 @@ def read_manifest(path: Path) -> pd.DataFrame:
         DataError: The file is missing.
         IntegrityError: It is not a manifest as this version writes it.
     """
-    table = read_table(path)
-    try:
-        validate(table)
-    except ValueError as error:
-        raise IntegrityError(path, str(error), remedy="run `dvc repro clean`") from error
-    return table
+    return pd.concat(list(_parts(path)), ignore_index=True)
+
+
+def read_kept(path: Path) -> pd.DataFrame:
+    """Read and check a manifest; return its kept rows, renumbered from 0. The others never wait.
+
+    Raises:
+        DataError: As `read_manifest`.
+        IntegrityError: Likewise.
+    """
+    return pd.concat([part[part["status"] == KEPT] for part in _parts(path)], ignore_index=True)
+
+
+def _parts(path: Path) -> Iterator[pd.DataFrame]:
+    """Yield the rows of a manifest, group by group, each checked."""
+    with reading_parquet(path), pq.ParquetFile(path) as file:
+        groups = map(file.read_row_group, range(file.num_row_groups))
+        last = ""
+        for group in groups if file.num_row_groups else [file.schema_arrow.empty_table()]:
+            part = group.to_pandas()
+            try:
+                validate(part)
+                if last and len(part) and not part["path"].iloc[0] > last:
+                    raise ValueError(f"paths must rise; first broken by {part['path'].iloc[0]!r}")
+            except ValueError as error:
+                raise IntegrityError(path, str(error), remedy="run `dvc repro clean`") from error
+            last = part["path"].iloc[-1] if len(part) else last
+            yield part
 
 
 def write_manifest(path: Path, table: pd.DataFrame) -> None:
@@ -159,11 +183,6 @@ def _are_alone(paths: pd.Series) -> pd.Series:
     if _are_rising(paths):
         return pd.Series(True, index=paths.index)
     return paths.notna() & ~paths.duplicated()
-
-
-def kept(table: pd.DataFrame) -> pd.DataFrame:
-    """Return the rows to work with, renumbered from 0 in the manifest's order."""
-    return table[table["status"] == KEPT].reset_index(drop=True)
 
 
 def group_names(rows: pd.DataFrame) -> pd.Series:

@@ -1,13 +1,16 @@
 """The manifest holds one consistent row for each item, and equal content gives equal bytes."""
 
 import pandas as pd
+import pyarrow.parquet as pq
 import pytest
 
+from pipeline.ground import tables
 from pipeline.ground.errors import DataError, IntegrityError
+from pipeline.ground.tables import write_table
 from pipeline.manifest.manifest import (
     COLUMNS,
     class_names,
-    kept,
+    read_kept,
     read_manifest,
     reasons,
     typed_manifest,
@@ -78,7 +81,23 @@ def test_a_column_that_is_missing_in_all_rows_keeps_its_type(tmp_path):
 
 
 def test_kept_rows_are_renumbered(tmp_path):
-    assert list(kept(typed_manifest(table(KEPT_ROW, LOST_ROW))).index) == [0]
+    write_manifest(tmp_path / "m.parquet", table(KEPT_ROW, LOST_ROW))
+    rows = read_kept(tmp_path / "m.parquet")
+    assert rows["path"].to_dict() == {0: "b/1.png"}
+    assert rows.dtypes.equals(read_manifest(tmp_path / "m.parquet").dtypes)
+
+
+def test_a_manifest_of_several_groups_is_read_as_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(tables, "_GROUP_ROWS", 2)
+    rows = table(*(KEPT_ROW | {"path": f"b/{number}.png"} for number in range(5)), LOST_ROW)
+    write_manifest(tmp_path / "m.parquet", rows)
+    assert pq.ParquetFile(tmp_path / "m.parquet").num_row_groups == 3
+    back = read_manifest(tmp_path / "m.parquet")
+    pd.testing.assert_frame_equal(back, typed_manifest(rows))
+    assert list(read_kept(tmp_path / "m.parquet")["path"]) == sorted(rows["path"])[1:]
+    write_table(tmp_path / "m.parquet", back.iloc[[2, 3, 4, 5, 0, 1]])
+    with pytest.raises(IntegrityError, match=r"paths must rise; first broken by 'a/2\.png'"):
+        read_manifest(tmp_path / "m.parquet")
 
 
 def test_classes_are_sorted_by_code_point_and_missing_labels_are_none():
