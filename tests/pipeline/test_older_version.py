@@ -52,7 +52,7 @@ def choose_params(folder, **optim):
         augment={"hflip": 0.5, "vflip": 0.5, "transpose": 0.5},
         runtime={"threads": 1},
         machine={"workers": 1, "progress": "none"},
-        registry={"verify_items": 4, "min_items": 4},
+        registry={"name": "elpv-cells", "verify_items": 4, "min_items": 4},
     )
 
 

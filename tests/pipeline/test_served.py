@@ -107,8 +107,8 @@ def publish_what_is_missing(client, note):
 
 @pytest.mark.slow
 def test_a_regression_under_another_fingerprint_is_asked_for_closeness(repository, client):
-    project = use_real_model(Project(repository), task="regression")
-    project.fingerprint = project.fingerprint | {"threads": 64}
+    other = {"threads": 64}
+    project = use_real_model(Project(repository), task="regression", trained_on=other)
     table = read_table(RESULTS.predictions)
     write_table(RESULTS.predictions, table.assign(value=table["value"] + 1e-4))
     project.record()

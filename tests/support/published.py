@@ -2,6 +2,7 @@
 
 import copy
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -219,12 +220,14 @@ class Project:
         return MainResult(RESULTS)
 
 
-def use_real_model(project, *, task="classification", items=8, seed=1):
+def use_real_model(project, *, task="classification", items=8, seed=1, trained_on=None):
     """Put a tiny real model, raw pictures and its predictions of them into a project.
 
-    The backbone has 0.1 million parameters of timm's own tests; the head is random.
+    The backbone has 0.1 million parameters of timm's own tests; the head is random. `trained_on` is
+    what is else in its fingerprint.
     """
     bundle = small_bundle(task)
+    bundle = replace(bundle, fingerprint=bundle.fingerprint | (trained_on or {}))
     save_model(project.folder / RESULTS.model, small_network(bundle, seed=seed), bundle)
     bundle.save(project.folder / RESULTS.bundle)
     project.bundle = json.loads((project.folder / RESULTS.bundle).read_text())
